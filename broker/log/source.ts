@@ -1,0 +1,64 @@
+/**
+ * What the log shows to those who read it: consumers, the replicator, the command line. Readers hold no locks and never
+ * see a record that is not fsynced.
+ */
+
+export interface LogIdentity {
+  /** The edge's name, stable over its life: the group and transactional id upstream. */
+  readonly edge: string
+  /** A UUID that changes when the log's identity does: a cloned card, a restored backup. */
+  readonly incarnation: string
+}
+
+export interface PartitionState {
+  readonly stream: string
+  readonly partition: number
+  /** The first offset that can be read. */
+  readonly logStartOffset: number
+  /** All offsets below are fsynced: the next one a reader waits for. */
+  readonly durableOffset: number
+}
+
+export interface StreamState {
+  readonly stream: string
+  readonly partitions: number
+}
+
+/** One stored RecordBatch v2 (record-batch.ts): its bytes are as they stand on disk, real base offset and CRC included. */
+export interface StoredBatch {
+  readonly stream: string
+  readonly partition: number
+  readonly baseOffset: number
+  /** The offset after the last one that the batch covers. */
+  readonly nextOffset: number
+  readonly bytes: Buffer
+}
+
+/** `stream/partition`, the key by which positions are kept outside the log. */
+export function partitionKey(stream: string, partition: number): string {
+  return `${stream}/${partition}`
+}
+
+/** Reads many partitions in commit order, each from its own position; for the replicator. */
+export interface LogCursor {
+  /**
+   * The next stored batches, at least one when any is durable past the cursor, none when it has caught up.
+   * Within a partition they are in offset order without gap, but for what retention removed. The first batch of a
+   * partition may begin below the position asked for; the reader skips those records.
+   */
+  next(bytesMax: number): Promise<StoredBatch[]>
+  close(): Promise<void>
+}
+
+export interface LogSource {
+  readonly identity: LogIdentity
+  streams(): StreamState[]
+  /** All partitions of all streams, in a stable order. */
+  partitions(): PartitionState[]
+  /** Stored batches of one partition from the batch that holds `offset`; empty at the durable offset. */
+  read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]>
+  /** @param from next offset by `partitionKey`; a partition not named starts at its log start offset. */
+  openCursor(from: ReadonlyMap<string, number>): LogCursor
+  /** Calls back after each durable commit; many commits may be one call. @returns the way to stop. */
+  onDurable(listener: () => void): () => void
+}
