@@ -1,0 +1,11 @@
+export type { ExtraListener } from './properties.ts'
+export { type ReadOptions, readTopic, type TopicRecord } from './read-topic.ts'
+export {
+  type KafkaCluster,
+  type KafkaOptions,
+  type KafkaServer,
+  startKafka,
+  startKafkaCluster,
+} from './server.ts'
+export { createTopic, deleteTopic } from './topics.ts'
+export { canStartOwnKafka, describeWithKafka, describeWithOwnKafka, uniqueName } from './vitest.ts'
