@@ -1,7 +1,7 @@
 /** The broker's public surface: what sync and the command line may use. */
 export { assert, unreachable } from './assert.ts'
 export * from './errors.ts'
-export { crc32c } from './log/crc32c.ts'
+export { crc32c } from './storage/crc32c.ts'
 export * from './log/record-batch.ts'
 export * from './log/source.ts'
 export { cursor, readVarint, varintSize, writeVarint } from './log/varint.ts'

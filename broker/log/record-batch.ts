@@ -25,7 +25,7 @@
  *   ffffffffffffffff ffff ffffffff 00000001 | 10 00 00 00 02 61 02 62 00
  */
 import { assert } from '../assert.ts'
-import { crc32c } from './crc32c.ts'
+import { crc32c } from '../storage/crc32c.ts'
 import { cursor, readVarint, varintSize, writeVarint } from './varint.ts'
 
 export const BATCH_HEADER_BYTES = 61

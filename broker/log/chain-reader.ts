@@ -1,0 +1,175 @@
+/** Reading a chain: stored batches of one partition from an offset, or of all partitions from a commit. */
+import type { Entry } from '../storage/store.ts'
+import type { Chain } from './chain.ts'
+import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import type { LogPartition } from './partition.ts'
+import { baseOffsetOf, nextOffsetOf, readRecords } from './record-batch.ts'
+import type { OpenSegment, Segment } from './segment.ts'
+import type { StoredBatch } from './source.ts'
+
+/** Batches asked from LevelDB at once while their sizes are not known. */
+const BATCHES_PER_STEP = 32
+/** One range scan is cheaper than single gets while at least one in this many entries is wanted. */
+const SCAN_DENSITY = 4
+
+/** Runs a read; what goes wrong while the chain is closed or opened again is said so. */
+async function guarded<T>(chain: Chain, read: () => Promise<T>): Promise<T> {
+  if (chain.condition.state !== 'open') throw chain.unavailable()
+  try {
+    return await read()
+  } catch (error) {
+    // the condition changes while the read awaits
+    if ((chain.condition.state as string) !== 'open') throw chain.unavailable()
+    throw error
+  }
+}
+
+/** Stored batches of a partition from the one that holds `offset` (or the first after it); empty at the durable offset. */
+export function readPartition(
+  chain: Chain,
+  partition: LogPartition,
+  offset: number,
+  bytesMax: number,
+): Promise<StoredBatch[]> {
+  return guarded(chain, async () => {
+    const batches: StoredBatch[] = []
+    let bytes = 0
+    let at = Math.max(offset, partition.logStartOffset)
+    while (bytes < bytesMax && at < partition.durableOffset) {
+      const span = partition.spans[partition.findSpan(at)]
+      const segment = span?.segment ?? chain.active
+      const read = await chain.cache.use(segment, (open) =>
+        readSegment(open, partition, at, span?.nextOffset ?? partition.durableOffset, bytesMax - bytes),
+      )
+      if (read.length === 0) break
+      for (const batch of read) {
+        batches.push(batch)
+        bytes += batch.bytes.length
+      }
+      at = read[read.length - 1]!.nextOffset
+    }
+    return batches
+  })
+}
+
+async function readSegment(
+  { store, index }: OpenSegment,
+  partition: LogPartition,
+  offset: number,
+  toOffset: number,
+  bytesMax: number,
+): Promise<StoredBatch[]> {
+  const entries = index.partitions.get(partition.id)
+  const batches: StoredBatch[] = []
+  if (entries === undefined) return batches
+  let bytes = 0
+  let i = entries.find(offset)
+  while (i < entries.count && bytes < bytesMax && entries.offsetAt(i) < toOffset) {
+    const n = Math.min(BATCHES_PER_STEP, entries.count - i)
+    const first = entries.commitAt(i)
+    const last = entries.commitAt(i + n - 1)
+    let values: Buffer[]
+    if (last - first < n * SCAN_DENSITY) {
+      const range = { from: commitKey(first, partition.id), to: commitKey(last, partition.id + 1), bytesMax }
+      values = (await store.range(range))
+        .filter(({ key }) => idOf(key) === partition.id)
+        .map(({ value }) => value)
+    } else {
+      const keys = Array.from({ length: n }, (_, k) => commitKey(entries.commitAt(i + k), partition.id))
+      values = (await store.getMany(keys)).filter((value) => value !== undefined)
+    }
+    if (values.length === 0) break
+    for (const value of values) {
+      if (bytes >= bytesMax || baseOffsetOf(value) >= toOffset) break
+      batches.push(storedBatch(partition, value))
+      bytes += value.length
+    }
+    i += values.length
+  }
+  return batches
+}
+
+function storedBatch(partition: LogPartition, bytes: Buffer): StoredBatch {
+  return {
+    stream: partition.stream,
+    partition: partition.partition,
+    baseOffset: baseOffsetOf(bytes),
+    nextOffset: nextOffsetOf(bytes),
+    bytes,
+  }
+}
+
+/** The commit that holds `offset`, or the first commit after it that holds something of the partition. */
+export function commitOfOffset(chain: Chain, partition: LogPartition, offset: number): Promise<number> {
+  return guarded(chain, async () => {
+    if (offset >= partition.durableOffset) return chain.durableCommit + 1
+    const at = Math.max(offset, partition.logStartOffset)
+    const segment = partition.spans[partition.findSpan(at)]?.segment ?? chain.active
+    return chain.cache.use(segment, async ({ index }) => {
+      const entries = index.partitions.get(partition.id)
+      const i = entries?.find(at) ?? 0
+      return entries !== undefined && i < entries.count ? entries.commitAt(i) : segment.firstCommit
+    })
+  })
+}
+
+/** Batches of all partitions from a commit on, in commit order, with the position to go on from. */
+export function scanCommits(
+  chain: Chain,
+  from: { commit: number; id: number },
+  bytesMax: number,
+): Promise<{ entries: Entry[]; next: { commit: number; id: number } }> {
+  return guarded(chain, async () => {
+    const durable = chain.durableCommit
+    let at = from
+    while (at.commit <= durable) {
+      const segment = segmentOf(chain, at.commit)
+      const to = commitKey(Math.min(segment.lastCommit, durable) + 1, 0)
+      const range = { from: commitKey(at.commit, at.id), to, bytesMax }
+      const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
+      const last = entries[entries.length - 1]
+      if (last === undefined) {
+        at = { commit: segment.lastCommit + 1, id: 0 }
+        continue
+      }
+      const lastId = idOf(last.key)
+      at =
+        lastId === NOTE_ID
+          ? { commit: commitOf(last.key) + 1, id: 0 }
+          : { commit: commitOf(last.key), id: lastId + 1 }
+      const batches = entries.filter(({ key }) => idOf(key) !== NOTE_ID)
+      if (batches.length > 0) return { entries: batches, next: at }
+    }
+    return { entries: [], next: at }
+  })
+}
+
+/** The segment that holds a durable commit, or the first after it. */
+function segmentOf(chain: Chain, commit: number): Segment {
+  let low = 0
+  let high = chain.segments.length - 1
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (chain.segments[middle]!.lastCommit >= commit) high = middle
+    else low = middle + 1
+  }
+  return chain.segments[low]!
+}
+
+/** The first offset whose record has at least this timestamp; the durable offset when there is none. */
+export function offsetForTime(chain: Chain, partition: LogPartition, timestamp: number): Promise<number> {
+  return guarded(chain, async () => {
+    const span = partition.spans.find((candidate) => candidate.maxTimestamp >= timestamp)
+    const segment = span?.segment ?? chain.active
+    return chain.cache.use(segment, async ({ store, index }) => {
+      const entries = index.partitions.get(partition.id)
+      const i = entries?.findTime(timestamp) ?? 0
+      if (entries === undefined || i >= entries.count) return partition.durableOffset
+      const batch = await store.get(commitKey(entries.commitAt(i), partition.id))
+      if (batch !== undefined) {
+        for (const record of readRecords(batch)) if (record.timestamp >= timestamp) return record.offset
+      }
+      return entries.offsetAt(i)
+    })
+  })
+}

@@ -1,0 +1,389 @@
+/**
+ * A chain: segments of commit-ordered LevelDB under one sequence of commits, one writer, group commit with fsync.
+ *
+ * Appends collect while the previous commit's fsync is under way, then go as one: a batch a partition, a note where states
+ * changed, one synced write, then all their listeners. There is no timer: a lone publisher pays one fsync and no wait.
+ *
+ * After a commit that failed nothing is known about it. Everything waiting is told so, the store is closed, opened again
+ * with growing pauses, and read from its head: what the disk kept is then part of the log (never acknowledged, so its
+ * sender sends it again), and the next commit follows it.
+ */
+import { assert } from '../assert.ts'
+import { CommitFailedError, LogUnavailableError } from '../errors.ts'
+import type { Store } from '../storage/store.ts'
+import {
+  type ChainFiles,
+  countTornTail,
+  createSegmentStore,
+  loadSealed,
+  openManifest,
+  partitionOf,
+  placeLogStart,
+  replayActive,
+  writeHead,
+} from './chain-recovery.ts'
+import { commitKey, NOTE_ID } from './commit-key.ts'
+import { LatencyHistogram } from './commit-latency.ts'
+import type { CommitState } from './commit-state.ts'
+import { nextSegmentId, writeManifest } from './manifest.ts'
+import { encodeNote } from './note.ts'
+import { type CommitListener, OpenCommit } from './open-commit.ts'
+import type { LogPartition } from './partition.ts'
+import { maxTimestampOf } from './record-batch.ts'
+import { indexFile, type OpenSegment, type Segment, SegmentCache, segmentDirectory } from './segment.ts'
+import { SegmentIndex } from './segment-index.ts'
+
+export interface ChainLimits {
+  /** A segment is sealed once it holds this many bytes. */
+  readonly segmentBytes: number
+  /** Bytes appended and not yet durable at which `isFull` asks producers to wait. */
+  readonly admittedBytesMax: number
+}
+
+export type ChainCondition =
+  | { readonly state: 'open' }
+  | { readonly state: 'failed'; readonly reason: string; readonly since: number }
+  | { readonly state: 'closed' }
+
+const REOPEN_MS_MIN = 100
+const REOPEN_MS_MAX = 5_000
+
+export class Chain {
+  readonly name: string
+  readonly partitions = new Map<number, LogPartition>()
+  /** In commit order; the last is active. */
+  readonly segments: Segment[] = []
+  readonly cache: SegmentCache
+  readonly latency = new LatencyHistogram()
+  readonly stats = { commits: 0, records: 0, bytes: 0, failedCommits: 0, rolls: 0, failedRolls: 0 }
+  readonly files: ChainFiles
+  condition: ChainCondition = { state: 'closed' }
+  /** Called after each durable commit and after a recovery. */
+  onDurable: () => void = () => {}
+
+  readonly #limits: ChainLimits
+  readonly #states: readonly CommitState[]
+  readonly #open = new OpenCommit()
+  #active!: OpenSegment
+  #inFlightBytes = 0
+  #isRunning = false
+  #drained: (() => void)[] = []
+  #idle: (() => void)[] = []
+  #reopenTimer: NodeJS.Timeout | undefined
+  #isClosing = false
+  /** The size at which the active segment is sealed: its limit, or more after a roll that failed. */
+  #rollAtBytes: number
+
+  private constructor(name: string, files: ChainFiles, limits: ChainLimits, states: readonly CommitState[]) {
+    this.name = name
+    this.files = files
+    this.#limits = limits
+    this.#states = states
+    this.#rollAtBytes = limits.segmentBytes
+    this.cache = new SegmentCache(files.disk, files.directory, files.storeOptions)
+  }
+
+  /** @param partitions those that the catalog places in this chain. */
+  static async open(
+    name: string,
+    files: ChainFiles,
+    limits: ChainLimits,
+    states: readonly CommitState[],
+    partitions: readonly LogPartition[],
+  ): Promise<Chain> {
+    const chain = new Chain(name, files, limits, states)
+    for (const partition of partitions) chain.partitions.set(partition.id, partition)
+    await chain.#load()
+    return chain
+  }
+
+  get active(): Segment {
+    return this.segments[this.segments.length - 1]!
+  }
+
+  /** The last commit that is on disk. */
+  get durableCommit(): number {
+    return this.active.lastCommit
+  }
+
+  /** True once the bytes admitted and not yet durable have reached their limit: producers wait for `drained`. */
+  get isFull(): boolean {
+    return this.#open.bytes + this.#inFlightBytes >= this.#limits.admittedBytesMax
+  }
+
+  get admittedBytes(): number {
+    return this.#open.bytes + this.#inFlightBytes
+  }
+
+  /**
+   * Copies one record into the open commit. It is durable, and readable, once a listener added afterwards is called with null.
+   * @param timestamp ms since 1970
+   * @param headers a section from `encodeHeaders`
+   * @throws LogUnavailableError while the storage is away or the log is closing.
+   */
+  append(
+    partition: LogPartition,
+    timestamp: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: Uint8Array,
+  ): void {
+    if (this.condition.state !== 'open' || this.#isClosing) throw this.unavailable()
+    this.#open.append(partition, timestamp, key, value, headers)
+    this.#schedule()
+  }
+
+  /**
+   * Called when the open commit, with all that was appended and added to states so far, is on disk or has failed.
+   * @throws LogUnavailableError
+   */
+  onCommit(listener: CommitListener): void {
+    if (this.condition.state !== 'open' || this.#isClosing) throw this.unavailable()
+    this.#open.listen(listener)
+    this.#schedule()
+  }
+
+  /** Resolves once fewer bytes than the limit are admitted. */
+  drained(): Promise<void> {
+    if (!this.isFull) return Promise.resolve()
+    return new Promise((resolve) => this.#drained.push(resolve))
+  }
+
+  /** Commits what is open, then closes. */
+  async close(): Promise<void> {
+    if (this.#isClosing) return
+    this.#isClosing = true
+    clearTimeout(this.#reopenTimer)
+    while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    this.condition = { state: 'closed' }
+    await this.cache.close()
+  }
+
+  // -- the writer ---------------------------------------------------------------------------------------------------
+
+  #schedule(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    // after this turn's socket reads, so that all they bring goes into one commit
+    setImmediate(() => void this.#run())
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#open.isEmpty && this.condition.state === 'open') {
+      if (this.active.bytes >= this.#rollAtBytes) await this.#roll()
+      if (this.condition.state === 'open') await this.#commit()
+    }
+    this.#isRunning = false
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  async #commit(): Promise<void> {
+    const { partitions, listeners, bytes, records } = this.#open.take()
+    this.#inFlightBytes = bytes
+    const commit = this.durableCommit + 1
+    const started = performance.now()
+    try {
+      const sealed = this.#seal(commit, partitions)
+      await sealed.write()
+      this.active.lastCommit = commit
+      this.active.bytes += sealed.bytes
+      for (const { partition, ...batch } of sealed.batches) {
+        this.#active.index.of(partition.id, batch.baseOffset).add(commit, batch)
+        partition.durableOffset = batch.nextOffset
+      }
+      this.stats.commits++
+      this.stats.records += records
+      this.stats.bytes += sealed.bytes
+      this.latency.record(performance.now() - started)
+    } catch (error) {
+      this.#fail(error, listeners)
+      return
+    }
+    this.#inFlightBytes = 0
+    for (const listener of listeners) listener(null)
+    if (!this.isFull) for (const resolve of this.#drained.splice(0)) resolve()
+    this.onDurable()
+  }
+
+  /** Seals the open batches into one LevelDB write. The store copies them, so that the builders are free at once. */
+  #seal(commit: number, partitions: LogPartition[]) {
+    const write = this.#active.store.batch()
+    const batches = []
+    let bytes = 0
+    for (const partition of partitions) {
+      const builder = partition.open
+      assert(builder !== null, 'a touched partition has an open batch')
+      const raw = builder.seal(partition.durableOffset)
+      const key = commitKey(commit, partition.id)
+      write.put(key, raw)
+      bytes += key.length + raw.length
+      batches.push({
+        partition,
+        baseOffset: partition.durableOffset,
+        nextOffset: partition.durableOffset + builder.count,
+        records: builder.count,
+        bytes: raw.length,
+        maxTimestamp: maxTimestampOf(raw),
+      })
+      this.#open.recycle(partition)
+    }
+    const added: Record<string, unknown> = {}
+    for (const state of this.#states) {
+      const pending = state.takePending()
+      if (pending !== undefined) added[state.name] = pending
+    }
+    // a commit that only answers listeners still needs an entry: an empty write would not be fsynced
+    if (Object.keys(added).length > 0 || batches.length === 0) {
+      const key = commitKey(commit, NOTE_ID)
+      const note = encodeNote({ states: added })
+      write.put(key, note)
+      bytes += key.length + note.length
+    }
+    return { batches, bytes, write: () => write.write({ sync: true }) }
+  }
+
+  // -- failure ------------------------------------------------------------------------------------------------------
+
+  #fail(cause: unknown, listeners: CommitListener[]): void {
+    const reason = (cause as { cause?: Error }).cause?.message ?? (cause as Error).message
+    this.stats.failedCommits++
+    this.condition = { state: 'failed', reason, since: Date.now() }
+    this.files.log.error('a commit failed; the log opens again by itself', { chain: this.name, reason })
+    const error = new CommitFailedError(reason, cause)
+    const open = this.#open.take()
+    for (const partition of [...this.partitions.values()]) this.#open.recycle(partition)
+    this.#inFlightBytes = 0
+    for (const listener of [...listeners, ...open.listeners]) listener(error)
+    for (const resolve of this.#drained.splice(0)) resolve()
+    this.#reopenLater(REOPEN_MS_MIN)
+  }
+
+  #reopenLater(afterMs: number): void {
+    if (this.#isClosing) return
+    this.#reopenTimer = setTimeout(async () => {
+      try {
+        await this.cache.close()
+        await this.#load()
+        this.files.log.info('the log is open again', { chain: this.name })
+        this.onDurable()
+      } catch (error) {
+        if (this.condition.state === 'failed') {
+          this.condition = { ...this.condition, reason: (error as Error).message }
+        }
+        this.#reopenLater(Math.min(afterMs * 2, REOPEN_MS_MAX))
+      }
+    }, afterMs)
+  }
+
+  unavailable(): LogUnavailableError {
+    const { condition } = this
+    return new LogUnavailableError(condition.state === 'failed' ? condition.reason : 'it is closed')
+  }
+
+  // -- segments -----------------------------------------------------------------------------------------------------
+
+  /** Reads the manifest and everything it lists: at start, and again after a failure. */
+  async #load(): Promise<void> {
+    const { files } = this
+    const manifest = await openManifest(files)
+    const segments = manifest.segments.map(
+      (listed): Segment => ({
+        id: listed.id,
+        firstCommit: listed.firstCommit,
+        lastCommit: listed.lastCommit ?? listed.firstCommit - 1,
+        bytes: listed.bytes ?? 0,
+        isSealed: listed.lastCommit !== undefined,
+      }),
+    )
+    for (const partition of this.partitions.values()) partition.spans = []
+    await loadSealed(files, segments.slice(0, -1), this.partitions)
+    this.segments.splice(0, this.segments.length, ...segments)
+    await this.#openActive()
+  }
+
+  async #openActive(): Promise<void> {
+    const { files, active } = this
+    await countTornTail(files, active.id)
+    const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
+    try {
+      const index = await replayActive(files, active, store, this.partitions, this.#states)
+      placeLogStart(this.partitions.values(), index)
+      this.#active = { store, index }
+      if (active.lastCommit < active.firstCommit) await this.#writeHead(store, active)
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+    this.cache.pin(active, this.#active)
+    this.condition = { state: 'open' }
+  }
+
+  async #writeHead(store: Store, segment: Segment): Promise<void> {
+    const next: [number, number][] = []
+    for (const partition of this.partitions.values()) {
+      if (partition.durableOffset > 0) next.push([partition.id, partition.durableOffset])
+    }
+    const states: Record<string, unknown> = {}
+    for (const state of this.#states) states[state.name] = state.snapshot()
+    await writeHead(store, segment.firstCommit, { next, states })
+    segment.lastCommit = segment.firstCommit
+  }
+
+  /**
+   * Seals the active segment and starts the next: index beside the old one, head in the new one, then the manifest. A crash
+   * before the manifest leaves files that it does not list, which the next start removes; the old segment goes on.
+   */
+  async #roll(): Promise<void> {
+    const { files, active: old } = this
+    const id = nextSegmentId(this.segments.map((segment) => segment.id))
+    const next: Segment = { id, firstCommit: old.lastCommit + 1, lastCommit: 0, bytes: 0, isSealed: false }
+    let store: Store | undefined
+    try {
+      await files.disk.replaceFile(indexFile(files.directory, old.id), this.#active.index.encode())
+      store = await createSegmentStore(files, id)
+      await this.#writeHead(store, next)
+    } catch (error) {
+      this.#rollFailed(old, error)
+      await store?.close().catch(() => undefined)
+      await files.disk.remove(segmentDirectory(files.directory, id)).catch(() => undefined)
+      return
+    }
+    try {
+      const listed = this.segments.map(({ id, firstCommit, lastCommit, bytes }) => {
+        return { id, firstCommit, lastCommit, bytes }
+      })
+      const active = { id, firstCommit: next.firstCommit }
+      await writeManifest(files.disk, files.directory, { format: 1, segments: [...listed, active] })
+    } catch (error) {
+      // the old manifest or the new one stands on disk: only reading it again can tell
+      this.#rollFailed(old, error)
+      await store.close().catch(() => undefined)
+      this.#fail(error, [])
+      return
+    }
+    this.#adopt(old, next, store)
+  }
+
+  #rollFailed(segment: Segment, error: unknown): void {
+    this.stats.failedRolls++
+    this.#rollAtBytes = segment.bytes + this.#limits.segmentBytes / 8
+    this.files.log.error('a segment could not be sealed; it grows until the next try', {
+      segment: segment.id,
+      reason: (error as Error).message,
+    })
+  }
+
+  #adopt(old: Segment, next: Segment, store: Store): void {
+    old.isSealed = true
+    for (const summary of this.#active.index.summaries()) {
+      partitionOf(this.partitions, summary.id).spans.push({ segment: old, ...summary })
+    }
+    const opened: OpenSegment = { store, index: new SegmentIndex(next.firstCommit) }
+    this.#active = opened
+    this.segments.push(next)
+    this.#rollAtBytes = this.#limits.segmentBytes
+    this.cache.pin(next, opened)
+    this.cache.unpin(old)
+    this.stats.rolls++
+  }
+}

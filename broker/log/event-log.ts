@@ -1,0 +1,212 @@
+/**
+ * The log: streams of partitions, kept in chains of segments. One writer per process; any number of readers. See DESIGN.md
+ * beside this file.
+ */
+import { join } from 'node:path'
+import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
+import type { LogSink } from '../log-sink.ts'
+import type { DataDirectory } from '../storage/data-directory.ts'
+import type { Disk } from '../storage/store.ts'
+import {
+  type CatalogStream,
+  MAIN_CHAIN,
+  mergeCatalog,
+  readCatalog,
+  type StreamDefinition,
+  writeCatalog,
+} from './catalog.ts'
+import { Chain, type ChainCondition } from './chain.ts'
+import { offsetForTime, readPartition } from './chain-reader.ts'
+import type { RecoveryCounters } from './chain-recovery.ts'
+import { CommitCursor } from './commit-cursor.ts'
+import type { CommitState } from './commit-state.ts'
+import { LogPartition } from './partition.ts'
+import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
+import { type VerifyProgress, type VerifyReport, verifyChains } from './verify.ts'
+
+export interface EventLogOptions {
+  readonly streams: readonly StreamDefinition[]
+  readonly segmentBytes: number
+  readonly admittedBytesMax: number
+  /** LevelDB's write buffer: two of them are the log's largest memory. */
+  readonly writeBufferBytes: number
+}
+
+/** The states that each chain commits with its records; made once a chain. */
+export type CommitStates = (chain: string) => CommitState[]
+
+/** A stream to append to. */
+export interface LogStream {
+  readonly name: string
+  readonly chain: Chain
+  readonly partitions: readonly LogPartition[]
+}
+
+export interface LogStatus {
+  readonly condition: ChainCondition['state']
+  readonly reason: string | null
+  readonly commits: number
+  readonly records: number
+  readonly bytes: number
+  readonly failedCommits: number
+  readonly segments: number
+  readonly storedBytes: number
+  readonly admittedBytes: number
+  readonly commitMsP50: number
+  readonly commitMsP99: number
+  readonly commitMsMax: number
+  readonly recovery: RecoveryCounters
+}
+
+export class EventLog implements LogSource {
+  readonly identity: LogIdentity
+  readonly #chains: Map<string, Chain>
+  readonly #streams = new Map<string, LogStream>()
+  readonly #recovery: RecoveryCounters
+  readonly #durableListeners = new Set<() => void>()
+
+  private constructor(identity: LogIdentity, chains: Map<string, Chain>, recovery: RecoveryCounters) {
+    this.identity = identity
+    this.#chains = chains
+    this.#recovery = recovery
+  }
+
+  /** Opens the log of a data directory; streams that are new are added to its catalog. */
+  static async open(
+    disk: Disk,
+    data: DataDirectory,
+    options: EventLogOptions,
+    log: LogSink,
+    statesOf: CommitStates = () => [],
+  ): Promise<EventLog> {
+    const merged = mergeCatalog(await readCatalog(disk, data.path), options.streams)
+    if (merged.isChanged) await writeCatalog(disk, data.path, merged.streams)
+    const counters: RecoveryCounters = {
+      tornTails: 0,
+      tornBytes: 0,
+      faults: 0,
+      leftovers: 0,
+      rebuiltIndexes: 0,
+    }
+    const chains = new Map<string, Chain>()
+    for (const name of new Set([MAIN_CHAIN, ...merged.streams.map((stream) => stream.chain)])) {
+      const files = {
+        disk,
+        directory: join(data.path, 'log', name),
+        storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
+        log,
+        counters,
+      }
+      const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
+      chains.set(name, await Chain.open(name, files, options, statesOf(name), partitions))
+    }
+    const { edge, incarnation } = data.identity
+    const eventLog = new EventLog({ edge, incarnation }, chains, counters)
+    eventLog.#index(merged.streams)
+    return eventLog
+  }
+
+  #index(streams: readonly CatalogStream[]): void {
+    for (const { name, chain: chainName, firstId, partitions } of streams) {
+      const chain = this.#chains.get(chainName)!
+      const own = Array.from({ length: partitions }, (_, i) => chain.partitions.get(firstId + i)!)
+      this.#streams.set(name, { name, chain, partitions: own })
+    }
+    for (const chain of this.#chains.values()) {
+      chain.onDurable = () => {
+        for (const listener of this.#durableListeners) listener()
+      }
+    }
+  }
+
+  /** @throws UnknownStreamError */
+  stream(name: string): LogStream {
+    const stream = this.#streams.get(name)
+    if (stream === undefined) throw new UnknownStreamError(name, [...this.#streams.keys()])
+    return stream
+  }
+
+  streams(): StreamState[] {
+    return [...this.#streams.values()].map(({ name, partitions }) => ({
+      stream: name,
+      partitions: partitions.length,
+    }))
+  }
+
+  partitions(): PartitionState[] {
+    return [...this.#streams.values()].flatMap((stream) =>
+      stream.partitions.map(({ partition, logStartOffset, durableOffset }) => ({
+        stream: stream.name,
+        partition,
+        logStartOffset,
+        durableOffset,
+      })),
+    )
+  }
+
+  /** @throws UnknownStreamError, UnknownPartitionError, LogUnavailableError */
+  async read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]> {
+    const found = this.#partition(stream, partition)
+    return readPartition(found.chain, found.partition, offset, bytesMax)
+  }
+
+  /** The first offset at or after a time (ms since 1970); the durable offset when there is none. */
+  async offsetForTime(stream: string, partition: number, timestamp: number): Promise<number> {
+    const found = this.#partition(stream, partition)
+    return offsetForTime(found.chain, found.partition, timestamp)
+  }
+
+  openCursor(from: ReadonlyMap<string, number>): LogCursor {
+    return new CommitCursor(this.#chains.values(), from)
+  }
+
+  onDurable(listener: () => void): () => void {
+    this.#durableListeners.add(listener)
+    return () => this.#durableListeners.delete(listener)
+  }
+
+  verify(onProgress: (progress: VerifyProgress) => void = () => {}): Promise<VerifyReport> {
+    return verifyChains([...this.#chains.values()], onProgress)
+  }
+
+  status(): LogStatus {
+    const chains = [...this.#chains.values()]
+    const failed = chains.find((chain) => chain.condition.state !== 'open')?.condition
+    const sum = (of: (chain: Chain) => number) => chains.reduce((total, chain) => total + of(chain), 0)
+    const max = (of: (chain: Chain) => number) => Math.max(...chains.map(of))
+    return {
+      condition: failed?.state ?? 'open',
+      reason: failed?.state === 'failed' ? failed.reason : null,
+      commits: sum((chain) => chain.stats.commits),
+      records: sum((chain) => chain.stats.records),
+      bytes: sum((chain) => chain.stats.bytes),
+      failedCommits: sum((chain) => chain.stats.failedCommits),
+      segments: sum((chain) => chain.segments.length),
+      storedBytes: sum((chain) => chain.segments.reduce((total, segment) => total + segment.bytes, 0)),
+      admittedBytes: sum((chain) => chain.admittedBytes),
+      commitMsP50: max((chain) => chain.latency.quantile(0.5)),
+      commitMsP99: max((chain) => chain.latency.quantile(0.99)),
+      commitMsMax: max((chain) => chain.latency.maxMs),
+      recovery: { ...this.#recovery },
+    }
+  }
+
+  /** Commits what is open, then closes all stores. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#chains.values()].map((chain) => chain.close()))
+  }
+
+  #partition(stream: string, partition: number): { chain: Chain; partition: LogPartition } {
+    const found = this.stream(stream)
+    const own = found.partitions[partition]
+    if (own === undefined) throw new UnknownPartitionError(stream, partition, found.partitions.length)
+    return { chain: found.chain, partition: own }
+  }
+}
+
+function partitionsOf(stream: CatalogStream): LogPartition[] {
+  return Array.from(
+    { length: stream.partitions },
+    (_, i) => new LogPartition(stream.name, i, stream.firstId + i),
+  )
+}

@@ -1,0 +1,75 @@
+/**
+ * A chain's manifest, `manifest.json`: which segments are the log. Replaced atomically (temp, fsync, rename, fsync of the
+ * directory); a segment directory that it does not list is not the log's. On disk: fields are only added.
+ *
+ *   { "format": 1, "segments": [ { "id": "00000001", "firstCommit": 1, "lastCommit": 812, "bytes": 33554620 },
+ *                                { "id": "00000002", "firstCommit": 813 } ] }
+ *
+ * Segments stand in commit order. The last one is active: it has no lastCommit.
+ */
+import { join } from 'node:path'
+import { CorruptLogError } from '../errors.ts'
+import type { Disk } from '../storage/store.ts'
+
+export interface ManifestSegment {
+  readonly id: string
+  readonly firstCommit: number
+  /** Absent for the active segment. */
+  readonly lastCommit?: number
+  /** Bytes of the stored batches, of a sealed segment. */
+  readonly bytes?: number
+}
+
+export interface Manifest {
+  readonly format: 1
+  readonly segments: readonly ManifestSegment[]
+}
+
+export const MANIFEST_FILE = 'manifest.json'
+
+export async function readManifest(disk: Disk, directory: string): Promise<Manifest | undefined> {
+  const path = join(directory, MANIFEST_FILE)
+  const file = await disk.readFile(path)
+  if (file === undefined) return undefined
+  let manifest: Manifest
+  try {
+    manifest = JSON.parse(file.toString('utf8')) as Manifest
+  } catch (error) {
+    throw new CorruptLogError(path, 'it is not JSON', error)
+  }
+  const fault = manifestFault(manifest)
+  if (fault !== null) throw new CorruptLogError(path, fault)
+  return manifest
+}
+
+export async function writeManifest(disk: Disk, directory: string, manifest: Manifest): Promise<void> {
+  const fault = manifestFault(manifest)
+  if (fault !== null) throw new CorruptLogError(join(directory, MANIFEST_FILE), `not written: ${fault}`)
+  await disk.replaceFile(
+    join(directory, MANIFEST_FILE),
+    Buffer.from(`${JSON.stringify(manifest, null, 1)}\n`),
+  )
+}
+
+/** Checked just before a write and just after a read. */
+export function manifestFault(manifest: Manifest): string | null {
+  if (manifest.format !== 1) return `it has format ${manifest.format}, this Headwater reads 1`
+  if (!Array.isArray(manifest.segments) || manifest.segments.length === 0) return 'it lists no segment'
+  for (const [i, segment] of manifest.segments.entries()) {
+    const isActive = i === manifest.segments.length - 1
+    if (isActive !== (segment.lastCommit === undefined))
+      return `segment ${segment.id}: only the last is active`
+    const next = manifest.segments[i + 1]
+    if (next !== undefined && next.firstCommit <= (segment.lastCommit ?? 0)) {
+      return `segments ${segment.id} and ${next.id} overlap`
+    }
+  }
+  return null
+}
+
+/** The id of the segment after the highest in use: eight hexadecimal digits. */
+export function nextSegmentId(used: Iterable<string>): string {
+  let highest = 0
+  for (const id of used) highest = Math.max(highest, Number.parseInt(id, 16) || 0)
+  return (highest + 1).toString(16).padStart(8, '0')
+}

@@ -1,0 +1,68 @@
+/** What collects between two commits: one batch a partition, and who waits for it. */
+import type { LogPartition } from './partition.ts'
+import { BatchBuilder } from './record-batch.ts'
+
+/** Called once: with null when the commit is on disk, with the reason when it is not. Must not throw. */
+export type CommitListener = (error: Error | null) => void
+
+/** Builders kept for the next commits: their buffers are the append path's only memory. */
+const FREE_BUILDERS_MAX = 64
+
+export class OpenCommit {
+  #partitions: LogPartition[] = []
+  #listeners: CommitListener[] = []
+  readonly #free: BatchBuilder[] = []
+  bytes = 0
+  records = 0
+
+  get isEmpty(): boolean {
+    return this.records === 0 && this.#listeners.length === 0
+  }
+
+  append(
+    partition: LogPartition,
+    timestamp: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: Uint8Array,
+  ): void {
+    let builder = partition.open
+    if (builder === null) {
+      builder = this.#free.pop() ?? new BatchBuilder()
+      partition.open = builder
+      this.#partitions.push(partition)
+      this.bytes += builder.bytes
+    }
+    const before = builder.bytes
+    builder.append(timestamp, key, value, headers)
+    this.bytes += builder.bytes - before
+    this.records++
+  }
+
+  listen(listener: CommitListener): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Empties it for the next commit. Each partition's builder goes back with `recycle` once its bytes were copied. */
+  take(): { partitions: LogPartition[]; listeners: CommitListener[]; bytes: number; records: number } {
+    const taken = {
+      partitions: this.#partitions,
+      listeners: this.#listeners,
+      bytes: this.bytes,
+      records: this.records,
+    }
+    this.#partitions = []
+    this.#listeners = []
+    this.bytes = 0
+    this.records = 0
+    return taken
+  }
+
+  recycle(partition: LogPartition): void {
+    const builder = partition.open
+    partition.open = null
+    if (builder === null) return
+    builder.reset()
+    if (this.#free.length < FREE_BUILDERS_MAX) this.#free.push(builder)
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * Reads a segment from its first commit to its last, in order, checking what it sees. Start, the rebuilding of an index
+ * and `log verify` all read through here, so that they agree on what is whole.
+ */
+import type { Store } from '../storage/store.ts'
+import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { decodeNote, type Note } from './note.ts'
+import { baseOffsetOf, batchFault, maxTimestampOf, nextOffsetOf, recordCountOf } from './record-batch.ts'
+
+/** Bytes read at once: bounds the memory of a start and of a verify. */
+const STEP_BYTES = 1024 * 1024
+
+export interface ReplayedBatch {
+  readonly baseOffset: number
+  readonly nextOffset: number
+  readonly records: number
+  readonly bytes: number
+  readonly maxTimestamp: number
+  readonly raw: Buffer
+}
+
+export interface ReplayVisitor {
+  batch(commit: number, id: number, batch: ReplayedBatch): void
+  note?(commit: number, note: Note): void
+  /** An entry or a stretch of commits that is not whole. It is passed over. */
+  fault?(commit: number, id: number | null, reason: string): void
+  /** After each step, with the bytes read so far. */
+  progress?(bytes: number): void
+}
+
+export interface ReplayResult {
+  /** 0 when the segment holds nothing. */
+  readonly lastCommit: number
+  readonly bytes: number
+}
+
+/** @param toCommit read up to this commit, inclusive. */
+export async function replaySegment(
+  store: Store,
+  firstCommit: number,
+  toCommit: number,
+  visitor: ReplayVisitor,
+): Promise<ReplayResult> {
+  let from = commitKey(0, 0)
+  const to = commitKey(toCommit + 1, 0)
+  let lastCommit = 0
+  let bytes = 0
+  for (;;) {
+    const entries = await store.range({ from, to, bytesMax: STEP_BYTES })
+    if (entries.length === 0) break
+    for (const { key, value } of entries) {
+      bytes += key.length + value.length
+      const commit = commitOf(key)
+      const expected = lastCommit === 0 ? firstCommit : lastCommit + 1
+      if (commit !== lastCommit && commit !== expected) {
+        visitor.fault?.(commit, null, `commits ${expected} to ${commit - 1} are missing`)
+      }
+      lastCommit = commit
+      visit(commit, idOf(key), value, visitor)
+    }
+    visitor.progress?.(bytes)
+    const last = entries[entries.length - 1]!.key
+    from = Buffer.concat([last, Buffer.of(0)]) // the least key after it
+  }
+  return { lastCommit, bytes }
+}
+
+function visit(commit: number, id: number, value: Buffer, visitor: ReplayVisitor): void {
+  if (id === NOTE_ID) {
+    const note = decodeNote(value)
+    if (typeof note === 'string') visitor.fault?.(commit, id, note)
+    else visitor.note?.(commit, note)
+    return
+  }
+  const fault = batchFault(value)
+  if (fault !== null) {
+    visitor.fault?.(commit, id, fault)
+    return
+  }
+  visitor.batch(commit, id, {
+    baseOffset: baseOffsetOf(value),
+    nextOffset: nextOffsetOf(value),
+    records: recordCountOf(value),
+    bytes: value.length,
+    maxTimestamp: maxTimestampOf(value),
+    raw: value,
+  })
+}

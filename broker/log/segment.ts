@@ -1,0 +1,161 @@
+/**
+ * A segment: one LevelDB directory with a range of commits. The active one takes writes and keeps its store open; sealed
+ * ones never change and open on demand, a few at a time.
+ */
+import { join } from 'node:path'
+import { assert } from '../assert.ts'
+import type { Disk, Store, StoreOptions } from '../storage/store.ts'
+import { replaySegment } from './replay.ts'
+import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
+
+export interface Segment {
+  readonly id: string
+  readonly firstCommit: number
+  /** The last durable commit; grows while the segment is active. */
+  lastCommit: number
+  /** Bytes of the stored batches and notes. */
+  bytes: number
+  isSealed: boolean
+}
+
+/** What a reader needs of a segment while it reads. */
+export interface OpenSegment {
+  readonly store: Store
+  readonly index: SegmentIndex
+}
+
+export function segmentDirectory(chainDirectory: string, id: string): string {
+  return join(chainDirectory, id)
+}
+
+export function indexFile(chainDirectory: string, id: string): string {
+  return join(chainDirectory, `${id}.index`)
+}
+
+interface CacheEntry {
+  readonly opening: Promise<OpenSegment>
+  /** Readers at work, and one for the writer of the active segment. */
+  users: number
+}
+
+/**
+ * The segments that are open: the active one, pinned by its writer, and a few sealed ones, the least recently used closed
+ * first. Opening takes 20 to 30 ms and holds a few hundred kilobytes, so a handful is kept.
+ */
+export class SegmentCache {
+  readonly #disk: Disk
+  readonly #directory: string
+  readonly #options: StoreOptions
+  readonly #openMax: number
+  readonly #entries = new Map<string, CacheEntry>()
+  /** LevelDB's lock is held until a close has ended: the next open of the same segment waits for it. */
+  readonly #closing = new Map<string, Promise<void>>()
+
+  constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 4) {
+    this.#disk = disk
+    this.#directory = directory
+    this.#options = options
+    this.#openMax = openMax
+  }
+
+  /** Runs `read` with the segment open; it is not closed meanwhile. */
+  async use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
+    let entry = this.#entries.get(segment.id)
+    if (entry === undefined) {
+      entry = { opening: this.#open(segment), users: 0 }
+      this.#entries.set(segment.id, entry)
+      // one that did not open is tried again by the next reader
+      entry.opening.catch(() => this.#entries.delete(segment.id))
+    } else {
+      // most recently used last
+      this.#entries.delete(segment.id)
+      this.#entries.set(segment.id, entry)
+    }
+    entry.users++
+    try {
+      return await read(await entry.opening)
+    } finally {
+      entry.users--
+      this.#shrink()
+    }
+  }
+
+  /** Registers the active segment's store; it stays open until `unpin`. */
+  pin(segment: Segment, open: OpenSegment): void {
+    assert(!this.#entries.has(segment.id), 'a segment is pinned once')
+    this.#entries.set(segment.id, { opening: Promise.resolve(open), users: 1 })
+  }
+
+  /** The active segment was sealed: it is now like any other. */
+  unpin(segment: Segment): void {
+    const entry = this.#entries.get(segment.id)
+    assert(entry !== undefined && entry.users > 0, 'an unpinned segment was pinned')
+    entry.users--
+    this.#shrink()
+  }
+
+  /** Closes all; reads under way end with an error. */
+  async close(): Promise<void> {
+    for (const [id, entry] of this.#entries) this.#close(id, entry)
+    await Promise.all(this.#closing.values())
+  }
+
+  #shrink(): void {
+    for (const [id, entry] of this.#entries) {
+      if (this.#entries.size <= this.#openMax) return
+      if (entry.users === 0) this.#close(id, entry)
+    }
+  }
+
+  #close(id: string, entry: CacheEntry): void {
+    this.#entries.delete(id)
+    const closing = entry.opening
+      .then((open) => open.store.close())
+      .catch(() => undefined)
+      .finally(() => {
+        if (this.#closing.get(id) === closing) this.#closing.delete(id)
+      })
+    this.#closing.set(id, closing)
+  }
+
+  async #open(segment: Segment): Promise<OpenSegment> {
+    await this.#closing.get(segment.id)
+    const store = await this.#disk.openStore(segmentDirectory(this.#directory, segment.id), this.#options)
+    const file = await this.#disk.readFile(indexFile(this.#directory, segment.id))
+    const index = file === undefined ? undefined : SegmentIndex.decode(file, segment.firstCommit)
+    return { store, index: index ?? (await rebuildIndex(this.#disk, this.#directory, segment, store)) }
+  }
+}
+
+/** What a sealed segment holds of each partition: from its index file, built again where that is missing or damaged. */
+export async function sealedSummaries(
+  disk: Disk,
+  directory: string,
+  segment: Segment,
+  options: StoreOptions,
+): Promise<{ summaries: PartitionSummary[]; wasRebuilt: boolean }> {
+  const file = await disk.readFile(indexFile(directory, segment.id))
+  const summaries = file === undefined ? undefined : SegmentIndex.decodeSummaries(file)
+  if (summaries !== undefined) return { summaries, wasRebuilt: false }
+  const store = await disk.openStore(segmentDirectory(directory, segment.id), options)
+  try {
+    const index = await rebuildIndex(disk, directory, segment, store)
+    return { summaries: index.summaries(), wasRebuilt: true }
+  } finally {
+    await store.close()
+  }
+}
+
+async function rebuildIndex(
+  disk: Disk,
+  directory: string,
+  segment: Segment,
+  store: Store,
+): Promise<SegmentIndex> {
+  const index = new SegmentIndex(segment.firstCommit)
+  await replaySegment(store, segment.firstCommit, segment.lastCommit, {
+    batch: (commit, id, batch) => index.of(id, batch.baseOffset).add(commit, batch),
+  })
+  await disk.replaceFile(indexFile(directory, segment.id), index.encode())
+  return index
+}

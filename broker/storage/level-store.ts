@@ -1,0 +1,99 @@
+/** `Store` on classic-level, Google's LevelDB with prebuilt binaries for x64, arm64 and armv7. */
+import { ClassicLevel } from 'classic-level'
+import { DataDirectoryError, DataDirectoryLockedError } from '../errors.ts'
+import type { Entry, RangeOptions, Store, StoreOptions, WriteBatch } from './store.ts'
+
+type Db = ClassicLevel<Buffer, Buffer>
+
+/** Entries a call into LevelDB brings at most; the bytes are bounded by the read's own limit. */
+const ENTRIES_PER_CALL = 1000
+/** Blocks read are used once: a large cache would only hold memory. */
+const CACHE_BYTES = 1024 * 1024
+const OPEN_FILES_MAX = 64
+
+export async function openLevelStore(directory: string, options: StoreOptions): Promise<Store> {
+  const db: Db = new ClassicLevel(directory, {
+    keyEncoding: 'buffer',
+    valueEncoding: 'buffer',
+    compression: false,
+    writeBufferSize: options.writeBufferBytes,
+    cacheSize: CACHE_BYTES,
+    maxOpenFiles: OPEN_FILES_MAX,
+    createIfMissing: options.createIfMissing,
+  })
+  try {
+    await db.open()
+  } catch (error) {
+    throw openFailure(directory, error)
+  }
+  return new LevelStore(db)
+}
+
+function openFailure(directory: string, error: unknown): Error {
+  const cause = (error as { cause?: { code?: string; message?: string } }).cause
+  if (cause?.code === 'LEVEL_LOCKED') return new DataDirectoryLockedError(directory, cause)
+  const reason = cause?.message ?? (error as Error).message
+  return new DataDirectoryError(directory, reason, hintFor(reason), cause)
+}
+
+function hintFor(reason: string): string {
+  if (/No space left/i.test(reason)) return 'free some space on this disk'
+  if (/Read-only file system/i.test(reason))
+    return 'mount the disk for writing, or choose another with --data'
+  if (/Permission denied/i.test(reason)) return 'give this user the directory, or choose another with --data'
+  if (/Corruption/i.test(reason)) return 'run `headwater log verify`'
+  return 'check the disk, or choose another directory with --data'
+}
+
+class LevelStore implements Store {
+  readonly #db: Db
+
+  constructor(db: Db) {
+    this.#db = db
+  }
+
+  batch(): WriteBatch {
+    const batch = this.#db.batch()
+    return {
+      put: (key, value) => void batch.put(key, value),
+      delete: (key) => void batch.del(key),
+      write: (options) => batch.write(options),
+    }
+  }
+
+  get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#db.get(key, { fillCache: false })
+  }
+
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#db.getMany(keys, { fillCache: false })
+  }
+
+  async range(options: RangeOptions): Promise<Entry[]> {
+    const iterator = this.#db.iterator({
+      gte: options.from,
+      lt: options.to,
+      fillCache: false,
+      highWaterMarkBytes: Math.min(options.bytesMax, 1024 * 1024),
+    })
+    const entries: Entry[] = []
+    let bytes = 0
+    try {
+      while (bytes < options.bytesMax) {
+        const read = await iterator.nextv(ENTRIES_PER_CALL)
+        if (read.length === 0) break
+        for (const [key, value] of read) {
+          entries.push({ key, value })
+          bytes += key.length + value.length
+        }
+      }
+    } finally {
+      await iterator.close()
+    }
+    return entries
+  }
+
+  close(): Promise<void> {
+    return this.#db.close()
+  }
+}

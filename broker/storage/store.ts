@@ -1,0 +1,61 @@
+/**
+ * What the log asks of the disk, as two small interfaces: an ordered key-value store and the few file operations that
+ * replace a manifest. Everything the broker keeps goes through them, so that a test can hand in a disk that delays,
+ * fails, tears or forgets.
+ */
+
+export interface Entry {
+  readonly key: Buffer
+  readonly value: Buffer
+}
+
+export interface RangeOptions {
+  /** First key, inclusive. */
+  readonly from: Buffer
+  /** Last key, exclusive. */
+  readonly to: Buffer
+  /** Stop after the entry with which this many bytes of keys and values are reached. */
+  readonly bytesMax: number
+}
+
+export interface WriteBatch {
+  /** Copies key and value: the caller may use their buffers again at once. */
+  put(key: Buffer, value: Buffer): void
+  delete(key: Buffer): void
+  /**
+   * All or nothing. Resolves once the entries are fsynced (`sync`) or handed to the operating system.
+   * After a rejection the store is not to be written again before it was closed and opened: whether the
+   * entries are there is known only then.
+   */
+  write(options: { sync: boolean }): Promise<void>
+}
+
+export interface Store {
+  batch(): WriteBatch
+  get(key: Buffer): Promise<Buffer | undefined>
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
+  /** Entries in key order, of a consistent snapshot. */
+  range(options: RangeOptions): Promise<Entry[]>
+  close(): Promise<void>
+}
+
+export interface StoreOptions {
+  /** Bytes collected in memory before a table is written: LevelDB's write buffer. */
+  readonly writeBufferBytes: number
+  readonly createIfMissing: boolean
+}
+
+export interface Disk {
+  /** @throws DataDirectoryLockedError where another process has the store open. */
+  openStore(directory: string, options: StoreOptions): Promise<Store>
+  /** undefined where there is no such file. */
+  readFile(path: string): Promise<Buffer | undefined>
+  /** Replaces a file so that a power cut leaves the old or the new one: temp, fsync, rename, fsync of the directory. */
+  replaceFile(path: string, bytes: Uint8Array): Promise<void>
+  /** Makes the directory and its parents, durable in their parent. */
+  makeDirectory(path: string): Promise<void>
+  /** Names in a directory; empty where there is none. */
+  list(path: string): Promise<string[]>
+  /** Removes a file or a directory with all that is in it; nothing happens where there is none. */
+  remove(path: string): Promise<void>
+}
