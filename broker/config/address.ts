@@ -1,0 +1,43 @@
+/** A place to listen on: `host:port`, `[IPv6]:port`, or a bare port, which is every interface of the machine. */
+export interface ListenAddress {
+  /** null is every interface, IPv6 and IPv4. */
+  readonly host: string | null
+  /** 0 lets the system choose one. */
+  readonly port: number
+}
+
+const HOST = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/
+
+/** @returns the address, or what is wrong with the text. */
+export function parseListenAddress(text: string): ListenAddress | string {
+  if (/^[0-9]+$/.test(text)) return withPort(null, text)
+  const bracketed = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
+  if (bracketed !== null) {
+    const host = bracketed[1]!
+    if (!/^[0-9A-Fa-f:.]+(%[\w.-]+)?$/.test(host) || !host.includes(':')) {
+      return `"${host}" is not an IPv6 address`
+    }
+    return bracketed[2] === undefined ? 'the port is missing' : withPort(host, bracketed[2])
+  }
+  const colon = text.lastIndexOf(':')
+  if (colon < 0) return 'the port is missing'
+  const host = text.slice(0, colon)
+  if (host.includes('://')) return 'it is an address, not a URL; write it without the scheme'
+  if (host.includes(':')) return 'an IPv6 address stands in brackets, as in "[::1]:1883"'
+  if (host === '*') return withPort(null, text.slice(colon + 1))
+  if (!HOST.test(host)) return host === '' ? 'the host is missing' : `"${host}" is not a host name or address`
+  return withPort(host, text.slice(colon + 1))
+}
+
+function withPort(host: string | null, digits: string): ListenAddress | string {
+  if (digits === '') return 'the port is missing'
+  const port = /^[0-9]{1,6}$/.test(digits) ? Number(digits) : Number.NaN
+  if (!(port <= 65_535)) return `"${digits}" is not a port; ports are 0 to 65535`
+  return { host, port }
+}
+
+/** For people: `127.0.0.1:1883`, `[::1]:1883`, `*:1883`. */
+export function formatListenAddress(address: ListenAddress): string {
+  if (address.host === null) return `*:${address.port}`
+  return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}

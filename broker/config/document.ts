@@ -1,0 +1,160 @@
+/** A YAML file as values, with the place of every key and value, so that each problem names `file:line:column`. */
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  visit,
+} from 'yaml'
+import { ConfigError } from '../errors.ts'
+
+/** Larger than any configuration; a wrong path (a log, a core dump) is refused before it is parsed. */
+export const CONFIG_BYTES_MAX = 1_048_576
+
+export type Path = readonly (string | number)[]
+
+export class ConfigDocument {
+  readonly file: string
+  readonly value: unknown
+  /** Syntax errors; the value is of use only without them. */
+  readonly problems: ConfigError[]
+  readonly #document: Document.Parsed
+  readonly #lines: LineCounter
+
+  constructor(file: string, text: string) {
+    this.file = file
+    this.#lines = new LineCounter()
+    this.#document = parseDocument(text, {
+      lineCounter: this.#lines,
+      prettyErrors: false,
+      stringKeys: true,
+    })
+    this.problems = this.#syntaxProblems()
+    this.value = this.problems.length === 0 ? this.#toValue() : undefined
+  }
+
+  /** Where in the file a place is, for sorting. */
+  offset(path: Path, part: 'key' | 'value' = 'value'): number {
+    return this.#nodeAt(path, part)?.range?.[0] ?? 0
+  }
+
+  /**
+   * Where a value stands, or with `part: 'key'` its key. A path that is not in the file is at the deepest part of it
+   * that is.
+   */
+  place(path: Path, part: 'key' | 'value' = 'value'): string {
+    return this.#placeAt(this.offset(path, part))
+  }
+
+  #nodeAt(path: Path, part: 'key' | 'value'): Node | null {
+    let node: unknown = this.#document.contents
+    let found: Node | null = isNode(node) ? node : null
+    for (const [index, step] of path.entries()) {
+      if (isAlias(node)) node = node.resolve(this.#document)
+      let next: unknown
+      if (isMap(node)) {
+        const pair = node.items.find((item) => isScalar(item.key) && String(item.key.value) === String(step))
+        const last = index === path.length - 1
+        next = pair === undefined ? undefined : last && part === 'key' ? pair.key : (pair.value ?? pair.key)
+      } else if (isSeq(node)) {
+        next = node.items[Number(step)]
+      }
+      if (!isNode(next)) break
+      node = next
+      found = next
+    }
+    return found
+  }
+
+  #placeAt(offset: number): string {
+    const { line, col } = this.#lines.linePos(offset)
+    return `${this.file}:${Math.max(1, line)}:${Math.max(1, col)}`
+  }
+
+  #syntaxProblems(): ConfigError[] {
+    const problems: ConfigError[] = []
+    const lines = new Set<number>()
+    for (const error of this.#document.errors) {
+      // One slip makes the parser stumble several times on a line; the first is the one to mend.
+      const { line } = this.#lines.linePos(error.pos[0])
+      if (lines.has(line)) continue
+      lines.add(line)
+      const [message, hint] = syntaxWords(error.code, error.message)
+      problems.push(new ConfigError(this.#placeAt(error.pos[0]), message, hint))
+    }
+    for (const warning of this.#document.warnings) {
+      problems.push(new ConfigError(this.#placeAt(warning.pos[0]), lowerFirst(warning.message), 'remove it'))
+    }
+    return problems
+  }
+
+  #toValue(): unknown {
+    visit(this.#document, {
+      Pair: (_key, { key }) => {
+        // As a property of an object this name would change the object instead of being in it.
+        if (!isScalar(key) || key.value !== '__proto__') return
+        const place = this.#placeAt(key.range?.[0] ?? 0)
+        this.problems.push(new ConfigError(place, 'unknown key "__proto__"', 'remove it'))
+      },
+      Alias: (_key, alias) => {
+        if (alias.resolve(this.#document) !== undefined) return
+        const place = this.#placeAt(alias.range?.[0] ?? 0)
+        const hint = `put it in quotes: "*${alias.source}"`
+        this.problems.push(new ConfigError(place, `nothing is called "${alias.source}" here`, hint))
+      },
+    })
+    if (this.problems.length > 0) return undefined
+    try {
+      return this.#document.toJS() as unknown
+    } catch (error) {
+      // The library refuses a file whose aliases would grow without bound.
+      const message = lowerFirst(error instanceof Error ? error.message : String(error))
+      this.problems.push(new ConfigError(`${this.file}:1:1`, message, 'write the values out'))
+      return undefined
+    }
+  }
+}
+
+function isNode(value: unknown): value is Node {
+  return isMap(value) || isSeq(value) || isScalar(value) || isAlias(value)
+}
+
+/** The parser's words are about YAML's grammar; these are about what a person typed. */
+function syntaxWords(code: string, message: string): [message: string, hint: string] {
+  switch (code) {
+    case 'TAB_AS_INDENT':
+      return ['a tab indents this line', 'indent with spaces; YAML allows no tabs there']
+    case 'DUPLICATE_KEY':
+      return ['this key stands here a second time', 'keep one of the two']
+    case 'BLOCK_AS_IMPLICIT_KEY':
+    case 'MULTILINE_IMPLICIT_KEY':
+      return ['a ": " where the value already began', 'indent keys alike, or put the value in quotes']
+    case 'MULTIPLE_DOCS':
+      return ['a second document begins here', 'keep one document; remove the line "---"']
+    case 'BAD_SCALAR_START':
+      return [lowerFirst(message), 'put the value in quotes']
+    case 'BAD_ALIAS':
+      return [lowerFirst(message), 'put the value in quotes if "*" is part of it']
+    case 'MISSING_CHAR':
+      if (message.startsWith('Sequence item without')) {
+        const hint = 'indent it like the first key after "-"'
+        return ['this line is indented less than the list entry it follows', hint]
+      }
+      if (message.startsWith('Missing closing'))
+        return ['a quote that was opened above is not closed', 'close it']
+      return [lowerFirst(message), 'close it']
+    case 'BAD_INDENT':
+      if (!message.startsWith('Flow')) return [lowerFirst(message), 'indent keys of one group alike']
+      return [`a ${message.includes('}') ? '"{"' : '"["'} that was opened above is not closed`, 'close it']
+    default:
+      return [lowerFirst(message), 'compare with the file that `headwater init` writes']
+  }
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1)
+}

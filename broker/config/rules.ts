@@ -1,0 +1,149 @@
+/** What the schema cannot say: rules between keys. Each gives a path and a sentence. */
+import { formatListenAddress, parseListenAddress } from './address.ts'
+import type { Path } from './document.ts'
+import type { Config, StreamConfig } from './schema.ts'
+import { filterCovers, streamFilterFault } from './topic-filter.ts'
+
+export interface RuleProblem {
+  readonly path: Path
+  readonly message: string
+  readonly hint: string
+}
+
+/** @param config well-formed by the schema, paths resolved. */
+export function ruleProblems(config: Config): RuleProblem[] {
+  return [
+    ...listenerProblems(config),
+    ...limitProblems(config),
+    ...streamProblems(config.streams),
+    ...upstreamProblems(config),
+  ]
+}
+
+/** What is allowed and probably not meant. */
+export function ruleWarnings(config: Config, place: (path: Path) => string): string[] {
+  const warnings: string[] = []
+  for (const [index, { topics }] of config.streams.entries()) {
+    for (const [at, filter] of topics.entries()) {
+      if (!filter.split('/').includes('*')) continue
+      const where = place(['streams', index, 'topics', at])
+      warnings.push(`${where}: in "${filter}" the "*" is no wildcard - ${filterHint(filter)}`)
+    }
+  }
+  return warnings
+}
+
+function listenerProblems(config: Config): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  const seen = new Map<string, number>()
+  for (const [index, { address }] of config.mqtt.listeners.entries()) {
+    const path = ['mqtt', 'listeners', index, 'address']
+    const parsed = parseListenAddress(address)
+    if (typeof parsed === 'string') {
+      const hint = 'write host:port, [IPv6]:port, or a port alone'
+      problems.push({ path, message: `"${address}" is no address to listen on: ${parsed}`, hint })
+      continue
+    }
+    const name = formatListenAddress(parsed)
+    if (parsed.port !== 0 && seen.has(name)) {
+      const message = `${name} is listened on twice (mqtt.listeners[${seen.get(name)}] is the same)`
+      problems.push({ path, message, hint: 'remove one of them' })
+    }
+    seen.set(name, index)
+  }
+  return problems
+}
+
+function limitProblems({ limits, log }: Config): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  const notBelow = (path: Path, value: number, least: number, leastName: string) => {
+    if (value >= least) return
+    const message = `${path.join('.')} is ${value}, less than ${leastName} (${least})`
+    problems.push({ path, message, hint: `raise it to ${least} or more, or lower ${leastName}` })
+  }
+  notBelow(
+    ['limits', 'admittedBytesMax'],
+    limits.admittedBytesMax,
+    limits.recordBytesMax,
+    'limits.recordBytesMax',
+  )
+  notBelow(['log', 'commitBytesMax'], log.commitBytesMax, limits.recordBytesMax, 'limits.recordBytesMax')
+  notBelow(['log', 'segmentBytes'], log.segmentBytes, log.commitBytesMax, 'log.commitBytesMax')
+  return problems
+}
+
+function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  const names = new Map<string, number>()
+  /** The valid filters so far, in the order in which messages meet them. */
+  const taken: { stream: string; filter: string }[] = []
+  for (const [index, { name, topics }] of streams.entries()) {
+    const first = names.get(name)
+    if (first === undefined) names.set(name, index)
+    else problems.push(duplicateName('stream', ['streams', index, 'name'], name, `streams[${first}]`))
+    if (name === '.' || name === '..') {
+      const message = `a stream cannot be called "${name}"`
+      problems.push({ path: ['streams', index, 'name'], message, hint: 'Kafka allows no topic of that name' })
+    }
+    for (const [at, filter] of topics.entries()) {
+      const path = ['streams', index, 'topics', at]
+      const fault = streamFilterFault(filter)
+      if (fault !== null) {
+        const message = `"${filter.replaceAll('\0', '\\0')}" is no topic filter: ${fault}`
+        problems.push({ path, message, hint: filterHint(filter) })
+        continue
+      }
+      const cover = taken.find((earlier) => filterCovers(earlier.filter, filter))
+      if (cover !== undefined) problems.push(deadFilter(path, name, filter, cover))
+      else taken.push({ stream: name, filter })
+    }
+  }
+  return problems
+}
+
+function duplicateName(what: string, path: Path, name: string, first: string): RuleProblem {
+  const message = `there are two ${what}s called "${name}" (${first} is the other)`
+  return { path, message, hint: 'give each its own name' }
+}
+
+function deadFilter(
+  path: Path,
+  stream: string,
+  filter: string,
+  cover: { stream: string; filter: string },
+): RuleProblem {
+  if (cover.stream === stream) {
+    const message = `"${filter}" adds nothing: "${cover.filter}" of the same stream takes all that it takes`
+    return { path, message, hint: 'remove it' }
+  }
+  const message = `"${filter}" can never match: stream "${cover.stream}" stands above and takes it with "${cover.filter}"`
+  return { path, message, hint: `move stream "${stream}" above "${cover.stream}"` }
+}
+
+function filterHint(filter: string): string {
+  if (filter.includes('*')) return 'MQTT has "+" for one level and "#" for all that follow'
+  return 'examples: "plant/+/temperature", "plant/#", "#"'
+}
+
+function upstreamProblems({ upstreams, data }: Config): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  const names = new Map<string, number>()
+  const directories = new Map<string, string>()
+  for (const [index, { name, directory }] of upstreams.entries()) {
+    const first = names.get(name)
+    if (first === undefined) names.set(name, index)
+    else problems.push(duplicateName('upstream', ['upstreams', index, 'name'], name, `upstreams[${first}]`))
+    if (typeof directory !== 'string') continue
+    const path = ['upstreams', index, 'directory']
+    const other = directories.get(directory)
+    if (directory === data) {
+      const hint = 'give the archive a directory of its own'
+      problems.push({ path, message: `upstream "${name}" would write into the data directory itself`, hint })
+    } else if (other !== undefined) {
+      const message = `upstreams "${other}" and "${name}" would write into one directory`
+      problems.push({ path, message, hint: 'give each its own directory' })
+    }
+    directories.set(directory, name)
+  }
+  return problems
+}

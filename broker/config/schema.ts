@@ -1,0 +1,225 @@
+/**
+ * The configuration's one source: types, defaults, checks, the commented template and the documentation all come from
+ * this schema. Two keywords are ours: `path: true` marks a path that is relative to the file that names it;
+ * `environment` marks a list that one environment variable can give, as values of that key separated by commas.
+ *
+ * Loading TypeBox takes 8 MB of memory. The running broker imports the types of this file alone, never its values:
+ * configuration is loaded where it can be let go of (cli.ts).
+ */
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+
+const closed = { additionalProperties: false } as const
+export const STREAM_NAME = '^[A-Za-z0-9._-]{1,200}$'
+export const EDGE_NAME = '^[A-Za-z0-9._-]{1,64}$'
+
+const ListenerSchema = Type.Object(
+  {
+    address: Type.String({
+      description:
+        'Where to listen: host:port, [IPv6]:port, or a port alone for every interface of this machine. ' +
+        '127.0.0.1 and [::1] are reached from this machine only.',
+      examples: ['0.0.0.0:1883'],
+      shape: 'host:port, [IPv6]:port or a port',
+    }),
+  },
+  { ...closed, description: 'one address to listen on' },
+)
+
+const MqttSchema = Type.Object(
+  {
+    listeners: Type.Array(ListenerSchema, {
+      description: 'The addresses on which MQTT clients connect, over TCP.',
+      minItems: 1,
+      maxItems: 16,
+      default: [{ address: '127.0.0.1:1883' }],
+      environment: 'address',
+      examples: [[{ address: '127.0.0.1:1883' }]],
+    }),
+  },
+  { ...closed, description: 'The MQTT side, where sensors publish.', default: {} },
+)
+
+const LimitsSchema = Type.Object(
+  {
+    recordBytesMax: Type.Integer({
+      description: 'The largest record that is taken: key, payload and headers, in bytes.',
+      minimum: 256,
+      maximum: 67_108_864,
+      default: 1_048_576,
+    }),
+    admittedBytesMax: Type.Integer({
+      description:
+        'Bytes accepted and not yet on disk. When they are reached the broker stops reading its sockets until ' +
+        'a commit is done, so publishers wait instead of memory growing.',
+      minimum: 65_536,
+      maximum: 268_435_456,
+      default: 4_194_304,
+    }),
+    connectionsMax: Type.Integer({
+      description: 'MQTT connections at one time; one more is refused.',
+      minimum: 1,
+      maximum: 100_000,
+      default: 1000,
+    }),
+  },
+  { ...closed, description: 'What the broker takes at most, so that memory stays bounded.', default: {} },
+)
+
+const LogSchema = Type.Object(
+  {
+    segmentBytes: Type.Integer({
+      description: 'A segment of the log is sealed at this size, in bytes, and never written again.',
+      minimum: 1_048_576,
+      maximum: 1_073_741_824,
+      default: 33_554_432,
+    }),
+    commitBytesMax: Type.Integer({
+      description: 'A commit (one fsync) holds at most this many bytes.',
+      minimum: 65_536,
+      maximum: 67_108_864,
+      default: 4_194_304,
+    }),
+    commitRecordsMax: Type.Integer({
+      description: 'A commit (one fsync) holds at most this many records.',
+      minimum: 1,
+      maximum: 1_000_000,
+      default: 10_000,
+    }),
+  },
+  { ...closed, description: 'The log on this disk.', default: {} },
+)
+
+const StreamKeySchema = Type.Union(
+  [
+    Type.Literal('topic'),
+    Type.Literal('none'),
+    Type.Object(
+      {
+        levels: Type.Array(Type.Integer({ minimum: 0, maximum: 127 }), {
+          description: 'Levels of the topic, counted from 0; joined by "/" they are the key.',
+          minItems: 1,
+          maxItems: 16,
+          uniqueItems: true,
+        }),
+      },
+      closed,
+    ),
+    Type.Object(
+      {
+        pointer: Type.String({
+          description: 'A JSON pointer (RFC 6901) to a text, number or boolean in the payload.',
+          pattern: '^(/([^~/]|~[01])*)+$',
+          maxLength: 256,
+          shape: 'a JSON pointer such as /device/id',
+        }),
+      },
+      closed,
+    ),
+  ],
+  {
+    description:
+      'What orders records: those with one key stay in order, in one partition. topic: the MQTT topic. ' +
+      'none: no key, partitions in turn. { levels: [1, 3] }: these levels of the topic, counted from 0. ' +
+      '{ pointer: /device/id }: this field of a JSON payload.',
+    shape: 'topic, none, { levels: [0, 2] } or { pointer: /device/id }',
+    default: 'topic',
+  },
+)
+
+const StreamSchema = Type.Object(
+  {
+    name: Type.String({
+      description: "The stream's name, also the name of its Kafka topic unless an upstream says otherwise.",
+      pattern: STREAM_NAME,
+      shape: '1 to 200 letters, digits, ".", "_" or "-"',
+      examples: ['alarms'],
+    }),
+    topics: Type.Array(Type.String(), {
+      description:
+        'MQTT topic filters. "+" stands for one level, "#" at the end for all that follow. Topics that begin ' +
+        'with "$" are never recorded.',
+      minItems: 1,
+      maxItems: 1000,
+      examples: [['plant/+/alarm']],
+    }),
+    key: StreamKeySchema,
+    partitions: Type.Integer({
+      description:
+        'Into how many partitions the stream is split, each ordered by itself. It cannot change once the stream exists.',
+      minimum: 1,
+      maximum: 1024,
+      default: 4,
+    }),
+  },
+  { ...closed, description: 'one stream' },
+)
+
+/** What the broker knows by itself; the entries of `upstreams` are sync's (see `configSchema`). */
+export const BrokerSchema = Type.Object(
+  {
+    edge: Type.String({
+      description:
+        "This device's name upstream: it must be unique among the edges of one cluster and never change. " +
+        'auto: the host name at the first start, remembered in the data directory.',
+      pattern: EDGE_NAME,
+      shape: '1 to 64 letters, digits, ".", "_" or "-"',
+      default: 'auto',
+    }),
+    data: Type.String({
+      description:
+        'The directory that holds the log and all that the broker remembers. One process uses it at a time.',
+      minLength: 1,
+      path: true,
+      shape: 'a directory',
+      default: './data',
+    }),
+    mqtt: MqttSchema,
+    limits: LimitsSchema,
+    log: LogSchema,
+    streams: Type.Array(StreamSchema, {
+      description:
+        'The streams. A message goes to the first stream that has a filter for its topic, so the order matters: put ' +
+        'special ones above general ones. A message that no stream takes is passed to live subscribers and not recorded.',
+      minItems: 1,
+      maxItems: 1000,
+      default: [{ name: 'events', topics: ['#'], key: 'topic', partitions: 4 }],
+    }),
+  },
+  closed,
+)
+
+/** An upstream as the broker sees it; the rest of its keys are sync's. */
+export interface UpstreamEntry {
+  readonly name: string
+  readonly kind: string
+  readonly [key: string]: unknown
+}
+
+export type BrokerConfig = Static<typeof BrokerSchema>
+export type StreamConfig = Static<typeof StreamSchema>
+export type StreamKey = Static<typeof StreamKeySchema>
+export interface Config extends BrokerConfig {
+  upstreams: UpstreamEntry[]
+}
+
+/** @param upstreamEntry the schema of one entry of `upstreams`: sync's, handed in by the command line. */
+export function configSchema(upstreamEntry: TSchema = AnyUpstreamSchema) {
+  return Type.Object(
+    {
+      ...BrokerSchema.properties,
+      upstreams: Type.Array(upstreamEntry, {
+        description:
+          'Where the log is replicated to, each record once and in order; several at once are independent. ' +
+          'Without this key it is the archive below, in the data directory; [] is none.',
+        maxItems: 16,
+        default: [{ name: 'archive', kind: 'archive', directory: './data/upstream' }],
+      }),
+    },
+    closed,
+  )
+}
+
+const AnyUpstreamSchema = Type.Object(
+  { name: Type.String({ minLength: 1 }), kind: Type.String({ minLength: 1 }) },
+  { additionalProperties: true },
+)

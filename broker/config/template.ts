@@ -1,0 +1,165 @@
+/** Writes the commented configuration of `headwater init`, all of it from the schema: it cannot fall behind. */
+import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
+import { stringify } from 'yaml'
+import { environmentKeys } from './environment.ts'
+import { CONFIG_FILES } from './load.ts'
+import { configSchema } from './schema.ts'
+
+const WIDTH = 100
+
+/** @param upstreamSchema the schema of one upstream entry, whose kinds are shown as examples. */
+export function configTemplate(upstreamSchema?: TSchema): string {
+  const schema = configSchema(upstreamSchema)
+  const lines = [...head(schema)]
+  for (const [name, property] of Object.entries(schema.properties)) {
+    lines.push('', ...section(name, property as TSchema, ''))
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function head(schema: TObject): string[] {
+  const example = environmentKeys(schema).find(({ path }) => path.at(-1) === 'recordBytesMax')!
+  return comment(
+    'Headwater. Every key is optional; the values below are the defaults. ' +
+      `Read from --config FILE, else ${CONFIG_FILES.join(', else ')}. Relative paths start at this file. ` +
+      'A single value can also come from the environment, which wins: ' +
+      `${example.path.join('.')} is ${example.variable}. ` +
+      'Check an edited file with `headwater check FILE`.',
+    '',
+  )
+}
+
+function section(name: string, schema: TSchema, indent: string): string[] {
+  const lines = comment(describe(schema), indent)
+  if (schema[Kind] === 'Object') {
+    lines.push(`${indent}${name}:`)
+    for (const [key, property] of Object.entries((schema as TObject).properties)) {
+      lines.push(...section(key, property, `${indent}  `))
+    }
+    return lines
+  }
+  if (schema[Kind] === 'Array' && objectBranches(schema.items as TSchema).length > 0) {
+    return [...lines, ...list(name, schema, indent)]
+  }
+  return [...lines, line(name, schema, schema.default, indent)]
+}
+
+/** A key without a value to show is commented out, so that the file stays valid. */
+function line(name: string, schema: TSchema, value: unknown, indent: string): string {
+  if (value !== undefined) return `${indent}${name}: ${inline(value)}`
+  return `${indent}# ${name}: ${inline(schema.examples?.[0] ?? (schema[Kind] === 'Array' ? [] : ''))}`
+}
+
+/**
+ * A list of groups: its default entries with every key explained, and other possible entries, commented out. Another
+ * entry of the same kind stands above the default one, because the first stream that matches takes a message.
+ */
+function list(name: string, schema: TSchema, indent: string): string[] {
+  const lines = [`${indent}${name}:`]
+  const inner = `${indent}  `
+  const branches = objectBranches(schema.items as TSchema)
+  const shown = new Set<TObject>()
+  for (const entry of schema.default as Record<string, unknown>[]) {
+    const branch = branches.find((candidate) => fits(candidate, entry)) ?? branches[0]!
+    const example = exampleEntry(branch)
+    if (!shown.has(branch) && example !== null) {
+      lines.push(...commentedOut(plainEntry(branch, { ...entry, ...example }, inner), inner))
+    }
+    shown.add(branch)
+    lines.push(...entryLines(branch, entry, inner))
+  }
+  for (const branch of branches) {
+    if (shown.has(branch)) continue
+    lines.push(...commentedOut(entryLines(branch, exampleEntry(branch) ?? {}, inner), inner))
+  }
+  return lines
+}
+
+function objectBranches(schema: TSchema): TObject[] {
+  const branches = schema[Kind] === 'Union' ? (schema.anyOf as TSchema[]) : [schema]
+  return branches.filter((branch): branch is TObject => branch[Kind] === 'Object')
+}
+
+function fits(branch: TObject, entry: Record<string, unknown>): boolean {
+  return Object.entries(branch.properties).every(
+    ([key, property]) => property[Kind] !== 'Literal' || property.const === entry[key],
+  )
+}
+
+/** An entry made of the schema's examples and constants; null when the schema gives no example. */
+function exampleEntry(branch: TObject): Record<string, unknown> | null {
+  const entry: Record<string, unknown> = {}
+  for (const [key, { examples }] of Object.entries(branch.properties)) {
+    if (Array.isArray(examples)) entry[key] = examples[0]
+  }
+  if (Object.keys(entry).length === 0) return null
+  for (const [key, property] of Object.entries(branch.properties)) {
+    if (property[Kind] === 'Literal') entry[key] = property.const
+  }
+  return entry
+}
+
+/** One entry with the explanation above each key. */
+function entryLines(branch: TObject, values: Record<string, unknown>, indent: string): string[] {
+  const lines: string[] = []
+  const inner = `${indent}  `
+  for (const [key, property] of Object.entries(branch.properties)) {
+    const value = values[key] ?? property.default
+    if (value === undefined && property[Kind] === 'Object') {
+      lines.push(...commentedOut(section(key, property, inner), inner))
+      continue
+    }
+    lines.push(...comment(describe(property), inner))
+    lines.push(line(key, property, value, inner))
+  }
+  return dash(lines, indent)
+}
+
+/** One entry without explanations. */
+function plainEntry(branch: TObject, values: Record<string, unknown>, indent: string): string[] {
+  const lines: string[] = []
+  for (const key of Object.keys(branch.properties)) {
+    if (values[key] !== undefined) lines.push(`${indent}  ${key}: ${inline(values[key])}`)
+  }
+  return dash(lines, indent)
+}
+
+/** Puts the "- " before the entry's first key, below the comments that belong to it. */
+function dash(lines: string[], indent: string): string[] {
+  const first = lines.findIndex((line) => !line.trimStart().startsWith('#'))
+  return lines.map((line, index) => {
+    if (index < first) return indent + line.slice(indent.length + 2)
+    return index === first ? `${indent}- ${line.slice(indent.length + 2)}` : line
+  })
+}
+
+function commentedOut(lines: string[], indent: string): string[] {
+  return lines.map((line) => `${indent}# ${line.slice(indent.length)}`)
+}
+
+function describe(schema: TSchema): string {
+  const parts = [schema.description ?? '']
+  if (schema.minimum !== undefined && schema.maximum !== undefined) {
+    parts.push(`(${schema.minimum} to ${schema.maximum})`)
+  }
+  return parts.join(' ').trim()
+}
+
+function inline(value: unknown): string {
+  return stringify(value, { collectionStyle: 'flow', lineWidth: 0, flowCollectionPadding: true }).trim()
+}
+
+/** Wraps a text into "# " lines. */
+function comment(text: string, indent: string): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ').filter((part) => part !== '')) {
+    if (line !== '' && indent.length + line.length + word.length + 3 > WIDTH) {
+      lines.push(line)
+      line = ''
+    }
+    line = line === '' ? word : `${line} ${word}`
+  }
+  if (line !== '') lines.push(line)
+  return lines.map((part) => `${indent}# ${part}`)
+}
