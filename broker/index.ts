@@ -1,5 +1,5 @@
 /** The broker's public surface: what sync and the command line may use. */
-export { assert, unreachable } from './assert.ts'
+export { AssertionError, assert, unreachable } from './assert.ts'
 export * from './errors.ts'
 export { crc32c } from './storage/crc32c.ts'
 export * from './log/record-batch.ts'

@@ -7,25 +7,39 @@
  */
 import type { LogIdentity, PartitionState, StoredBatch } from '../broker/index.ts'
 
-/** Where an upstream stands: for each `partitionKey`, the next offset of the edge's log that it expects. */
+/** For each `partitionKey`, the next offset of the edge's log that is expected. */
 export type Positions = ReadonlyMap<string, number>
 
-export interface Recovered {
-  readonly positions: Positions
+/** Where an upstream stands in one partition. */
+export interface RecoveredPartition {
+  /** The next offset of the edge's log that it expects; null when it knows nothing of the partition. */
+  readonly next: number | null
+  /** `recordProof` (proof.ts) of the record before `next`, as it was sent; null when none was. */
+  readonly proof: number | null
+  /**
+   * The identity of the place that holds the partition: it changes when the data there is gone (another cluster, a
+   * topic deleted and created again). A position that the edge remembers counts for the same place alone.
+   */
+  readonly place: string
 }
 
-/** The batches of one partition in one round: contiguous from `fromOffset`, in order. */
+export interface Recovered {
+  /** By `partitionKey`, all partitions that `recover` was asked for. */
+  readonly partitions: ReadonlyMap<string, RecoveredPartition>
+}
+
+/** The batches of one partition in one round: from `fromOffset`, in order, without gap but for what retention removed. */
 export interface RoundPart {
   readonly stream: string
   readonly partition: number
   /** The upstream's position. The first batch may begin below it; records below are not sent. */
   readonly fromOffset: number
-  /** The position after the round. */
+  /** The position after the round: where the last batch ends. */
   readonly nextOffset: number
   readonly batches: readonly StoredBatch[]
 }
 
-/** What is sent and checkpointed at once: all of it is visible upstream afterwards, or none. */
+/** What is sent and checkpointed at once: all of it is visible upstream afterwards, or none. One part a partition. */
 export interface Round {
   readonly parts: readonly RoundPart[]
 }
@@ -40,9 +54,12 @@ export interface Upstream {
    * @throws UpstreamError; one that is not `retryable` stops this upstream until a person acts.
    */
   recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered>
-  /** Sends one round, exactly once. @returns the positions after it, for the round's partitions. */
+  /**
+   * Sends one round, exactly once, for partitions that the last `recover` was asked for. @returns the positions after it.
+   * @throws UpstreamError
+   */
   send(round: Round): Promise<Positions>
-  /** Drops connections; `recover` may be called again afterwards. */
+  /** Drops connections, and makes a `send` under way fail soon; `recover` may be called again afterwards. */
   disconnect(): Promise<void>
   close(): Promise<void>
 }

@@ -1,0 +1,200 @@
+/**
+ * Every operating error of sync. `retryable` says whether the replicator goes on by itself: it does for all that a person
+ * can mend elsewhere (a cluster, a topic, credentials), because nobody visits hundreds of edges to restart them. It stops
+ * only where going on could write a wrong log upstream. `slow` errors will not pass in a second: they wait the full backoff.
+ */
+import { HeadwaterError } from '../broker/index.ts'
+
+export interface UpstreamErrorOptions {
+  readonly hint: string
+  readonly retryable: boolean
+  readonly slow?: boolean
+  readonly cause?: unknown
+}
+
+export class UpstreamError extends HeadwaterError {
+  readonly slow: boolean
+  constructor(code: string, message: string, options: UpstreamErrorOptions) {
+    super(code, message, options)
+    this.slow = options.slow ?? false
+  }
+}
+
+/** No connection: refused, no such name, no route, or it broke. */
+export class UpstreamUnreachableError extends UpstreamError {
+  constructor(message: string, hint: string, cause?: unknown) {
+    super('HW_UPSTREAM_UNREACHABLE', message, { hint, retryable: true, cause })
+  }
+}
+
+/** An answer did not come in time: the link is slow or stalls. The next round is smaller. */
+export class UpstreamTimeoutError extends UpstreamError {
+  constructor(message: string, cause?: unknown) {
+    super('HW_UPSTREAM_TIMEOUT', message, {
+      hint: 'the link may be slow or down; sync goes on with smaller rounds by itself',
+      retryable: true,
+      cause,
+    })
+  }
+}
+
+/** Retried slowly rather than stopped: credentials are mended on the cluster's side or in a secret file. */
+export class UpstreamAuthError extends UpstreamError {
+  constructor(address: string, reason: string, cause?: unknown) {
+    super('HW_UPSTREAM_AUTH', `${address} refused this edge: ${reason}`, {
+      hint: 'check sasl.mechanism, sasl.username and the password file, and that the user exists on the cluster',
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+export class UpstreamTlsError extends UpstreamError {
+  constructor(address: string, reason: string, cause?: unknown) {
+    super('HW_UPSTREAM_TLS', `no TLS connection to ${address}: ${reason}`, {
+      hint: "check tls.caFile, the certificate's names (tls.serverName), and the clock of this device",
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+/** A secret cannot be read from where the configuration says it is. */
+export class UpstreamSecretError extends UpstreamError {
+  constructor(field: string, reason: string, cause?: unknown) {
+    super('HW_UPSTREAM_SECRET', `${field}: ${reason}`, {
+      hint: 'put the secret there, readable by the user that runs headwater',
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+/** The upstream answered with an error that has no class of its own; `answer` is the upstream's name for it. */
+export class UpstreamAnswerError extends UpstreamError {
+  readonly answer: string
+  constructor(answer: string, during: string, hint: string, cause?: unknown) {
+    super('HW_UPSTREAM_ANSWER', `${during}: the upstream answered ${answer}`, {
+      hint,
+      retryable: true,
+      cause,
+    })
+    this.answer = answer
+  }
+}
+
+export class TopicMissingError extends UpstreamError {
+  constructor(topic: string, command: string) {
+    super('HW_TOPIC_MISSING', `topic ${topic} does not exist and createTopics is false`, {
+      hint: `create it: ${command}`,
+      retryable: true,
+      slow: true,
+    })
+  }
+}
+
+/** The topic may not be created, described or written. */
+export class TopicNotAllowedError extends UpstreamError {
+  constructor(topic: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_TOPIC_NOT_ALLOWED', `topic ${topic}: ${reason}`, { hint, retryable: true, slow: true, cause })
+  }
+}
+
+/** Two streams would write one topic, whose partitions then hold one checkpoint for both. */
+export class TopicConflictError extends UpstreamError {
+  constructor(topic: string, streams: readonly string[]) {
+    super('HW_TOPIC_CONFLICT', `streams ${streams.join(' and ')} both map to topic ${topic}`, {
+      hint: "put {stream} into this upstream's topic template",
+      retryable: false,
+    })
+  }
+}
+
+export class PartitionMismatchError extends UpstreamError {
+  constructor(stream: string, partitions: number, topic: string, topicPartitions: number, hint: string) {
+    super(
+      'HW_PARTITION_MISMATCH',
+      `stream ${stream} has ${partitions} partitions, topic ${topic} has ${topicPartitions}`,
+      { hint, retryable: true, slow: true },
+    )
+  }
+}
+
+/** The upstream's own limit refuses one record. The position stays before it: nothing is skipped. */
+export class UpstreamRecordTooLargeError extends UpstreamError {
+  constructor(stream: string, partition: number, offset: number, bytes: number, topic: string) {
+    super(
+      'HW_UPSTREAM_RECORD_TOO_LARGE',
+      `the record ${stream}/${partition} at offset ${offset} is ${bytes} bytes as a batch, more than topic ${topic} takes`,
+      {
+        hint: `raise the topic's limit: kafka-configs.sh --alter --topic ${topic} --add-config max.message.bytes=${bytes * 2}; sync waits for it`,
+        retryable: true,
+        slow: true,
+      },
+    )
+  }
+}
+
+/** The topic refuses the time of a record: this device's clock was ahead when the event was accepted. */
+export class TimestampRefusedError extends UpstreamError {
+  constructor(topic: string, reason: string) {
+    super('HW_TIMESTAMP_REFUSED', `topic ${topic} refuses the time of a record: ${reason}`, {
+      hint: `let it: kafka-configs.sh --alter --topic ${topic} --add-config message.timestamp.after.max.ms=9223372036854775807`,
+      retryable: true,
+      slow: true,
+    })
+  }
+}
+
+/** Another process writes as this edge: a cloned card, or a second broker with the same edge id. */
+export class FencedError extends UpstreamError {
+  constructor(producer: string, during: string, cause?: unknown) {
+    super('HW_FENCED', `another process took over as producer ${producer} (${during})`, {
+      hint: 'two devices or processes have this edge id: give one a new edge.id, then run `headwater sync resume`',
+      retryable: false,
+      cause,
+    })
+  }
+}
+
+/** What upstream says it has is not what this log holds. Nothing is sent, so that nothing is overwritten. */
+export class CheckpointMismatchError extends UpstreamError {
+  constructor(what: string, hint: string) {
+    super('HW_CHECKPOINT_MISMATCH', what, { hint, retryable: false })
+  }
+}
+
+/** Upstream has more of this log than the log itself: it was restored from an older copy. */
+export class CheckpointAheadError extends UpstreamError {
+  constructor(key: string, next: number, durable: number) {
+    super(
+      'HW_CHECKPOINT_AHEAD',
+      `upstream has ${key} up to offset ${next}, this log ends at ${durable}: it was restored from an older copy`,
+      {
+        hint: 'new records here would reuse offsets that upstream has; give this log a new edge.id, then run `headwater sync resume`',
+        retryable: false,
+      },
+    )
+  }
+}
+
+/** The archive's directory takes no data now: full, read-only, unplugged, not permitted. */
+export class ArchiveUnwritableError extends UpstreamError {
+  constructor(directory: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_ARCHIVE_UNWRITABLE', `archive ${directory}: ${reason}`, { hint, retryable: true, cause })
+  }
+}
+
+/** The archive's files are not what its manifest says. */
+export class ArchiveDamagedError extends UpstreamError {
+  constructor(place: string, reason: string, cause?: unknown) {
+    super('HW_ARCHIVE_DAMAGED', `${place}: ${reason}`, {
+      hint: 'keep the directory for repair and give this upstream an empty one',
+      retryable: false,
+      cause,
+    })
+  }
+}

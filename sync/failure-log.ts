@@ -1,0 +1,39 @@
+/** Tells of trouble without drowning the log: the first failure, then a reminder now and then, then one line at the end. */
+import type { HeadwaterError } from '../broker/index.ts'
+import type { Clock } from './clock.ts'
+
+export interface LogSink {
+  info(message: string, fields?: Record<string, unknown>): void
+  warn(message: string, fields?: Record<string, unknown>): void
+  error(message: string, fields?: Record<string, unknown>): void
+}
+
+const REMIND_MS = 5 * 60_000
+
+export class FailureLog {
+  readonly #log: LogSink
+  readonly #clock: Clock
+  readonly #who: string
+  #lastCode: string | null = null
+  #lastAt = 0
+
+  constructor(log: LogSink, clock: Clock, who: string) {
+    this.#log = log
+    this.#clock = clock
+    this.#who = who
+  }
+
+  failed(error: HeadwaterError, tries: number): void {
+    const now = this.#clock.monotonic()
+    if (error.code === this.#lastCode && now - this.#lastAt < REMIND_MS) return
+    this.#lastCode = error.code
+    this.#lastAt = now
+    this.#log.warn(`${this.#who}: ${error.line}`, { code: error.code, tries })
+  }
+
+  recovered(tries: number): void {
+    if (tries > 0)
+      this.#log.info(`${this.#who}: recovered after ${tries} ${tries === 1 ? 'try' : 'tries'}`, { tries })
+    this.#lastCode = null
+  }
+}
