@@ -126,6 +126,10 @@ export class EventLog implements LogSource {
     return stream
   }
 
+  chains(): readonly Chain[] {
+    return [...this.#chains.values()]
+  }
+
   streams(): StreamState[] {
     return [...this.#streams.values()].map(({ name, partitions }) => ({
       stream: name,

@@ -51,7 +51,7 @@ export class SegmentCache {
   /** LevelDB's lock is held until a close has ended: the next open of the same segment waits for it. */
   readonly #closing = new Map<string, Promise<void>>()
 
-  constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 4) {
+  constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 8) {
     this.#disk = disk
     this.#directory = directory
     this.#options = options

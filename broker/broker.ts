@@ -1,0 +1,183 @@
+/** The broker: data directory, log, ingress and MQTT front, started in this order and stopped in the reverse one. */
+import { createRequire } from 'node:module'
+import { hostname } from 'node:os'
+import { type ListenAddress, parseListenAddress } from './config/address.ts'
+import type { BrokerConfig } from './config/schema.ts'
+import { ConfigError, DataDirectoryError } from './errors.ts'
+import type { StreamDefinition } from './log/catalog.ts'
+import { EventLog } from './log/event-log.ts'
+import { type LogSink, silentSink } from './log-sink.ts'
+import { AedesFront } from './mqtt/aedes-front.ts'
+import type { MqttFront } from './mqtt/front.ts'
+import { DEAD_LETTER_STREAM, Ingress } from './mqtt/ingress.ts'
+import { Qos2Ids } from './mqtt/qos2.ts'
+import { Router } from './mqtt/router.ts'
+import type { BrokerStatus, Operations, ReadableLog } from './operations/operations.ts'
+import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
+import type { FactStore } from './storage/fact-store.ts'
+import { nodeDisk } from './storage/node-disk.ts'
+import type { Disk } from './storage/store.ts'
+
+/** LevelDB's write buffer, of which it holds two at times. */
+const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
+
+/** What the broker needs of the world; tests hand in a faulty one. */
+export interface BrokerDependencies {
+  readonly disk?: Disk
+  readonly log?: LogSink
+  /** ms since 1970 */
+  readonly now?: () => number
+}
+
+export class Broker implements Operations {
+  readonly log: EventLog
+  /** Facts that the log does not hold, such as the positions upstream acknowledged. */
+  readonly facts: FactStore
+  readonly #config: BrokerConfig
+  readonly #data: DataDirectory
+  readonly #ingress: Ingress
+  readonly #front: MqttFront
+  readonly #startedAt = Date.now()
+
+  private constructor(
+    config: BrokerConfig,
+    data: DataDirectory,
+    log: EventLog,
+    ingress: Ingress,
+    front: MqttFront,
+  ) {
+    this.log = log
+    this.facts = data.facts
+    this.#config = config
+    this.#data = data
+    this.#ingress = ingress
+    this.#front = front
+  }
+
+  /**
+   * @throws DataDirectoryLockedError, DataDirectoryError, StreamDefinitionError, ListenError: nothing is left open then.
+   */
+  static async start(config: BrokerConfig, dependencies: BrokerDependencies = {}): Promise<Broker> {
+    const { disk = nodeDisk, log: sink = silentSink, now = Date.now } = dependencies
+    const data = await openDataDirectory(disk, config.data, edgeOf(config))
+    let log: EventLog | undefined
+    try {
+      const qos2 = new Map<string, Qos2Ids>()
+      const statesOf = (chain: string) => {
+        const ids = new Qos2Ids()
+        qos2.set(chain, ids)
+        return [ids]
+      }
+      const options = {
+        streams: streamsOf(config),
+        segmentBytes: config.log.segmentBytes,
+        admittedBytesMax: config.limits.admittedBytesMax,
+        writeBufferBytes: WRITE_BUFFER_BYTES,
+      }
+      log = await EventLog.open(disk, data, options, sink, statesOf)
+      const opened = log
+      const router = new Router(config.streams, (name) => opened.stream(name))
+      const ingressOptions = { recordBytesMax: config.limits.recordBytesMax, now }
+      const ingress = new Ingress(log, router, (chain) => qos2.get(chain)!, ingressOptions)
+      const frontOptions = {
+        listeners: config.mqtt.listeners.map(listenAddress),
+        connectionsMax: config.limits.connectionsMax,
+      }
+      const front = new AedesFront(ingress, frontOptions, sink)
+      await front.listen()
+      return new Broker(config, data, log, ingress, front)
+    } catch (error) {
+      await log?.close()
+      await data.facts.close()
+      throw error
+    }
+  }
+
+  status(): BrokerStatus {
+    const front = this.#front.status()
+    const ingress = this.#ingress.status()
+    return {
+      version: VERSION,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      edge: this.#data.identity.edge,
+      incarnation: this.#data.identity.incarnation,
+      dataDirectory: this.#data.path,
+      mqtt: {
+        listeners: front.listeners,
+        connections: front.clients,
+        connectionsMax: this.#config.limits.connectionsMax,
+        messages: ingress.received,
+        refused: front.refused + front.dropped,
+      },
+      ingress,
+      log: this.log.status(),
+    }
+  }
+
+  /** Ends the connections, commits what was appended, closes the stores. */
+  async close(): Promise<void> {
+    await this.#front.close()
+    await this.log.close()
+    await this.facts.close()
+  }
+}
+
+/**
+ * Opens the log of a data directory that no broker runs on, to read it.
+ * @throws DataDirectoryLockedError while one runs; DataDirectoryError where there is no log.
+ */
+export async function openLog(
+  directory: string,
+  dependencies: BrokerDependencies = {},
+): Promise<ReadableLog & { close(): Promise<void> }> {
+  const { disk = nodeDisk, log: sink = silentSink } = dependencies
+  if (!(await isDataDirectory(disk, directory))) {
+    throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
+  }
+  const data = await openDataDirectory(disk, directory, { name: '', isExplicit: false })
+  const options = {
+    streams: [],
+    segmentBytes: Number.MAX_SAFE_INTEGER,
+    admittedBytesMax: WRITE_BUFFER_BYTES,
+    writeBufferBytes: WRITE_BUFFER_BYTES,
+  }
+  const log = await EventLog.open(disk, data, options, sink).catch(async (error) => {
+    await data.facts.close()
+    throw error
+  })
+  const close = log.close.bind(log)
+  return Object.assign(log, {
+    async close() {
+      await close()
+      await data.facts.close()
+    },
+  })
+}
+
+export const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
+
+/** `auto` is the host's name, kept to what an edge's name may have; a data directory remembers its own. */
+function edgeOf(config: BrokerConfig): { name: string; isExplicit: boolean } {
+  if (config.edge !== 'auto') return { name: config.edge, isExplicit: true }
+  const name = hostname()
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .slice(0, 64)
+  return { name: name || 'edge', isExplicit: false }
+}
+
+/** The configured streams, and the dead letters where a stream can have some. */
+function streamsOf(config: BrokerConfig): StreamDefinition[] {
+  const streams = config.streams.map(({ name, partitions }) => ({ name, partitions }))
+  const hasPointer = config.streams.some(({ key }) => typeof key === 'object' && 'pointer' in key)
+  const isNamed = streams.some(({ name }) => name === DEAD_LETTER_STREAM)
+  return hasPointer && !isNamed ? [...streams, { name: DEAD_LETTER_STREAM, partitions: 1 }] : streams
+}
+
+function listenAddress({ address }: { address: string }): ListenAddress {
+  const parsed = parseListenAddress(address)
+  if (typeof parsed === 'string') {
+    throw new ConfigError('mqtt.listeners', `"${address}": ${parsed}`, 'write host:port')
+  }
+  return parsed
+}

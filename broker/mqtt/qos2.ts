@@ -1,0 +1,130 @@
+/**
+ * QoS 2 packet ids in flight: received, not yet released by PUBREL. A PUBLISH that comes again under the same client id and
+ * packet id is acknowledged and not appended, across restarts: an id is committed in the same write as its record, its
+ * release in a commit of its own before PUBCOMP.
+ *
+ * A client that lost its session may use an id again for another message. So a PUBLISH is a repetition only when its bytes
+ * are those of the first one, and, once the session was cleaned, only when it is marked DUP: a message is never taken for
+ * an old one and dropped.
+ *
+ * In notes (log/note.ts): added := [op, …], op := [0, client, packetId, digest] in flight | [1, client, packetId] released
+ * | [2, client] session cleaned. Snapshot := [[client, isCleaned, [[packetId, digest], …]], …].
+ */
+import type { CommitState } from '../log/commit-state.ts'
+import { crc32c } from '../storage/crc32c.ts'
+
+type Op = [0, string, number, number] | [1, string, number] | [2, string]
+type Snapshot = [client: string, isCleaned: boolean, ids: [packetId: number, digest: number][]][]
+
+interface ClientIds {
+  /** The session began anew since these ids came: they only match repetitions marked DUP. */
+  isCleaned: boolean
+  readonly digests: Map<number, number>
+}
+
+/** Ids remembered over all clients; past it the client that was silent longest is forgotten. */
+const IDS_MAX = 20_000
+
+export interface Qos2Message {
+  readonly clientId: string
+  readonly packetId: number
+  readonly isDup: boolean
+  readonly topic: string
+  readonly payload: Uint8Array
+}
+
+export class Qos2Ids implements CommitState {
+  readonly name = 'qos2'
+  /** Ordered by last use. */
+  readonly #clients = new Map<string, ClientIds>()
+  #pending: Op[] = []
+  #count = 0
+
+  /** Ids in flight. */
+  get count(): number {
+    return this.#count
+  }
+
+  isRepetition(message: Qos2Message): boolean {
+    const client = this.#clients.get(message.clientId)
+    if (client === undefined || (client.isCleaned && !message.isDup)) return false
+    return client.digests.get(message.packetId) === digestOf(message)
+  }
+
+  /** The message's record goes into the open commit: so does its id. */
+  add(message: Qos2Message): void {
+    this.#do([0, message.clientId, message.packetId, digestOf(message)])
+  }
+
+  /** PUBREL: the id is free once the open commit is on disk. @returns false when it was not in flight. */
+  release(clientId: string, packetId: number): boolean {
+    if (this.#clients.get(clientId)?.digests.has(packetId) !== true) return false
+    this.#do([1, clientId, packetId])
+    return true
+  }
+
+  /** CONNECT with a clean session. */
+  clean(clientId: string): void {
+    const client = this.#clients.get(clientId)
+    if (client !== undefined && !client.isCleaned) this.#do([2, clientId])
+  }
+
+  takePending(): Op[] | undefined {
+    if (this.#pending.length === 0) return undefined
+    const pending = this.#pending
+    this.#pending = []
+    return pending
+  }
+
+  restore(snapshot: unknown): void {
+    this.#clients.clear()
+    this.#pending = []
+    this.#count = 0
+    for (const [client, isCleaned, ids] of (snapshot ?? []) as Snapshot) {
+      this.#clients.set(client, { isCleaned, digests: new Map(ids) })
+      this.#count += ids.length
+    }
+  }
+
+  apply(added: unknown): void {
+    for (const op of added as Op[]) this.#apply(op)
+  }
+
+  snapshot(): Snapshot {
+    return [...this.#clients].map(([client, { isCleaned, digests }]) => [client, isCleaned, [...digests]])
+  }
+
+  #do(op: Op): void {
+    this.#apply(op)
+    this.#pending.push(op)
+  }
+
+  #apply(op: Op): void {
+    const clientId = op[1]
+    const client = this.#clients.get(clientId) ?? { isCleaned: false, digests: new Map<number, number>() }
+    this.#clients.delete(clientId)
+    if (op[0] === 0) {
+      if (!client.digests.has(op[2])) this.#count++
+      client.digests.set(op[2], op[3])
+    } else if (op[0] === 1) {
+      if (client.digests.delete(op[2])) this.#count--
+    } else {
+      client.isCleaned = true
+    }
+    if (client.digests.size > 0) this.#clients.set(clientId, client)
+    while (this.#count > IDS_MAX) this.#forgetOldest()
+  }
+
+  #forgetOldest(): void {
+    for (const [clientId, client] of this.#clients) {
+      this.#clients.delete(clientId)
+      this.#count -= client.digests.size
+      return
+    }
+  }
+}
+
+/** 32 bits tell two messages of one client under one id apart well enough: both must be in flight at once. */
+function digestOf(message: Qos2Message): number {
+  return (crc32c(message.payload) ^ Math.imul(crc32c(Buffer.from(message.topic)), 0x9e3779b1)) >>> 0
+}
