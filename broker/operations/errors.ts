@@ -1,0 +1,57 @@
+/** Errors of the command line and its socket; the rest are in broker/errors.ts. */
+import { HeadwaterError } from '../errors.ts'
+
+/** A command was asked for something that cannot be. */
+export class UsageError extends HeadwaterError {
+  constructor(message: string, hint: string) {
+    super('HW_USAGE', message, { hint })
+  }
+}
+
+/** The command needs a running broker and there is none. */
+export class NotRunningError extends HeadwaterError {
+  constructor(directory: string) {
+    super('HW_NOT_RUNNING', `no broker runs on the data directory ${directory}`, {
+      hint: 'start it with `headwater start`, or name its directory with --data',
+    })
+  }
+}
+
+/** The running broker did not answer as it should. */
+export class ControlError extends HeadwaterError {
+  constructor(message: string, cause?: unknown) {
+    super('HW_CONTROL', message, { hint: 'see the log of `headwater start`', retryable: true, cause })
+  }
+}
+
+export class UnknownUpstreamError extends HeadwaterError {
+  constructor(upstream: string, known: readonly string[]) {
+    super('HW_UNKNOWN_UPSTREAM', `there is no upstream "${upstream}"`, {
+      hint: known.length > 0 ? `upstreams here: ${known.join(', ')}` : 'no upstream is configured',
+    })
+  }
+}
+
+/** An error that came over the socket: another process's, under its own code. */
+export class RemoteError extends HeadwaterError {
+  constructor(error: ErrorBody) {
+    super(error.code, error.message, { hint: error.hint, retryable: error.retryable })
+  }
+}
+
+/** An error on the socket. */
+export interface ErrorBody {
+  readonly code: string
+  readonly message: string
+  readonly hint: string
+  readonly retryable: boolean
+}
+
+export function errorBody(error: unknown): ErrorBody {
+  if (error instanceof HeadwaterError) {
+    const { code, message, hint, retryable } = error
+    return { code, message, hint, retryable }
+  }
+  const message = error instanceof Error ? error.message : String(error)
+  return { code: 'HW_INTERNAL', message, hint: 'see the log of `headwater start`', retryable: false }
+}

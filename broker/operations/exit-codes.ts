@@ -1,0 +1,31 @@
+/** The exit codes of `headwater`: part of its interface, never changed. README.md has this table. */
+export const ExitCode = {
+  ok: 0,
+  /** The operation failed, or it found a fault: damage, a lost connection, an unknown stream. */
+  failed: 1,
+  /** The command line or the configuration is wrong; trying again does not help. */
+  usage: 2,
+  /** The command needs a running broker and there is none; `status` says so as well. */
+  notRunning: 3,
+  /** Another process uses the data directory. */
+  locked: 4,
+  /** The data directory cannot be used: permission, read-only, full, another program's. */
+  dataDirectory: 5,
+  /** An address cannot be listened on: in use, not allowed, not this machine's. */
+  listen: 6,
+} as const
+
+const CODES: Readonly<Record<string, number>> = {
+  HW_CONFIG: ExitCode.usage,
+  HW_USAGE: ExitCode.usage,
+  HW_STREAM_DEFINITION: ExitCode.usage,
+  HW_NOT_RUNNING: ExitCode.notRunning,
+  HW_DATA_LOCKED: ExitCode.locked,
+  HW_DATA_DIRECTORY: ExitCode.dataDirectory,
+  HW_LISTEN: ExitCode.listen,
+}
+
+export function exitCodeFor(error: unknown): number {
+  const code = error instanceof Error ? (error as { code?: unknown }).code : undefined
+  return (typeof code === 'string' ? CODES[code] : undefined) ?? ExitCode.failed
+}

@@ -1,0 +1,132 @@
+/**
+ * What can be asked of a running broker. The control socket serves it now; an HTTP API or a dashboard serves the same
+ * later. The broker implements it; `sync` is added by the command line, because the broker does not know sync.
+ */
+import type { LogStatus } from '../log/event-log.ts'
+import type { LogSource } from '../log/source.ts'
+import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
+import type { IngressStatus } from '../mqtt/ingress.ts'
+
+/** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
+export interface ReadableLog extends LogSource {
+  /** @returns the first offset at or after a time (ms since 1970); the durable offset when there is none. */
+  offsetForTime(stream: string, partition: number, timestamp: number): Promise<number>
+  verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport>
+}
+
+export interface MqttStatus {
+  /** The addresses in use, with the port that was really taken. */
+  readonly listeners: readonly string[]
+  readonly connections: number
+  readonly connectionsMax: number
+  /** PUBLISH packets taken since the start. */
+  readonly messages: number
+  /** PUBLISH packets and connections refused since the start. */
+  readonly refused: number
+}
+
+export interface BrokerStatus {
+  readonly version: string
+  readonly pid: number
+  /** ms since 1970 */
+  readonly startedAt: number
+  readonly edge: string
+  readonly incarnation: string
+  readonly dataDirectory: string
+  readonly mqtt: MqttStatus
+  readonly ingress: IngressStatus
+  readonly log: LogStatus
+}
+
+export interface UpstreamPartition {
+  readonly stream: string
+  readonly partition: number
+  /** The next offset that upstream expects; null when nothing is known yet. */
+  readonly position: number | null
+  readonly durableOffset: number
+  readonly lagRecords: number
+}
+
+/** What sync tells of one upstream, in the terms that the command line shows. */
+export interface UpstreamStatus {
+  readonly name: string
+  readonly kind: string
+  readonly address: string
+  /** One word: idle, sending, recovering, backoff, paused, stopped, closed. */
+  readonly state: string
+  /** ms since 1970 of the last change of state */
+  readonly since: number
+  /** In backoff: when the next try is, ms since 1970. */
+  readonly retryAt: number | null
+  /** Failures in a row. */
+  readonly tries: number
+  /** Records on disk that upstream has not acknowledged. */
+  readonly lagRecords: number
+  /** Age of the oldest of them; null when it is not known. */
+  readonly lagSecondsOldest: number | null
+  readonly partitions: readonly UpstreamPartition[]
+  /** Acknowledged since the broker's start. */
+  readonly sentRecords: number
+  readonly sentBytes: number
+  readonly recordsPerSecond: number
+  /** ms since 1970; null before the first one. */
+  readonly lastAckAt: number | null
+  readonly lastError: {
+    readonly code: string
+    readonly message: string
+    readonly hint: string
+    readonly at: number
+  } | null
+}
+
+export interface SyncOperations {
+  status(): UpstreamStatus[]
+  /** Each takes the name of one upstream, or none for all. @throws UnknownUpstreamError */
+  pause(upstream?: string): Promise<void> | void
+  resume(upstream?: string): Promise<void> | void
+  /** Tries at once, whatever the backoff says. */
+  now(upstream?: string): Promise<void> | void
+}
+
+export interface Operations {
+  readonly log: ReadableLog
+  status(): BrokerStatus
+  readonly sync?: SyncOperations
+}
+
+/** `headwater status` as JSON. */
+export interface StatusReport {
+  readonly running: boolean
+  readonly broker: BrokerStatus | null
+  readonly streams: readonly StreamReport[]
+  readonly upstreams: readonly UpstreamStatus[]
+}
+
+export interface StreamReport {
+  readonly stream: string
+  readonly records: number
+  readonly partitions: readonly PartitionReport[]
+}
+
+export interface PartitionReport {
+  readonly partition: number
+  readonly logStartOffset: number
+  readonly durableOffset: number
+  readonly records: number
+}
+
+/** `headwater streams` as JSON. */
+export function streamReports(log: LogSource): StreamReport[] {
+  const partitions = log.partitions()
+  return log.streams().map(({ stream }) => {
+    const own = partitions
+      .filter((state) => state.stream === stream)
+      .map(({ partition, logStartOffset, durableOffset }) => ({
+        partition,
+        logStartOffset,
+        durableOffset,
+        records: durableOffset - logStartOffset,
+      }))
+    return { stream, records: own.reduce((sum, { records }) => sum + records, 0), partitions: own }
+  })
+}

@@ -1,0 +1,245 @@
+/** Reads a stream for people: from a place in time or a position, all partitions merged, on and on if asked. */
+
+import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
+import { type LogRecord, readRecords } from '../log/record-batch.ts'
+import type { StoredBatch } from '../log/source.ts'
+import { UsageError } from './errors.ts'
+import type { ReadableLog } from './operations.ts'
+import { recordJson } from './record-json.ts'
+
+/** All partitions together hold at most this much of the log in memory, apart from one batch each. */
+const READ_BYTES_MAX = 4_194_304
+const PARTITION_BYTES_MAX = 262_144
+/** Lines are handed on in pieces of about this many characters. */
+const CHUNK_CHARS = 65_536
+
+export type ReadFrom = 'earliest' | 'latest' | { readonly offset: number } | { readonly timestamp: number }
+
+export interface ReadRequest {
+  readonly stream: string
+  /** null is all of them. */
+  readonly partition: number | null
+  readonly from: ReadFrom
+  /** Goes on with what is written later, until the reader leaves. */
+  readonly follow: boolean
+  /** Ends after this many records; null is no limit. */
+  readonly count: number | null
+}
+
+/** `earliest`, `latest`, an offset, or a time. @throws UsageError */
+export function parseFrom(text: string): ReadFrom {
+  if (text === 'earliest' || text === 'latest') return text
+  if (/^[0-9]{1,15}$/.test(text)) return { offset: Number(text) }
+  const timestamp = /^[0-9]{4}-[0-9]{2}/.test(text) ? Date.parse(text) : Number.NaN
+  if (!Number.isNaN(timestamp)) return { timestamp }
+  const hint = 'write earliest, latest, an offset such as 1200, or a time such as 2026-03-01T12:00:00Z'
+  throw new UsageError(`--from ${text} is no place to read from`, hint)
+}
+
+/** One partition on its way to the reader. */
+interface Lane {
+  readonly partition: number
+  next: number
+  /** Where it ends; null goes on. */
+  readonly end: number | null
+  records: Iterator<LogRecord>
+  /** The offset after the batches that `records` comes from: beyond its last record where later ones were compacted away. */
+  recordsEnd: number
+  head: LogRecord | null
+}
+
+/**
+ * @returns pieces of newline-delimited JSON, each of whole lines. Records of one partition are in order; partitions are
+ * merged by the time at which their records were accepted, as far as they are on disk at that moment.
+ * @throws UnknownStreamError, UnknownPartitionError, UsageError before anything is read
+ */
+export async function openReading(
+  log: ReadableLog,
+  request: ReadRequest,
+  signal: AbortSignal,
+): Promise<AsyncGenerator<string, void, void>> {
+  return readLines(log, request, await openLanes(log, request), signal)
+}
+
+async function* readLines(
+  log: ReadableLog,
+  request: ReadRequest,
+  lanes: Lane[],
+  signal: AbortSignal,
+): AsyncGenerator<string, void, void> {
+  let left = request.count ?? Number.POSITIVE_INFINITY
+  const bytesMax = Math.max(4096, Math.min(PARTITION_BYTES_MAX, READ_BYTES_MAX / lanes.length))
+  const wake = new Wake(log, signal)
+  try {
+    while (left > 0 && !signal.aborted) {
+      wake.clear()
+      await refill(log, request.stream, lanes, bytesMax)
+      if (lanes.every((lane) => lane.head === null)) {
+        if (!request.follow) return
+        await wake.wait()
+        continue
+      }
+      for (const piece of mergedLines(request.stream, lanes, left)) {
+        left -= piece.records
+        yield piece.text
+        if (signal.aborted) return
+      }
+    }
+  } finally {
+    wake.close()
+  }
+}
+
+/** Merges until a lane runs dry: what comes next in it may be older than the others' heads. */
+function* mergedLines(
+  stream: string,
+  lanes: readonly Lane[],
+  recordsMax: number,
+): Generator<{ text: string; records: number }> {
+  let text = ''
+  let records = 0
+  let left = recordsMax
+  for (let lane = oldest(lanes); lane !== null && left > 0; lane = oldest(lanes)) {
+    text += `${JSON.stringify(recordJson(stream, lane.partition, lane.head!))}\n`
+    records++
+    left--
+    const isDry = !advance(lane)
+    if (text.length >= CHUNK_CHARS || isDry || left === 0) {
+      yield { text, records }
+      text = ''
+      records = 0
+    }
+    if (isDry) return
+  }
+}
+
+async function openLanes(log: ReadableLog, request: ReadRequest): Promise<Lane[]> {
+  const { stream, partition, from, follow } = request
+  const all = log.partitions().filter((state) => state.stream === stream)
+  if (all.length === 0) {
+    throw new UnknownStreamError(
+      stream,
+      log.streams().map((known) => known.stream),
+    )
+  }
+  const wanted = partition === null ? all : all.filter((state) => state.partition === partition)
+  if (wanted.length === 0) throw new UnknownPartitionError(stream, partition!, all.length)
+  if (typeof from === 'object' && 'offset' in from && wanted.length > 1) {
+    const hint = `add --partition 0 (to ${all.length - 1}), or give a time`
+    throw new UsageError(`an offset is of one partition, and stream "${stream}" has ${all.length}`, hint)
+  }
+  return Promise.all(
+    wanted.map(async (state) => {
+      const first = await firstOffset(log, from, state)
+      if (first > state.durableOffset && !follow) {
+        const held = `${state.logStartOffset} to ${state.durableOffset - 1}`
+        const message = `offset ${first} is not written yet in ${stream}/${state.partition}`
+        throw new UsageError(message, state.durableOffset > 0 ? `it holds ${held}` : 'it is empty')
+      }
+      return {
+        partition: state.partition,
+        next: Math.max(first, state.logStartOffset),
+        end: follow ? null : state.durableOffset,
+        records: [][Symbol.iterator](),
+        recordsEnd: 0,
+        head: null,
+      }
+    }),
+  )
+}
+
+async function firstOffset(
+  log: ReadableLog,
+  from: ReadFrom,
+  state: { stream: string; partition: number; logStartOffset: number; durableOffset: number },
+): Promise<number> {
+  if (from === 'earliest') return state.logStartOffset
+  if (from === 'latest') return state.durableOffset
+  if ('offset' in from) return from.offset
+  return log.offsetForTime(state.stream, state.partition, from.timestamp)
+}
+
+/** Gives each lane without a head its next records, if there are any. */
+async function refill(log: ReadableLog, stream: string, lanes: Lane[], bytesMax: number): Promise<void> {
+  const durable = new Map<number, number>()
+  for (const state of log.partitions()) {
+    if (state.stream === stream) durable.set(state.partition, state.durableOffset)
+  }
+  await Promise.all(
+    lanes.map(async (lane) => {
+      const end = lane.end ?? durable.get(lane.partition) ?? 0
+      while (lane.head === null && lane.next < end) {
+        const batches = await log.read(stream, lane.partition, lane.next, bytesMax)
+        if (batches.length === 0) return
+        lane.records = recordsOf(batches)
+        lane.recordsEnd = batches.at(-1)!.nextOffset
+        advance(lane)
+      }
+    }),
+  )
+}
+
+function* recordsOf(batches: readonly StoredBatch[]): Generator<LogRecord> {
+  for (const batch of batches) yield* readRecords(batch.bytes)
+}
+
+/** @returns false when the lane ran dry. */
+function advance(lane: Lane): boolean {
+  for (;;) {
+    const { done, value } = lane.records.next()
+    if (done === true || (lane.end !== null && value.offset >= lane.end)) {
+      lane.next = Math.max(lane.next, lane.recordsEnd)
+      lane.head = null
+      return false
+    }
+    // The first batch may begin below the position.
+    if (value.offset < lane.next) continue
+    lane.next = value.offset + 1
+    lane.head = value
+    return true
+  }
+}
+
+function oldest(lanes: readonly Lane[]): Lane | null {
+  let best: Lane | null = null
+  for (const lane of lanes) {
+    if (lane.head === null) continue
+    if (best === null || lane.head.timestamp < best.head!.timestamp) best = lane
+  }
+  return best
+}
+
+/** Waits for the next durable commit, without missing one between a look and the wait. */
+class Wake {
+  readonly #unsubscribe: () => void
+  readonly #signal: AbortSignal
+  #raised = false
+  #resolve: (() => void) | null = null
+  readonly #raise = () => {
+    this.#raised = true
+    this.#resolve?.()
+  }
+
+  constructor(log: ReadableLog, signal: AbortSignal) {
+    this.#signal = signal
+    this.#unsubscribe = log.onDurable(this.#raise)
+    signal.addEventListener('abort', this.#raise)
+  }
+
+  clear(): void {
+    this.#raised = false
+  }
+
+  async wait(): Promise<void> {
+    if (this.#raised || this.#signal.aborted) return
+    await new Promise<void>((resolve) => {
+      this.#resolve = resolve
+    })
+    this.#resolve = null
+  }
+
+  close(): void {
+    this.#unsubscribe()
+    this.#signal.removeEventListener('abort', this.#raise)
+  }
+}

@@ -1,0 +1,169 @@
+/** A log in memory, with real batches, behind the interface that operations read. */
+import { UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
+import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
+import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
+import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
+import type {
+  BrokerStatus,
+  Operations,
+  ReadableLog,
+  SyncOperations,
+} from '../../../broker/operations/operations.ts'
+
+export interface FakeRecord {
+  readonly timestamp?: number
+  readonly key?: string | Buffer | null
+  readonly value?: string | Buffer | null
+  readonly headers?: readonly RecordHeader[]
+}
+
+export class FakeLog implements ReadableLog {
+  readonly identity = { edge: 'edge-1', incarnation: '00000000-0000-4000-8000-000000000001' }
+  readonly #batches = new Map<string, StoredBatch[][]>()
+  readonly #listeners = new Set<() => void>()
+  verifySteps = 3
+  verifyProblem: Error | null = null
+  readFault: Error | null = null
+  reads = 0
+
+  constructor(streams: Record<string, number>) {
+    for (const [name, partitions] of Object.entries(streams)) {
+      this.#batches.set(
+        name,
+        Array.from({ length: partitions }, () => []),
+      )
+    }
+  }
+
+  get listeners(): number {
+    return this.#listeners.size
+  }
+
+  /** Appends one batch and makes it durable. */
+  append(stream: string, partition: number, records: readonly FakeRecord[]): void {
+    const own = this.#batches.get(stream)![partition]!
+    const builder = new BatchBuilder()
+    for (const { timestamp = 1000, key = null, value = '', headers = [] } of records) {
+      builder.append(timestamp, bytes(key), bytes(value), encodeHeaders(headers))
+    }
+    const baseOffset = own.at(-1)?.nextOffset ?? 0
+    const batch = Buffer.from(builder.seal(baseOffset))
+    own.push({ stream, partition, baseOffset, nextOffset: baseOffset + records.length, bytes: batch })
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Drops the oldest batch, as retention does. */
+  dropFirst(stream: string, partition: number): void {
+    this.#batches.get(stream)![partition]!.shift()
+  }
+
+  streams(): StreamState[] {
+    return [...this.#batches].map(([stream, partitions]) => ({ stream, partitions: partitions.length }))
+  }
+
+  partitions(): PartitionState[] {
+    return [...this.#batches].flatMap(([stream, partitions]) =>
+      partitions.map((batches, partition) => ({
+        stream,
+        partition,
+        logStartOffset: batches[0]?.baseOffset ?? 0,
+        durableOffset: batches.at(-1)?.nextOffset ?? 0,
+      })),
+    )
+  }
+
+  async read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]> {
+    this.reads++
+    if (this.readFault !== null) throw this.readFault
+    const partitions = this.#batches.get(stream)
+    if (partitions === undefined) throw new UnknownStreamError(stream, [...this.#batches.keys()])
+    const own = partitions[partition]
+    if (own === undefined) throw new UnknownPartitionError(stream, partition, partitions.length)
+    const found: StoredBatch[] = []
+    let size = 0
+    for (const batch of own) {
+      if (batch.nextOffset <= offset) continue
+      if (found.length > 0 && size + batch.bytes.length > bytesMax) break
+      found.push(batch)
+      size += batch.bytes.length
+    }
+    return found
+  }
+
+  async offsetForTime(stream: string, partition: number, timestamp: number): Promise<number> {
+    const own = this.#batches.get(stream)![partition]!
+    for (const batch of own) if (Number(batch.bytes.readBigInt64BE(35)) >= timestamp) return batch.baseOffset
+    return own.at(-1)?.nextOffset ?? 0
+  }
+
+  openCursor(): LogCursor {
+    throw new Error('not used by operations')
+  }
+
+  onDurable(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport> {
+    for (let step = 1; step <= this.verifySteps; step++) {
+      onProgress({ bytesDone: step, bytesTotal: this.verifySteps })
+      await new Promise((resolve) => setTimeout(resolve, 250))
+    }
+    if (this.verifyProblem !== null) throw this.verifyProblem
+    return {
+      isWhole: true,
+      segments: 1,
+      commits: 1,
+      batches: 1,
+      records: 1,
+      bytes: 100,
+      partitions: [],
+      problems: [],
+      problemsLeftOut: 0,
+    }
+  }
+}
+
+function bytes(text: string | Buffer | null): Buffer | null {
+  return typeof text === 'string' ? Buffer.from(text) : text
+}
+
+export const fakeStatus: BrokerStatus = {
+  version: '0.1.0',
+  pid: 1,
+  startedAt: 1_700_000_000_000,
+  edge: 'edge-1',
+  incarnation: '00000000-0000-4000-8000-000000000001',
+  dataDirectory: '/data',
+  mqtt: { listeners: ['127.0.0.1:1883'], connections: 2, connectionsMax: 1000, messages: 7, refused: 0 },
+  ingress: {
+    received: 7,
+    receivedBytes: 700,
+    appended: 7,
+    repetitions: 0,
+    unrouted: 0,
+    deadLetters: 0,
+    tooLarge: 0,
+    failed: 0,
+  },
+  log: {
+    condition: 'open',
+    reason: null,
+    commits: 3,
+    records: 7,
+    bytes: 700,
+    failedCommits: 0,
+    segments: 1,
+    storedBytes: 4096,
+    admittedBytes: 0,
+    commitMsP50: 0.5,
+    commitMsP99: 2,
+    commitMsMax: 3,
+    recovery: { tornTails: 0, tornBytes: 0, faults: 0, leftovers: 0, rebuiltIndexes: 0 },
+  },
+}
+
+export function fakeOperations(log: FakeLog, sync?: SyncOperations): Operations {
+  return { log, status: () => fakeStatus, ...(sync === undefined ? {} : { sync }) }
+}
