@@ -1,9 +1,9 @@
-/** `Store` on classic-level, Google's LevelDB with prebuilt binaries for x64, arm64 and armv7. */
-import { ClassicLevel } from 'classic-level'
+/** `Store` on level (classic-level), Google's LevelDB with prebuilt binaries for x64, arm64 and armv7. */
+import { Level } from 'level'
 import { DataDirectoryError, DataDirectoryLockedError } from '../errors.ts'
 import type { Entry, RangeOptions, Store, StoreOptions, WriteBatch } from './store.ts'
 
-type Db = ClassicLevel<Buffer, Buffer>
+type Db = Level<Buffer, Buffer>
 
 /** Entries a call into LevelDB brings at most; the bytes are bounded by the read's own limit. */
 const ENTRIES_PER_CALL = 1000
@@ -12,7 +12,7 @@ const CACHE_BYTES = 1024 * 1024
 const OPEN_FILES_MAX = 64
 
 export async function openLevelStore(directory: string, options: StoreOptions): Promise<Store> {
-  const db: Db = new ClassicLevel(directory, {
+  const db: Db = new Level(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
     compression: false,
