@@ -6,7 +6,8 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { Aedes, type Client, type PublishPacket } from 'aedes'
 import { formatListenAddress, type ListenAddress } from '../config/address.ts'
-import { errorLine, ListenError } from '../errors.ts'
+import { errorLine, HeadwaterError, ListenError } from '../errors.ts'
+import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { FrontStatus, MqttFront } from './front.ts'
 import type { Ingress } from './ingress.ts'
@@ -32,6 +33,7 @@ export class AedesFront implements MqttFront {
   readonly #ingress: Ingress
   readonly #options: AedesFrontOptions
   readonly #log: LogSink
+  readonly #limited: LimitedLog
   readonly #broker: Aedes
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
@@ -41,6 +43,7 @@ export class AedesFront implements MqttFront {
     this.#ingress = ingress
     this.#options = options
     this.#log = log
+    this.#limited = new LimitedLog(log)
     this.#broker = new Aedes({
       authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
     })
@@ -101,7 +104,7 @@ export class AedesFront implements MqttFront {
   #accept(socket: Socket): void {
     if (this.#sockets.size >= this.#options.connectionsMax) {
       this.#counters.refused++
-      this.#log.warn('refused a connection: limits.connectionsMax is reached', {
+      this.#limited.warn('connectionsMax', 'refused a connection: limits.connectionsMax is reached', {
         from: socket.remoteAddress,
         connectionsMax: this.#options.connectionsMax,
       })
@@ -158,7 +161,8 @@ export class AedesFront implements MqttFront {
 
   #dropped(clientId: string | null, error: Error): void {
     this.#counters.dropped++
-    this.#log.warn('dropped a connection', {
+    const kind = error instanceof HeadwaterError ? error.code : error.message
+    this.#limited.warn(kind, 'dropped a connection', {
       client: clientId ?? '(not connected yet)',
       reason: errorLine(error),
     })

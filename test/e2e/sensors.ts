@@ -1,0 +1,66 @@
+/** Sensors for end-to-end tests: real mqtt.js clients that publish numbered messages and remember what was acknowledged. */
+import mqtt, { type MqttClient } from 'mqtt'
+
+export interface SensorPlan {
+  readonly clientId: string
+  readonly topic: string
+  readonly messages: number
+  readonly qos: 1 | 2
+  /** Messages under way at once. */
+  readonly windowMax: number
+}
+
+export class Sensor {
+  readonly plan: SensorPlan
+  /** Sequence numbers that the broker acknowledged. */
+  readonly acknowledged = new Set<number>()
+  /** Sequence numbers whose PUBLISH was sent more than once. */
+  readonly repeated = new Set<number>()
+  readonly #client: MqttClient
+  #onAcknowledged: () => void
+
+  constructor(plan: SensorPlan, port: number, onAcknowledged: () => void) {
+    this.plan = plan
+    this.#onAcknowledged = onAcknowledged
+    this.#client = mqtt.connect({
+      host: '127.0.0.1',
+      port,
+      clientId: plan.clientId,
+      clean: false,
+      reconnectPeriod: 20,
+      connectTimeout: 5_000,
+    })
+    this.#client.on('error', () => {})
+    this.#client.on('packetsend', (packet) => {
+      if (packet.cmd === 'publish' && packet.dup) this.repeated.add(sequenceOf(packet.payload as Buffer))
+    })
+  }
+
+  /** Publishes all messages; resolves once every one is acknowledged. */
+  async run(): Promise<void> {
+    let next = 0
+    const worker = async (): Promise<void> => {
+      while (next < this.plan.messages) {
+        const sequence = next++
+        await this.#client.publishAsync(this.plan.topic, payloadOf(this.plan.clientId, sequence), {
+          qos: this.plan.qos,
+        })
+        this.acknowledged.add(sequence)
+        this.#onAcknowledged()
+      }
+    }
+    await Promise.all(Array.from({ length: this.plan.windowMax }, worker))
+  }
+
+  async end(): Promise<void> {
+    await this.#client.endAsync(true)
+  }
+}
+
+function payloadOf(clientId: string, sequence: number): string {
+  return JSON.stringify({ sensor: clientId, n: sequence, celsius: 20 + (sequence % 17) / 4 })
+}
+
+export function sequenceOf(payload: Uint8Array): number {
+  return (JSON.parse(Buffer.from(payload).toString('utf8')) as { n: number }).n
+}

@@ -1,0 +1,24 @@
+/** A seeded generator (mulberry32): the same seed gives the same run. */
+export interface Random {
+  /** 0 to 1, exclusive. */
+  next(): number
+  /** A whole number from `low` to `high`, both inclusive. */
+  between(low: number, high: number): number
+}
+
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+  return { next, between: (low, high) => low + Math.floor(next() * (high - low + 1)) }
+}
+
+/** The seed of this run: HEADWATER_TEST_SEED, or one of the clock's. Print it, so that a failure can be played again. */
+export function testSeed(): number {
+  const given = process.env.HEADWATER_TEST_SEED
+  return given === undefined ? Date.now() % 2 ** 31 : Number(given)
+}
