@@ -105,7 +105,15 @@ async function install(java: string, home: string): Promise<void> {
 
 async function fetchJars(staging: string, libs: string): Promise<void> {
   const goal = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies'
-  const args = ['-q', '-B', '-f', join(staging, 'pom.xml'), goal, '-DincludeScope=runtime']
+  const args = [
+    '-q',
+    '-B',
+    '-Dstyle.color=never',
+    '-f',
+    join(staging, 'pom.xml'),
+    goal,
+    '-DincludeScope=runtime',
+  ]
   try {
     await run('mvn', [...args, `-DoutputDirectory=${libs}`], { timeout: FETCH_MS_MAX, maxBuffer: 16 << 20 })
   } catch (error) {

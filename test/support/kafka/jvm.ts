@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Installation } from './installation.ts'
@@ -48,14 +48,18 @@ export class Jvm {
     })
   }
 
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
   /** Resolves when the broker serves; rejects with the end of its log when it cannot. */
   async started(): Promise<void> {
     const deadline = Date.now() + START_MS_MAX
     while (!readFileSync(this.#log, 'utf8').includes(STARTED)) {
-      const { exitCode, signalCode } = this.#child
       const late = Date.now() > deadline
-      if (late || exitCode !== null || signalCode !== null) {
-        const how = late ? `did not start within ${START_MS_MAX} ms` : `exited with ${exitCode ?? signalCode}`
+      if (late || !this.isRunning) {
+        const end = this.#child.exitCode ?? this.#child.signalCode
+        const how = late ? `did not start within ${START_MS_MAX} ms` : `exited with ${end}`
         await this.kill()
         throw new Error(`Kafka ${how}; end of its log:\n${readFileSync(this.#log, 'utf8').slice(-4000)}`)
       }
@@ -88,7 +92,8 @@ export class Jvm {
 }
 
 function sharedClasses(from: Installation): string[] {
-  return existsSync(from.classArchive) ? [`-XX:SharedArchiveFile=${from.classArchive}`] : []
+  const isThere = (statSync(from.classArchive, { throwIfNoEntry: false })?.size ?? 0) > 0
+  return isThere ? [`-XX:SharedArchiveFile=${from.classArchive}`] : []
 }
 
 function brokerArguments(from: Installation, home: string): string[] {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -22,7 +23,7 @@ export async function withLock<T>(path: string, waitMsMax: number, work: () => P
 
 async function acquire(path: string): Promise<boolean> {
   // Written aside and linked: the lock never exists without its owner's pid in it.
-  const mine = `${path}.${process.pid}`
+  const mine = `${path}.${randomUUID()}`
   await writeFile(mine, String(process.pid))
   try {
     await link(mine, path)

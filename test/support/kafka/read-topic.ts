@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { TopicRecord } from './batches.ts'
+import { check, findLeaders, ProtocolError } from './metadata.ts'
 import { collectVisible, type Fetched } from './visibility.ts'
 import { ConnectionError, type FieldReader, FieldWriter, WireConnection } from './wire.ts'
 
@@ -8,19 +9,26 @@ export type { TopicRecord } from './batches.ts'
 export interface ReadOptions {
   /** `read_committed` (default): no records of aborted transactions, none beyond the first open transaction. */
   isolation?: 'read_committed' | 'read_uncommitted'
+  /**
+   * Wait until no transaction is open in the topic. Without it, what was committed a moment ago may be missing: Kafka
+   * acknowledges a commit before it writes the markers that make records visible.
+   */
+  settled?: boolean
   /** Limit of the whole reading; 30 s by default. */
   timeoutMs?: number
 }
 
 const FETCH = 1
 const LIST_OFFSETS = 2
-const METADATA = 3
 
 const EARLIEST = -2n
 const LATEST = -1n
 const FETCH_BYTES_MAX = 16 << 20
 const FETCH_WAIT_MS_MAX = 500
 const RETRY_MS = 50
+const SETTLE_MS = 10
+const READ_UNCOMMITTED = 0
+const READ_COMMITTED = 1
 
 /** Errors of a leader that is changing, starting or unknown: look for it again. */
 const RETRIABLE = new Set([3, 5, 6, 7, 8, 9, 74, 75, 78])
@@ -35,22 +43,18 @@ export async function readTopic(
   topic: string,
   options: ReadOptions = {},
 ): Promise<TopicRecord[]> {
-  const { isolation = 'read_committed', timeoutMs = 30_000 } = options
-  const reader = new TopicReader(bootstrap, topic, isolation === 'read_committed' ? 1 : 0)
+  const { isolation = 'read_committed', settled = false, timeoutMs = 30_000 } = options
+  const reader = new TopicReader(
+    bootstrap,
+    topic,
+    isolation === 'read_committed' ? READ_COMMITTED : READ_UNCOMMITTED,
+  )
   const timer = setTimeout(() => reader.expire(`${topic} was not read within ${timeoutMs} ms`), timeoutMs)
   try {
-    return await reader.readAll()
+    return await reader.readAll(settled)
   } finally {
     clearTimeout(timer)
     reader.close()
-  }
-}
-
-class ProtocolError extends Error {
-  readonly code: number
-  constructor(what: string, code: number) {
-    super(`${what}: Kafka answered with error code ${code}`)
-    this.code = code
   }
 }
 
@@ -61,6 +65,7 @@ class TopicReader {
   readonly #connections = new Map<string, WireConnection>()
   #leaders: Map<number, string> | undefined
   #expired: string | undefined
+  #failures = 0
 
   constructor(bootstrap: string, topic: string, isolation: number) {
     this.#bootstrap = bootstrap.split(',')
@@ -68,11 +73,14 @@ class TopicReader {
     this.#isolation = isolation
   }
 
-  async readAll(): Promise<TopicRecord[]> {
+  async readAll(settled: boolean): Promise<TopicRecord[]> {
     const partitions = [...(await this.#retrying(() => this.#findLeaders())).keys()].sort((a, b) => a - b)
     // All ends first: together they are the picture at the call.
     const ends = new Map<number, bigint>()
-    for (const partition of partitions) ends.set(partition, await this.#listOffset(partition, LATEST))
+    for (const partition of partitions) {
+      if (settled) await this.#settle(partition)
+      ends.set(partition, await this.#listOffset(partition, LATEST))
+    }
     const records: TopicRecord[] = []
     for (const partition of partitions) await this.#readPartition(partition, ends.get(partition)!, records)
     return records
@@ -87,6 +95,12 @@ class TopicReader {
     for (const connection of this.#connections.values()) connection.close(this.#expired)
     this.#connections.clear()
     this.#leaders = undefined
+  }
+
+  /** Until the last stable offset has reached the high watermark. */
+  async #settle(partition: number): Promise<void> {
+    const end = await this.#listOffset(partition, LATEST, READ_UNCOMMITTED)
+    while ((await this.#listOffset(partition, LATEST, READ_COMMITTED)) < end) await sleep(SETTLE_MS)
   }
 
   async #readPartition(partition: number, end: bigint, records: TopicRecord[]): Promise<void> {
@@ -131,9 +145,9 @@ class TopicReader {
     return { aborted, bytes: answer.take(Math.max(0, answer.int32())) }
   }
 
-  async #listOffset(partition: number, timestamp: bigint): Promise<bigint> {
+  async #listOffset(partition: number, timestamp: bigint, isolation = this.#isolation): Promise<bigint> {
     return this.#retrying(async () => {
-      const request = new FieldWriter().int32(-1).int8(this.#isolation)
+      const request = new FieldWriter().int32(-1).int8(isolation)
       this.#onePartition(request, partition).int64(timestamp)
       const answer = await (await this.#leader(partition)).request(LIST_OFFSETS, 2, request.finish())
       answer.int32() // throttle time
@@ -162,32 +176,10 @@ class TopicReader {
     return this.#connection(address)
   }
 
-  async #findLeaders(): Promise<Map<number, string>> {
-    const seed = this.#bootstrap[Math.floor(Math.random() * this.#bootstrap.length)]!
-    const request = new FieldWriter().int32(1).string(this.#topic).int8(0) // do not create it
-    const answer = await this.#connection(seed).request(METADATA, 4, request.finish())
-    answer.int32() // throttle time
-    const addresses = new Map<number, string>()
-    answer.array(() => {
-      addresses.set(answer.int32(), `${answer.string()}:${answer.int32()}`)
-      answer.string() // rack
-    })
-    answer.string() // cluster id
-    answer.int32() // controller
-    const leaders = new Map<number, string>()
-    answer.array(() => {
-      check(this.#topic, answer.int16())
-      answer.string()
-      answer.int8() // internal
-      answer.array(() => {
-        check(this.#topic, answer.int16())
-        const partition = answer.int32()
-        leaders.set(partition, addresses.get(answer.int32()) ?? seed)
-        answer.array(() => answer.int32()) // replicas
-        answer.array(() => answer.int32()) // in sync
-      })
-    })
-    return leaders
+  /** Asks one of the nodes, another one after each failure: the first may be down. */
+  #findLeaders(): Promise<Map<number, string>> {
+    const seed = this.#bootstrap[this.#failures % this.#bootstrap.length]!
+    return findLeaders(this.#connection(seed), this.#topic)
   }
 
   #connection(address: string): WireConnection {
@@ -202,21 +194,20 @@ class TopicReader {
 
   /** Tries again with new connections and leaders until it works, fails for good, or time is up. */
   async #retrying<T>(work: () => Promise<T>): Promise<T> {
+    let last = 'no answer'
     for (;;) {
       try {
         return await work()
       } catch (error) {
-        if (this.#expired) throw new Error(`${this.#expired}: ${(error as Error).message}`)
+        if (this.#expired) throw new Error(`${this.#expired}: ${last}`)
         const isPassing =
           error instanceof ProtocolError ? RETRIABLE.has(error.code) : error instanceof ConnectionError
         if (!isPassing) throw error
+        last = (error as Error).message
+        this.#failures++
         this.close()
         await sleep(RETRY_MS)
       }
     }
   }
-}
-
-function check(what: string, code: number): void {
-  if (code !== 0) throw new ProtocolError(what, code)
 }

@@ -1,37 +1,87 @@
-import { type Admin, Kafka, logLevel } from 'kafkajs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { check, findLeaders, ProtocolError, UNKNOWN_TOPIC } from './metadata.ts'
+import { FieldWriter, WireConnection } from './wire.ts'
 
-/** Creates a topic and waits until every partition has a leader. `config` holds topic properties. */
+const CREATE_TOPICS = 19
+const DELETE_TOPICS = 20
+const WAIT_MS_MAX = 30_000
+const POLL_MS = 10
+
+/**
+ * Creates a topic with the cluster's default replication and waits until every node names a leader for every
+ * partition. `config` holds topic properties.
+ */
 export async function createTopic(
   bootstrap: string,
   topic: string,
   partitions: number,
   config: Record<string, string> = {},
 ): Promise<void> {
-  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
-  await withAdmin(bootstrap, async (admin) => {
-    const created = await admin.createTopics({
-      topics: [{ topic, numPartitions: partitions, configEntries }],
-      waitForLeaders: true,
-    })
-    if (!created) throw new Error(`topic ${topic} exists already`)
+  const entries = Object.entries(config)
+  const request = new FieldWriter().int32(1).string(topic).int32(partitions)
+  request.int16(-1) // default replication
+  request.int32(0) // no assignment by hand
+  request.int32(entries.length)
+  for (const [name, value] of entries) request.string(name).string(value)
+  request.int32(WAIT_MS_MAX).int8(0) // not only to validate
+  await onFirst(bootstrap, async (connection) => {
+    const answer = await connection.request(CREATE_TOPICS, 4, request.finish())
+    answer.int32() // throttle time
+    answer.array(() => check(`create ${answer.string()}`, answer.int16(), answer.string()))
   })
+  await onEach(bootstrap, (connection) =>
+    until(`${topic} has leaders`, async () => (await leadersOrNone(connection, topic)) === 'leaders'),
+  )
 }
 
+/** Deletes a topic and waits until no node knows it. */
 export async function deleteTopic(bootstrap: string, topic: string): Promise<void> {
-  await withAdmin(bootstrap, (admin) => admin.deleteTopics({ topics: [topic] }))
+  const request = new FieldWriter().int32(1).string(topic).int32(WAIT_MS_MAX)
+  await onFirst(bootstrap, async (connection) => {
+    const answer = await connection.request(DELETE_TOPICS, 3, request.finish())
+    answer.int32() // throttle time
+    answer.array(() => check(`delete ${answer.string()}`, answer.int16()))
+  })
+  await onEach(bootstrap, (connection) =>
+    until(`${topic} is gone`, async () => (await leadersOrNone(connection, topic)) === 'unknown'),
+  )
 }
 
-async function withAdmin<T>(bootstrap: string, work: (admin: Admin) => Promise<T>): Promise<T> {
-  const kafka = new Kafka({
-    clientId: 'test-admin',
-    brokers: bootstrap.split(','),
-    logLevel: logLevel.NOTHING,
-  })
-  const admin = kafka.admin()
-  await admin.connect()
+async function leadersOrNone(
+  connection: WireConnection,
+  topic: string,
+): Promise<'leaders' | 'none' | 'unknown'> {
   try {
-    return await work(admin)
-  } finally {
-    await admin.disconnect()
+    await findLeaders(connection, topic)
+    return 'leaders'
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error
+    return error.code === UNKNOWN_TOPIC ? 'unknown' : 'none'
+  }
+}
+
+async function onFirst(
+  bootstrap: string,
+  work: (connection: WireConnection) => Promise<void>,
+): Promise<void> {
+  await onEach(bootstrap.split(',')[0]!, work)
+}
+
+async function onEach(bootstrap: string, work: (connection: WireConnection) => Promise<void>): Promise<void> {
+  for (const address of bootstrap.split(',')) {
+    const connection = new WireConnection(address)
+    try {
+      await work(connection)
+    } finally {
+      connection.close()
+    }
+  }
+}
+
+async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + WAIT_MS_MAX
+  while (!(await isTrue())) {
+    if (Date.now() > deadline) throw new Error(`not within ${WAIT_MS_MAX} ms: ${what}`)
+    await sleep(POLL_MS)
   }
 }
