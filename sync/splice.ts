@@ -50,7 +50,8 @@ export interface SplicedBatch {
   /** A view, valid until the buffer is reset. */
   readonly bytes: Buffer
   readonly records: number
-  /** The edge's offset after the batch's last record. */
+  /** The edge's offset of the batch's first record, and the one after its last. */
+  readonly firstOffset: number
   readonly nextOffset: number
 }
 
@@ -92,9 +93,11 @@ export class SpliceBuffer {
   }
 }
 
+const NO_BUFFER = new SpliceBuffer(1)
+
 /** Cuts one part of a round into batches of a bounded size, in order. */
 export class PartSplicer {
-  readonly #buffer: SpliceBuffer
+  #buffer: SpliceBuffer = NO_BUFFER
   readonly #part: RoundPart
   readonly #origin: OriginHeader | null
   /** The stored batch in hand, and how far into it the last call came. */
@@ -105,17 +108,18 @@ export class PartSplicer {
   #offset: number
 
   /** @param origin the text before the offset in `hw.origin`, or null for no provenance header */
-  constructor(buffer: SpliceBuffer, part: RoundPart, origin: string | null) {
-    this.#buffer = buffer
+  constructor(part: RoundPart, origin: string | null) {
     this.#part = part
     this.#origin = origin === null ? null : new OriginHeader(origin)
     this.#offset = part.fromOffset
   }
 
   /**
-   * The next batch, or null when the part is through. A record that is larger than `bytesMax` by itself comes alone.
+   * The next batch, put together in `buffer` behind what is there, or null when the part is through. A record that is
+   * larger than `bytesMax` by itself comes alone.
    */
-  next(stamp: Stamp, baseSequence: number, bytesMax: number): SplicedBatch | null {
+  next(buffer: SpliceBuffer, stamp: Stamp, baseSequence: number, bytesMax: number): SplicedBatch | null {
+    this.#buffer = buffer
     return this.#whole(stamp, baseSequence, bytesMax) ?? this.#splice(stamp, baseSequence, bytesMax)
   }
 
@@ -136,7 +140,7 @@ export class PartSplicer {
     this.#batchIndex = 1
     this.#offset = nextOffsetOf(stored)
     stampHeader(batch, stamp, baseSequence)
-    return { bytes: batch, records, nextOffset: this.#offset }
+    return { bytes: batch, records, firstOffset: baseOffsetOf(stored), nextOffset: this.#offset }
   }
 
   #splice(stamp: Stamp, baseSequence: number, bytesMax: number): SplicedBatch | null {
@@ -161,7 +165,7 @@ export class PartSplicer {
     batch.writeInt32BE(run.count - 1, 23)
     batch.writeInt32BE(run.count, 57)
     stampHeader(batch, stamp, baseSequence)
-    return { bytes: batch, records: run.count, nextOffset: this.#offset }
+    return { bytes: batch, records: run.count, firstOffset: run.firstOffset, nextOffset: this.#offset }
   }
 
   #startRun(bytesMax: number): Run {
@@ -173,6 +177,7 @@ export class PartSplicer {
       at: buffer.at + BATCH_HEADER_BYTES,
       bytesMax,
       count: 0,
+      firstOffset: 0,
       full: false,
       baseTimestamp: 0,
       maxTimestamp: 0,
@@ -231,7 +236,10 @@ export class PartSplicer {
         out += headerBytes
       }
       const timestamp = timestampDelta + run.baseTimestamp
-      if (run.count === 0 || timestamp > run.maxTimestamp) run.maxTimestamp = timestamp
+      if (run.count === 0) {
+        run.firstOffset = offset
+        run.maxTimestamp = timestamp
+      } else if (timestamp > run.maxTimestamp) run.maxTimestamp = timestamp
       run.count++
       this.#offset = offset + 1
     }
@@ -261,6 +269,7 @@ interface Run {
   at: number
   readonly bytesMax: number
   count: number
+  firstOffset: number
   full: boolean
   baseTimestamp: number
   maxTimestamp: number

@@ -53,13 +53,13 @@ function spliceAll(
   bytesMax = 1_000_000,
   buffer = new SpliceBuffer(),
 ) {
-  const splicer = new PartSplicer(buffer, input, origin)
+  const splicer = new PartSplicer(input, origin)
   const records: Out[] = []
   const batches: Buffer[] = []
   let sequence = 0
   let next = input.fromOffset
   for (;;) {
-    const spliced = splicer.next(STAMP, sequence, bytesMax)
+    const spliced = splicer.next(buffer, STAMP, sequence, bytesMax)
     if (spliced === null) break
     batches.push(Buffer.from(spliced.bytes))
     expect(spliced.bytes.length <= bytesMax || spliced.records === 1).toBe(true)
@@ -201,10 +201,10 @@ describe('splicing stored batches', () => {
 
   it('keeps earlier batches of the same request when the buffer is replaced', () => {
     const buffer = new SpliceBuffer(1)
-    const first = new PartSplicer(buffer, part([build(0, [value('first')])]), ORIGIN).next(STAMP, 0, 1e6)!
+    const first = new PartSplicer(part([build(0, [value('first')])]), ORIGIN).next(buffer, STAMP, 0, 1e6)!
     const copy = Buffer.from(first.bytes)
     const big = Array.from({ length: 40 }, () => ({ value: Buffer.alloc(3000) }))
-    new PartSplicer(buffer, part([build(0, big)]), ORIGIN).next(STAMP, 0, 1e6)
+    new PartSplicer(part([build(0, big)]), ORIGIN).next(buffer, STAMP, 0, 1e6)
     expect(first.bytes.equals(copy)).toBe(true)
   })
 

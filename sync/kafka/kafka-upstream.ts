@@ -1,0 +1,196 @@
+/**
+ * An upstream on Apache Kafka: each round is a transaction that holds the records and, as the offset of a group of the edge's
+ * own, the position after them. What is committed there is the truth; this device keeps nothing that has to agree with it.
+ */
+import { assert, type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
+import type { Clock } from '../clock.ts'
+import {
+  FencedError,
+  TimestampRefusedError,
+  TopicNotAllowedError,
+  UpstreamRecordTooLargeError,
+  UpstreamTimeoutError,
+} from '../errors.ts'
+import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
+import { answerError, toUpstreamError } from './answers.ts'
+import {
+  type FormerProducer,
+  fetchCheckpoints,
+  initProducer,
+  isFenced,
+  openSession,
+  refuseTakeover,
+  type Session,
+  type SessionOptions,
+} from './session.ts'
+import { mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
+import { BatchRefused, BatchTooLarge, BufferPool, Transaction } from './transaction.ts'
+import { type KafkaWire, WireConnectionError } from './wire.ts'
+
+export interface KafkaUpstreamOptions extends TopicOptions {
+  readonly name: string
+  /** The group and the transactional id are this followed by the edge id. */
+  readonly groupPrefix: string
+  readonly transactionTimeoutMs: number
+  readonly batchBytesMax: number
+  readonly provenance: 'record' | 'none'
+}
+
+export interface KafkaUpstreamDeps {
+  /** Opens connections; called again after each `disconnect`. */
+  readonly openWire: () => Promise<KafkaWire>
+  readonly clock: Clock
+}
+
+export class KafkaUpstream implements Upstream {
+  readonly kind = 'kafka'
+  readonly name: string
+  readonly address: string
+  readonly #options: KafkaUpstreamOptions
+  readonly #deps: KafkaUpstreamDeps
+  readonly #pool = new BufferPool()
+  #wire: KafkaWire | null = null
+  #session: Session | null = null
+  #identity: LogIdentity | null = null
+  /** Known from an earlier session of this process; null when an InitProducerId may have been lost since. */
+  #former: FormerProducer | null = null
+  #batchBytesMax: number
+
+  constructor(options: KafkaUpstreamOptions, deps: KafkaUpstreamDeps) {
+    this.name = options.name
+    this.address = options.bootstrap
+    this.#options = options
+    this.#deps = deps
+    this.#batchBytesMax = options.batchBytesMax
+  }
+
+  async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {
+    this.#session = null
+    this.#identity = identity
+    const { clock } = this.#deps
+    const sessionOptions = this.#sessionOptions(`${this.#options.groupPrefix}${identity.edge}`)
+    try {
+      this.#wire ??= await this.#deps.openWire()
+      const wire = this.#wire
+      const topics = mapTopics(this.#options.topic, identity, partitions)
+      const cluster = await prepareTopics(wire, clock, this.#options, topics)
+      const former = this.#former
+      const session = await openSession(
+        wire,
+        clock,
+        sessionOptions,
+        cluster,
+        topics,
+        partitions,
+        former,
+        () => {
+          this.#former = null
+        },
+      )
+      this.#former = { producer: session.producer, transactionOpen: false }
+      const recovered = await fetchCheckpoints(session, clock, sessionOptions, identity)
+      this.#session = session
+      return recovered
+    } catch (error) {
+      throw toUpstreamError(error, this.address)
+    }
+  }
+
+  async send(round: Round): Promise<Positions> {
+    const session = this.#session
+    assert(session !== null && this.#identity !== null, 'a round is sent after recover')
+    // Until the round is acknowledged nothing is known: an error leaves it so, and recover finds out.
+    this.#session = null
+    try {
+      while (!(await this.#attempt(session, round))) await this.#renewEpoch(session)
+    } catch (error) {
+      throw toUpstreamError(error, this.address)
+    }
+    this.#session = session
+    return new Map(round.parts.map((part) => [partitionKey(part.stream, part.partition), part.nextOffset]))
+  }
+
+  async disconnect(): Promise<void> {
+    this.#session = null
+    this.#wire?.close()
+    this.#wire = null
+  }
+
+  async close(): Promise<void> {
+    await this.disconnect()
+  }
+
+  /** @returns false when the round has to be cut into smaller batches; it was aborted then */
+  async #attempt(session: Session, round: Round): Promise<boolean> {
+    const { transactionTimeoutMs, provenance } = this.#options
+    const options = { transactionTimeoutMs, provenance, batchBytesMax: this.#batchBytesMax }
+    const { clock } = this.#deps
+    const transaction = new Transaction(session, clock, options, this.#pool, this.#identity!)
+    this.#former = { producer: session.producer, transactionOpen: true }
+    try {
+      await transaction.run(round)
+      this.#former = { producer: session.producer, transactionOpen: false }
+      return true
+    } catch (error) {
+      if (isFenced(error)) throw await this.#judgeFence(session, transaction, error)
+      if (error instanceof BatchTooLarge && error.records > 1) {
+        await transaction.abort()
+        this.#batchBytesMax = Math.max(1, Math.floor(error.bytes / 2))
+        return false
+      }
+      // On a broken connection an abort cannot be sent; InitProducerId aborts when the link is back.
+      if (!(error instanceof WireConnectionError)) await transaction.abort().catch(() => {})
+      throw explainBatch(error)
+    }
+  }
+
+  /** Sequences begin anew, so that those of batches that were refused do not matter. */
+  async #renewEpoch(session: Session): Promise<void> {
+    this.#former = null
+    const { wire, transactionCoordinator } = session
+    const options = this.#sessionOptions(session.id)
+    const { producer, coordinator } = await initProducer(
+      wire,
+      this.#deps.clock,
+      options,
+      transactionCoordinator,
+    )
+    session.producer = producer
+    session.transactionCoordinator = coordinator
+    for (const lane of session.lanes.values()) lane.sequence = 0
+  }
+
+  #sessionOptions(id: string): SessionOptions {
+    const { bootstrap, transactionTimeoutMs } = this.#options
+    return { bootstrap, transactionTimeoutMs, id }
+  }
+
+  async #judgeFence(session: Session, transaction: Transaction, cause: unknown): Promise<Error> {
+    const { wire, transactionCoordinator, producer } = session
+    const timedOut = new UpstreamTimeoutError('the cluster gave up on a round that took too long', cause)
+    const former = { producer, transactionOpen: true }
+    const seen = await refuseTakeover(wire, transactionCoordinator, former, 'while sending')
+    if (seen === 'timed-out' || (seen !== 'same' && transaction.mayHaveTimedOut)) return timedOut
+    if (seen === 'same') return answerError('PRODUCER_FENCED', 'a round', cause)
+    return new FencedError(producer.transactionalId, 'while sending', cause)
+  }
+}
+
+function explainBatch(error: unknown): unknown {
+  if (error instanceof BatchTooLarge) {
+    const { stream, partition, topic } = error.lane
+    return new UpstreamRecordTooLargeError(stream, partition, error.firstOffset, error.bytes, topic)
+  }
+  if (error instanceof BatchRefused) {
+    const { topic } = error.lane
+    if (error.answer === 'INVALID_TIMESTAMP') return new TimestampRefusedError(topic, error.message)
+    if (error.answer === 'TOPIC_AUTHORIZATION_FAILED') {
+      const hint = `allow it: kafka-acls.sh --add --operation Write --topic ${topic} --allow-principal User:NAME`
+      return new TopicNotAllowedError(topic, 'this user may not write it', hint)
+    }
+    const hint =
+      'a topic with cleanup.policy=compact takes only records with a key; change the topic or the route'
+    return new TopicNotAllowedError(topic, `it refuses a record: ${error.message}`, hint)
+  }
+  return error
+}

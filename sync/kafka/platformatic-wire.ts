@@ -1,0 +1,334 @@
+/**
+ * KafkaWire on the low-level exports of @platformatic/kafka, which is loaded when the first wire is opened: an edge
+ * without Kafka does not pay for it. Its Producer is not used: KAFKA.md lists why (PID 0 instead of -1, brokers-only
+ * AddPartitionsToTxn v4, sequences in memory without wrap).
+ */
+import type { Connection, ConnectionOptions } from '@platformatic/kafka'
+import { Connections } from './connections.ts'
+import {
+  type BrokerNode,
+  type ClusterInfo,
+  type CommittedOffset,
+  type FetchedOffset,
+  type KafkaWire,
+  type NewTopic,
+  type ProduceAnswer,
+  type ProducePart,
+  type Producer,
+  type TopicPartitions,
+  type TransactionInfo,
+  WireAnswerError,
+  WireConnectionError,
+} from './wire.ts'
+
+type Library = typeof import('@platformatic/kafka')
+
+export interface WireOptions {
+  readonly clientId: string
+  readonly bootstrap: readonly { readonly host: string; readonly port: number }[]
+  /** For a connection to stand, and for an answer to come. */
+  readonly connectMs: number
+  readonly requestMs: number
+  readonly tls?: ConnectionOptions['tls']
+  readonly tlsServerName?: string
+  readonly sasl?: ConnectionOptions['sasl']
+}
+
+const PRODUCE_API = 0
+const PRODUCE_VERSION = 9
+const ACKS_ALL = -1
+/** Kafka keeps the last five batches of a producer: with more in flight a retry could not be recognised. */
+const IN_FLIGHT_MAX = 5
+const LATEST_KEY_TYPE = { group: 0, transaction: 1 } as const
+
+export async function openWire(options: WireOptions): Promise<KafkaWire> {
+  return new PlatformaticWire(await import('@platformatic/kafka'), options)
+}
+
+interface Api<Args extends unknown[], Response> {
+  async(connection: Connection, ...args: Args): Promise<Response>
+}
+
+type ProduceTopic = readonly [topic: string, parts: readonly ProducePart[]]
+type ProduceResponse = ReturnType<Library['produceV9']['parseResponse']>
+
+/** The library's Produce encodes records; this one takes batches as they are. */
+function produceApi(
+  library: Library,
+): Api<[transactionalId: string, timeoutMs: number, topics: readonly ProduceTopic[]], ProduceResponse> {
+  const createRequest = (transactionalId: string, timeoutMs: number, topics: readonly ProduceTopic[]) =>
+    library.Writer.create()
+      .appendString(transactionalId)
+      .appendInt16(ACKS_ALL)
+      .appendInt32(timeoutMs)
+      .appendArray([...topics], (writer, [topic, parts]) => {
+        writer.appendString(topic).appendArray([...parts], (inner, part) => {
+          inner.appendInt32(part.partition).appendBytes(part.bytes)
+        })
+      })
+      .appendTaggedFields()
+  return library.createAPI(PRODUCE_API, PRODUCE_VERSION, createRequest, library.produceV9.parseResponse)
+}
+
+class PlatformaticWire implements KafkaWire {
+  readonly #library: Library
+  readonly #options: WireOptions
+  readonly #connections: Connections
+  readonly #produce: ReturnType<typeof produceApi>
+  /** Brokers that the cluster named: asked when no configured one answers. */
+  #known: readonly BrokerNode[] = []
+
+  constructor(library: Library, options: WireOptions) {
+    this.#library = library
+    this.#options = options
+    const connection: ConnectionOptions = {
+      connectTimeout: options.connectMs,
+      requestTimeout: options.requestMs,
+      maxInflights: IN_FLIGHT_MAX,
+      ...(options.tls === undefined ? {} : { tls: options.tls }),
+      ...(options.tlsServerName === undefined ? {} : { tlsServerName: options.tlsServerName }),
+      ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
+    }
+    const configured = new Set(options.bootstrap.map(({ host, port }) => `${host}:${port}`))
+    this.#connections = new Connections(library.Connection, options.clientId, connection, configured)
+    this.#produce = produceApi(library)
+  }
+
+  async metadata(topics: readonly string[]): Promise<ClusterInfo> {
+    const response = await this.#askAny(this.#library.metadataV12.api, [...topics], false, false)
+    const nodes = new Map(
+      response.brokers.map(({ nodeId, host, port }) => [nodeId, { id: nodeId, host, port }] as const),
+    )
+    this.#known = [...nodes.values()]
+    const infos = response.topics.map((topic) => {
+      const partitions = topic.partitions.map((partition) => ({
+        answer: this.#name(partition.errorCode),
+        partition: partition.partitionIndex,
+        leader: partition.leaderId,
+        leaderEpoch: partition.leaderEpoch,
+      }))
+      const info = { answer: this.#name(topic.errorCode), topicId: topic.topicId, partitions }
+      return [topic.name ?? '', info] as const
+    })
+    const { clusterId, controllerId } = response
+    return { clusterId: clusterId ?? '', controller: controllerId, nodes, topics: new Map(infos) }
+  }
+
+  async createTopics(node: BrokerNode, topics: readonly NewTopic[]) {
+    const specs = topics.map(({ topic, partitions, replicationFactor, configs }) => ({
+      name: topic,
+      numPartitions: partitions,
+      replicationFactor,
+      assignments: [],
+      configs: Object.entries(configs).map(([name, value]) => ({ name, value })),
+    }))
+    const { createTopicsV7 } = this.#library
+    const response = await this.#ask(node, createTopicsV7.api, specs, this.#options.requestMs, false)
+    const refused = response.topics.filter(({ errorCode }) => errorCode !== 0)
+    return new Map(
+      refused.map(({ name, errorCode, errorMessage }) => {
+        const answer = this.#name(errorCode)
+        return [name, { answer, message: errorMessage ?? answer }] as const
+      }),
+    )
+  }
+
+  async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
+    const { findCoordinatorV4 } = this.#library
+    const response = await this.#askAny(findCoordinatorV4.api, LATEST_KEY_TYPE[kind], [key])
+    const [found] = response.coordinators
+    if (found === undefined) throw new WireAnswerError('COORDINATOR_NOT_AVAILABLE', 'FindCoordinator')
+    this.#check('FindCoordinator', found.errorCode)
+    return { id: found.nodeId, host: found.host, port: found.port }
+  }
+
+  async initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer> {
+    const { initProducerIdV4 } = this.#library
+    // -1, -1: "whoever I was before". The library's own producer says 0, 0, which Kafka takes for producer 0.
+    const response = await this.#ask(node, initProducerIdV4.api, transactionalId, timeoutMs, -1n, -1)
+    this.#check('InitProducerId', response.errorCode)
+    return { transactionalId, producerId: response.producerId, epoch: response.producerEpoch }
+  }
+
+  async describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo> {
+    const { describeTransactionsV0 } = this.#library
+    const response = await this.#ask(node, describeTransactionsV0.api, [transactionalId])
+    const [found] = response.transactionStates
+    if (found === undefined) throw new WireAnswerError('TRANSACTIONAL_ID_NOT_FOUND', 'DescribeTransactions')
+    this.#check('DescribeTransactions', found.errorCode)
+    return { state: found.transactionState, producerId: found.producerId, epoch: found.producerEpoch }
+  }
+
+  async offsetFetch(node: BrokerNode, group: string, partitions: TopicPartitions): Promise<FetchedOffset[]> {
+    const topics = [...partitions].map(([name, indexes]) => ({ name, partitionIndexes: [...indexes] }))
+    const { offsetFetchV8 } = this.#library
+    const response = await this.#ask(
+      node,
+      offsetFetchV8.api,
+      [{ groupId: group, memberEpoch: -1, topics }],
+      true,
+    )
+    const [found] = response.groups
+    if (found === undefined) return []
+    this.#check('OffsetFetch', found.errorCode)
+    return found.topics.flatMap((topic) =>
+      topic.partitions.map((partition) => ({
+        answer: this.#name(partition.errorCode),
+        topic: topic.name,
+        partition: partition.partitionIndex,
+        offset: Number(partition.committedOffset),
+        metadata: partition.metadata ?? '',
+      })),
+    )
+  }
+
+  async addPartitionsToTxn(node: BrokerNode, producer: Producer, partitions: TopicPartitions): Promise<void> {
+    const topics = [...partitions].map(([name, indexes]) => ({ name, partitions: [...indexes] }))
+    const { transactionalId, producerId, epoch } = producer
+    const transaction = { transactionalId, producerId, producerEpoch: epoch, verifyOnly: false, topics }
+    const { addPartitionsToTxnV3 } = this.#library
+    const response = await this.#ask(node, addPartitionsToTxnV3.api, [transaction])
+    for (const result of response.resultsByTransaction) {
+      for (const topic of result.topicResults) {
+        this.#checkFirst(
+          'AddPartitionsToTxn',
+          topic.name,
+          topic.resultsByPartition,
+          (p) => p.partitionErrorCode,
+        )
+      }
+    }
+  }
+
+  async addOffsetsToTxn(node: BrokerNode, producer: Producer, group: string): Promise<void> {
+    const { transactionalId, producerId, epoch } = producer
+    const { addOffsetsToTxnV3 } = this.#library
+    const response = await this.#ask(node, addOffsetsToTxnV3.api, transactionalId, producerId, epoch, group)
+    this.#check('AddOffsetsToTxn', response.errorCode)
+  }
+
+  async produce(
+    node: BrokerNode,
+    producer: Producer,
+    parts: readonly ProducePart[],
+    timeoutMs: number,
+  ): Promise<ProduceAnswer[]> {
+    const byTopic = new Map<string, ProducePart[]>()
+    for (const part of parts) byTopic.set(part.topic, [...(byTopic.get(part.topic) ?? []), part])
+    const response = await this.#ask(node, this.#produce, producer.transactionalId, timeoutMs, [...byTopic])
+    return response.responses.flatMap((topic) =>
+      topic.partitionResponses.map((partition) => ({
+        topic: topic.name,
+        partition: partition.index,
+        answer: this.#name(partition.errorCode),
+        message: partition.recordErrors[0]?.batchIndexErrorMessage ?? partition.errorMessage ?? null,
+        baseOffset: Number(partition.baseOffset),
+      })),
+    )
+  }
+
+  async txnOffsetCommit(
+    node: BrokerNode,
+    producer: Producer,
+    group: string,
+    offsets: readonly CommittedOffset[],
+  ): Promise<void> {
+    const byTopic = new Map<string, CommittedOffset[]>()
+    for (const item of offsets) byTopic.set(item.topic, [...(byTopic.get(item.topic) ?? []), item])
+    const topics = [...byTopic].map(([name, items]) => ({
+      name,
+      partitions: items.map(({ partition, offset, metadata }) => ({
+        partitionIndex: partition,
+        committedOffset: BigInt(offset),
+        committedLeaderEpoch: -1,
+        committedMetadata: metadata,
+      })),
+    }))
+    const { transactionalId, producerId, epoch } = producer
+    const { api } = this.#library.txnOffsetCommitV3
+    const noMember = [-1, '', null] as const
+    const response = await this.#ask(
+      node,
+      api,
+      transactionalId,
+      group,
+      producerId,
+      epoch,
+      ...noMember,
+      topics,
+    )
+    for (const topic of response.topics) {
+      this.#checkFirst('TxnOffsetCommit', topic.name, topic.partitions, (p) => p.errorCode)
+    }
+  }
+
+  async endTxn(node: BrokerNode, producer: Producer, commit: boolean): Promise<void> {
+    const { transactionalId, producerId, epoch } = producer
+    const response = await this.#ask(
+      node,
+      this.#library.endTxnV3.api,
+      transactionalId,
+      producerId,
+      epoch,
+      commit,
+    )
+    this.#check('EndTxn', response.errorCode)
+  }
+
+  close(): void {
+    this.#connections.close()
+  }
+
+  // -- asking -----------------------------------------------------------------------------------------------------------
+
+  /** The first broker that can be reached answers: the configured ones, then those that the cluster named. */
+  async #askAny<Args extends unknown[], Response>(
+    api: Api<Args, Response>,
+    ...args: Args
+  ): Promise<Response> {
+    const configured = this.#options.bootstrap.map(({ host, port }) => ({ id: -1, host, port }))
+    let first: unknown
+    for (const node of [...configured, ...this.#known]) {
+      try {
+        return await this.#ask(node, api, ...args)
+      } catch (error) {
+        if (!(error instanceof WireConnectionError)) throw error
+        first ??= error
+      }
+    }
+    throw first
+  }
+
+  async #ask<Args extends unknown[], Response>(
+    node: BrokerNode,
+    api: Api<Args, Response>,
+    ...args: Args
+  ): Promise<Response> {
+    const connection = await this.#connections.get(node.host, node.port)
+    try {
+      return await api.async(connection, ...args)
+    } catch (error) {
+      // The library throws when any part of an answer is an error; the answer says which.
+      const { response } = error as { response?: Response }
+      if (response !== undefined) return response
+      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+    }
+  }
+
+  #name(code: number): string {
+    return this.#library.protocolErrorsCodesById[code as 0] ?? `error ${code}`
+  }
+
+  #check(during: string, code: number): void {
+    if (code !== 0) throw new WireAnswerError(this.#name(code), during)
+  }
+
+  #checkFirst<T>(during: string, topic: string, items: readonly T[], code: (item: T) => number): void {
+    const failed = items.map(code).filter((value) => value !== 0)
+    // Kafka marks the partitions that were not at fault so, next to the one that was.
+    const first = failed.find((value) => this.#name(value) !== 'OPERATION_NOT_ATTEMPTED') ?? failed[0]
+    if (first !== undefined) {
+      throw new WireAnswerError(this.#name(first), during, `${during} of ${topic}: ${this.#name(first)}`)
+    }
+  }
+}

@@ -1,0 +1,231 @@
+/**
+ * What one `recover` establishes and all rounds until the next error use: who writes (producer id and epoch), who
+ * coordinates, who leads. Nothing of it survives an error.
+ */
+import { type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
+import type { Clock } from '../clock.ts'
+import { CheckpointMismatchError, FencedError } from '../errors.ts'
+import type { Recovered, RecoveredPartition } from '../upstream.ts'
+import { answerError, FENCED_ANSWERS } from './answers.ts'
+import { type CheckpointMetadata, parseMetadata } from './checkpoint-metadata.ts'
+import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
+import {
+  type BrokerNode,
+  type ClusterInfo,
+  type FetchedOffset,
+  type KafkaWire,
+  type Producer,
+  WireAnswerError,
+} from './wire.ts'
+
+export interface Lane {
+  readonly stream: string
+  readonly partition: number
+  readonly topic: string
+  readonly topicId: string
+  readonly leader: BrokerNode
+  readonly leaderEpoch: number
+  /** The next batch's base sequence; sequences begin at 0 with each epoch. */
+  sequence: number
+}
+
+export interface Session {
+  readonly wire: KafkaWire
+  readonly clusterId: string
+  /** Group and transactional id. */
+  readonly id: string
+  producer: Producer
+  transactionCoordinator: BrokerNode
+  groupCoordinator: BrokerNode
+  /** By `partitionKey`. */
+  readonly lanes: ReadonlyMap<string, Lane>
+}
+
+export interface SessionOptions {
+  readonly bootstrap: string
+  readonly id: string
+  readonly transactionTimeoutMs: number
+}
+
+/** A producer of an earlier session of this process, and whether its last transaction may have been left open. */
+export interface FormerProducer {
+  readonly producer: Producer
+  readonly transactionOpen: boolean
+}
+
+/** How long the last transaction of this producer may take to end: its timeout, and the coordinator's next look at it. */
+const SETTLE_EXTRA_MS = 20_000
+const FETCH_ANSWERS = new Set([...COORDINATOR_ANSWERS, 'UNSTABLE_OFFSET_COMMIT'])
+
+export async function openSession(
+  wire: KafkaWire,
+  clock: Clock,
+  options: SessionOptions,
+  cluster: ClusterInfo,
+  topics: ReadonlyMap<string, { topic: string }>,
+  partitions: readonly PartitionState[],
+  former: FormerProducer | null,
+  aboutToInit: () => void,
+): Promise<Session> {
+  const { id } = options
+  const [transactionCoordinator, groupCoordinator] = await Promise.all([
+    findCoordinator(wire, clock, options, 'transaction'),
+    findCoordinator(wire, clock, options, 'group'),
+  ])
+  if (former !== null) await refuseTakeover(wire, transactionCoordinator, former, 'at recovery')
+  aboutToInit()
+  const { producer, coordinator } = await initProducer(wire, clock, options, transactionCoordinator)
+  const lanes = new Map<string, Lane>()
+  for (const { stream, partition } of partitions) {
+    const { topic } = topics.get(stream)!
+    const info = cluster.topics.get(topic)!
+    const found = info.partitions.find((candidate) => candidate.partition === partition)
+    const leader = cluster.nodes.get(found?.leader ?? -1)
+    if (found === undefined || leader === undefined) {
+      throw answerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
+    }
+    const { topicId } = info
+    const { leaderEpoch } = found
+    const lane: Lane = { stream, partition, topic, topicId, leader, leaderEpoch, sequence: 0 }
+    lanes.set(partitionKey(stream, partition), lane)
+  }
+  const { clusterId } = cluster
+  return { wire, clusterId, id, producer, transactionCoordinator: coordinator, groupCoordinator, lanes }
+}
+
+function settling({ transactionTimeoutMs }: SessionOptions): Patience {
+  return { answers: COORDINATOR_ANSWERS, msMax: transactionTimeoutMs + SETTLE_EXTRA_MS }
+}
+
+function findCoordinator(
+  wire: KafkaWire,
+  clock: Clock,
+  options: SessionOptions,
+  kind: 'group' | 'transaction',
+): Promise<BrokerNode> {
+  return patiently(clock, settling(options), () => wire.findCoordinator(kind, options.id))
+}
+
+/** Takes the next epoch: earlier processes of this edge are fenced, and a transaction that one left open is aborted. */
+export async function initProducer(
+  wire: KafkaWire,
+  clock: Clock,
+  options: SessionOptions,
+  known: BrokerNode,
+): Promise<{ producer: Producer; coordinator: BrokerNode }> {
+  let coordinator = known
+  const producer = await patiently(
+    clock,
+    settling(options),
+    () => wire.initProducerId(coordinator, options.id, options.transactionTimeoutMs),
+    async () => {
+      coordinator = await findCoordinator(wire, clock, options, 'transaction')
+    },
+  )
+  return { producer, coordinator }
+}
+
+/**
+ * Another process that was initialised as this producer is not fenced in turn: two clones would fence each other for ever.
+ * The coordinator raises the epoch, too, when it gives up on a transaction that was left open; that is told apart here.
+ */
+export async function refuseTakeover(
+  wire: KafkaWire,
+  coordinator: BrokerNode,
+  former: FormerProducer,
+  during: string,
+): Promise<'same' | 'timed-out' | 'unknown'> {
+  const { transactionalId, producerId, epoch } = former.producer
+  let seen: { state: string; producerId: bigint; epoch: number }
+  try {
+    seen = await wire.describeTransaction(coordinator, transactionalId)
+  } catch (error) {
+    // Not permitted, not supported, or forgotten after a week: nothing speaks against going on.
+    if (error instanceof WireAnswerError) return 'unknown'
+    throw error
+  }
+  if (seen.producerId === producerId && seen.epoch === epoch) return 'same'
+  const aborted = ['PrepareEpochFence', 'PrepareAbort', 'CompleteAbort'].includes(seen.state)
+  if (former.transactionOpen && aborted && seen.producerId === producerId && seen.epoch === epoch + 1) {
+    return 'timed-out'
+  }
+  throw new FencedError(transactionalId, `${during}: epoch ${epoch} was followed by ${seen.epoch}`)
+}
+
+/** Asks where the log stands, and compares what was written beside each offset with what there is now. */
+export async function fetchCheckpoints(
+  session: Session,
+  clock: Clock,
+  options: SessionOptions,
+  identity: LogIdentity,
+): Promise<Recovered> {
+  const { wire, id, lanes } = session
+  const wanted = new Map<string, number[]>()
+  for (const { topic, partition } of lanes.values())
+    wanted.set(topic, [...(wanted.get(topic) ?? []), partition])
+  const fetched = await patiently(
+    clock,
+    { ...settling(options), answers: FETCH_ANSWERS },
+    async () => {
+      const offsets = await wire.offsetFetch(session.groupCoordinator, id, wanted)
+      const failed = offsets.find(({ answer }) => answer !== 'NONE')
+      if (failed !== undefined) throw new WireAnswerError(failed.answer, 'OffsetFetch')
+      return offsets
+    },
+    async () => {
+      session.groupCoordinator = await wire.findCoordinator('group', id)
+    },
+  ).catch((error) => {
+    // A group that was never written to: Kafka answers with offsets of -1, emulators with this.
+    if (error instanceof WireAnswerError && error.answer === 'GROUP_ID_NOT_FOUND') return []
+    throw error
+  })
+  const partitions = new Map<string, RecoveredPartition>()
+  for (const [key, lane] of lanes) {
+    const found = fetched.find(({ topic, partition }) => topic === lane.topic && partition === lane.partition)
+    partitions.set(key, readCheckpoint(session, lane, found, identity, options))
+  }
+  return { partitions }
+}
+
+function readCheckpoint(
+  session: Session,
+  lane: Lane,
+  found: FetchedOffset | undefined,
+  identity: LogIdentity,
+  options: SessionOptions,
+): RecoveredPartition {
+  const place = `${session.clusterId}/${lane.topicId}`
+  if (found === undefined || found.offset < 0) return { next: null, proof: null, place }
+  const what = `the checkpoint of ${lane.stream}/${lane.partition} in group ${session.id}`
+  const metadata = parseMetadata(found.metadata)
+  const reset = `give this edge a new edge.id; or, to send this log from its start, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
+  const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
+  if (metadata === null) throw mismatch('was not written by Headwater')
+  const fault = difference(metadata, session, lane, identity)
+  if (fault !== null) throw mismatch(fault)
+  return { next: found.offset, proof: metadata.proof, place }
+}
+
+function difference(
+  metadata: CheckpointMetadata,
+  session: Session,
+  lane: Lane,
+  identity: LogIdentity,
+): string | null {
+  if (metadata.incarnation !== identity.incarnation) {
+    return `belongs to incarnation ${metadata.incarnation}, this log is ${identity.incarnation}`
+  }
+  if (metadata.stream !== lane.stream) return `belongs to stream ${metadata.stream}`
+  if (metadata.cluster !== session.clusterId) {
+    return `belongs to cluster ${metadata.cluster}, this is ${session.clusterId}`
+  }
+  if (metadata.topicId !== lane.topicId)
+    return `belongs to topic id ${metadata.topicId}, it is ${lane.topicId} now`
+  return null
+}
+
+/** True for an answer that says that this producer may no longer write. */
+export function isFenced(error: unknown): boolean {
+  return error instanceof WireAnswerError && FENCED_ANSWERS.has(error.answer)
+}

@@ -1,0 +1,271 @@
+/**
+ * One round as one transaction:
+ *
+ *   AddPartitionsToTxn + AddOffsetsToTxn   both to the coordinator, one behind the other on its connection
+ *   Produce                                the partitions' batches to their leaders, several requests in flight
+ *   TxnOffsetCommit                        the next edge offset of each partition, into the edge's own group
+ *   EndTxn(commit)                         makes all of it visible, or none
+ *
+ * Only requests whose answer says "not done yet" are repeated. Any other error ends the round: it is aborted as far as that
+ * can be said, and the next `recover` asks what became of it.
+ */
+import { type LogIdentity, partitionKey } from '../../broker/index.ts'
+import type { Clock } from '../clock.ts'
+import { originPrefix } from '../origin-header.ts'
+import { partProof } from '../proof.ts'
+import { nextSequence, PartSplicer, SpliceBuffer, type SplicedBatch } from '../splice.ts'
+import type { Round, RoundPart } from '../upstream.ts'
+import { encodeMetadata } from './checkpoint-metadata.ts'
+import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
+import type { Lane, Session } from './session.ts'
+import { type BrokerNode, type CommittedOffset, type ProduceAnswer, WireAnswerError } from './wire.ts'
+
+/** Kafka recognises the last five batches of a producer; one fewer in flight leaves room. */
+const PRODUCE_IN_FLIGHT_MAX = 4
+/** A buffer that one burst made larger is let go. */
+const BUFFER_KEEP_BYTES_MAX = 8 * 1024 * 1024
+
+export interface TransactionOptions {
+  readonly transactionTimeoutMs: number
+  /** Bytes of one batch; the cluster's max.message.bytes is 1,048,588 by default. */
+  readonly batchBytesMax: number
+  readonly provenance: 'record' | 'none'
+}
+
+/** The topic takes no batch of this size. */
+export class BatchTooLarge extends Error {
+  readonly lane: Lane
+  readonly bytes: number
+  readonly records: number
+  readonly firstOffset: number
+  constructor(lane: Lane, batch: SplicedBatch) {
+    super(`${lane.topic}/${lane.partition} takes no batch of ${batch.bytes.length} bytes`)
+    this.lane = lane
+    this.bytes = batch.bytes.length
+    this.records = batch.records
+    this.firstOffset = batch.firstOffset
+  }
+}
+
+/** The topic refuses a batch for what is in it. */
+export class BatchRefused extends Error {
+  readonly lane: Lane
+  readonly answer: string
+  constructor(lane: Lane, answer: string, message: string | null) {
+    super(message ?? answer)
+    this.lane = lane
+    this.answer = answer
+  }
+}
+
+/** Splice buffers that no request uses, kept for the next round. */
+export class BufferPool {
+  readonly #free: SpliceBuffer[] = []
+
+  take(): SpliceBuffer {
+    return this.#free.pop() ?? new SpliceBuffer()
+  }
+
+  give(buffer: SpliceBuffer): void {
+    buffer.reset()
+    const keep = buffer.bytes.length <= BUFFER_KEEP_BYTES_MAX && this.#free.length < PRODUCE_IN_FLIGHT_MAX
+    if (keep) this.#free.push(buffer)
+  }
+}
+
+interface Work {
+  readonly lane: Lane
+  readonly part: RoundPart
+  readonly splicer: PartSplicer
+  /** The topic's offset of the last record produced. */
+  at: number
+}
+
+export class Transaction {
+  readonly #session: Session
+  readonly #clock: Clock
+  readonly #options: TransactionOptions
+  readonly #pool: BufferPool
+  readonly #identity: LogIdentity
+  readonly startedAt: number
+  readonly #wallStartedAt: number
+
+  constructor(
+    session: Session,
+    clock: Clock,
+    options: TransactionOptions,
+    pool: BufferPool,
+    identity: LogIdentity,
+  ) {
+    this.#session = session
+    this.#clock = clock
+    this.#options = options
+    this.#pool = pool
+    this.#identity = identity
+    this.startedAt = clock.monotonic()
+    this.#wallStartedAt = clock.now()
+  }
+
+  /** True when the coordinator may have given up on it; the wall clock counts the time that a device slept. */
+  get mayHaveTimedOut(): boolean {
+    const ms = Math.max(this.#clock.monotonic() - this.startedAt, this.#clock.now() - this.#wallStartedAt)
+    return ms >= this.#options.transactionTimeoutMs
+  }
+
+  async run(round: Round): Promise<void> {
+    const work = round.parts.map((part): Work => {
+      const key = partitionKey(part.stream, part.partition)
+      const lane = this.#session.lanes.get(key)!
+      return { lane, splicer: new PartSplicer(part, this.#origin(part)), part, at: -1 }
+    })
+    await this.#begin(work)
+    await this.#produceAll(work)
+    await this.#commitOffsets(work)
+    await this.#end(true)
+  }
+
+  /** Ends it without effect, so that readers need not wait for its timeout. */
+  abort(): Promise<void> {
+    return this.#end(false)
+  }
+
+  // -- steps ------------------------------------------------------------------------------------------------------------
+
+  async #begin(work: readonly Work[]): Promise<void> {
+    const { wire, producer, id } = this.#session
+    const partitions = new Map<string, number[]>()
+    for (const { lane } of work) {
+      partitions.set(lane.topic, [...(partitions.get(lane.topic) ?? []), lane.partition])
+    }
+    // The markers of the last transaction may still be on their way: the coordinator says so, and is asked again.
+    await settled([
+      this.#coordinated(() =>
+        wire.addPartitionsToTxn(this.#session.transactionCoordinator, producer, partitions),
+      ),
+      this.#coordinated(() => wire.addOffsetsToTxn(this.#session.transactionCoordinator, producer, id)),
+    ])
+  }
+
+  async #produceAll(work: readonly Work[]): Promise<void> {
+    const byLeader = new Map<number, Work[]>()
+    for (const item of work) {
+      byLeader.set(item.lane.leader.id, [...(byLeader.get(item.lane.leader.id) ?? []), item])
+    }
+    await settled([...byLeader.values()].map((items) => this.#produceTo(items[0]!.lane.leader, items)))
+  }
+
+  /** Requests to one leader, each with one batch of each partition that has more. */
+  async #produceTo(leader: BrokerNode, work: readonly Work[]): Promise<void> {
+    const { producerId, epoch } = this.#session.producer
+    const stamp = { producerId, producerEpoch: epoch, transactional: true }
+    const inFlight = new Set<Promise<void>>()
+    let failed: { error: unknown } | null = null
+    let open = [...work]
+    while (open.length > 0 && failed === null) {
+      const buffer = this.#pool.take()
+      const batches: { item: Work; batch: SplicedBatch }[] = []
+      for (const item of open) {
+        const { lane, splicer } = item
+        const batch = splicer.next(buffer, stamp, lane.sequence, this.#options.batchBytesMax)
+        if (batch === null) continue
+        lane.sequence = nextSequence(lane.sequence, batch.records)
+        batches.push({ item, batch })
+      }
+      open = batches.map(({ item }) => item)
+      if (batches.length === 0) {
+        this.#pool.give(buffer)
+        break
+      }
+      const request = this.#request(leader, batches)
+        .catch((error) => {
+          failed ??= { error }
+        })
+        .finally(() => {
+          this.#pool.give(buffer)
+          inFlight.delete(request)
+        })
+      inFlight.add(request)
+      if (inFlight.size >= PRODUCE_IN_FLIGHT_MAX) await Promise.race(inFlight)
+    }
+    await Promise.all(inFlight)
+    const outcome = failed as { error: unknown } | null
+    if (outcome !== null) throw outcome.error
+  }
+
+  async #request(leader: BrokerNode, batches: readonly { item: Work; batch: SplicedBatch }[]): Promise<void> {
+    const parts = batches.map(({ item: { lane }, batch }) => ({
+      topic: lane.topic,
+      partition: lane.partition,
+      bytes: batch.bytes,
+    }))
+    const { wire, producer } = this.#session
+    const answers = await wire.produce(leader, producer, parts, this.#options.transactionTimeoutMs)
+    for (const { item, batch } of batches) {
+      const { topic, partition } = item.lane
+      const answer = answers.find((found) => found.topic === topic && found.partition === partition)
+      checkProduced(item.lane, batch, answer)
+      item.at = answer!.baseOffset + batch.records - 1
+    }
+  }
+
+  async #commitOffsets(work: readonly Work[]): Promise<void> {
+    const { wire, producer, id, clusterId } = this.#session
+    const { incarnation } = this.#identity
+    const offsets = work.map(({ lane, part, at }): CommittedOffset => {
+      const { stream, topicId } = lane
+      const proof = partProof(part)
+      const epoch = lane.leaderEpoch
+      const metadata = encodeMetadata({ incarnation, stream, proof, cluster: clusterId, topicId, at, epoch })
+      return { topic: lane.topic, partition: lane.partition, offset: part.nextOffset, metadata }
+    })
+    await this.#coordinated(
+      () => wire.txnOffsetCommit(this.#session.groupCoordinator, producer, id, offsets),
+      async () => {
+        this.#session.groupCoordinator = await wire.findCoordinator('group', id)
+      },
+    )
+  }
+
+  #origin({ stream, partition }: RoundPart): string | null {
+    return this.#options.provenance === 'none' ? null : originPrefix(this.#identity, stream, partition)
+  }
+
+  #end(commit: boolean): Promise<void> {
+    const { wire, producer } = this.#session
+    return this.#coordinated(() => wire.endTxn(this.#session.transactionCoordinator, producer, commit))
+  }
+
+  #coordinated(ask: () => Promise<void>, moved = () => this.#findCoordinator()): Promise<void> {
+    const msMax = this.#options.transactionTimeoutMs
+    return patiently(this.#clock, { answers: COORDINATOR_ANSWERS, msMax }, ask, moved)
+  }
+
+  async #findCoordinator(): Promise<void> {
+    const { wire, id } = this.#session
+    this.#session.transactionCoordinator = await wire.findCoordinator('transaction', id)
+  }
+}
+
+/** Waits for all, then throws the first error: an abort must not overtake a request, or one would open a transaction again. */
+async function settled(requests: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(requests)) {
+    if (outcome.status === 'rejected') throw outcome.reason
+  }
+}
+
+function checkProduced(lane: Lane, batch: SplicedBatch, found: ProduceAnswer | undefined): void {
+  const answer = found?.answer ?? 'UNKNOWN_SERVER_ERROR'
+  switch (answer) {
+    case 'NONE':
+      return
+    case 'MESSAGE_TOO_LARGE':
+    case 'RECORD_LIST_TOO_LARGE':
+      throw new BatchTooLarge(lane, batch)
+    case 'INVALID_TIMESTAMP':
+    case 'TOPIC_AUTHORIZATION_FAILED':
+    case 'INVALID_RECORD':
+      throw new BatchRefused(lane, answer, found?.message ?? null)
+    default:
+      throw new WireAnswerError(answer, 'Produce', `Produce to ${lane.topic}/${lane.partition}: ${answer}`)
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * What the Kafka upstream asks of a Kafka client: single requests, no state but connections. The library stands behind it, a
+ * test puts a faulty one in front. An answer is Kafka's name for an error code, 'NONE' for success.
+ */
+
+export interface BrokerNode {
+  readonly id: number
+  readonly host: string
+  readonly port: number
+}
+
+export interface TopicPartitionInfo {
+  readonly answer: string
+  readonly partition: number
+  /** Node id; -1 when there is none. */
+  readonly leader: number
+  readonly leaderEpoch: number
+}
+
+export interface TopicInfo {
+  readonly answer: string
+  readonly topicId: string
+  readonly partitions: readonly TopicPartitionInfo[]
+}
+
+export interface ClusterInfo {
+  readonly clusterId: string
+  readonly controller: number
+  readonly nodes: ReadonlyMap<number, BrokerNode>
+  readonly topics: ReadonlyMap<string, TopicInfo>
+}
+
+export interface NewTopic {
+  readonly topic: string
+  readonly partitions: number
+  /** -1: the cluster's default. */
+  readonly replicationFactor: number
+  readonly configs: Readonly<Record<string, string>>
+}
+
+/** The identity under which a producer writes: answered by InitProducerId, fenced by the next one. */
+export interface Producer {
+  readonly transactionalId: string
+  readonly producerId: bigint
+  readonly epoch: number
+}
+
+export interface TransactionInfo {
+  /** Kafka's name: Empty, Ongoing, PrepareAbort, CompleteAbort, ... */
+  readonly state: string
+  readonly producerId: bigint
+  readonly epoch: number
+}
+
+export interface FetchedOffset {
+  readonly answer: string
+  readonly topic: string
+  readonly partition: number
+  /** -1 when there is none. */
+  readonly offset: number
+  readonly metadata: string
+}
+
+export interface CommittedOffset {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly metadata: string
+}
+
+export interface ProducePart {
+  readonly topic: string
+  readonly partition: number
+  /** One RecordBatch. */
+  readonly bytes: Buffer
+}
+
+export interface ProduceAnswer {
+  readonly topic: string
+  readonly partition: number
+  readonly answer: string
+  readonly message: string | null
+  /** Where the batch stands in the topic. */
+  readonly baseOffset: number
+}
+
+export type TopicPartitions = ReadonlyMap<string, readonly number[]>
+
+/** Every method throws WireAnswerError or WireConnectionError. */
+export interface KafkaWire {
+  /** Asks any broker that can be reached; never creates a topic. */
+  metadata(topics: readonly string[]): Promise<ClusterInfo>
+  /** @returns an answer for each topic that was not made, with the cluster's words */
+  createTopics(
+    node: BrokerNode,
+    topics: readonly NewTopic[],
+  ): Promise<Map<string, { answer: string; message: string }>>
+  findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
+  initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
+  describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo>
+  /** Offsets that no open transaction can change any more. */
+  offsetFetch(node: BrokerNode, group: string, partitions: TopicPartitions): Promise<FetchedOffset[]>
+  addPartitionsToTxn(node: BrokerNode, producer: Producer, partitions: TopicPartitions): Promise<void>
+  addOffsetsToTxn(node: BrokerNode, producer: Producer, group: string): Promise<void>
+  /** Waits for all in-sync replicas. The batches may be changed once it has answered. */
+  produce(
+    node: BrokerNode,
+    producer: Producer,
+    parts: readonly ProducePart[],
+    timeoutMs: number,
+  ): Promise<ProduceAnswer[]>
+  txnOffsetCommit(
+    node: BrokerNode,
+    producer: Producer,
+    group: string,
+    offsets: readonly CommittedOffset[],
+  ): Promise<void>
+  endTxn(node: BrokerNode, producer: Producer, commit: boolean): Promise<void>
+  /** Breaks all connections at once; what is under way fails. */
+  close(): void
+}
+
+/** The broker answered, and the answer is an error. */
+export class WireAnswerError extends Error {
+  readonly answer: string
+  readonly during: string
+  constructor(answer: string, during: string, message?: string) {
+    super(message ?? `${during}: ${answer}`)
+    this.answer = answer
+    this.during = during
+  }
+}
+
+export type ConnectionFault =
+  | 'refused'
+  | 'name'
+  | 'route'
+  | 'timeout'
+  | 'broken'
+  | 'auth'
+  | 'tls'
+  | 'protocol'
+
+/** No answer: whether the request took effect is not known. */
+export class WireConnectionError extends Error {
+  readonly fault: ConnectionFault
+  /** host:port */
+  readonly address: string
+  /** The address came from the cluster and not from the configuration. */
+  readonly advertised: boolean
+  constructor(fault: ConnectionFault, address: string, advertised: boolean, message: string, cause: unknown) {
+    super(message, { cause })
+    this.fault = fault
+    this.address = address
+    this.advertised = advertised
+  }
+}
