@@ -1,3 +1,5 @@
+import { ListenError } from '../errors.ts'
+
 /** A place to listen on: `host:port`, `[IPv6]:port`, or a bare port, which is every interface of the machine. */
 export interface ListenAddress {
   /** null is every interface, IPv6 and IPv4. */
@@ -40,4 +42,17 @@ function withPort(host: string | null, digits: string): ListenAddress | string {
 export function formatListenAddress(address: ListenAddress): string {
   if (address.host === null) return `*:${address.port}`
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+const LISTEN_REASONS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+  EADDRINUSE: ['the port is in use', 'stop what uses it (`ss -ltnp`), or set another mqtt.listeners address'],
+  EACCES: ['this user may not use the port', 'use a port above 1023'],
+  EADDRNOTAVAIL: ['this machine does not have the address', 'use one that `ip address` shows'],
+  ENOTFOUND: ['the host name is unknown', 'use an IP address'],
+}
+
+/** Why a server could not listen, in a person's words. */
+export function listenError(address: ListenAddress, error: NodeJS.ErrnoException): ListenError {
+  const [reason, hint] = LISTEN_REASONS[error.code ?? ''] ?? [error.message, 'check mqtt.listeners']
+  return new ListenError(formatListenAddress(address), reason, hint, error)
 }

@@ -1,0 +1,166 @@
+/**
+ * `headwater check`: whether `start` would work with this configuration, here and now. It tries the ports and the
+ * directories, changes nothing, and names the line of the file for each problem.
+ */
+import { parseListenAddress } from '../../config/address.ts'
+import type { LoadedConfig } from '../../config/load.ts'
+import type { Config } from '../../config/schema.ts'
+import { HeadwaterError, StreamDefinitionError } from '../../errors.ts'
+import { mergeCatalog, readCatalog } from '../../log/catalog.ts'
+import { isDataDirectory, openDataDirectory } from '../../storage/data-directory.ts'
+import { nodeDisk } from '../../storage/node-disk.ts'
+import { ExitCode, exitCodeFor } from '../exit-codes.ts'
+import type { BrokerStatus, StatusReport } from '../operations.ts'
+import { probeDirectory, probeListen } from '../probes.ts'
+import type { Output } from '../terminal/output.ts'
+import { printable } from '../terminal/printable.ts'
+import { printFacts, printTable } from '../terminal/table.ts'
+import type { CommandContext, ConfigOptions } from './context.ts'
+import { runningBroker } from './log-access.ts'
+
+interface Problem {
+  readonly code: string
+  readonly place: string
+  readonly message: string
+  readonly hint: string
+}
+
+export async function runCheck(
+  context: CommandContext,
+  options: ConfigOptions & { json: boolean },
+): Promise<number> {
+  const loaded = await context.loadConfig(options)
+  if (!loaded.ok) {
+    const problems = loaded.problems.map(({ code, place, message, hint }) => ({
+      code,
+      place,
+      message: message.slice(place.length + 2),
+      hint,
+    }))
+    return report(context, options, problems, [], null, null)
+  }
+  const running = await brokerOn(loaded.config.data)
+  const problems = [
+    ...(running === null ? await portProblems(loaded) : []),
+    ...(running === null ? await dataProblems(loaded) : []),
+    ...(await streamProblems(loaded)),
+    ...(await archiveProblems(loaded)),
+  ]
+  return report(context, options, problems, loaded.warnings, loaded, running)
+}
+
+async function brokerOn(directory: string): Promise<BrokerStatus | null> {
+  const client = await runningBroker(directory)
+  return client === null ? null : (await client.json<StatusReport>('GET', '/status')).broker
+}
+
+async function portProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
+  const problems: Problem[] = []
+  for (const [index, { address }] of config.mqtt.listeners.entries()) {
+    const parsed = parseListenAddress(address)
+    if (typeof parsed === 'string') continue
+    const error = await probeListen(parsed)
+    if (error !== null) problems.push(problemOf(error, place(['mqtt', 'listeners', index, 'address'])))
+  }
+  return problems
+}
+
+async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
+  const fault = await probeDirectory(config.data)
+  if (fault !== null) {
+    const message = `data directory ${config.data}: ${fault.reason}`
+    return [{ code: 'HW_DATA_DIRECTORY', place: place(['data']), message, hint: fault.hint }]
+  }
+  if (!(await isDataDirectory(nodeDisk, config.data))) return []
+  try {
+    // Takes and drops the lock, and compares version and edge.
+    const edge = { name: config.edge, isExplicit: config.edge !== 'auto' }
+    const data = await openDataDirectory(nodeDisk, config.data, edge)
+    await data.facts.close()
+    return []
+  } catch (error) {
+    if (error instanceof HeadwaterError) return [problemOf(error, place(['data']))]
+    throw error
+  }
+}
+
+/** A stream that exists keeps its number of partitions. */
+async function streamProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
+  const problems: Problem[] = []
+  const catalog = await readCatalog(nodeDisk, config.data).catch(() => [])
+  for (const [index, stream] of config.streams.entries()) {
+    try {
+      mergeCatalog(catalog, [stream])
+    } catch (error) {
+      if (!(error instanceof StreamDefinitionError)) throw error
+      problems.push(problemOf(error, place(['streams', index, 'partitions'])))
+    }
+  }
+  return problems
+}
+
+async function archiveProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
+  const problems: Problem[] = []
+  for (const [index, { name, directory }] of config.upstreams.entries()) {
+    if (typeof directory !== 'string') continue
+    const fault = await probeDirectory(directory)
+    if (fault === null) continue
+    const message = `upstream "${name}": ${fault.reason}`
+    const at = place(['upstreams', index, 'directory'])
+    problems.push({ code: 'HW_ARCHIVE_UNWRITABLE', place: at, message, hint: fault.hint })
+  }
+  return problems
+}
+
+function problemOf({ code, message, hint }: HeadwaterError, place: string): Problem {
+  return { code, place, message, hint }
+}
+
+function report(
+  { out, err }: CommandContext,
+  options: { json: boolean },
+  problems: readonly Problem[],
+  warnings: readonly string[],
+  loaded: LoadedConfig | null,
+  running: BrokerStatus | null,
+): number {
+  const file = loaded?.file ?? null
+  if (options.json)
+    out.json({ ok: problems.length === 0, file, problems, warnings, running: running !== null })
+  else {
+    for (const warning of warnings) err.line(`headwater: warning: ${printable(warning)}`)
+    for (const { code, place, message, hint } of problems) {
+      err.line(`headwater: ${code}: ${printable(`${place}: ${message}${hint === '' ? '' : ` - ${hint}`}`)}`)
+    }
+    if (problems.length === 0) printSummary(out, loaded!, running)
+  }
+  return problems.length === 0 ? ExitCode.ok : exitCodeFor(Object.assign(new Error(), problems[0]))
+}
+
+function printSummary(out: Output, { config, file }: LoadedConfig, running: BrokerStatus | null): void {
+  out.line(`${out.paint('green', 'ok')}  ${file ?? 'default configuration, no file'}`)
+  const note =
+    running === null ? '' : ` (in use by the running broker, pid ${running.pid}; its ports were not tried)`
+  printFacts(out, [
+    ['edge', config.edge],
+    ['data', config.data + note],
+    ['mqtt', config.mqtt.listeners.map(({ address }) => address).join(', ')],
+    ['upstreams', config.upstreams.map(({ name, kind }) => `${name} (${kind})`).join(', ') || 'none'],
+  ])
+  out.line()
+  printTable(
+    out,
+    [{ title: 'STREAM' }, { title: 'PARTITIONS', align: 'right' }, { title: 'KEY' }, { title: 'TOPICS' }],
+    config.streams.map(({ name, partitions, key, topics }) => [
+      name,
+      String(partitions),
+      keyText(key),
+      topics.join(', '),
+    ]),
+  )
+}
+
+function keyText(key: Config['streams'][number]['key']): string {
+  if (typeof key === 'string') return key
+  return 'levels' in key ? `levels ${key.levels.join(', ')}` : `pointer ${key.pointer}`
+}

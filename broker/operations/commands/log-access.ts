@@ -1,0 +1,101 @@
+/** The log as a command sees it: asked of the running broker, or opened here when none runs. */
+import type { VerifyProgress, VerifyReport } from '../../log/verify.ts'
+import { ControlClient } from '../control/control-client.ts'
+import { ControlError, NotRunningError } from '../errors.ts'
+import { type ReadableLog, type StreamReport, streamReports } from '../operations.ts'
+import { openReading, parseFrom } from '../reading.ts'
+import type { CommandContext } from './context.ts'
+
+export interface ReadOptions {
+  readonly stream: string
+  readonly partition: number | null
+  /** As it was typed: parseFrom */
+  readonly from: string
+  readonly follow: boolean
+  readonly count: number | null
+}
+
+export interface LogAccess {
+  /** false: the data directory is open in this process, and nobody else can open it until `close`. */
+  readonly isRunning: boolean
+  streams(): Promise<StreamReport[]>
+  /** Pieces of newline-delimited JSON, each of whole lines or not. */
+  read(options: ReadOptions, signal: AbortSignal): Promise<AsyncIterable<string | Buffer>>
+  verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport>
+  close(): Promise<void>
+}
+
+export async function openLogAccess(context: CommandContext, dataDirectory: string): Promise<LogAccess> {
+  const client = await runningBroker(dataDirectory)
+  if (client !== null) return new BrokerAccess(client)
+  return new DirectoryAccess(dataDirectory, await context.openLog(dataDirectory))
+}
+
+/** @returns null when no broker runs on the directory. */
+export async function runningBroker(dataDirectory: string): Promise<ControlClient | null> {
+  const client = await ControlClient.of(dataDirectory)
+  try {
+    await client.json('GET', '/streams')
+    return client
+  } catch (error) {
+    if (error instanceof NotRunningError) return null
+    throw error
+  }
+}
+
+class BrokerAccess implements LogAccess {
+  readonly isRunning = true
+  readonly #client: ControlClient
+
+  constructor(client: ControlClient) {
+    this.#client = client
+  }
+
+  async streams(): Promise<StreamReport[]> {
+    return (await this.#client.json<{ streams: StreamReport[] }>('GET', '/streams')).streams
+  }
+
+  async read(options: ReadOptions, signal: AbortSignal): Promise<AsyncIterable<string | Buffer>> {
+    return this.#client.pieces('GET', '/read', { ...options }, signal)
+  }
+
+  async verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport> {
+    type Line = { progress: VerifyProgress } | { report: VerifyReport }
+    for await (const line of this.#client.lines<Line>('POST', '/log/verify', {}, signal)) {
+      if ('report' in line) return line.report
+      onProgress(line.progress)
+    }
+    throw new ControlError('the broker ended the verification before its report')
+  }
+
+  async close(): Promise<void> {}
+}
+
+class DirectoryAccess implements LogAccess {
+  readonly isRunning = false
+  readonly #directory: string
+  readonly #log: ReadableLog & { close(): Promise<void> }
+
+  constructor(directory: string, log: ReadableLog & { close(): Promise<void> }) {
+    this.#directory = directory
+    this.#log = log
+  }
+
+  async streams(): Promise<StreamReport[]> {
+    return streamReports(this.#log)
+  }
+
+  async read(options: ReadOptions, signal: AbortSignal): Promise<AsyncIterable<string>> {
+    // Nothing is ever written here while this process holds the directory.
+    if (options.follow) throw new NotRunningError(this.#directory)
+    return openReading(this.#log, { ...options, from: parseFrom(options.from) }, signal)
+  }
+
+  verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport> {
+    return this.#log.verify(onProgress)
+  }
+
+  close(): Promise<void> {
+    return this.#log.close()
+  }
+}

@@ -1,0 +1,82 @@
+/** `headwater log verify`: reads every byte of the log and says whether it is what was written. */
+import type { VerifyProgress, VerifyReport } from '../../log/verify.ts'
+import { ExitCode } from '../exit-codes.ts'
+import type { Output } from '../terminal/output.ts'
+import { printable } from '../terminal/printable.ts'
+import { printTable } from '../terminal/table.ts'
+import { bytes, count, plural } from '../terminal/units.ts'
+import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
+import { openLogAccess } from './log-access.ts'
+
+export async function runLogVerify(
+  context: CommandContext,
+  options: ConfigOptions & { json: boolean },
+): Promise<number> {
+  const access = await openLogAccess(context, await dataDirectoryOf(context, options))
+  try {
+    const bar = await progressBar(context.err)
+    const report = await access.verify((progress) => bar.show(progress), context.signal)
+    bar.end()
+    if (options.json) context.out.json(report)
+    else printReport(context.out, report)
+    return report.isWhole ? ExitCode.ok : ExitCode.failed
+  } finally {
+    await access.close()
+  }
+}
+
+/** On a terminal only. */
+async function progressBar(err: Output): Promise<{ show(progress: VerifyProgress): void; end(): void }> {
+  if (!err.isTerminal) return { show() {}, end() {} }
+  const { default: cliProgress } = await import('cli-progress')
+  const bar = new cliProgress.SingleBar({
+    format: 'verifying {bar} {percentage}% of {size}',
+    clearOnComplete: true,
+    hideCursor: true,
+  })
+  let started = false
+  return {
+    show({ bytesDone, bytesTotal }) {
+      if (!started) bar.start(bytesTotal, bytesDone, { size: bytes(bytesTotal) })
+      else bar.update(bytesDone)
+      started = true
+    },
+    end() {
+      if (started) bar.stop()
+    },
+  }
+}
+
+function printReport(out: Output, report: VerifyReport): void {
+  printTable(
+    out,
+    [
+      { title: 'STREAM' },
+      { title: 'PARTITION', align: 'right' },
+      { title: 'OFFSETS' },
+      { title: 'RECORDS', align: 'right' },
+      { title: 'BYTES', align: 'right' },
+    ],
+    report.partitions.map(({ stream, partition, fromOffset, toOffset, records, bytes: size }) => [
+      printable(stream),
+      String(partition),
+      `${count(fromOffset)} to ${count(toOffset - 1)}`,
+      count(records),
+      bytes(size),
+    ]),
+  )
+  out.line()
+  for (const { place, commit, reason } of report.problems) {
+    out.line(`${out.paint('red', 'fault')}  ${printable(place)} commit ${commit}: ${printable(reason)}`)
+  }
+  if (report.problemsLeftOut > 0) out.line(`and ${count(report.problemsLeftOut)} more`)
+  const checked =
+    `${plural(report.records, 'record')} in ${plural(report.batches, 'batch', 'batches')} of ` +
+    `${plural(report.commits, 'commit')}, ${plural(report.segments, 'segment')}, ${bytes(report.bytes)}`
+  const faults = report.problems.length + report.problemsLeftOut
+  out.line(
+    report.isWhole
+      ? `${out.paint('green', 'whole')}: ${checked}`
+      : `${out.paint('red', 'damaged')}: ${plural(faults, 'fault')} in ${checked}`,
+  )
+}

@@ -1,0 +1,185 @@
+/** The command line's words: commands, options, help. What they do comes in as `Actions`. */
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { ConfigOptions } from './context.ts'
+import type { ReadCommandOptions } from './read.ts'
+import type { SyncCommand } from './sync-status.ts'
+
+type Reporting = ConfigOptions & { readonly json: boolean }
+
+/** Each resolves to the exit code. */
+export interface Actions {
+  start(options: ConfigOptions & { readonly demo: boolean }): Promise<number>
+  init(file: string, options: { readonly force: boolean }): Promise<number>
+  check(file: string | undefined, options: Reporting): Promise<number>
+  status(options: Reporting): Promise<number>
+  streams(options: Reporting): Promise<number>
+  read(stream: string, options: ReadCommandOptions): Promise<number>
+  syncStatus(options: Reporting): Promise<number>
+  syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
+  logVerify(options: Reporting): Promise<number>
+}
+
+/** @param done gets the exit code of the command that ran. */
+export function buildProgram(version: string, actions: Actions, done: (code: number) => void): Command {
+  const program = new Command('headwater')
+    .description('Event broker for the edge: MQTT in, a durable log on this disk, Kafka upstream.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
+    .exitOverride()
+    .addHelpText('after', PROGRAM_HELP)
+  addStart(program, actions, done)
+  addConfiguration(program, actions, done)
+  addReports(program, actions, done)
+  addSync(program, actions, done)
+  return program
+}
+
+/** One line, as for every other error. */
+function usageLine(text: string): string {
+  const line = text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+  return `headwater: ${line} - see headwater --help\n`
+}
+
+const PROGRAM_HELP = `
+Without --config the file is $HEADWATER_CONFIG, else headwater.yaml, else /etc/headwater/headwater.yaml, else defaults.
+
+Environment:
+  HEADWATER_DATA, HEADWATER_EDGE, ...   single keys of the configuration (see the file that init writes)
+  HEADWATER_LOG                         debug, info, warn, error or silent: the log of start
+  HEADWATER_DEBUG=1                     print stacks of errors
+  NO_COLOR=1                            no colours
+
+Exit codes:
+  0  done; for status, sync status and log verify: nothing is wrong
+  1  failed, or a fault was found
+  2  wrong command line or configuration
+  3  no broker is running
+  4  another process uses the data directory
+  5  the data directory cannot be used
+  6  an address cannot be listened on
+
+Examples:
+  headwater start --demo
+  headwater read events --from 2026-03-01T12:00:00Z --count 10
+  headwater status --json`
+
+function addStart(program: Command, actions: Actions, done: (code: number) => void): void {
+  located(program.command('start'))
+    .description('run the broker until Ctrl-C or SIGTERM')
+    .option('--demo', "also publish this machine's own sensors and 20 simulated ones", false)
+    .addHelpText('after', examples('headwater start', 'headwater start --demo --data /tmp/try'))
+    .action(async (options) => done(await actions.start(options)))
+}
+
+function addConfiguration(program: Command, actions: Actions, done: (code: number) => void): void {
+  program
+    .command('init')
+    .description('write a configuration with every key explained')
+    .argument('[file]', 'where to; - is standard output', 'headwater.yaml')
+    .option('--force', 'replace the file if it exists', false)
+    .addHelpText('after', examples('headwater init', 'headwater init - | less'))
+    .action(async (file, options) => done(await actions.init(file, options)))
+  reporting(located(program.command('check')))
+    .description('tell whether start would work: configuration, ports, directories')
+    .argument('[file]', 'the configuration; the same as --config')
+    .addHelpText('after', examples('headwater check', 'headwater check edge.yaml --json'))
+    .action(async (file, options) => done(await actions.check(file, options)))
+}
+
+function addReports(program: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(program.command('status')))
+    .description('how the broker is, what it holds, how far upstream is')
+    .addHelpText('after', examples('headwater status', 'headwater status --json | jq .broker.log'))
+    .action(async (options) => done(await actions.status(options)))
+  reporting(located(program.command('streams')))
+    .description('offsets of every stream and partition')
+    .addHelpText('after', examples('headwater streams'))
+    .action(async (options) => done(await actions.streams(options)))
+  located(program.command('read'))
+    .description(
+      'print records of a stream; without --partition all partitions, merged by time of acceptance',
+    )
+    .argument('<stream>', 'the name of the stream')
+    .option('-p, --partition <n>', 'this partition alone', wholeNumber)
+    .option(
+      '--from <place>',
+      'earliest, latest, an offset, or a time such as 2026-03-01T12:00:00Z',
+      'earliest',
+    )
+    .option('-f, --follow', 'go on with what is written later', false)
+    .option('-n, --count <n>', 'end after this many records', wholeNumber)
+    .addOption(
+      new Option('--format <format>', 'ndjson: one JSON object a record; raw: the payloads')
+        .choices(['ndjson', 'raw'])
+        .default('ndjson'),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'headwater read events --follow',
+        'headwater read events --partition 0 --from 1200 --count 5',
+        'headwater read events --from latest --follow --format raw | jq .',
+      ),
+    )
+    .action(async (stream, options) => done(await actions.read(stream, options)))
+  const log = group(program.command('log').description('the log on this disk'))
+  reporting(located(log.command('verify')))
+    .description('read every byte of the log and check it; works on a running broker too')
+    .addHelpText('after', examples('headwater log verify', 'headwater log verify --json'))
+    .action(async (options) => done(await actions.logVerify(options)))
+}
+
+function addSync(program: Command, actions: Actions, done: (code: number) => void): void {
+  const sync = group(program.command('sync').description('replication upstream, of a running broker'))
+  reporting(located(sync.command('status')))
+    .description('state, lag and positions of every upstream')
+    .addHelpText('after', examples('headwater sync status'))
+    .action(async (options) => done(await actions.syncStatus(options)))
+  const commands: [SyncCommand, string][] = [
+    ['pause', 'stop sending after the round under way; not remembered across a restart'],
+    ['resume', 'go on after pause, or after an error that stopped an upstream'],
+    ['now', 'try at once, whatever the backoff says'],
+  ]
+  for (const [command, description] of commands) {
+    reporting(located(sync.command(command)))
+      .description(description)
+      .argument('[upstream]', 'its name; all without one')
+      .addHelpText('after', examples(`headwater sync ${command}`, `headwater sync ${command} archive`))
+      .action(async (upstream, options) => done(await actions.syncCommand(command, upstream, options)))
+  }
+}
+
+/** A command without a subcommand prints its help; that is a mistake, not an answer. */
+function group(command: Command): Command {
+  return command.action(() => command.help({ error: true }))
+}
+
+function located(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'the configuration')
+    .option('-d, --data <directory>', 'the data directory, in place of the configured one')
+}
+
+function reporting(command: Command): Command {
+  return command.option('--json', 'print JSON', false)
+}
+
+function examples(...lines: string[]): string {
+  return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[0-9]{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
+  return Number(text)
+}
+
+/** Commander's errors: it has printed them, but for this code. */
+export function usageExitCode(error: unknown): number | null {
+  if (!(error instanceof CommanderError)) return null
+  return error.exitCode === 0 ? 0 : 2
+}

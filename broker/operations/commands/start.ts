@@ -1,0 +1,121 @@
+/** `headwater start`: the running broker, what it prints, and how it ends. */
+import type { Config } from '../../config/schema.ts'
+import { errorLine } from '../../errors.ts'
+import type { LogSink } from '../../log-sink.ts'
+import { ControlServer } from '../control/control-server.ts'
+import { controlRoutes } from '../control/routes.ts'
+import { ExitCode } from '../exit-codes.ts'
+import { createLogger, logLevel } from '../logger.ts'
+import type { Operations, SyncOperations } from '../operations.ts'
+import { StatusLine } from '../terminal/status-line.ts'
+import type { CommandContext, ConfigOptions } from './context.ts'
+import { bannerLines } from './start-banner.ts'
+import { StatusMeter } from './start-meter.ts'
+
+const STATUS_LINE_MS = 1000
+const STATUS_LOG_MS = 60_000
+
+export interface RunningBroker extends Operations {
+  close(): Promise<void>
+}
+
+export interface RunningSync {
+  readonly operations: SyncOperations
+  close(): Promise<void>
+}
+
+export interface RunningDemo {
+  /** For the banner, in one clause. */
+  readonly description: string
+  close(): Promise<void>
+}
+
+/** What the command line puts together for `start`. */
+export interface StartParts<B extends RunningBroker> {
+  loadConfig(): Promise<{ config: Config; file: string | null; warnings: readonly string[] }>
+  startBroker(config: Config, log: LogSink): Promise<B>
+  startSync(config: Config, broker: B, log: LogSink): Promise<RunningSync>
+  /** null without --demo. @param listener an address that the broker listens on */
+  startDemo: ((listener: string, log: LogSink) => RunningDemo) | null
+}
+
+export async function runStart<B extends RunningBroker>(
+  context: CommandContext,
+  options: ConfigOptions & { program: string },
+  parts: StartParts<B>,
+): Promise<number> {
+  const { out, err, env, signal } = context
+  const statusLine = new StatusLine(out)
+  const log = createLogger({
+    level: logLevel(env),
+    isJournal: env.JOURNAL_STREAM !== undefined && !err.isTerminal,
+    write: (line) => statusLine.around(() => err.raw(line)),
+    now: Date.now,
+  })
+  const { config, file, warnings } = await parts.loadConfig()
+  for (const warning of warnings) log.warn(warning)
+
+  // Closed in the reverse order, whatever came to be.
+  const closers: (() => Promise<void>)[] = []
+  try {
+    const broker = await parts.startBroker(config, log)
+    closers.push(() => broker.close())
+    const sync = await parts.startSync(config, broker, log)
+    closers.push(() => sync.close())
+    const operations: Operations = {
+      log: broker.log,
+      status: () => broker.status(),
+      sync: sync.operations,
+    }
+    const control = await openControl(config, operations, log)
+    if (control !== null) closers.push(() => control.close())
+    const listener = broker.status().mqtt.listeners[0]!
+    const demo = parts.startDemo?.(listener, log) ?? null
+    if (demo !== null) closers.push(() => demo.close())
+
+    const banner = bannerLines(out, { config, file, status: broker.status(), demo, options })
+    for (const line of banner) out.line(line)
+    const stopMeter = showStatus(context, statusLine, operations, log)
+    closers.push(async () => stopMeter())
+    await aborted(signal)
+    statusLine.end()
+    log.info('stopping')
+  } finally {
+    for (const close of closers.reverse()) await close()
+  }
+  log.info('stopped; all that was acknowledged is on disk')
+  return ExitCode.ok
+}
+
+/** Without its socket the broker still does what it is for. */
+async function openControl(
+  config: Config,
+  operations: Operations,
+  log: LogSink,
+): Promise<ControlServer | null> {
+  try {
+    return await ControlServer.start(config.data, controlRoutes(operations))
+  } catch (error) {
+    log.error(`status and read will not reach this broker: ${errorLine(error)}`)
+    return null
+  }
+}
+
+/** On a terminal one line that refreshes, else a log line a minute. @returns the way to stop. */
+function showStatus(
+  { out }: CommandContext,
+  statusLine: StatusLine,
+  operations: Operations,
+  log: LogSink,
+): () => void {
+  const meter = new StatusMeter(operations)
+  const timer = out.isTerminal
+    ? setInterval(() => statusLine.show(meter.line()), STATUS_LINE_MS)
+    : setInterval(() => log.info('status', meter.fields()), STATUS_LOG_MS)
+  return () => clearInterval(timer)
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+}

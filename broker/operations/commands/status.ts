@@ -1,0 +1,132 @@
+/** `headwater status`: how the broker is, and what it holds. */
+import { ExitCode } from '../exit-codes.ts'
+import type { BrokerStatus, StatusReport, StreamReport } from '../operations.ts'
+import type { Output } from '../terminal/output.ts'
+import { printable } from '../terminal/printable.ts'
+import { printFacts, printTable } from '../terminal/table.ts'
+import { bytes, count, duration, milliseconds, plural } from '../terminal/units.ts'
+import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
+import { openLogAccess, runningBroker } from './log-access.ts'
+import { printUpstreams } from './sync-status.ts'
+
+export async function runStatus(
+  context: CommandContext,
+  options: ConfigOptions & { json: boolean },
+): Promise<number> {
+  const directory = await dataDirectoryOf(context, options)
+  const client = await runningBroker(directory)
+  const report: StatusReport =
+    client === null
+      ? { running: false, broker: null, streams: await storedStreams(context, directory), upstreams: [] }
+      : await client.json<StatusReport>('GET', '/status')
+  if (options.json) context.out.json(report)
+  else printStatus(context.out, directory, report)
+  if (!report.running) return ExitCode.notRunning
+  return isHealthy(report) ? ExitCode.ok : ExitCode.failed
+}
+
+/** A log that does not take records, or an upstream that waits for a person. One that is merely away is not a fault. */
+function isHealthy({ broker, upstreams }: StatusReport): boolean {
+  return broker?.log.condition === 'open' && upstreams.every(({ state }) => state !== 'stopped')
+}
+
+async function storedStreams(context: CommandContext, directory: string): Promise<StreamReport[]> {
+  let access: Awaited<ReturnType<typeof openLogAccess>>
+  try {
+    access = await openLogAccess(context, directory)
+  } catch (error) {
+    // No log there yet: nothing is stored.
+    if ((error as { code?: string }).code === 'HW_DATA_DIRECTORY') return []
+    throw error
+  }
+  try {
+    return await access.streams()
+  } finally {
+    await access.close()
+  }
+}
+
+function printStatus(out: Output, directory: string, { broker, streams, upstreams }: StatusReport): void {
+  if (broker === null) {
+    out.line(`${out.paint('bold', 'headwater')} is not running on ${directory}`)
+  } else {
+    const up = duration(Date.now() - broker.startedAt)
+    const state =
+      broker.log.condition === 'open' ? out.paint('green', 'is running') : out.paint('red', 'is ailing')
+    out.line(`${out.paint('bold', `headwater ${broker.version}`)} ${state} (pid ${broker.pid}, up ${up})`)
+    printFacts(out, brokerFacts(out, broker))
+  }
+  if (streams.length > 0) {
+    out.line()
+    printTable(
+      out,
+      [{ title: 'STREAM' }, { title: 'PARTITIONS', align: 'right' }, { title: 'RECORDS', align: 'right' }],
+      streams.map(({ stream, partitions, records }) => [
+        printable(stream),
+        String(partitions.length),
+        count(records),
+      ]),
+    )
+  }
+  if (upstreams.length > 0) {
+    out.line()
+    printUpstreams(out, upstreams)
+  }
+}
+
+function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingress, log }: BrokerStatus) {
+  const facts: [string, string][] = [
+    ['edge', `${edge} (incarnation ${incarnation})`],
+    ['data', dataDirectory],
+    [
+      'mqtt',
+      `${mqtt.listeners.join(', ')}; ${count(mqtt.connections)} of ${count(mqtt.connectionsMax)} connections`,
+    ],
+    ['taken', takenText(ingress)],
+    ['log', `${bytes(log.storedBytes)} in ${plural(log.segments, 'segment')}; ${commitText(log)}`],
+  ]
+  const refused = refusedText(mqtt.refused, ingress)
+  if (refused !== '') facts.push(['refused', out.paint('yellow', refused)])
+  const recovered = recoveryText(log.recovery)
+  if (recovered !== '') facts.push(['recovery', out.paint('yellow', recovered)])
+  if (log.condition !== 'open') {
+    facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
+  }
+  return facts
+}
+
+function takenText({ received, receivedBytes, unrouted, repetitions }: BrokerStatus['ingress']): string {
+  const parts = [`${plural(received, 'message')} (${bytes(receivedBytes)}) since the start`]
+  if (unrouted > 0) parts.push(`${count(unrouted)} that no stream takes, passed on only`)
+  if (repetitions > 0) parts.push(`${count(repetitions)} QoS 2 repetitions`)
+  return parts.join('; ')
+}
+
+function commitText(log: BrokerStatus['log']): string {
+  const commits = `${plural(log.commits, 'commit')} since the start`
+  if (log.commits === 0) return commits
+  return `${commits}, p50 ${milliseconds(log.commitMsP50)}, p99 ${milliseconds(log.commitMsP99)}`
+}
+
+function refusedText(refused: number, ingress: BrokerStatus['ingress']): string {
+  const parts: string[] = []
+  if (refused > 0) parts.push(`${count(refused)} by the MQTT side`)
+  if (ingress.tooLarge > 0) parts.push(`${count(ingress.tooLarge)} over limits.recordBytesMax`)
+  if (ingress.failed > 0) parts.push(`${count(ingress.failed)} not acknowledged because a commit failed`)
+  if (ingress.deadLetters > 0) parts.push(`${count(ingress.deadLetters)} in the stream dead-letters`)
+  return parts.join('; ')
+}
+
+function recoveryText(recovery: BrokerStatus['log']['recovery']): string {
+  const parts: string[] = []
+  if (recovery.tornTails > 0) {
+    parts.push(
+      `${plural(recovery.tornTails, 'torn tail')} dropped (${bytes(recovery.tornBytes)}, never acknowledged)`,
+    )
+  }
+  if (recovery.faults > 0) parts.push(`${plural(recovery.faults, 'fault')}, see headwater log verify`)
+  if (recovery.leftovers > 0) parts.push(`${plural(recovery.leftovers, 'leftover')} removed`)
+  if (recovery.rebuiltIndexes > 0)
+    parts.push(`${plural(recovery.rebuiltIndexes, 'index', 'indexes')} rebuilt`)
+  return parts.join('; ')
+}

@@ -1,0 +1,51 @@
+/** Where a command writes: text for people on a terminal, plain text in a pipe. */
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+
+export interface OutputStream {
+  write(text: string | Uint8Array): boolean
+  once(event: 'drain', listener: () => void): unknown
+  readonly isTTY?: boolean | undefined
+  readonly columns?: number | undefined
+}
+
+export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
+
+export class Output {
+  readonly #stream: OutputStream
+  readonly isTerminal: boolean
+  readonly #hasColours: boolean
+
+  constructor(stream: OutputStream, env: NodeJS.ProcessEnv) {
+    this.#stream = stream
+    this.isTerminal = stream.isTTY === true
+    // https://no-color.org
+    this.#hasColours = this.isTerminal && !env.NO_COLOR && env.TERM !== 'dumb'
+  }
+
+  get columns(): number {
+    return this.#stream.columns ?? 80
+  }
+
+  line(text = ''): void {
+    this.#stream.write(`${text}\n`)
+  }
+
+  raw(text: string): void {
+    this.#stream.write(text)
+  }
+
+  json(value: unknown): void {
+    this.line(JSON.stringify(value, null, this.isTerminal ? 2 : undefined))
+  }
+
+  /** For long output: waits while the reader of the pipe is behind. */
+  async piece(bytes: string | Uint8Array): Promise<void> {
+    if (!this.#stream.write(bytes)) await once(this.#stream as unknown as NodeJS.WritableStream, 'drain')
+  }
+
+  paint(style: Style, text: string): string {
+    // validateStream looks at process.stdout, whatever this one is; the choice was made above.
+    return this.#hasColours ? styleText(style, text, { validateStream: false }) : text
+  }
+}
