@@ -83,6 +83,7 @@ class LevelStore implements Store {
         const read = await iterator.nextv(ENTRIES_PER_CALL)
         if (read.length === 0) break
         for (const [key, value] of read) {
+          if (bytes >= options.bytesMax) break
           entries.push({ key, value })
           bytes += key.length + value.length
         }
