@@ -1,0 +1,173 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { nodeDisk } from '../../../broker/storage/node-disk.ts'
+import type { Store } from '../../../broker/storage/store.ts'
+import { FaultyDisk } from '../../support/faulty-disk.ts'
+import { MemoryDisk } from '../../support/memory-disk.ts'
+import { describeDisk } from './disk-contract.ts'
+
+describeDisk('the real disk', () => nodeDisk)
+describeDisk('the disk in memory', () => new MemoryDisk())
+describeDisk('a faulty disk without faults over the real one', () => new FaultyDisk(nodeDisk))
+describeDisk('a faulty disk without faults over the one in memory', () => new FaultyDisk(new MemoryDisk()))
+
+const OPTIONS = { writeBufferBytes: 64 * 1024, createIfMissing: true }
+
+async function put(store: Store, key: string, sync: boolean): Promise<void> {
+  const batch = store.batch()
+  batch.put(Buffer.from(key), Buffer.from(key))
+  await batch.write({ sync })
+}
+
+async function keysOf(store: Store): Promise<string> {
+  const entries = await store.range({ from: Buffer.of(), to: Buffer.of(0xff), bytesMax: 1e6 })
+  return entries.map(({ key }) => key.toString()).join('')
+}
+
+describe('a power cut of the disk in memory', () => {
+  it('forgets the unsynced writes of a store, and keeps those that a later sync covers', async () => {
+    const disk = new MemoryDisk()
+    const store = await disk.openStore('/s', OPTIONS)
+    await put(store, 'a', false)
+    await put(store, 'b', true)
+    await put(store, 'c', false)
+    disk.crash()
+    await expect(put(store, 'd', true)).rejects.toThrow('the power was cut')
+    expect(await keysOf(await disk.openStore('/s', OPTIONS))).toBe('ab')
+  })
+
+  it('can keep a prefix of the unsynced writes', async () => {
+    const disk = new MemoryDisk()
+    const store = await disk.openStore('/s', OPTIONS)
+    for (const key of ['a', 'b', 'c']) await put(store, key, false)
+    disk.crash((unsynced) => unsynced - 1)
+    expect(await keysOf(await disk.openStore('/s', OPTIONS))).toBe('ab')
+  })
+
+  it('loses a synced write that was under way', async () => {
+    const disk = new MemoryDisk()
+    const store = await disk.openStore('/s', OPTIONS)
+    const write = put(store, 'a', true)
+    disk.crash()
+    await expect(write).rejects.toThrow('the power was cut')
+    expect(await keysOf(await disk.openStore('/s', OPTIONS))).toBe('')
+  })
+
+  it('leaves the old file when the directory was not synced after the rename', async () => {
+    for (const [stage, left] of [
+      ['replace', 'old'],
+      ['rename', 'old'],
+      ['sync-directory', 'old'],
+      ['', 'new'],
+    ]) {
+      const disk = new MemoryDisk()
+      await disk.replaceFile('/f', Buffer.from('old'))
+      const replaced = disk.replaceFileInStages('/f', Buffer.from('new'), async (at) => {
+        if (at === stage) throw new Error('stop')
+      })
+      await replaced.catch(() => {})
+      disk.crash()
+      expect((await disk.readFile('/f'))?.toString(), stage).toBe(left)
+    }
+  })
+
+  it('brings back what was removed until the directory is synced', async () => {
+    const disk = new MemoryDisk()
+    await disk.makeDirectory('/d/one')
+    await disk.replaceFile('/d/one/f', Buffer.from('x'))
+    await disk.remove('/d/one')
+    disk.crash()
+    expect((await disk.readFile('/d/one/f'))?.toString()).toBe('x')
+    await disk.remove('/d/one')
+    await disk.replaceFile('/d/other', Buffer.from('y'))
+    disk.crash()
+    expect(await disk.list('/d')).toEqual(['other'])
+  })
+})
+
+describe('a faulty disk', () => {
+  let root: string
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'headwater-faulty-'))
+  })
+  afterEach(() => rm(root, { recursive: true, force: true }))
+
+  it('fails the nth synced write, with its entries kept or not', async () => {
+    for (const isKept of [true, false]) {
+      const disk = new FaultyDisk(nodeDisk)
+      const directory = join(root, String(isKept))
+      const store = await disk.openStore(directory, OPTIONS)
+      disk.fail({ on: 'sync', nth: 2, code: 'ENOSPC', isKept })
+      await put(store, 'a', true)
+      await expect(put(store, 'b', true)).rejects.toMatchObject({ code: 'ENOSPC' })
+      await expect(put(store, 'c', true)).rejects.toThrow('before it was opened again')
+      expect(disk.violations).toBe(1)
+      await store.close()
+      const again = await disk.openStore(directory, OPTIONS)
+      expect(await keysOf(again)).toBe(isKept ? 'ab' : 'a')
+      await put(again, 'd', true)
+      await again.close()
+    }
+  })
+
+  it('holds a sync until it is released', async () => {
+    const disk = new FaultyDisk(nodeDisk)
+    const store = await disk.openStore(join(root, 's'), OPTIONS)
+    const gate = disk.hold('sync')
+    let isDone = false
+    const write = put(store, 'a', true).then(() => {
+      isDone = true
+    })
+    await gate.reached
+    expect(await keysOf(store)).toBe('')
+    expect(isDone).toBe(false)
+    gate.release()
+    await write
+    await store.close()
+  })
+
+  it('fails the replacement of a file before the rename with the old one there, after it with the new one', async () => {
+    const path = join(root, 'f')
+    for (const below of [nodeDisk, new MemoryDisk()]) {
+      const disk = new FaultyDisk(below)
+      await disk.replaceFile(path, Buffer.from('old'))
+      disk.fail({ on: 'rename' })
+      await expect(disk.replaceFile(path, Buffer.from('new'))).rejects.toMatchObject({ code: 'EIO' })
+      expect((await disk.readFile(path))?.toString()).toBe('old')
+      if (below === nodeDisk) expect(await readFile(join(root, '.f.tmp'), 'utf8')).toBe('new')
+      disk.fail({ on: 'sync-directory' })
+      await expect(disk.replaceFile(path, Buffer.from('new'))).rejects.toMatchObject({ code: 'EIO' })
+      expect((await disk.readFile(path))?.toString()).toBe('new')
+    }
+  })
+
+  it('cuts the power at the nth change: neither that one nor any later one happens', async () => {
+    const memory = new MemoryDisk()
+    const disk = new FaultyDisk(memory)
+    const store = await disk.openStore('/s', OPTIONS)
+    disk.cutPowerAt(2)
+    await put(store, 'a', true)
+    await expect(put(store, 'b', true)).rejects.toThrow('the power was cut')
+    await disk.whenCut
+    await expect(disk.makeDirectory('/d')).rejects.toThrow('the power was cut')
+    expect(disk.trace.map(({ kind }) => kind)).toEqual(['create-store', 'sync', 'sync'])
+    expect(await keysOf(await memory.openStore('/s', OPTIONS))).toBe('a')
+  })
+})
+
+describe('the real disk', () => {
+  let root: string
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'headwater-real-'))
+  })
+  afterEach(() => rm(root, { recursive: true, force: true }))
+
+  it('overwrites the temporary file that an earlier cut left', async () => {
+    await writeFile(join(root, '.f.tmp'), 'left by a cut, longer than the new text')
+    await nodeDisk.replaceFile(join(root, 'f'), Buffer.from('new'))
+    expect(await readFile(join(root, 'f'), 'utf8')).toBe('new')
+    expect(await nodeDisk.list(root)).toEqual(['f'])
+  })
+})

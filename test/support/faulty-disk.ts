@@ -1,0 +1,296 @@
+/**
+ * A disk that fails, waits or dies where a test says so, over a real disk (`nodeDisk`) or one in memory (`MemoryDisk`).
+ *
+ *   disk.fail({ on: 'sync', nth: 3, code: 'ENOSPC', isKept: true })   the third synced write from now fails, its entries are there
+ *   const gate = disk.hold('sync'); await gate.reached; gate.release()   a sync that takes as long as the test likes
+ *   disk.cutPowerAt(7)                                               the seventh change from now does not happen, nor any later one
+ *
+ * Over `MemoryDisk` a cut is a power cut: what was not synced is forgotten. Over a real disk it is the end of the process: what was
+ * written stays. `trace` lists the changes in order, so that a test can cut at each of them in turn.
+ */
+import { writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Disk, RangeOptions, Store, StoreOptions, WriteBatch } from '../../broker/storage/store.ts'
+import { MemoryDisk, type ReplaceStage } from './memory-disk.ts'
+
+/**
+ * sync, write: a store's batch with and without fsync. replace, rename, sync-directory: `replaceFile` before it begins, before the
+ * rename, and between the rename and the fsync of the directory. The last three do not change the disk.
+ */
+export type OperationKind =
+  | 'sync'
+  | 'write'
+  | ReplaceStage
+  | 'make-directory'
+  | 'create-store'
+  | 'remove'
+  | 'open-store'
+  | 'read-file'
+  | 'range'
+
+const READING: ReadonlySet<OperationKind> = new Set(['open-store', 'read-file', 'range'])
+
+export interface Operation {
+  readonly kind: OperationKind
+  readonly path: string
+}
+
+export interface Fault {
+  readonly on: OperationKind
+  /** Only where the path contains this. */
+  readonly path?: string
+  /** 1 is the next one. */
+  readonly nth?: number
+  /** How many fail from then on; Infinity until `heal`. */
+  readonly times?: number
+  readonly code?: 'EIO' | 'ENOSPC'
+  /** The operation has its effect all the same, as when a write reached the disk and its fsync failed. */
+  readonly isKept?: boolean
+}
+
+export interface Gate {
+  /** Resolves once an operation waits here. */
+  readonly reached: Promise<void>
+  /** Lets it and all later ones pass. */
+  release(): void
+}
+
+const MESSAGES = {
+  EIO: 'EIO: i/o error, fdatasync',
+  ENOSPC: 'ENOSPC: no space left on device, write',
+} as const
+
+interface ActiveFault {
+  readonly fault: Fault
+  toPass: number
+  left: number
+}
+
+interface ActiveGate {
+  readonly kind: OperationKind
+  readonly path: string
+  readonly passed: Promise<void>
+  reach: () => void
+}
+
+export class FaultyDisk implements Disk {
+  readonly below: Disk
+  /** Every change of the disk, in the order in which they began. */
+  readonly trace: Operation[] = []
+  /** Writes to a store after one that failed there: `Store` forbids them. */
+  violations = 0
+  #faults: ActiveFault[] = []
+  #gates: ActiveGate[] = []
+  #cutAt = Number.POSITIVE_INFINITY
+  #isOff = false
+  #cut: () => void = () => {}
+  /** Resolves when the power is cut. */
+  readonly whenCut = new Promise<void>((resolve) => {
+    this.#cut = resolve
+  })
+  readonly #stores = new Set<Store>()
+
+  constructor(below: Disk) {
+    this.below = below
+  }
+
+  get isOff(): boolean {
+    return this.#isOff
+  }
+
+  /** True while a fault has not struck as often as it was asked to. */
+  get hasFaults(): boolean {
+    return this.#faults.length > 0
+  }
+
+  fail(fault: Fault): void {
+    this.#faults.push({ fault, toPass: (fault.nth ?? 1) - 1, left: fault.times ?? 1 })
+  }
+
+  heal(): void {
+    this.#faults = []
+  }
+
+  hold(kind: OperationKind, path = ''): Gate {
+    let release = () => {}
+    let reach = () => {}
+    const reached = new Promise<void>((resolve) => {
+      reach = resolve
+    })
+    const passed = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const gate: ActiveGate = { kind, path, passed, reach }
+    this.#gates.push(gate)
+    return {
+      reached,
+      release: () => {
+        this.#gates = this.#gates.filter((other) => other !== gate)
+        release()
+      },
+    }
+  }
+
+  /** @param nth change from now, 1 is the next: it does not happen, and from then on everything is refused. */
+  cutPowerAt(nth: number): void {
+    this.#cutAt = this.trace.length + nth
+  }
+
+  cutPower(): void {
+    this.#isOff = true
+    if (this.below instanceof MemoryDisk) this.below.crash()
+    this.#cut()
+  }
+
+  /** Closes the stores that a dead process left open, so that the next one in this process gets their locks. */
+  async bury(): Promise<void> {
+    this.#isOff = true
+    await Promise.all([...this.#stores].map((store) => store.close()))
+    this.#stores.clear()
+  }
+
+  async openStore(directory: string, options: StoreOptions): Promise<Store> {
+    const kind = options.createIfMissing ? 'create-store' : 'open-store'
+    const store = await this.run({ kind, path: directory }, () => this.below.openStore(directory, options))
+    this.#stores.add(store)
+    return new FaultyStore(this, store, directory, () => this.#stores.delete(store))
+  }
+
+  readFile(path: string): Promise<Buffer | undefined> {
+    return this.run({ kind: 'read-file', path }, () => this.below.readFile(path))
+  }
+
+  async replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+    const { below } = this
+    if (below instanceof MemoryDisk) {
+      await below.replaceFileInStages(path, bytes, (kind) => this.#before({ kind, path }).then(() => {}))
+      return
+    }
+    await this.#before({ kind: 'replace', path })
+    try {
+      await this.#before({ kind: 'rename', path })
+    } catch (error) {
+      await writeFile(join(dirname(path), `.${basename(path)}.tmp`), bytes)
+      throw error
+    }
+    // the real disk cannot be stopped between its rename and its fsync: both are done, and the caller is told otherwise
+    await below.replaceFile(path, bytes)
+    await this.#before({ kind: 'sync-directory', path })
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.run({ kind: 'make-directory', path }, () => this.below.makeDirectory(path))
+  }
+
+  list(path: string): Promise<string[]> {
+    return this.run({ kind: 'read-file', path }, () => this.below.list(path))
+  }
+
+  remove(path: string): Promise<void> {
+    return this.run({ kind: 'remove', path }, () => this.below.remove(path))
+  }
+
+  /** Runs an operation under the faults, gates and cuts that were asked for. */
+  async run<T>(operation: Operation, effect: () => Promise<T>): Promise<T> {
+    const failure = await this.#before(operation)
+    const result = await effect()
+    if (this.#isOff) throw new Error('the power was cut')
+    if (failure !== null) throw failure
+    return result
+  }
+
+  /** @returns an error to throw once the operation had its effect. @throws one that comes instead of it. */
+  async #before(operation: Operation): Promise<Error | null> {
+    this.#refuseWhenOff()
+    if (!READING.has(operation.kind)) {
+      this.trace.push(operation)
+      if (this.trace.length === this.#cutAt) this.cutPower()
+      this.#refuseWhenOff()
+    }
+    for (const gate of this.#gates) {
+      if (gate.kind !== operation.kind || !operation.path.includes(gate.path)) continue
+      gate.reach()
+      await gate.passed
+      this.#refuseWhenOff()
+    }
+    const fault = this.#strike(operation)
+    if (fault === undefined) return null
+    const code = fault.code ?? 'EIO'
+    const error = Object.assign(new Error(MESSAGES[code]), { code })
+    if (fault.isKept === true) return error
+    throw error
+  }
+
+  #strike({ kind, path }: Operation): Fault | undefined {
+    for (const active of this.#faults) {
+      const { fault } = active
+      if (fault.on !== kind || !path.includes(fault.path ?? '')) continue
+      if (active.toPass-- > 0) continue
+      if (--active.left <= 0) this.#faults = this.#faults.filter((other) => other !== active)
+      return fault
+    }
+    return undefined
+  }
+
+  #refuseWhenOff(): void {
+    if (this.#isOff) throw new Error('the power was cut')
+  }
+}
+
+class FaultyStore implements Store {
+  readonly #disk: FaultyDisk
+  readonly #below: Store
+  readonly #path: string
+  readonly #onClose: () => void
+  #hasFailed = false
+
+  constructor(disk: FaultyDisk, below: Store, path: string, onClose: () => void) {
+    this.#disk = disk
+    this.#below = below
+    this.#path = path
+    this.#onClose = onClose
+  }
+
+  batch(): WriteBatch {
+    const batch = this.#below.batch()
+    return {
+      put: (key, value) => batch.put(key, value),
+      delete: (key) => batch.delete(key),
+      write: async (options) => {
+        if (this.#hasFailed) {
+          this.#disk.violations++
+          throw new Error('the store was written after a failure, before it was opened again')
+        }
+        try {
+          const kind = options.sync ? 'sync' : 'write'
+          await this.#disk.run({ kind, path: this.#path }, () => batch.write(options))
+        } catch (error) {
+          this.#hasFailed = true
+          throw error
+        }
+      },
+    }
+  }
+
+  get(key: Buffer): Promise<Buffer | undefined> {
+    return this.#read(() => this.#below.get(key))
+  }
+
+  getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#read(() => this.#below.getMany(keys))
+  }
+
+  range(options: RangeOptions): ReturnType<Store['range']> {
+    return this.#read(() => this.#below.range(options))
+  }
+
+  async close(): Promise<void> {
+    if (this.#disk.isOff) throw new Error('the power was cut')
+    this.#onClose()
+    await this.#below.close()
+  }
+
+  #read<T>(read: () => Promise<T>): Promise<T> {
+    return this.#disk.run({ kind: 'range', path: this.#path }, read)
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * A disk in memory that knows what a power cut would leave. Writes are seen at once and are durable once they were synced; `crash`
+ * forgets the rest and invalidates every open store, as the end of the process does.
+ *
+ * What it takes over from LevelDB and a journaling file system:
+ * - a store's unsynced batches survive as a prefix: its write-ahead file is written in order;
+ * - a synced batch makes all before it durable;
+ * - opening a store makes durable what it finds: LevelDB writes what it recovers to a table and syncs it;
+ * - a renamed file, a new directory and a removal are durable once their directory was synced.
+ */
+import { basename, dirname } from 'node:path'
+import { setImmediate as tick } from 'node:timers/promises'
+import { DataDirectoryError, DataDirectoryLockedError } from '../../broker/errors.ts'
+import type {
+  Disk,
+  Entry,
+  RangeOptions,
+  Store,
+  StoreOptions,
+  WriteBatch,
+} from '../../broker/storage/store.ts'
+
+type Change = { readonly key: string; readonly value: Buffer | null }
+
+/** Keys are latin1 strings: they sort as their bytes do. */
+class StoreNode {
+  readonly kind = 'store'
+  view = new Map<string, Buffer>()
+  durable = new Map<string, Buffer>()
+  unsynced: Change[][] = []
+  isOpen = false
+  #sorted: string[] | undefined
+
+  write(changes: Change[]): void {
+    this.unsynced.push(changes)
+    apply(this.view, changes)
+    this.#sorted = undefined
+  }
+
+  /** Makes the oldest unsynced batches durable. */
+  settle(count = this.unsynced.length): void {
+    for (const changes of this.unsynced.splice(0, count)) apply(this.durable, changes)
+  }
+
+  forget(): void {
+    this.unsynced = []
+    this.view = new Map(this.durable)
+    this.#sorted = undefined
+  }
+
+  range(from: string, to: string): string[] {
+    this.#sorted ??= [...this.view.keys()].sort()
+    return this.#sorted.filter((key) => key >= from && key < to)
+  }
+}
+
+interface FileNode {
+  readonly kind: 'file'
+  view: Buffer
+  /** undefined: the name is not in the directory that is on disk. */
+  durable: Buffer | undefined
+}
+
+type Node = StoreNode | FileNode | { readonly kind: 'directory' }
+
+export type ReplaceStage = 'replace' | 'rename' | 'sync-directory'
+
+export class MemoryDisk implements Disk {
+  #nodes = new Map<string, Node>()
+  /** Removed, but not yet in the directory on disk. */
+  #removals: { path: string; nodes: [string, Node][] }[] = []
+  /** Counts the crashes: what was opened before the last one is dead. */
+  #life = 0
+
+  /** @param kept how many of a store's unsynced batches survive, oldest first. */
+  crash(kept: (unsynced: number) => number = () => 0): void {
+    this.#life++
+    for (const { nodes } of this.#removals.reverse()) {
+      for (const [path, node] of nodes) if (!this.#nodes.has(path)) this.#nodes.set(path, node)
+    }
+    this.#removals = []
+    for (const [path, node] of this.#nodes) {
+      if (node.kind === 'store') {
+        node.settle(kept(node.unsynced.length))
+        node.forget()
+        node.isOpen = false
+      } else if (node.kind === 'file') {
+        if (node.durable === undefined) this.#nodes.delete(path)
+        else node.view = node.durable
+      }
+    }
+  }
+
+  async openStore(directory: string, options: StoreOptions): Promise<Store> {
+    await tick()
+    let node = this.#nodes.get(directory)
+    if (node?.kind !== 'store') {
+      if (!options.createIfMissing) {
+        throw new DataDirectoryError(directory, 'does not exist (create_if_missing is false)', '')
+      }
+      node = new StoreNode()
+      this.#nodes.set(directory, node)
+    }
+    if (node.isOpen) throw new DataDirectoryLockedError(directory)
+    node.isOpen = true
+    node.settle()
+    const life = this.#life
+    return new MemoryStore(node, () => this.#life === life)
+  }
+
+  async readFile(path: string): Promise<Buffer | undefined> {
+    await tick()
+    const node = this.#nodes.get(path)
+    return node?.kind === 'file' ? Buffer.from(node.view) : undefined
+  }
+
+  replaceFile(path: string, bytes: Uint8Array): Promise<void> {
+    return this.replaceFileInStages(path, bytes, async () => {})
+  }
+
+  /** @param before called before each stage: what it throws, or a crash while it awaits, stops there. */
+  async replaceFileInStages(
+    path: string,
+    bytes: Uint8Array,
+    before: (stage: ReplaceStage) => Promise<void>,
+  ): Promise<void> {
+    const copy = Buffer.from(bytes)
+    await tick()
+    await before('replace')
+    await before('rename')
+    const node = this.#nodes.get(path)
+    if (node?.kind === 'file') node.view = copy
+    else this.#nodes.set(path, { kind: 'file', view: copy, durable: undefined })
+    await before('sync-directory')
+    this.#syncDirectory(dirname(path))
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    await tick()
+    for (let level = path; !this.#nodes.has(level); level = dirname(level)) {
+      this.#nodes.set(level, { kind: 'directory' })
+      this.#syncDirectory(dirname(level))
+      if (level === dirname(level)) return
+    }
+  }
+
+  async list(path: string): Promise<string[]> {
+    await tick()
+    return [...this.#nodes.keys()]
+      .filter((name) => dirname(name) === path && name !== path)
+      .map((name) => basename(name))
+  }
+
+  async remove(path: string): Promise<void> {
+    await tick()
+    const nodes = [...this.#nodes].filter(([name]) => name === path || name.startsWith(`${path}/`))
+    for (const [name] of nodes) this.#nodes.delete(name)
+    if (nodes.length > 0) this.#removals.push({ path, nodes })
+  }
+
+  #syncDirectory(path: string): void {
+    this.#removals = this.#removals.filter((removal) => dirname(removal.path) !== path)
+    for (const [name, node] of this.#nodes) {
+      if (node.kind === 'file' && dirname(name) === path) node.durable = node.view
+    }
+  }
+}
+
+class MemoryStore implements Store {
+  readonly #node: StoreNode
+  readonly #isAlive: () => boolean
+  #isClosed = false
+
+  constructor(node: StoreNode, isAlive: () => boolean) {
+    this.#node = node
+    this.#isAlive = isAlive
+  }
+
+  batch(): WriteBatch {
+    const changes: Change[] = []
+    return {
+      put: (key, value) => void changes.push({ key: key.toString('latin1'), value: Buffer.from(value) }),
+      delete: (key) => void changes.push({ key: key.toString('latin1'), value: null }),
+      write: async ({ sync }) => {
+        this.#check()
+        this.#node.write(changes)
+        await tick()
+        this.#check()
+        if (sync) this.#node.settle(this.#node.unsynced.indexOf(changes) + 1)
+      },
+    }
+  }
+
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    return (await this.getMany([key]))[0]
+  }
+
+  async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    this.#check()
+    const values = keys.map((key) => copyOf(this.#node.view.get(key.toString('latin1'))))
+    await tick()
+    return values
+  }
+
+  async range({ from, to, bytesMax }: RangeOptions): Promise<Entry[]> {
+    this.#check()
+    const entries: Entry[] = []
+    let bytes = 0
+    for (const key of this.#node.range(from.toString('latin1'), to.toString('latin1'))) {
+      if (bytes >= bytesMax) break
+      const entry = { key: Buffer.from(key, 'latin1'), value: copyOf(this.#node.view.get(key))! }
+      entries.push(entry)
+      bytes += entry.key.length + entry.value.length
+    }
+    await tick()
+    return entries
+  }
+
+  async close(): Promise<void> {
+    await tick()
+    if (!this.#isClosed && this.#isAlive()) this.#node.isOpen = false
+    this.#isClosed = true
+  }
+
+  #check(): void {
+    if (!this.#isAlive()) throw new Error('the power was cut')
+    if (this.#isClosed) throw new Error('the store is closed')
+  }
+}
+
+function apply(to: Map<string, Buffer>, changes: readonly Change[]): void {
+  for (const { key, value } of changes) {
+    if (value === null) to.delete(key)
+    else to.set(key, value)
+  }
+}
+
+function copyOf(value: Buffer | undefined): Buffer | undefined {
+  return value === undefined ? undefined : Buffer.from(value)
+}
