@@ -124,12 +124,13 @@ export function scanCommits(
     let at = from
     while (at.commit <= durable) {
       const segment = segmentOf(chain, at.commit)
-      const to = commitKey(Math.min(segment.lastCommit, durable) + 1, 0)
-      const range = { from: commitKey(at.commit, at.id), to, bytesMax }
+      // taken before the read: while it awaits, the active segment grows by commits that it does not bring
+      const lastCommit = Math.min(segment.lastCommit, durable)
+      const range = { from: commitKey(at.commit, at.id), to: commitKey(lastCommit + 1, 0), bytesMax }
       const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
       const last = entries[entries.length - 1]
       if (last === undefined) {
-        at = { commit: segment.lastCommit + 1, id: 0 }
+        at = { commit: lastCommit + 1, id: 0 }
         continue
       }
       const lastId = idOf(last.key)
