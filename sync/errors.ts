@@ -61,6 +61,13 @@ export class UpstreamTlsError extends UpstreamError {
   }
 }
 
+/** An upstream's configuration contradicts itself in a way that its schema cannot say. */
+export class UpstreamConfigError extends HeadwaterError {
+  constructor(upstream: string, message: string, hint: string) {
+    super('HW_UPSTREAM_CONFIG', `upstream ${upstream}: ${message}`, { hint })
+  }
+}
+
 /** A secret cannot be read from where the configuration says it is. */
 export class UpstreamSecretError extends UpstreamError {
   constructor(field: string, reason: string, cause?: unknown) {

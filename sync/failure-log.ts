@@ -1,12 +1,6 @@
 /** Tells of trouble without drowning the log: the first failure, then a reminder now and then, then one line at the end. */
-import type { HeadwaterError } from '../broker/index.ts'
+import type { HeadwaterError, LogSink } from '../broker/index.ts'
 import type { Clock } from './clock.ts'
-
-export interface LogSink {
-  info(message: string, fields?: Record<string, unknown>): void
-  warn(message: string, fields?: Record<string, unknown>): void
-  error(message: string, fields?: Record<string, unknown>): void
-}
 
 const REMIND_MS = 5 * 60_000
 

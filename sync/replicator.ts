@@ -8,6 +8,7 @@
 import {
   AssertionError,
   HeadwaterError,
+  type LogSink,
   type LogSource,
   type PartitionState,
   partitionKey,
@@ -18,7 +19,7 @@ import { type BackoffOptions, backoffMs, nextRoundBytes, type RoundSizeOptions }
 import { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
 import { UpstreamError, UpstreamTimeoutError } from './errors.ts'
-import { FailureLog, type LogSink } from './failure-log.ts'
+import { FailureLog } from './failure-log.ts'
 import { RoundBuilder } from './round-builder.ts'
 import { Rate, type ReplicatorState, type ReplicatorStatus } from './status.ts'
 import type { Positions, Recovered, Round, Upstream } from './upstream.ts'

@@ -1,0 +1,17 @@
+/** Sync's public surface: what the command line may use. The configuration's schema is in config.ts, apart: see there. */
+export { readArchive } from './archive/reader.ts'
+export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
+export { checkpointCache, type Facts } from './checkpoint-store.ts'
+export { type Clock, systemClock } from './clock.ts'
+export type { ArchiveUpstreamConfig, KafkaUpstreamConfig, UpstreamConfig } from './config.ts'
+export {
+  createReplicator,
+  createUpstream,
+  type ReplicatorWiring,
+  type UpstreamDeps,
+  upstreamFaults,
+} from './create.ts'
+export * from './errors.ts'
+export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'
+export type { ReplicatorPartitionStatus, ReplicatorState, ReplicatorStatus } from './status.ts'
+export type * from './upstream.ts'

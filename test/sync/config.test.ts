@@ -1,0 +1,84 @@
+import type { TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { describe, expect, it } from 'vitest'
+import { type UpstreamConfig, UpstreamSchema } from '../../sync/config.ts'
+import { createUpstream, upstreamFaults } from '../../sync/index.ts'
+
+function load(entry: Record<string, unknown>): UpstreamConfig {
+  const value = Value.Default(UpstreamSchema, entry)
+  if (!Value.Check(UpstreamSchema, value))
+    throw new Error(JSON.stringify([...Value.Errors(UpstreamSchema, value)]))
+  return value
+}
+
+const KAFKA = { name: 'central', kind: 'kafka', bootstrap: ['127.0.0.1:9092'] }
+
+describe('the configuration of an upstream', () => {
+  it('needs little: the rest has defaults', () => {
+    expect(load({ name: 'a', kind: 'archive', directory: '/x' })).toEqual({
+      name: 'a',
+      kind: 'archive',
+      directory: '/x',
+      fileBytesMax: 67_108_864,
+      round: { bytesMax: 4_194_304, lingerMs: 1000 },
+      backoff: { firstMs: 1000, msMax: 20_000 },
+    })
+    expect(load(KAFKA)).toMatchObject({
+      topic: '{stream}',
+      createTopics: false,
+      replicationFactor: -1,
+      provenance: 'record',
+      groupPrefix: 'headwater.',
+      transactionTimeoutMs: 10_000,
+      round: { bytesMax: 4_194_304, lingerMs: 100 },
+    })
+  })
+
+  it('refuses unknown keys and addresses without a port', () => {
+    expect(() => load({ ...KAFKA, brokers: [] })).toThrow()
+    expect(() => load({ ...KAFKA, bootstrap: ['kafka'] })).toThrow()
+    expect(() => load({ ...KAFKA, sasl: { mechanism: 'GUESS', username: 'u' } })).toThrow()
+  })
+
+  it('describes every field', () => {
+    const visit = (schema: TSchema, path: string): void => {
+      for (const [key, property] of Object.entries((schema.properties ?? {}) as Record<string, TSchema>)) {
+        expect(property.description, `${path}.${key}`).toMatch(/\w{3,}/)
+        visit(property, `${path}.${key}`)
+      }
+    }
+    for (const branch of UpstreamSchema.anyOf) visit(branch, branch.properties.kind.const)
+  })
+
+  it('finds what a schema cannot say', async () => {
+    const sasl = { username: 'u' }
+    const faults = (changes: Record<string, unknown>) =>
+      upstreamFaults(load({ ...KAFKA, ...changes })).map((f) => f.path[0])
+    expect(faults({})).toEqual([])
+    expect(faults({ sasl })).toEqual(['sasl'])
+    expect(faults({ sasl: { ...sasl, password: 'p' } })).toEqual([])
+    expect(faults({ sasl: { ...sasl, password: 'p', passwordEnv: 'P' } })).toEqual(['sasl'])
+    expect(faults({ tls: { certFile: '/c' } })).toEqual(['tls'])
+    expect(faults({ backoff: { firstMs: 5000, msMax: 1000 } })).toEqual(['backoff'])
+    await expect(createUpstream(load({ ...KAFKA, sasl }))).rejects.toMatchObject({
+      code: 'HW_UPSTREAM_CONFIG',
+    })
+  })
+
+  it('says which secret cannot be read, and tries again by itself', async () => {
+    const identity = { edge: 'e', incarnation: 'i' }
+    const recover = async (sasl: Record<string, unknown>, env: NodeJS.ProcessEnv = {}) => {
+      const upstream = await createUpstream(load({ ...KAFKA, bootstrap: ['127.0.0.1:1'], sasl }), { env })
+      return upstream.recover(identity, []).catch((error) => error)
+    }
+    const missing = { code: 'HW_UPSTREAM_SECRET', retryable: true, slow: true }
+    expect(await recover({ username: 'u', passwordFile: '/nowhere/secret' })).toMatchObject({
+      ...missing,
+      message: expect.stringContaining('/nowhere/secret: there is no such file'),
+    })
+    expect(await recover({ username: 'u', passwordEnv: 'NO_SUCH' })).toMatchObject(missing)
+    const refused = await recover({ username: 'u', passwordEnv: 'YES' }, { YES: 'hunter2' })
+    expect(refused).toMatchObject({ code: 'HW_UPSTREAM_UNREACHABLE' })
+    expect(JSON.stringify(refused) + refused.line).not.toContain('hunter2')
+  })
+})
