@@ -35,18 +35,19 @@ export interface Qos2Message {
 
 export class Qos2Ids implements CommitState {
   readonly name = 'qos2'
-  /** Ordered by last use. */
-  readonly #clients = new Map<string, ClientIds>()
+  /** With what is pending: what a client is answered by. */
+  readonly #live = new IdTable()
+  /** Without what is pending: what a segment's head may say, because only this is on disk. */
+  readonly #sealed = new IdTable()
   #pending: Op[] = []
-  #count = 0
 
   /** Ids in flight. */
   get count(): number {
-    return this.#count
+    return this.#live.count
   }
 
   isRepetition(message: Qos2Message): boolean {
-    const client = this.#clients.get(message.clientId)
+    const client = this.#live.clients.get(message.clientId)
     if (client === undefined || (client.isCleaned && !message.isDup)) return false
     return client.digests.get(message.packetId) === digestOf(message)
   }
@@ -58,67 +59,88 @@ export class Qos2Ids implements CommitState {
 
   /** PUBREL: the id is free once the open commit is on disk. @returns false when it was not in flight. */
   release(clientId: string, packetId: number): boolean {
-    if (this.#clients.get(clientId)?.digests.has(packetId) !== true) return false
+    if (this.#live.clients.get(clientId)?.digests.has(packetId) !== true) return false
     this.#do([1, clientId, packetId])
     return true
   }
 
-  /** CONNECT with a clean session. */
-  clean(clientId: string): void {
-    const client = this.#clients.get(clientId)
-    if (client !== undefined && !client.isCleaned) this.#do([2, clientId])
+  /** CONNECT with a clean session. @returns false when that changes nothing. */
+  clean(clientId: string): boolean {
+    const client = this.#live.clients.get(clientId)
+    if (client === undefined || client.isCleaned) return false
+    this.#do([2, clientId])
+    return true
   }
 
   takePending(): Op[] | undefined {
     if (this.#pending.length === 0) return undefined
     const pending = this.#pending
     this.#pending = []
+    for (const op of pending) this.#sealed.apply(op)
     return pending
   }
 
   restore(snapshot: unknown): void {
-    this.#clients.clear()
     this.#pending = []
-    this.#count = 0
-    for (const [client, isCleaned, ids] of (snapshot ?? []) as Snapshot) {
-      this.#clients.set(client, { isCleaned, digests: new Map(ids) })
-      this.#count += ids.length
-    }
+    this.#live.restore((snapshot ?? []) as Snapshot)
+    this.#sealed.restore((snapshot ?? []) as Snapshot)
   }
 
   apply(added: unknown): void {
-    for (const op of added as Op[]) this.#apply(op)
+    for (const op of added as Op[]) {
+      this.#live.apply(op)
+      this.#sealed.apply(op)
+    }
   }
 
   snapshot(): Snapshot {
-    return [...this.#clients].map(([client, { isCleaned, digests }]) => [client, isCleaned, [...digests]])
+    return this.#sealed.snapshot()
   }
 
   #do(op: Op): void {
-    this.#apply(op)
+    this.#live.apply(op)
     this.#pending.push(op)
   }
+}
 
-  #apply(op: Op): void {
+class IdTable {
+  /** Ordered by last use. */
+  readonly clients = new Map<string, ClientIds>()
+  count = 0
+
+  restore(snapshot: Snapshot): void {
+    this.clients.clear()
+    this.count = 0
+    for (const [client, isCleaned, ids] of snapshot) {
+      this.clients.set(client, { isCleaned, digests: new Map(ids) })
+      this.count += ids.length
+    }
+  }
+
+  snapshot(): Snapshot {
+    return [...this.clients].map(([client, { isCleaned, digests }]) => [client, isCleaned, [...digests]])
+  }
+
+  apply(op: Op): void {
     const clientId = op[1]
-    const client = this.#clients.get(clientId) ?? { isCleaned: false, digests: new Map<number, number>() }
-    this.#clients.delete(clientId)
+    const client = this.clients.get(clientId) ?? { isCleaned: false, digests: new Map<number, number>() }
+    this.clients.delete(clientId)
     if (op[0] === 0) {
-      if (!client.digests.has(op[2])) this.#count++
+      if (!client.digests.has(op[2])) this.count++
       client.digests.set(op[2], op[3])
     } else if (op[0] === 1) {
-      if (client.digests.delete(op[2])) this.#count--
+      if (client.digests.delete(op[2])) this.count--
     } else {
       client.isCleaned = true
     }
-    if (client.digests.size > 0) this.#clients.set(clientId, client)
-    while (this.#count > IDS_MAX) this.#forgetOldest()
+    if (client.digests.size > 0) this.clients.set(clientId, client)
+    while (this.count > IDS_MAX) this.#forgetOldest()
   }
 
   #forgetOldest(): void {
-    for (const [clientId, client] of this.#clients) {
-      this.#clients.delete(clientId)
-      this.#count -= client.digests.size
+    for (const [clientId, client] of this.clients) {
+      this.clients.delete(clientId)
+      this.count -= client.digests.size
       return
     }
   }
