@@ -8,7 +8,7 @@ import { ConfigError } from '../errors.ts'
 import { CONFIG_BYTES_MAX, ConfigDocument, type Path } from './document.ts'
 import { type EnvironmentValue, readEnvironment } from './environment.ts'
 import { ruleProblems, ruleWarnings } from './rules.ts'
-import { type Config, configSchema } from './schema.ts'
+import { type Config, configSchema, type UpstreamEntry } from './schema.ts'
 import { schemaProblems, withDefaults } from './schema-check.ts'
 
 /** Looked for in this order when no file is named. */
@@ -20,8 +20,15 @@ export interface LoadOptions {
   /** --data: goes before file and environment. Relative to the working directory. */
   readonly data?: string | undefined
   readonly env: NodeJS.ProcessEnv
-  /** The schema of one upstream entry; without it any entry with a name and a kind passes. */
-  readonly upstreamSchema?: TSchema | undefined
+  /** What sync knows of its entries; without it any entry with a name and a kind passes. */
+  readonly upstreams?: UpstreamRules | undefined
+}
+
+export interface UpstreamRules {
+  /** Of one entry. */
+  readonly schema: TSchema
+  /** What is wrong with an entry that the schema lets through; `path` is below the entry. */
+  faults?(entry: UpstreamEntry): { readonly path: Path; readonly message: string; readonly hint: string }[]
 }
 
 export interface LoadedConfig {
@@ -42,7 +49,7 @@ export interface RefusedConfig {
 type PlaceFinder = (path: Path, part?: 'key' | 'value') => string
 
 export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
-  const schema = configSchema(options.upstreamSchema)
+  const schema = configSchema(options.upstreams?.schema)
   const file = findFile(options)
   const document = file === null ? null : readDocument(file)
   if (document instanceof ConfigError) return { ok: false, problems: [document] }
@@ -63,10 +70,20 @@ export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
   const config = value as Config
   resolvePaths(schema, config, file === null ? process.cwd() : dirname(resolve(file)))
   if (given.upstreams === undefined) config.upstreams = defaultUpstreams(config)
-  const broken = ruleProblems(config)
+  const broken = [...ruleProblems(config), ...upstreamFaults(config, options.upstreams)]
   if (broken.length > 0) return refused(broken, document, place)
   const warnings = [...environment.warnings, ...ruleWarnings(config, place)]
   return { ok: true, config, file, warnings, place }
+}
+
+function upstreamFaults({ upstreams }: Config, rules: UpstreamRules | undefined) {
+  return upstreams.flatMap((entry, index) =>
+    (rules?.faults?.(entry) ?? []).map(({ path, message, hint }) => ({
+      path: ['upstreams', index, ...path],
+      message: `upstream "${entry.name}": ${message}`,
+      hint,
+    })),
+  )
 }
 
 /** The problems in the order of the file. */

@@ -54,22 +54,16 @@ function listenerProblems(config: Config): RuleProblem[] {
   return problems
 }
 
-function limitProblems({ limits, log }: Config): RuleProblem[] {
-  const problems: RuleProblem[] = []
-  const notBelow = (path: Path, value: number, least: number, leastName: string) => {
-    if (value >= least) return
-    const message = `${path.join('.')} is ${value}, less than ${leastName} (${least})`
-    problems.push({ path, message, hint: `raise it to ${least} or more, or lower ${leastName}` })
-  }
-  notBelow(
-    ['limits', 'admittedBytesMax'],
-    limits.admittedBytesMax,
-    limits.recordBytesMax,
-    'limits.recordBytesMax',
-  )
-  notBelow(['log', 'commitBytesMax'], log.commitBytesMax, limits.recordBytesMax, 'limits.recordBytesMax')
-  notBelow(['log', 'segmentBytes'], log.segmentBytes, log.commitBytesMax, 'log.commitBytesMax')
-  return problems
+function limitProblems({ limits }: Config): RuleProblem[] {
+  const { admittedBytesMax, recordBytesMax } = limits
+  if (admittedBytesMax >= recordBytesMax) return []
+  return [
+    {
+      path: ['limits', 'admittedBytesMax'],
+      message: `limits.admittedBytesMax is ${admittedBytesMax}, less than limits.recordBytesMax (${recordBytesMax})`,
+      hint: `raise it to ${recordBytesMax} or more, or lower limits.recordBytesMax`,
+    },
+  ]
 }
 
 function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {

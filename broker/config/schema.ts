@@ -4,7 +4,7 @@
  * `environment` marks a list that one environment variable can give, as values of that key separated by commas.
  *
  * Loading TypeBox takes 8 MB of memory. The running broker imports the types of this file alone, never its values:
- * configuration is loaded where it can be let go of (cli.ts).
+ * the configuration is read by a process that ends (cli.ts).
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
 
@@ -49,8 +49,8 @@ const LimitsSchema = Type.Object(
     }),
     admittedBytesMax: Type.Integer({
       description:
-        'Bytes accepted and not yet on disk. When they are reached the broker stops reading its sockets until ' +
-        'a commit is done, so publishers wait instead of memory growing.',
+        'Bytes accepted and not yet on disk, and so the largest commit (one fsync). When they are reached the ' +
+        'broker stops reading its sockets until a commit is done: publishers wait instead of memory growing.',
       minimum: 65_536,
       maximum: 268_435_456,
       default: 4_194_304,
@@ -72,18 +72,6 @@ const LogSchema = Type.Object(
       minimum: 1_048_576,
       maximum: 1_073_741_824,
       default: 33_554_432,
-    }),
-    commitBytesMax: Type.Integer({
-      description: 'A commit (one fsync) holds at most this many bytes.',
-      minimum: 65_536,
-      maximum: 67_108_864,
-      default: 4_194_304,
-    }),
-    commitRecordsMax: Type.Integer({
-      description: 'A commit (one fsync) holds at most this many records.',
-      minimum: 1,
-      maximum: 1_000_000,
-      default: 10_000,
     }),
   },
   { ...closed, description: 'The log on this disk.', default: {} },

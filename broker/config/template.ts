@@ -62,7 +62,7 @@ function list(name: string, schema: TSchema, indent: string): string[] {
   for (const entry of schema.default as Record<string, unknown>[]) {
     const branch = branches.find((candidate) => fits(candidate, entry)) ?? branches[0]!
     const example = exampleEntry(branch)
-    if (!shown.has(branch) && example !== null) {
+    if (branches.length === 1 && example !== null) {
       lines.push(...commentedOut(plainEntry(branch, { ...entry, ...example }, inner), inner))
     }
     shown.add(branch)
@@ -105,8 +105,9 @@ function entryLines(branch: TObject, values: Record<string, unknown>, indent: st
   const inner = `${indent}  `
   for (const [key, property] of Object.entries(branch.properties)) {
     const value = values[key] ?? property.default
-    if (value === undefined && property[Kind] === 'Object') {
-      lines.push(...commentedOut(section(key, property, inner), inner))
+    if (property[Kind] === 'Object') {
+      const group = section(key, property, inner)
+      lines.push(...(value === undefined ? commentedOut(group, inner) : group))
       continue
     }
     lines.push(...comment(describe(property), inner))

@@ -32,7 +32,11 @@ export interface RunningDemo {
 
 /** What the command line puts together for `start`. */
 export interface StartParts<B extends RunningBroker> {
-  loadConfig(): Promise<{ config: Config; file: string | null; warnings: readonly string[] }>
+  readonly loaded: {
+    readonly config: Config
+    readonly file: string | null
+    readonly warnings: readonly string[]
+  }
   startBroker(config: Config, log: LogSink): Promise<B>
   startSync(config: Config, broker: B, log: LogSink): Promise<RunningSync>
   /** null without --demo. @param listener an address that the broker listens on */
@@ -52,7 +56,7 @@ export async function runStart<B extends RunningBroker>(
     write: (line) => statusLine.around(() => err.raw(line)),
     now: Date.now,
   })
-  const { config, file, warnings } = await parts.loadConfig()
+  const { config, file, warnings } = parts.loaded
   for (const warning of warnings) log.warn(warning)
 
   // Closed in the reverse order, whatever came to be.

@@ -98,15 +98,12 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   [
     'limits:\n  recordBytesMax: 8388608\n',
     [
-      '1:1: log.commitBytesMax is 4194304, less than limits.recordBytesMax (8388608) - raise it to 8388608 or more, or lower limits.recordBytesMax',
       '2:3: limits.admittedBytesMax is 4194304, less than limits.recordBytesMax (8388608) - raise it to 8388608 or more, or lower limits.recordBytesMax',
     ],
   ],
   [
-    'log:\n  segmentBytes: 2097152\n',
-    [
-      '2:17: log.segmentBytes is 2097152, less than log.commitBytesMax (4194304) - raise it to 4194304 or more, or lower log.commitBytesMax',
-    ],
+    'log:\n  segmentBytes: 1000\n',
+    ['2:17: log.segmentBytes is 1000 - it is a whole number from 1048576 to 1073741824'],
   ],
   [
     'limits:\n  recordBytesMax:\n',

@@ -5,7 +5,7 @@ import { defaultConfig, loadConfig } from '../../../broker/config/load.ts'
 import { directoryName, fileName, loaded, problems, upstreamSchema } from './support.ts'
 
 test('without a file the defaults hold, and relative paths start at the working directory', () => {
-  const result = loadConfig({ file: '', env: {}, upstreamSchema })
+  const result = loadConfig({ file: '', env: {}, upstreams: { schema: upstreamSchema } })
   if (!result.ok) throw result.problems[0]
   expect(result.file).toBeNull()
   expect(result.config).toEqual({
@@ -13,7 +13,7 @@ test('without a file the defaults hold, and relative paths start at the working 
     data: resolve('data'),
     mqtt: { listeners: [{ address: '127.0.0.1:1883' }] },
     limits: { recordBytesMax: 1048576, admittedBytesMax: 4194304, connectionsMax: 1000 },
-    log: { segmentBytes: 33554432, commitBytesMax: 4194304, commitRecordsMax: 10000 },
+    log: { segmentBytes: 33554432 },
     streams: [{ name: 'events', topics: ['#'], key: 'topic', partitions: 4 }],
     upstreams: [{ name: 'archive', kind: 'archive', directory: resolve('data/upstream') }],
   })

@@ -37,7 +37,12 @@ export const directoryName = directory
 /** Writes the text to a file and loads it. */
 export function load(text: string | Buffer, options: Partial<LoadOptions> = {}) {
   writeFileSync(join(directory, fileName), text)
-  return loadConfig({ file: join(directory, fileName), env: {}, upstreamSchema, ...options })
+  return loadConfig({
+    file: join(directory, fileName),
+    env: {},
+    upstreams: { schema: upstreamSchema },
+    ...options,
+  })
 }
 
 /** The problems of a file, one line each, with the place shortened to `line:column`. */

@@ -7,7 +7,7 @@ import { loaded, upstreamSchema } from './support.ts'
 const template = configTemplate(upstreamSchema)
 
 test('the template is the default configuration', () => {
-  const defaults = loadConfig({ file: '', env: {}, upstreamSchema })
+  const defaults = loadConfig({ file: '', env: {}, upstreams: { schema: upstreamSchema } })
   if (!defaults.ok) throw defaults.problems[0]
   const { data: _data, upstreams: _upstreams, ...rest } = loaded(template).config
   expect(defaults.config).toMatchObject(rest)
