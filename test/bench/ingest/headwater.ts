@@ -1,0 +1,49 @@
+/** Headwater as `npm start` runs it: the same command, its own data directory, no upstream. */
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../support/kafka/ports.ts'
+import { startProgram } from '../children.ts'
+import type { Scratch } from '../scratch.ts'
+import { packageDirectory, startSettings } from '../start-settings.ts'
+import { running, type Server } from './server.ts'
+
+const COMMAND_LINE = join(packageDirectory, 'dist', 'cli.js')
+const BROKER_WORKER = fileURLToPath(new URL('./headwater-worker.js', import.meta.url))
+
+/** @param nodeFlags beside those of the start script, such as `--cpu-prof` */
+export function headwater(scratch: Scratch, nodeFlags: readonly string[]): Server {
+  return {
+    name: 'headwater',
+    acknowledges: 'after fsync',
+    async start() {
+      const directory = scratch.fresh('headwater')
+      const port = await freePort()
+      mkdirSync(directory)
+      const config = join(directory, 'headwater.yaml')
+      writeFileSync(config, configuration(join(directory, 'data'), port))
+      const { environment, flags } = startSettings()
+      const program = existsSync(COMMAND_LINE)
+        ? [COMMAND_LINE, 'start', '--config', config]
+        : [BROKER_WORKER, config]
+      const env = { ...withoutOurs(process.env), ...environment }
+      const started = startProgram(process.execPath, [...flags, ...nodeFlags, ...program], env)
+      return running(started, port, () => scratch.discard(directory))
+    },
+  }
+}
+
+function configuration(data: string, port: number): string {
+  return [
+    `data: ${JSON.stringify(data)}`,
+    'mqtt:',
+    `  listeners: [{ address: "127.0.0.1:${port}" }]`,
+    'upstreams: []',
+    '',
+  ].join('\n')
+}
+
+/** A setting in the caller's environment would win over the file. */
+function withoutOurs(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('HEADWATER_')))
+}

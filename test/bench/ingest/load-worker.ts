@@ -1,0 +1,111 @@
+/** The load generator, a process of its own: packets encoded before, acknowledgements counted in place. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { onJob } from '../children.ts'
+import { cpuSeconds, memory } from '../process-usage.ts'
+import { type LoadJob, type LoadResult, RING_PACKETS, topicOf } from './load.ts'
+import { PublishRing } from './packets.ts'
+import { Publisher, Tally } from './publisher.ts'
+
+/** Pause between two looks at the clock where the load is paced. */
+const PACE_MS = 0.01
+const DRAIN_MS_MAX = 30_000
+
+onJob(async (job: LoadJob): Promise<LoadResult> => {
+  const { connections, warmSeconds, seconds, serverPid } = job
+  const idleRssBytes = memory(serverPid).rssBytes
+  const tally = new Tally()
+  const publishers: Publisher[] = []
+  for (let i = 0; i < connections; i++) {
+    const ring = new PublishRing(topicOf(i), job.payloadBytes, RING_PACKETS, i + 1)
+    publishers.push(await Publisher.connect(job.port, `bench-${i}`, ring, tally))
+  }
+  const failed = new Promise<never>((_, reject) => {
+    for (const publisher of publishers) publisher.onFailure = reject
+  })
+  const stop =
+    job.ratePerSecond === null ? flood(publishers, job.window) : pace(publishers, job.ratePerSecond)
+  await Promise.race([sleep(warmSeconds * 1000), failed])
+  const before = snapshot(serverPid)
+  tally.reset()
+  await Promise.race([sleep(seconds * 1000), failed])
+  const after = snapshot(serverPid)
+  const { acknowledged: messages, latency } = tally
+  const p50Ms = latency.quantile(0.5) / 1000
+  const p99Ms = latency.quantile(0.99) / 1000
+  stop()
+  await Promise.race([drained(publishers), failed])
+  const { rssBytes, rssPeakBytes } = memory(serverPid)
+  await Promise.all(publishers.map((publisher) => publisher.close()))
+  const elapsed = after.at - before.at
+  const serverCpu = after.server - before.server
+  return {
+    messages,
+    messagesPerSecond: messages / elapsed,
+    p50Ms,
+    p99Ms,
+    serverCpuUs: (serverCpu * 1e6) / messages,
+    serverCpuShare: serverCpu / elapsed,
+    generatorCpuShare: (after.own - before.own) / elapsed,
+    idleRssBytes,
+    rssBytes,
+    rssPeakBytes,
+  }
+})
+
+function snapshot(serverPid: number) {
+  const { user, system } = process.cpuUsage()
+  return { at: performance.now() / 1000, server: cpuSeconds(serverPid), own: (user + system) / 1e6 }
+}
+
+/** Keeps every connection's window full. @returns how to stop */
+function flood(publishers: readonly Publisher[], window: number): () => void {
+  let isRunning = true
+  for (const publisher of publishers) {
+    const fill = (now: number) => {
+      if (!isRunning) return
+      for (let free = window - publisher.inFlight; free > 0; free--) publisher.queue(now)
+      publisher.flush()
+    }
+    publisher.onAcknowledged = (_count, now) => fill(now)
+    fill(performance.now())
+  }
+  return () => {
+    isRunning = false
+  }
+}
+
+/**
+ * Sends on time whether or not the server keeps up; a message's latency counts from when it was due, so that a server that
+ * stalls is charged for what it held up.
+ */
+function pace(publishers: readonly Publisher[], ratePerSecond: number): () => void {
+  const nap = new Int32Array(new SharedArrayBuffer(4))
+  const startedAt = performance.now()
+  let isRunning = true
+  let sent = 0
+  const turn = () => {
+    if (!isRunning) return
+    const due = Math.floor(((performance.now() - startedAt) * ratePerSecond) / 1000)
+    for (; sent < due; sent++) {
+      const publisher = publishers[sent % publishers.length]!
+      if (!publisher.hasRoom) break
+      publisher.queue(startedAt + (sent * 1000) / ratePerSecond)
+    }
+    for (const publisher of publishers) publisher.flush()
+    // timers are a millisecond apart; this wait is short and costs little
+    Atomics.wait(nap, 0, 0, PACE_MS)
+    setImmediate(turn)
+  }
+  turn()
+  return () => {
+    isRunning = false
+  }
+}
+
+async function drained(publishers: readonly Publisher[]): Promise<void> {
+  const deadline = performance.now() + DRAIN_MS_MAX
+  while (publishers.some((publisher) => publisher.inFlight > 0)) {
+    if (performance.now() > deadline) throw new Error('the server left messages without an acknowledgement')
+    await sleep(5)
+  }
+}

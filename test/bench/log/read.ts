@@ -1,0 +1,74 @@
+/** Reads all that a directory holds, as consumers and as the replicator do, or just opens it. */
+import { recordCountOf, type StoredBatch } from '../../../broker/index.ts'
+import { type LogResult, STREAM } from './job.ts'
+import { finished, started } from './measure.ts'
+import { openBenchLog } from './opened-log.ts'
+
+const READ_BYTES = 1024 * 1024
+
+/** Partition after partition, stored batches from the first offset to the last. */
+export async function readBatches(directory: string): Promise<LogResult> {
+  const { log, close } = await openBenchLog(directory)
+  const start = started()
+  const count = new Count()
+  for (const { partition, logStartOffset, durableOffset } of log.partitions()) {
+    let offset = logStartOffset
+    while (offset < durableOffset) {
+      const batches = await log.read(STREAM, partition, offset, READ_BYTES)
+      count.add(batches)
+      offset = batches.at(-1)!.nextOffset
+    }
+  }
+  const result = finished(start, count.work)
+  await close()
+  return result
+}
+
+/** All partitions in commit order. */
+export async function readCommits(directory: string): Promise<LogResult> {
+  const { log, close } = await openBenchLog(directory)
+  const start = started()
+  const count = new Count()
+  const cursor = log.openCursor(new Map())
+  for (;;) {
+    const batches = await cursor.next(READ_BYTES)
+    if (batches.length === 0) break
+    count.add(batches)
+  }
+  const result = finished(start, count.work)
+  await cursor.close()
+  await close()
+  return result
+}
+
+/** From nothing to a log that takes appends and reads. */
+export async function open(directory: string): Promise<LogResult> {
+  const start = started()
+  const { log, close } = await openBenchLog(directory)
+  const result = finished(start, { records: recordsIn(log.partitions()), recordBytes: 0 })
+  await close()
+  return result
+}
+
+function recordsIn(partitions: readonly { logStartOffset: number; durableOffset: number }[]): number {
+  return partitions.reduce(
+    (sum, { logStartOffset, durableOffset }) => sum + durableOffset - logStartOffset,
+    0,
+  )
+}
+
+class Count {
+  #records = 0
+  #bytes = 0
+
+  add(batches: readonly StoredBatch[]): void {
+    for (const { bytes } of batches) {
+      this.#records += recordCountOf(bytes)
+      this.#bytes += bytes.length
+    }
+  }
+
+  get work() {
+    return { records: this.#records, recordBytes: this.#bytes / this.#records }
+  }
+}

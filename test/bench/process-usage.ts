@@ -1,0 +1,33 @@
+/** What Linux says a process used, from /proc (proc(5)). */
+import { readFileSync } from 'node:fs'
+
+/** Linux counts processor time for user space in hundredths of a second on every architecture. */
+const TICKS_PER_SECOND = 100
+
+/** Processor seconds, all threads, user and system. @param pid or `self` */
+export function cpuSeconds(pid: number | 'self'): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  // the name in parentheses may hold spaces; utime and stime are the 12th and 13th fields after it
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
+}
+
+export interface Memory {
+  readonly rssBytes: number
+  /** The highest since the process began. */
+  readonly rssPeakBytes: number
+}
+
+export function memory(pid: number | 'self'): Memory {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  const kilobytes = (field: string) => Number(new RegExp(`^${field}:\\s*(\\d+)`, 'm').exec(status)?.[1])
+  return { rssBytes: kilobytes('VmRSS') * 1024, rssPeakBytes: kilobytes('VmHWM') * 1024 }
+}
+
+/** Bytes that this process sent to block devices; file systems in memory count none. */
+export function deviceBytesWritten(): number {
+  const io = readFileSync('/proc/self/io', 'latin1')
+  const field = (name: string) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(io)?.[1])
+  // pages that were dirtied, less those whose file was removed before they had to be written
+  return field('write_bytes') - field('cancelled_write_bytes')
+}
