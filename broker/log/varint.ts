@@ -1,13 +1,13 @@
 /**
  * Zigzag varints as Kafka's record format uses them (protobuf's sint32/sint64): seven bits a byte, low bits first,
- * the high bit says that more follow. Values here stay within ±2^53; 32-bit values take a fast path.
+ * the high bit says that more follow. Values here stay within ±2^52; 32-bit values take a fast path.
  * Functions that read return the value and leave the next position in `cursor.at`, so that nothing is allocated.
  */
 
 /** Where the last read ended. One per process is enough: nothing awaits between a read and its use. */
 export const cursor = { at: 0 }
 
-/** Bytes that `value` (a signed integer within ±2^53) takes. */
+/** Bytes that `value` (a signed integer within ±2^52) takes. */
 export function varintSize(value: number): number {
   if (value >= -64 && value < 64) return 1
   if (value >= -8192 && value < 8192) return 2
