@@ -31,8 +31,13 @@ export class Sensor {
       connectTimeout: 5_000,
     })
     this.#client.on('error', () => {})
+    const sent = new Set<number>()
+    // counted here: mqtt.js does not mark what it sends again as DUP
     this.#client.on('packetsend', (packet) => {
-      if (packet.cmd === 'publish' && packet.dup) this.repeated.add(sequenceOf(packet.payload as Buffer))
+      if (packet.cmd !== 'publish') return
+      const sequence = sequenceOf(Buffer.from(packet.payload))
+      if (sent.has(sequence)) this.repeated.add(sequence)
+      sent.add(sequence)
     })
   }
 
@@ -42,14 +47,25 @@ export class Sensor {
     const worker = async (): Promise<void> => {
       while (next < this.plan.messages) {
         const sequence = next++
-        await this.#client.publishAsync(this.plan.topic, payloadOf(this.plan.clientId, sequence), {
-          qos: this.plan.qos,
-        })
+        while (!(await this.#publish(sequence)));
         this.acknowledged.add(sequence)
         this.#onAcknowledged()
       }
     }
     await Promise.all(Array.from({ length: this.plan.windowMax }, worker))
+  }
+
+  /** @returns false where mqtt.js gave the message back unsent: it does so with those that wait while it connects again. */
+  async #publish(sequence: number): Promise<boolean> {
+    try {
+      await this.#client.publishAsync(this.plan.topic, payloadOf(this.plan.clientId, sequence), {
+        qos: this.plan.qos,
+      })
+      return true
+    } catch (error) {
+      if ((error as Error).message !== 'Connection closed') throw error
+      return false
+    }
   }
 
   async end(): Promise<void> {
