@@ -27,6 +27,8 @@ export function inspectWriteAheadLog(file: Buffer): WriteAheadState {
   let damagedBytes = 0
   /** End of the last whole logical record. */
   let wholeEnd = 0
+  /** End of the last whole record that LevelDB drops because it stands behind a damaged one in its block. */
+  let droppedEnd = 0
   let logicalOpen = false
   let at = 0
   let badFrom = -1
@@ -36,15 +38,15 @@ export function inspectWriteAheadLog(file: Buffer): WriteAheadState {
       at += left
       continue
     }
-    const end = at + HEADER_BYTES + file.readUInt16LE(at + 4)
-    const type = file[at + 6]!
-    const fits = end <= file.length && end - at <= left && type >= 1 && type <= 4
-    if (!fits || maskedCrc(file.subarray(at + 6, end)) !== file.readUInt32LE(at)) {
+    const end = recordEnd(file, at)
+    if (!isWhole(file, at)) {
       if (badFrom < 0) badFrom = at
       logicalOpen = false
+      for (let next = end; isWhole(file, next); next = droppedEnd) droppedEnd = recordEnd(file, next)
       at += left // LevelDB goes on with the next block
       continue
     }
+    const type = file[at + 6]
     if (type === 1 || type === 2) logicalOpen = true
     if (logicalOpen && (type === 1 || type === 4)) {
       if (badFrom >= 0) damagedBytes += at - badFrom
@@ -55,7 +57,27 @@ export function inspectWriteAheadLog(file: Buffer): WriteAheadState {
     }
     at = end
   }
+  // what a crash cut short has nothing whole behind it
+  if (badFrom >= 0 && droppedEnd > badFrom) {
+    damagedBytes += droppedEnd - badFrom
+    wholeEnd = droppedEnd
+  }
   return { records, tornBytes: trailing(file, wholeEnd), damagedBytes }
+}
+
+/** Where the physical record at `at` says that it ends. */
+function recordEnd(file: Buffer, at: number): number {
+  return at + HEADER_BYTES + file.readUInt16LE(at + 4)
+}
+
+/** True where a physical record stands whole within its block. */
+function isWhole(file: Buffer, at: number): boolean {
+  const left = BLOCK_BYTES - (at % BLOCK_BYTES)
+  if (left < HEADER_BYTES || at + HEADER_BYTES > file.length) return false
+  const end = recordEnd(file, at)
+  const type = file[at + 6]!
+  if (end > file.length || end - at > left || type < 1 || type > 4) return false
+  return maskedCrc(file.subarray(at + 6, end)) === file.readUInt32LE(at)
 }
 
 /** Bytes after `end` that are not just the block's zero filling. */
