@@ -33,7 +33,7 @@ export async function readManifest(disk: Disk, directory: string): Promise<Manif
   if (file === undefined) return undefined
   let manifest: Manifest
   try {
-    manifest = JSON.parse(file.toString('utf8')) as Manifest
+    manifest = (JSON.parse(file.toString('utf8')) ?? {}) as Manifest
   } catch (error) {
     throw new CorruptLogError(path, 'it is not JSON', error)
   }

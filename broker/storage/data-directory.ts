@@ -46,6 +46,9 @@ export async function openDataDirectory(
     await disk.makeDirectory(path)
     await access(path, constants.R_OK | constants.W_OK)
     await refuseForeign(disk, path)
+    // before the facts are opened: LevelDB writes files of its own each time
+    const stored = await disk.readFile(file)
+    if (stored !== undefined) checkIdentity(path, stored, edge)
   } catch (error) {
     throw asDirectoryError(path, error)
   }
@@ -96,6 +99,10 @@ async function identify(
     await disk.replaceFile(file, Buffer.from(`${JSON.stringify(identity, null, 2)}\n`))
     return identity
   }
+  return checkIdentity(path, stored, edge)
+}
+
+function checkIdentity(path: string, stored: Buffer, edge: { name: string; isExplicit: boolean }): Identity {
   const identity = parseIdentity(path, stored)
   if (edge.isExplicit && edge.name !== identity.edge) {
     throw new DataDirectoryError(
@@ -110,7 +117,7 @@ async function identify(
 function parseIdentity(path: string, stored: Buffer): Identity {
   let identity: Partial<Identity>
   try {
-    identity = JSON.parse(stored.toString('utf8')) as Partial<Identity>
+    identity = (JSON.parse(stored.toString('utf8')) ?? {}) as Partial<Identity>
   } catch (error) {
     throw new DataDirectoryError(path, 'headwater.json is not JSON', 'restore it from a backup', error)
   }

@@ -10,7 +10,12 @@ import {
 } from '../../../broker/log/manifest.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 
-const sealed = (id: string, firstCommit: number, lastCommit: number) => ({ id, firstCommit, lastCommit, bytes: 9 })
+const sealed = (id: string, firstCommit: number, lastCommit: number) => ({
+  id,
+  firstCommit,
+  lastCommit,
+  bytes: 9,
+})
 
 describe('a manifest', () => {
   it('is read as it was written', async () => {
@@ -31,10 +36,20 @@ describe('a manifest', () => {
     ['without an active segment', { format: 1, segments: [sealed('a', 1, 2)] }, /only the last is active/],
     [
       'with two active segments',
-      { format: 1, segments: [{ id: 'a', firstCommit: 1 }, { id: 'b', firstCommit: 2 }] },
+      {
+        format: 1,
+        segments: [
+          { id: 'a', firstCommit: 1 },
+          { id: 'b', firstCommit: 2 },
+        ],
+      },
       /only the last is active/,
     ],
-    ['whose segments overlap', { format: 1, segments: [sealed('a', 1, 5), { id: 'b', firstCommit: 5 }] }, /overlap/],
+    [
+      'whose segments overlap',
+      { format: 1, segments: [sealed('a', 1, 5), { id: 'b', firstCommit: 5 }] },
+      /overlap/,
+    ],
   ])('%s is neither written nor read', async (_, manifest, reason) => {
     const disk = new MemoryDisk()
     expect(manifestFault(manifest as Manifest)).toMatch(reason)
@@ -46,7 +61,7 @@ describe('a manifest', () => {
 
   it('that is not JSON is refused with its place', async () => {
     const disk = new MemoryDisk()
-    for (const text of ['', '{"format":1,', '\0'.repeat(100)]) {
+    for (const text of ['', 'null', '{"format":1,', '\0'.repeat(100)]) {
       await disk.replaceFile('/c/manifest.json', Buffer.from(text))
       await expect(readManifest(disk, '/c')).rejects.toThrow('/c/manifest.json')
     }

@@ -66,7 +66,11 @@ describe('the inspector of a write-ahead file', () => {
     // brings the next record to within a header of a block's end, at every distance
     for (let left = 0; left <= 8; left++) sizes.push(BLOCK_BYTES - 200 - left, 100, 5)
     const written = await write(sizes)
-    expect(inspectWriteAheadLog(written.wal)).toEqual({ records: sizes.length, tornBytes: 0, damagedBytes: 0 })
+    expect(inspectWriteAheadLog(written.wal)).toEqual({
+      records: sizes.length,
+      tornBytes: 0,
+      damagedBytes: 0,
+    })
     expect(await batchesOfLevel(written, written.wal)).toBe(sizes.length)
   })
 
