@@ -1,5 +1,5 @@
 /** `Disk` on the real file system. */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { access, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { openLevelStore } from './level-store.ts'
 import type { Disk } from './store.ts'
@@ -30,7 +30,7 @@ export const nodeDisk: Disk = {
   },
 
   async makeDirectory(path) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 })
+    const first = await mkdir(path, { recursive: true, mode: 0o700 }).catch((error) => realReason(path, error))
     if (first === undefined) return
     // every new level is an entry in the one above
     for (let level = path; ; level = dirname(level)) {
@@ -51,6 +51,21 @@ export const nodeDisk: Disk = {
   async remove(path) {
     await rm(path, { recursive: true, force: true })
   },
+}
+
+/** Node says ENOENT where a recursive mkdir meets a read-only disk; the first missing level alone says why. */
+async function realReason(path: string, error: unknown): Promise<never> {
+  let missing = path
+  for (let above = dirname(path); above !== missing; above = dirname(above)) {
+    const exists = await access(above).then(
+      () => true,
+      () => false,
+    )
+    if (exists) break
+    missing = above
+  }
+  await mkdir(missing, { mode: 0o700 })
+  throw error
 }
 
 async function syncDirectory(path: string): Promise<void> {
