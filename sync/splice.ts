@@ -133,7 +133,7 @@ export class PartSplicer {
     const dense = nextOffsetOf(stored) - baseOffsetOf(stored) === records
     if (!dense || baseOffsetOf(stored) < fromOffset || stored.length > bytesMax) return null
     const buffer = this.#buffer
-    buffer.reserve(buffer.at, buffer.at, stored.length)
+    buffer.at += buffer.reserve(buffer.at, buffer.at, stored.length)
     const batch = buffer.bytes.subarray(buffer.at, buffer.at + stored.length)
     batch.set(stored)
     buffer.at += stored.length

@@ -1,31 +1,40 @@
 /** One connection to each broker, opened when it is first needed, and an error for each way in which that can fail. */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
+import { Frames } from './frames.ts'
 import { type ConnectionFault, WireConnectionError } from './wire.ts'
 
 type ConnectionClass = typeof Connection
+
+/** A connection, and the way to send large requests on it. */
+export interface Link {
+  readonly connection: Connection
+  readonly frames: Frames
+}
 
 export class Connections {
   readonly #ConnectionClass: ConnectionClass
   readonly #clientId: string
   readonly #options: ConnectionOptions
+  readonly #requestMs: number
   readonly #configured: ReadonlySet<string>
-  readonly #open = new Map<string, { connection: Connection; ready: Promise<Connection> }>()
+  readonly #open = new Map<string, { connection: Connection; ready: Promise<Link> }>()
   #closed = false
 
   /** @param configured addresses that the configuration names; all others were told by the cluster */
   constructor(
     ConnectionClass: ConnectionClass,
     clientId: string,
-    options: ConnectionOptions,
+    options: ConnectionOptions & { requestTimeout: number },
     configured: ReadonlySet<string>,
   ) {
     this.#ConnectionClass = ConnectionClass
     this.#clientId = clientId
     this.#options = options
+    this.#requestMs = options.requestTimeout
     this.#configured = configured
   }
 
-  get(host: string, port: number): Promise<Connection> {
+  get(host: string, port: number): Promise<Link> {
     const address = `${host}:${port}`
     const existing = this.#open.get(address)
     if (existing !== undefined) return existing.ready
@@ -35,7 +44,7 @@ export class Connections {
     connection.on('error', () => {})
     connection.once('close', () => this.#forget(address, connection))
     const ready = Promise.resolve(connection.connect(host, port)).then(
-      () => connection,
+      () => ({ connection, frames: new Frames(connection.socket, this.#clientId, this.#requestMs) }),
       (error) => {
         this.#forget(address, connection)
         throw this.fault(address, error)

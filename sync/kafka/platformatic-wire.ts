@@ -37,6 +37,7 @@ export interface WireOptions {
 const PRODUCE_API = 0
 const PRODUCE_VERSION = 9
 const ACKS_ALL = -1
+const LATEST = -1n
 /** Kafka keeps the last five batches of a producer: with more in flight a retry could not be recognised. */
 const IN_FLIGHT_MAX = 5
 const LATEST_KEY_TYPE = { group: 0, transaction: 1 } as const
@@ -45,43 +46,23 @@ export async function openWire(options: WireOptions): Promise<KafkaWire> {
   return new PlatformaticWire(await import('@platformatic/kafka'), options)
 }
 
-interface Api<Args extends unknown[], Response> {
-  async(connection: Connection, ...args: Args): Promise<Response>
-}
-
-type ProduceTopic = readonly [topic: string, parts: readonly ProducePart[]]
 type ProduceResponse = ReturnType<Library['produceV9']['parseResponse']>
 
-/** The library's Produce encodes records; this one takes batches as they are. */
-function produceApi(
-  library: Library,
-): Api<[transactionalId: string, timeoutMs: number, topics: readonly ProduceTopic[]], ProduceResponse> {
-  const createRequest = (transactionalId: string, timeoutMs: number, topics: readonly ProduceTopic[]) =>
-    library.Writer.create()
-      .appendString(transactionalId)
-      .appendInt16(ACKS_ALL)
-      .appendInt32(timeoutMs)
-      .appendArray([...topics], (writer, [topic, parts]) => {
-        writer.appendString(topic).appendArray([...parts], (inner, part) => {
-          inner.appendInt32(part.partition).appendBytes(part.bytes)
-        })
-      })
-      .appendTaggedFields()
-  return library.createAPI(PRODUCE_API, PRODUCE_VERSION, createRequest, library.produceV9.parseResponse)
+interface Api<Args extends unknown[], Response> {
+  async(connection: Connection, ...args: Args): Promise<Response>
 }
 
 class PlatformaticWire implements KafkaWire {
   readonly #library: Library
   readonly #options: WireOptions
   readonly #connections: Connections
-  readonly #produce: ReturnType<typeof produceApi>
   /** Brokers that the cluster named: asked when no configured one answers. */
   #known: readonly BrokerNode[] = []
 
   constructor(library: Library, options: WireOptions) {
     this.#library = library
     this.#options = options
-    const connection: ConnectionOptions = {
+    const connection: ConnectionOptions & { requestTimeout: number } = {
       connectTimeout: options.connectMs,
       requestTimeout: options.requestMs,
       maxInflights: IN_FLIGHT_MAX,
@@ -91,7 +72,6 @@ class PlatformaticWire implements KafkaWire {
     }
     const configured = new Set(options.bootstrap.map(({ host, port }) => `${host}:${port}`))
     this.#connections = new Connections(library.Connection, options.clientId, connection, configured)
-    this.#produce = produceApi(library)
   }
 
   async metadata(topics: readonly string[]): Promise<ClusterInfo> {
@@ -131,6 +111,13 @@ class PlatformaticWire implements KafkaWire {
         return [name, { answer, message: errorMessage ?? answer }] as const
       }),
     )
+  }
+
+  async askLeader(node: BrokerNode, topic: string, partition: number): Promise<string> {
+    const asked = [{ partitionIndex: partition, currentLeaderEpoch: -1, timestamp: LATEST }]
+    const { listOffsetsV7 } = this.#library
+    const response = await this.#ask(node, listOffsetsV7.api, -1, 0, [{ name: topic, partitions: asked }])
+    return this.#name(response.topics[0]?.partitions[0]?.errorCode ?? -1)
   }
 
   async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
@@ -215,7 +202,17 @@ class PlatformaticWire implements KafkaWire {
   ): Promise<ProduceAnswer[]> {
     const byTopic = new Map<string, ProducePart[]>()
     for (const part of parts) byTopic.set(part.topic, [...(byTopic.get(part.topic) ?? []), part])
-    const response = await this.#ask(node, this.#produce, producer.transactionalId, timeoutMs, [...byTopic])
+    const body = this.#library.Writer.create()
+      .appendString(producer.transactionalId)
+      .appendInt16(ACKS_ALL)
+      .appendInt32(timeoutMs)
+      .appendArray([...byTopic], (writer, [topic, items]) => {
+        writer.appendString(topic).appendArray(items, (inner, part) => {
+          inner.appendInt32(part.partition).appendBytes(part.bytes)
+        })
+      })
+      .appendTaggedFields()
+    const response = await this.#send(node, body.buffers)
     return response.responses.flatMap((topic) =>
       topic.partitionResponses.map((partition) => ({
         topic: topic.name,
@@ -304,12 +301,26 @@ class PlatformaticWire implements KafkaWire {
     api: Api<Args, Response>,
     ...args: Args
   ): Promise<Response> {
-    const connection = await this.#connections.get(node.host, node.port)
+    const { connection } = await this.#connections.get(node.host, node.port)
     try {
       return await api.async(connection, ...args)
     } catch (error) {
       // The library throws when any part of an answer is an error; the answer says which.
       const { response } = error as { response?: Response }
+      if (response !== undefined) return response
+      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+    }
+  }
+
+  /** A Produce request, its batches uncopied. */
+  async #send(node: BrokerNode, pieces: readonly Buffer[]): Promise<ProduceResponse> {
+    const { frames } = await this.#connections.get(node.host, node.port)
+    const { Reader, produceV9 } = this.#library
+    try {
+      const answer = await frames.request(PRODUCE_API, PRODUCE_VERSION, pieces)
+      return produceV9.parseResponse(0, PRODUCE_API, PRODUCE_VERSION, Reader.from(answer))
+    } catch (error) {
+      const { response } = error as { response?: ProduceResponse }
       if (response !== undefined) return response
       throw this.#connections.fault(`${node.host}:${node.port}`, error)
     }

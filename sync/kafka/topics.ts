@@ -76,11 +76,13 @@ export async function prepareTopics(
   const missing = [...streams.values()].filter(({ topic }) => cluster.topics.get(topic)?.answer === MISSING)
   if (missing.length > 0) await create(wire, cluster, options, missing)
   const until = clock.monotonic() + LEADERS_MS_MAX
-  while (!topics.every((topic) => ready(cluster.topics.get(topic)))) {
+  const created = new Set(missing.map(({ topic }) => topic))
+  const isReady = async (topic: string) =>
+    hasLeaders(cluster.topics.get(topic)) && (!created.has(topic) || leadersKnow(wire, cluster, topic))
+  while (!(await Promise.all(topics.map(isReady))).every((answer) => answer)) {
     for (const topic of topics) check(topic, cluster.topics.get(topic))
     if (clock.monotonic() > until) {
-      const waiting = topics.filter((topic) => !ready(cluster.topics.get(topic)))
-      throw new UpstreamTimeoutError(`topics without a leader for every partition: ${waiting.join(', ')}`)
+      throw new UpstreamTimeoutError(`a partition has no leader, in one of the topics ${topics.join(', ')}`)
     }
     await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
     cluster = await wire.metadata(topics)
@@ -92,7 +94,19 @@ export async function prepareTopics(
   return cluster
 }
 
-function ready(info: TopicInfo | undefined): boolean {
+/** The cluster names leaders of a new topic a little before they take records. */
+async function leadersKnow(wire: KafkaWire, cluster: ClusterInfo, topic: string): Promise<boolean> {
+  const { partitions } = cluster.topics.get(topic)!
+  const answers = await Promise.all(
+    partitions.map(({ leader, partition }) => {
+      const node = cluster.nodes.get(leader)
+      return node === undefined ? 'LEADER_NOT_AVAILABLE' : wire.askLeader(node, topic, partition)
+    }),
+  )
+  return answers.every((answer) => answer === 'NONE')
+}
+
+function hasLeaders(info: TopicInfo | undefined): boolean {
   if (info?.answer !== 'NONE' || info.partitions.length === 0) return false
   return info.partitions.every(({ answer, leader }) => leader >= 0 && !LEADERLESS.has(answer))
 }

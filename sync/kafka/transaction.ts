@@ -13,7 +13,7 @@ import { type LogIdentity, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { originPrefix } from '../origin-header.ts'
 import { partProof } from '../proof.ts'
-import { nextSequence, PartSplicer, SpliceBuffer, type SplicedBatch } from '../splice.ts'
+import { nextSequence, PartSplicer, SpliceBuffer, type SplicedBatch, type Stamp } from '../splice.ts'
 import type { Round, RoundPart } from '../upstream.ts'
 import { encodeMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
@@ -22,6 +22,11 @@ import { type BrokerNode, type CommittedOffset, type ProduceAnswer, WireAnswerEr
 
 /** Kafka recognises the last five batches of a producer; one fewer in flight leaves room. */
 const PRODUCE_IN_FLIGHT_MAX = 4
+/**
+ * A request is closed once it has this many bytes. Smaller ones in flight let this device splice while Kafka appends:
+ * measured, 780k records/s with 1 MB against 500k with all 5 MB of a round in one.
+ */
+const REQUEST_BYTES = 900_000
 /** A buffer that one burst made larger is let go. */
 const BUFFER_KEEP_BYTES_MAX = 8 * 1024 * 1024
 
@@ -80,6 +85,8 @@ interface Work {
   /** The topic's offset of the last record produced. */
   at: number
 }
+
+type Batches = readonly { readonly item: Work; readonly batch: SplicedBatch }[]
 
 export class Transaction {
   readonly #session: Session
@@ -154,36 +161,29 @@ export class Transaction {
     await settled([...byLeader.values()].map((items) => this.#produceTo(items[0]!.lane.leader, items)))
   }
 
-  /** Requests to one leader, each with one batch of each partition that has more. */
+  /** The batches for one leader, in requests of which several are in flight. */
   async #produceTo(leader: BrokerNode, work: readonly Work[]): Promise<void> {
     const { producerId, epoch } = this.#session.producer
     const stamp = { producerId, producerEpoch: epoch, transactional: true }
     const inFlight = new Set<Promise<void>>()
     let failed: { error: unknown } | null = null
-    let open = [...work]
+    const open = [...work]
     while (open.length > 0 && failed === null) {
       const buffer = this.#pool.take()
-      const batches: { item: Work; batch: SplicedBatch }[] = []
-      for (const item of open) {
-        const { lane, splicer } = item
-        const batch = splicer.next(buffer, stamp, lane.sequence, this.#options.batchBytesMax)
-        if (batch === null) continue
-        lane.sequence = nextSequence(lane.sequence, batch.records)
-        batches.push({ item, batch })
-      }
-      open = batches.map(({ item }) => item)
+      const batches = this.#nextBatches(open, buffer, stamp)
       if (batches.length === 0) {
         this.#pool.give(buffer)
         break
       }
       const request = this.#request(leader, batches)
-        .catch((error) => {
-          failed ??= { error }
-        })
-        .finally(() => {
-          this.#pool.give(buffer)
-          inFlight.delete(request)
-        })
+        .then(
+          // A buffer whose request failed may still be on its way into a socket: it is not used again.
+          () => this.#pool.give(buffer),
+          (error) => {
+            failed ??= { error }
+          },
+        )
+        .finally(() => inFlight.delete(request))
       inFlight.add(request)
       if (inFlight.size >= PRODUCE_IN_FLIGHT_MAX) await Promise.race(inFlight)
     }
@@ -192,7 +192,24 @@ export class Transaction {
     if (outcome !== null) throw outcome.error
   }
 
-  async #request(leader: BrokerNode, batches: readonly { item: Work; batch: SplicedBatch }[]): Promise<void> {
+  /** Batches for one request, at most one of each partition; partitions that have more go to the end of `open`. */
+  #nextBatches(open: Work[], buffer: SpliceBuffer, stamp: Stamp): Batches {
+    const batches: { item: Work; batch: SplicedBatch }[] = []
+    let bytes = 0
+    for (let turns = open.length; turns > 0 && bytes < REQUEST_BYTES; turns--) {
+      const item = open.shift()!
+      const { lane, splicer } = item
+      const batch = splicer.next(buffer, stamp, lane.sequence, this.#options.batchBytesMax)
+      if (batch === null) continue
+      lane.sequence = nextSequence(lane.sequence, batch.records)
+      bytes += batch.bytes.length
+      batches.push({ item, batch })
+      open.push(item)
+    }
+    return batches
+  }
+
+  async #request(leader: BrokerNode, batches: Batches): Promise<void> {
     const parts = batches.map(({ item: { lane }, batch }) => ({
       topic: lane.topic,
       partition: lane.partition,

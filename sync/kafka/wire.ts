@@ -95,6 +95,8 @@ export interface KafkaWire {
     node: BrokerNode,
     topics: readonly NewTopic[],
   ): Promise<Map<string, { answer: string; message: string }>>
+  /** @returns the answer of a partition's leader when it is asked where the partition ends */
+  askLeader(node: BrokerNode, topic: string, partition: number): Promise<string>
   findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
   initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
   describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo>

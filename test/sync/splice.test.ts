@@ -208,6 +208,26 @@ describe('splicing stored batches', () => {
     expect(first.bytes.equals(copy)).toBe(true)
   })
 
+  it('puts many parts into one buffer, patched and spliced ones in turn, at any size of it', () => {
+    const parts = Array.from({ length: 12 }, (_, i) =>
+      part(
+        i % 3 === 2
+          ? [build(0, [value(`${i}`)]), build(1, [value('x')])]
+          : [build(0, [{ value: Buffer.alloc(700 * i, i) }])],
+      ),
+    )
+    for (const size of [1, 3000, 20_000]) {
+      const buffer = new SpliceBuffer(size)
+      const out = parts.map((p) => new PartSplicer(p, null).next(buffer, STAMP, 0, 1e6)!.bytes)
+      for (const [i, batch] of out.entries()) {
+        expect(batchFault(batch)).toBeNull()
+        const values = [...readRecords(Buffer.from(batch).fill(0, 21, 23))].map((r) => r.value!)
+        const wanted = parts[i]!.batches.flatMap((b) => [...readRecords(b.bytes)].map((r) => r.value!))
+        expect(values).toEqual(wanted)
+      }
+    }
+  })
+
   it('wraps sequences after 2^31 - 1 to 0, as Kafka does', () => {
     expect(nextSequence(2 ** 31 - 1, 1)).toBe(0)
     expect(nextSequence(2 ** 31 - 3, 5)).toBe(2)
