@@ -43,6 +43,7 @@ export interface LoadedConfig {
 
 export interface RefusedConfig {
   readonly ok: false
+  readonly file: string | null
   readonly problems: readonly ConfigError[]
 }
 
@@ -52,11 +53,12 @@ export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
   const schema = configSchema(options.upstreams?.schema)
   const file = findFile(options)
   const document = file === null ? null : readDocument(file)
-  if (document instanceof ConfigError) return { ok: false, problems: [document] }
-  if (document !== null && document.problems.length > 0) return { ok: false, problems: document.problems }
+  if (document instanceof ConfigError) return { ok: false, file, problems: [document] }
+  if (document !== null && document.problems.length > 0)
+    return { ok: false, file, problems: document.problems }
 
   const given = givenValues(document)
-  if (given instanceof ConfigError) return { ok: false, problems: [given] }
+  if (given instanceof ConfigError) return { ok: false, file, problems: [given] }
   dropEmptyGroups(schema, given)
   const environment = readEnvironment(schema, options.env)
   for (const { path, value } of environment.values) setAt(given, path, value)
@@ -65,13 +67,13 @@ export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
   const place = placeFinder(document, environment.values, options)
   const value = withDefaults(schema, given)
   const problems = schemaProblems(schema, value)
-  if (problems.length > 0) return refused(problems, document, place)
+  if (problems.length > 0) return refused(problems, file, document, place)
 
   const config = value as Config
   resolvePaths(schema, config, file === null ? process.cwd() : dirname(resolve(file)))
   if (given.upstreams === undefined) config.upstreams = defaultUpstreams(config)
   const broken = [...ruleProblems(config), ...upstreamFaults(config, options.upstreams)]
-  if (broken.length > 0) return refused(broken, document, place)
+  if (broken.length > 0) return refused(broken, file, document, place)
   const warnings = [...environment.warnings, ...ruleWarnings(config, place)]
   return { ok: true, config, file, warnings, place }
 }
@@ -89,6 +91,7 @@ function upstreamFaults({ upstreams }: Config, rules: UpstreamRules | undefined)
 /** The problems in the order of the file. */
 function refused(
   found: readonly { path: Path; atKey?: boolean; message: string; hint: string }[],
+  file: string | null,
   document: ConfigDocument | null,
   place: PlaceFinder,
 ): RefusedConfig {
@@ -98,7 +101,7 @@ function refused(
     return { offset, error: new ConfigError(place(path, part), message, hint) }
   })
   problems.sort((a, b) => a.offset - b.offset)
-  return { ok: false, problems: problems.map(({ error }) => error) }
+  return { ok: false, file, problems: problems.map(({ error }) => error) }
 }
 
 /** The configuration without a file, for those who embed the broker and for tests. */

@@ -1,9 +1,12 @@
 /** Tries what `start` will need, and leaves nothing behind. */
-import { access, mkdtemp, rmdir, stat } from 'node:fs/promises'
+import { access, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { type ListenAddress, listenError } from '../config/address.ts'
 import type { ListenError } from '../errors.ts'
+
+/** About what an empty log takes. */
+const PROBE_BYTES = 65_536
 
 export interface DirectoryFault {
   readonly reason: string
@@ -30,7 +33,12 @@ export async function probeDirectory(path: string): Promise<DirectoryFault | nul
       return { reason: `${existing} is a file`, hint: 'choose another path' }
     }
     // Permissions alone do not tell of a read-only or full file system.
-    await rmdir(await mkdtemp(join(existing, '.headwater-check-')))
+    const directory = await mkdtemp(join(existing, '.headwater-check-'))
+    try {
+      await writeFile(join(directory, 'probe'), Buffer.alloc(PROBE_BYTES), { flush: true })
+    } finally {
+      await rm(directory, { recursive: true, force: true })
+    }
     return null
   } catch (error) {
     return directoryFault(existing, error as NodeJS.ErrnoException)
@@ -65,6 +73,6 @@ function directoryFault(path: string, error: NodeJS.ErrnoException): DirectoryFa
     case 'EDQUOT':
       return { reason: `no space is left where ${path} is`, hint: 'free some' }
     default:
-      return { reason: `${path} cannot be written: ${error.message}`, hint: 'choose another' }
+      return { reason: `${path} cannot be written (${error.code ?? error.message})`, hint: 'choose another' }
   }
 }

@@ -2,6 +2,7 @@
  * `headwater check`: whether `start` would work with this configuration, here and now. It tries the ports and the
  * directories, changes nothing, and names the line of the file for each problem.
  */
+import { sep } from 'node:path'
 import { parseListenAddress } from '../../config/address.ts'
 import type { LoadedConfig } from '../../config/load.ts'
 import type { Config } from '../../config/schema.ts'
@@ -37,16 +38,17 @@ export async function runCheck(
       message: message.slice(place.length + 2),
       hint,
     }))
-    return report(context, options, problems, [], null, null)
+    return report(context, options, { problems, file: loaded.file, loaded: null, running: null })
   }
   const running = await brokerOn(loaded.config.data)
+  const data = running === null ? await dataProblems(loaded) : []
   const problems = [
+    ...data,
     ...(running === null ? await portProblems(loaded) : []),
-    ...(running === null ? await dataProblems(loaded) : []),
     ...(await streamProblems(loaded)),
-    ...(await archiveProblems(loaded)),
+    ...(await archiveProblems(loaded, data.length > 0)),
   ]
-  return report(context, options, problems, loaded.warnings, loaded, running)
+  return report(context, options, { problems, file: loaded.file, loaded, running })
 }
 
 async function brokerOn(directory: string): Promise<BrokerStatus | null> {
@@ -71,9 +73,9 @@ async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]>
     const message = `data directory ${config.data}: ${fault.reason}`
     return [{ code: 'HW_DATA_DIRECTORY', place: place(['data']), message, hint: fault.hint }]
   }
-  if (!(await isDataDirectory(nodeDisk, config.data))) return []
+  if (!(await isDataDirectory(nodeDisk, config.data)) && !(await holdsFiles(config.data))) return []
   try {
-    // Takes and drops the lock, and compares version and edge.
+    // Takes and drops the lock, and compares version and edge; refuses the files of another program.
     const edge = { name: config.edge, isExplicit: config.edge !== 'auto' }
     const data = await openDataDirectory(nodeDisk, config.data, edge)
     await data.facts.close()
@@ -82,6 +84,12 @@ async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]>
     if (error instanceof HeadwaterError) return [problemOf(error, place(['data']))]
     throw error
   }
+}
+
+/** Files that the broker would not find in a directory of its own that is still empty. */
+async function holdsFiles(directory: string): Promise<boolean> {
+  const names = await nodeDisk.list(directory)
+  return names.some((name) => !name.startsWith('.') && name !== 'upstream' && name !== 'lost+found')
 }
 
 /** A stream that exists keeps its number of partitions. */
@@ -99,10 +107,12 @@ async function streamProblems({ config, place }: LoadedConfig): Promise<Problem[
   return problems
 }
 
-async function archiveProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
+/** @param isDataFaulty what is wrong with the data directory was said already, and holds for an archive in it. */
+async function archiveProblems({ config, place }: LoadedConfig, isDataFaulty: boolean): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const [index, { name, directory }] of config.upstreams.entries()) {
     if (typeof directory !== 'string') continue
+    if (isDataFaulty && directory.startsWith(config.data + sep)) continue
     const fault = await probeDirectory(directory)
     if (fault === null) continue
     const message = `upstream "${name}": ${fault.reason}`
@@ -116,18 +126,20 @@ function problemOf({ code, message, hint }: HeadwaterError, place: string): Prob
   return { code, place, message, hint }
 }
 
-function report(
-  { out, err }: CommandContext,
-  options: { json: boolean },
-  problems: readonly Problem[],
-  warnings: readonly string[],
-  loaded: LoadedConfig | null,
-  running: BrokerStatus | null,
-): number {
-  const file = loaded?.file ?? null
-  if (options.json)
+interface Findings {
+  readonly problems: readonly Problem[]
+  readonly file: string | null
+  /** null when the configuration was refused. */
+  readonly loaded: LoadedConfig | null
+  readonly running: BrokerStatus | null
+}
+
+function report({ out, err }: CommandContext, options: { json: boolean }, findings: Findings): number {
+  const { problems, file, loaded, running } = findings
+  const warnings = loaded?.warnings ?? []
+  if (options.json) {
     out.json({ ok: problems.length === 0, file, problems, warnings, running: running !== null })
-  else {
+  } else {
     for (const warning of warnings) err.line(`headwater: warning: ${printable(warning)}`)
     for (const { code, place, message, hint } of problems) {
       err.line(`headwater: ${code}: ${printable(`${place}: ${message}${hint === '' ? '' : ` - ${hint}`}`)}`)

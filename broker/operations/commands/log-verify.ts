@@ -1,5 +1,5 @@
 /** `headwater log verify`: reads every byte of the log and says whether it is what was written. */
-import type { VerifyProgress, VerifyReport } from '../../log/verify.ts'
+import type { VerifiedPartition, VerifyProgress, VerifyReport } from '../../log/verify.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
@@ -47,6 +47,10 @@ async function progressBar(err: Output): Promise<{ show(progress: VerifyProgress
   }
 }
 
+function byName(a: VerifiedPartition, b: VerifiedPartition): number {
+  return a.stream < b.stream ? -1 : a.stream > b.stream ? 1 : a.partition - b.partition
+}
+
 function printReport(out: Output, report: VerifyReport): void {
   printTable(
     out,
@@ -57,13 +61,15 @@ function printReport(out: Output, report: VerifyReport): void {
       { title: 'RECORDS', align: 'right' },
       { title: 'BYTES', align: 'right' },
     ],
-    report.partitions.map(({ stream, partition, fromOffset, toOffset, records, bytes: size }) => [
-      printable(stream),
-      String(partition),
-      `${count(fromOffset)} to ${count(toOffset - 1)}`,
-      count(records),
-      bytes(size),
-    ]),
+    report.partitions
+      .toSorted(byName)
+      .map(({ stream, partition, fromOffset, toOffset, records, bytes: size }) => [
+        printable(stream),
+        String(partition),
+        `${count(fromOffset)} to ${count(toOffset - 1)}`,
+        count(records),
+        bytes(size),
+      ]),
   )
   out.line()
   for (const { place, commit, reason } of report.problems) {

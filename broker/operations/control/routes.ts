@@ -8,6 +8,8 @@ import { countParameter, type Route, type RouteRequest, textParameter } from './
 
 /** Progress of `log verify` goes out at most this often. */
 const PROGRESS_MS = 200
+/** A command to sync is taken up at once, but not in the same turn: its answer should show what came of it. */
+const SETTLE_MS = 100
 
 export function controlRoutes(operations: Operations): Route[] {
   const { log } = operations
@@ -25,6 +27,7 @@ export function controlRoutes(operations: Operations): Route[] {
           const sync = operations.sync
           if (sync === undefined) throw new UsageError('no upstream is configured', 'add one to upstreams')
           await sync[command](query.get('upstream') ?? undefined)
+          await delay(SETTLE_MS)
           return { upstreams: sync.status() }
         },
       }),

@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { type Replication, UpstreamCommands } from '../../../broker/operations/upstream-commands.ts'
+
+function replications() {
+  const calls: string[] = []
+  const of = (name: string): Replication => ({
+    status: () => ({ name }) as ReturnType<Replication['status']>,
+    pause: () => void calls.push(`${name} pause`),
+    resume: () => void calls.push(`${name} resume`),
+    now: () => void calls.push(`${name} now`),
+    close: async () => void calls.push(`${name} close`),
+  })
+  const commands = new UpstreamCommands(new Map(['a', 'b'].map((name) => [name, of(name)])))
+  return { commands, calls }
+}
+
+test('a command without a name is for all upstreams, with one for that one', async () => {
+  const { commands, calls } = replications()
+  commands.pause()
+  commands.resume('b')
+  commands.now('a')
+  await commands.close()
+  expect(calls).toEqual(['a pause', 'b pause', 'b resume', 'a now', 'a close', 'b close'])
+  expect(commands.status().map(({ name }) => name)).toEqual(['a', 'b'])
+})
+
+test('an unknown name is refused with the known ones', () => {
+  expect(() => replications().commands.pause('c')).toThrow('there is no upstream "c"')
+})
