@@ -85,7 +85,7 @@ async function removeLeftovers(files: ChainFiles, manifest: Manifest): Promise<v
   }
 }
 
-/** Adds the spans of all sealed segments to their partitions. */
+/** Adds the spans of all sealed segments to their partitions; their readers see no durable offset go down. */
 export async function loadSealed(
   files: ChainFiles,
   segments: readonly Segment[],
@@ -105,7 +105,7 @@ export async function loadSealed(
     for (const summary of summaries) {
       const partition = partitionOf(partitions, summary.id)
       partition.spans.push({ segment, ...summary })
-      partition.durableOffset = summary.nextOffset
+      partition.durableOffset = Math.max(partition.durableOffset, summary.nextOffset)
     }
   }
 }
