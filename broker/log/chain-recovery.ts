@@ -51,8 +51,11 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
   // left by a first start that was cut short: nothing in it was acknowledged
   await files.disk.remove(segmentDirectory(files.directory, id))
   const store = await createSegmentStore(files, id)
-  await writeHead(store, 1, { next: [], states: {} })
-  await store.close()
+  try {
+    await writeHead(store, 1, { next: [], states: {} })
+  } finally {
+    await store.close()
+  }
   const created: Manifest = { format: 1, segments: [{ id, firstCommit: 1 }] }
   await writeManifest(files.disk, files.directory, created)
   return created
