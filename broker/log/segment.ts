@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
+import { LogUnavailableError } from '../errors.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { replaySegment } from './replay.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
@@ -50,6 +51,7 @@ export class SegmentCache {
   readonly #entries = new Map<string, CacheEntry>()
   /** LevelDB's lock is held until a close has ended: the next open of the same segment waits for it. */
   readonly #closing = new Map<string, Promise<void>>()
+  #isOpen = false
 
   constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 8) {
     this.#disk = disk
@@ -58,14 +60,21 @@ export class SegmentCache {
     this.#openMax = openMax
   }
 
-  /** Runs `read` with the segment open; it is not closed meanwhile. */
+  /**
+   * Runs `read` with the segment open; it is not closed meanwhile, but for `close`.
+   * @throws LogUnavailableError between `close` and the next `pin`: nobody would close a store opened then.
+   */
   async use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
+    if (!this.#isOpen) throw new LogUnavailableError('its segments are closed')
     let entry = this.#entries.get(segment.id)
     if (entry === undefined) {
-      entry = { opening: this.#open(segment), users: 0 }
-      this.#entries.set(segment.id, entry)
+      const added: CacheEntry = { opening: this.#open(segment), users: 0 }
+      this.#entries.set(segment.id, added)
       // one that did not open is tried again by the next reader
-      entry.opening.catch(() => this.#entries.delete(segment.id))
+      added.opening.catch(() => {
+        if (this.#entries.get(segment.id) === added) this.#entries.delete(segment.id)
+      })
+      entry = added
     } else {
       // most recently used last
       this.#entries.delete(segment.id)
@@ -80,9 +89,10 @@ export class SegmentCache {
     }
   }
 
-  /** Registers the active segment's store; it stays open until `unpin`. */
+  /** Registers the active segment's store; it stays open until `unpin`. Readers are let in from the first one on. */
   pin(segment: Segment, open: OpenSegment): void {
     assert(!this.#entries.has(segment.id), 'a segment is pinned once')
+    this.#isOpen = true
     this.#entries.set(segment.id, { opening: Promise.resolve(open), users: 1 })
   }
 
@@ -96,6 +106,7 @@ export class SegmentCache {
 
   /** Closes all; reads under way end with an error. */
   async close(): Promise<void> {
+    this.#isOpen = false
     for (const [id, entry] of this.#entries) this.#close(id, entry)
     await Promise.all(this.#closing.values())
   }

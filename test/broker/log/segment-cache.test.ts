@@ -1,0 +1,139 @@
+import { describe, expect, it } from 'vitest'
+import { AssertionError } from '../../../broker/assert.ts'
+import { LogUnavailableError } from '../../../broker/errors.ts'
+import { commitKey, NOTE_ID } from '../../../broker/log/commit-key.ts'
+import { encodeNote } from '../../../broker/log/note.ts'
+import {
+  type OpenSegment,
+  type Segment,
+  SegmentCache,
+  segmentDirectory,
+} from '../../../broker/log/segment.ts'
+import { SegmentIndex } from '../../../broker/log/segment-index.ts'
+import { FaultyDisk } from '../../support/faulty-disk.ts'
+import { MemoryDisk } from '../../support/memory-disk.ts'
+
+const OPTIONS = { writeBufferBytes: 1024, createIfMissing: false }
+
+async function setUp(openMax: number) {
+  const disk = new FaultyDisk(new MemoryDisk())
+  const segments: Segment[] = []
+  for (let i = 1; i <= 5; i++) {
+    const id = `0000000${i}`
+    const store = await disk.openStore(segmentDirectory('/c', id), { ...OPTIONS, createIfMissing: true })
+    const batch = store.batch()
+    batch.put(commitKey(i, NOTE_ID), encodeNote({ states: {} }))
+    await batch.write({ sync: true })
+    await store.close()
+    segments.push({ id, firstCommit: i, lastCommit: i, bytes: 0, isSealed: true })
+  }
+  const cache = new SegmentCache(disk, '/c', OPTIONS, openMax)
+  const active = segments.pop()!
+  const pin = async () => {
+    const store = await disk.openStore(segmentDirectory('/c', active.id), OPTIONS)
+    const open: OpenSegment = { store, index: new SegmentIndex(active.firstCommit) }
+    cache.pin(active, open)
+    return open
+  }
+  /** True where the cache has the segment's store open: then nobody else gets it. */
+  const isOpen = (segment: Segment) =>
+    disk.below.openStore(segmentDirectory('/c', segment.id), OPTIONS).then(
+      async (store) => {
+        await store.close()
+        return false
+      },
+      () => true,
+    )
+  return { disk, cache, segments, active, pin, isOpen }
+}
+
+const turns = async () => {
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+describe('the cache of open segments', () => {
+  it('closes the one that was used longest ago, and never the active one', async () => {
+    const { cache, segments, active, pin, isOpen } = await setUp(3)
+    const [a, b, c] = segments as [Segment, Segment, Segment]
+    await pin()
+    const opened = await cache.use(a, async ({ store }) => store)
+    await cache.use(b, async () => {})
+    expect(await cache.use(a, async ({ store }) => store)).toBe(opened)
+    await cache.use(c, async () => {})
+    await turns()
+    expect(await Promise.all([a, b, c, active].map(isOpen))).toEqual([true, false, true, true])
+    await cache.close()
+  })
+
+  it('keeps open what is being read, also past its limit', async () => {
+    const { cache, segments, pin, isOpen } = await setUp(1)
+    const [a, b] = segments as [Segment, Segment]
+    await pin()
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const reading = cache.use(a, () => held)
+    await cache.use(b, async () => {})
+    await turns()
+    expect([await isOpen(a), await isOpen(b)]).toEqual([true, false])
+    release()
+    await reading
+    await turns()
+    expect(await isOpen(a)).toBe(false)
+    await cache.close()
+  })
+
+  it('opens a segment once for readers that come together, and again while it is still closing', async () => {
+    const { disk, cache, segments, pin } = await setUp(1)
+    const [a, b] = segments as [Segment, Segment]
+    await pin()
+    await Promise.all([cache.use(a, async () => {}), cache.use(a, async () => {})])
+    await cache.use(b, async () => {})
+    await cache.use(a, async () => {})
+    await cache.close()
+    expect(disk.trace.filter(({ kind }) => kind === 'sync')).toHaveLength(5)
+  })
+
+  it('tries a segment that did not open again at the next read', async () => {
+    const { disk, cache, segments, pin } = await setUp(3)
+    await pin()
+    disk.fail({ on: 'open-store' })
+    await expect(cache.use(segments[0]!, async () => {})).rejects.toThrow('EIO')
+    expect(await cache.use(segments[0]!, async () => 'read')).toBe('read')
+    await cache.close()
+  })
+
+  it('lets nobody in between a close and the next pin, so that no store is left open', async () => {
+    const { cache, segments, active, pin, isOpen } = await setUp(3)
+    await expect(cache.use(segments[0]!, async () => {})).rejects.toThrow(LogUnavailableError)
+    await pin()
+    await cache.use(segments[0]!, async () => {})
+    await cache.close()
+    await expect(cache.use(segments[0]!, async () => {})).rejects.toThrow(LogUnavailableError)
+    expect(await Promise.all([segments[0]!, active].map(isOpen))).toEqual([false, false])
+    await pin()
+    await cache.use(segments[0]!, async () => {})
+    await cache.close()
+  })
+
+  it('closes what is still opening when it is closed', async () => {
+    const { disk, cache, segments, pin, isOpen } = await setUp(3)
+    await pin()
+    const gate = disk.hold('open-store')
+    const reading = cache.use(segments[0]!, ({ store }) => store.get(commitKey(1, 0))).catch(() => {})
+    await gate.reached
+    const closed = cache.close()
+    gate.release()
+    await closed
+    await reading
+    expect(await isOpen(segments[0]!)).toBe(false)
+  })
+
+  it('pins a segment once', async () => {
+    const { cache, active, pin } = await setUp(3)
+    const open = await pin()
+    expect(() => cache.pin(active, open)).toThrow(AssertionError)
+    await cache.close()
+  })
+})
