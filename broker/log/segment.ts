@@ -132,9 +132,14 @@ export class SegmentCache {
   async #open(segment: Segment): Promise<OpenSegment> {
     await this.#closing.get(segment.id)
     const store = await this.#disk.openStore(segmentDirectory(this.#directory, segment.id), this.#options)
-    const file = await this.#disk.readFile(indexFile(this.#directory, segment.id))
-    const index = file === undefined ? undefined : SegmentIndex.decode(file, segment.firstCommit)
-    return { store, index: index ?? (await rebuildIndex(this.#disk, this.#directory, segment, store)) }
+    try {
+      const file = await this.#disk.readFile(indexFile(this.#directory, segment.id))
+      const index = file === undefined ? undefined : SegmentIndex.decode(file, segment.firstCommit)
+      return { store, index: index ?? (await rebuildIndex(this.#disk, this.#directory, segment, store)) }
+    } catch (error) {
+      await store.close()
+      throw error
+    }
   }
 }
 
