@@ -70,7 +70,9 @@ export class Chain {
   #drained: (() => void)[] = []
   #idle: (() => void)[] = []
   #reopenTimer: NodeJS.Timeout | undefined
+  #reopening: Promise<void> = Promise.resolve()
   #isClosing = false
+  #closed: Promise<void> | undefined
   /** The size at which the active segment is sealed: its limit, or more after a roll that failed. */
   #rollAtBytes: number
 
@@ -108,9 +110,8 @@ export class Chain {
 
   /** True once the bytes admitted and not yet durable have reached their limit: producers wait for `drained`. */
   get isFull(): boolean {
-    return this.#open.bytes + this.#inFlightBytes >= this.#limits.admittedBytesMax
+    return this.admittedBytes >= this.#limits.admittedBytesMax
   }
-
   get admittedBytes(): number {
     return this.#open.bytes + this.#inFlightBytes
   }
@@ -150,10 +151,15 @@ export class Chain {
   }
 
   /** Commits what is open, then closes. */
-  async close(): Promise<void> {
-    if (this.#isClosing) return
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     this.#isClosing = true
     clearTimeout(this.#reopenTimer)
+    await this.#reopening
     while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.condition = { state: 'closed' }
     await this.cache.close()
@@ -260,19 +266,23 @@ export class Chain {
 
   #reopenLater(afterMs: number): void {
     if (this.#isClosing) return
-    this.#reopenTimer = setTimeout(async () => {
-      try {
-        await this.cache.close()
-        await this.#load()
-        this.files.log.info('the log is open again', { chain: this.name })
-        this.onDurable()
-      } catch (error) {
-        if (this.condition.state === 'failed') {
-          this.condition = { ...this.condition, reason: (error as Error).message }
-        }
-        this.#reopenLater(Math.min(afterMs * 2, REOPEN_MS_MAX))
-      }
+    this.#reopenTimer = setTimeout(() => {
+      this.#reopening = this.#reopen(afterMs)
     }, afterMs)
+  }
+
+  async #reopen(afterMs: number): Promise<void> {
+    try {
+      await this.cache.close()
+      await this.#load()
+      this.files.log.info('the log is open again', { chain: this.name })
+      this.onDurable()
+    } catch (error) {
+      if (this.condition.state === 'failed') {
+        this.condition = { ...this.condition, reason: (error as Error).message }
+      }
+      this.#reopenLater(Math.min(afterMs * 2, REOPEN_MS_MAX))
+    }
   }
 
   unavailable(): LogUnavailableError {
