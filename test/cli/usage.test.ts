@@ -1,0 +1,130 @@
+/** The command line itself: help, mistakes, init, the demo. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test, vi } from 'vitest'
+import { headwater, scratch, startBroker } from './headwater.ts'
+
+const home = scratch()
+
+test.each([
+  ['start'],
+  ['init'],
+  ['check'],
+  ['status'],
+  ['streams'],
+  ['read'],
+  ['sync', 'status'],
+  ['sync', 'pause'],
+  ['sync', 'resume'],
+  ['sync', 'now'],
+  ['log', 'verify'],
+])('headwater %s %s --help has an example', async (...command) => {
+  const words = command.filter((word) => word !== undefined)
+  const { code, stdout } = await headwater([...words, '--help'], home)
+  expect(code).toBe(0)
+  expect(stdout).toMatch(new RegExp(`Examples?:\n  headwater ${words.join(' ')}`))
+})
+
+test('the exit codes of the help are those of the README', async () => {
+  const { stdout } = await headwater(['--help'], home)
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const codes = (text: string, row: RegExp) =>
+    [...text.matchAll(row)].map(([, code, meaning]) => `${code} ${meaning}`)
+  const documented = codes(readme, /^\| *([0-9]) *\| *(.*?) *\|$/gm)
+  expect(documented).toHaveLength(7)
+  expect(codes(stdout, /^ {2}([0-9]) {2}(.*)$/gm)).toEqual(documented)
+})
+
+test.each([
+  [['frob'], "headwater: unknown command 'frob' - see headwater --help\n"],
+  [['stats'], "headwater: unknown command 'stats' (Did you mean status?) - see headwater --help\n"],
+  [['start', '--dmo'], "headwater: unknown option '--dmo' (Did you mean --demo?) - see headwater --help\n"],
+  [['read'], "headwater: missing required argument 'stream' - see headwater --help\n"],
+  [
+    ['read', 'events', '--count', 'two'],
+    "headwater: option '-n, --count <n>' argument 'two' is invalid. It is a whole number. - see headwater --help\n",
+  ],
+  [
+    ['read', 'events', '--from', 'yesterday'],
+    'headwater: HW_USAGE: --from yesterday is no place to read from - write earliest, latest, an offset such as 1200, or a time such as 2026-03-01T12:00:00Z\n',
+  ],
+  [
+    ['check', 'nope.yaml'],
+    'headwater: HW_CONFIG: nope.yaml: there is no such file - write one with `headwater init nope.yaml`\n',
+  ],
+])('headwater %j', async (args, stderr) => {
+  expect(await headwater(args, home)).toEqual({ code: 2, stdout: '', stderr })
+})
+
+test('no command prints the help, as a mistake', async () => {
+  const { code, stdout, stderr } = await headwater([], home)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('Usage: headwater')
+})
+
+test('--version', async () => {
+  expect((await headwater(['--version'], home)).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/)
+})
+
+test('init replaces nothing without --force, and writes to standard output for -', async () => {
+  const directory = scratch()
+  expect((await headwater(['init', 'a.yaml'], directory)).code).toBe(0)
+  writeFileSync(join(directory, 'a.yaml'), 'mine')
+  expect(await headwater(['init', 'a.yaml'], directory)).toMatchObject({
+    code: 2,
+    stderr: 'headwater: HW_USAGE: a.yaml exists already - choose another name, or replace it with --force\n',
+  })
+  expect(readFileSync(join(directory, 'a.yaml'), 'utf8')).toBe('mine')
+  expect((await headwater(['init', 'a.yaml', '--force'], directory)).code).toBe(0)
+  const printed = await headwater(['init', '-'], directory)
+  expect(printed.stdout).toBe(readFileSync(join(directory, 'a.yaml'), 'utf8'))
+  expect(readdirSync(directory)).toEqual(['a.yaml'])
+})
+
+test('what init writes is the default configuration, also with its Kafka example switched on', async () => {
+  const directory = scratch()
+  const any = { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' }
+  await headwater(['init'], directory)
+  expect((await headwater(['check'], directory, any)).code).toBe(0)
+  const text = readFileSync(join(directory, 'headwater.yaml'), 'utf8')
+  const switched = text.replace(/^ {2}# ( *# .*| *[a-zA-Z]+:.*|- .*)$/gm, '  $1')
+  writeFileSync(join(directory, 'headwater.yaml'), switched)
+  const { code, stdout, stderr } = await headwater(['check'], directory, any)
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^upstreams +archive \(archive\), central \(kafka\)$/m)
+  expect(stdout).toMatch(/^alarms /m)
+})
+
+test('--demo publishes, and its process ends with the broker, however that ends', async () => {
+  const directory = scratch()
+  const { broker } = await startBroker(['--demo'], directory)
+  const demo = Number(/\(pid ([0-9]+), seed/.exec(broker.stdout)?.[1])
+  await vi.waitFor(
+    async () => {
+      const { stdout } = await headwater(['read', 'events'], directory)
+      const topics = new Set(
+        stdout
+          .split('\n')
+          .slice(0, -1)
+          .map((line) => JSON.parse(line).topic),
+      )
+      expect([...topics].filter((topic) => topic.startsWith('demo/sensors/'))).toHaveLength(20)
+      expect([...topics].some((topic) => /^demo\/host\/.*\/disk$/.test(topic))).toBe(true)
+    },
+    { timeout: 20_000, interval: 300 },
+  )
+  await broker.end('SIGKILL')
+  await vi.waitFor(() => expect(() => process.kill(demo, 0)).toThrow('ESRCH'), { timeout: 5000 })
+  expect(broker.stderr).toBe('')
+}, 60_000)
+
+test.each(readdirSync(new URL('../../examples', import.meta.url)))(
+  'examples/%s is a good configuration',
+  async (name) => {
+    const directory = scratch()
+    const text = readFileSync(new URL(`../../examples/${name}`, import.meta.url), 'utf8')
+    writeFileSync(join(directory, name), text.replace('/mnt/usb', directory))
+    const result = await headwater(['check', name], directory, { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' })
+    expect(result).toMatchObject({ code: 0, stderr: '' })
+  },
+)
