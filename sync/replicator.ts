@@ -239,7 +239,8 @@ export class Replicator {
     this.#nowWanted = false
     const round = builder.take(this.#roundBytes)
     if (round !== null) await this.#sendRound(builder, round)
-    return { kind: 'sending', lingered: false }
+    // What is left of a backlog does not wait.
+    return { kind: 'sending', lingered: full }
   }
 
   async #sendRound(builder: RoundBuilder, round: Round): Promise<void> {

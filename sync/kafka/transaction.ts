@@ -20,11 +20,15 @@ import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
 import type { Lane, Session } from './session.ts'
 import { type BrokerNode, type CommittedOffset, type ProduceAnswer, WireAnswerError } from './wire.ts'
 
-/** Kafka recognises the last five batches of a producer; one fewer in flight leaves room. */
+/**
+ * On one connection a broker. A second one would let Kafka read from it while it appends what came on the first, but its
+ * check that a partition belongs to the transaction refuses a second one under way with NOT_ENOUGH_REPLICAS (measured
+ * on 4.2). Kafka recognises the last five batches of a producer in a partition; one fewer in flight leaves room.
+ */
 const PRODUCE_IN_FLIGHT_MAX = 4
 /**
- * A request is closed once it has this many bytes. Smaller ones in flight let this device splice while Kafka appends:
- * measured, 780k records/s with 1 MB against 500k with all 5 MB of a round in one.
+ * A request is closed once it has this many bytes: small enough that this device splices while Kafka appends. Measured:
+ * 780k records/s with 1 MB, 500k with all 5 MB of a round in one.
  */
 const REQUEST_BYTES = 900_000
 /** A buffer that one burst made larger is let go. */
@@ -125,8 +129,8 @@ export class Transaction {
       const lane = this.#session.lanes.get(key)!
       return { lane, splicer: new PartSplicer(part, this.#origin(part)), part, at: -1 }
     })
-    await this.#begin(work)
-    await this.#produceAll(work)
+    const begun = this.#begin(work)
+    await settled([begun, this.#produceAll(work, begun)])
     await this.#commitOffsets(work)
     await this.#end(true)
   }
@@ -153,16 +157,17 @@ export class Transaction {
     ])
   }
 
-  async #produceAll(work: readonly Work[]): Promise<void> {
+  /** @param begun the first batches are put together meanwhile */
+  async #produceAll(work: readonly Work[], begun: Promise<void>): Promise<void> {
     const byLeader = new Map<number, Work[]>()
     for (const item of work) {
       byLeader.set(item.lane.leader.id, [...(byLeader.get(item.lane.leader.id) ?? []), item])
     }
-    await settled([...byLeader.values()].map((items) => this.#produceTo(items[0]!.lane.leader, items)))
+    await settled([...byLeader.values()].map((items) => this.#produceTo(items[0]!.lane.leader, items, begun)))
   }
 
   /** The batches for one leader, in requests of which several are in flight. */
-  async #produceTo(leader: BrokerNode, work: readonly Work[]): Promise<void> {
+  async #produceTo(leader: BrokerNode, work: readonly Work[], begun: Promise<void>): Promise<void> {
     const { producerId, epoch } = this.#session.producer
     const stamp = { producerId, producerEpoch: epoch, transactional: true }
     const inFlight = new Set<Promise<void>>()
@@ -175,7 +180,8 @@ export class Transaction {
         this.#pool.give(buffer)
         break
       }
-      const request = this.#request(leader, batches)
+      const request = begun
+        .then(() => this.#request(leader, batches))
         .then(
           // A buffer whose request failed may still be on its way into a socket: it is not used again.
           () => this.#pool.give(buffer),

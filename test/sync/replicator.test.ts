@@ -172,7 +172,7 @@ describe('a replicator', () => {
     expect(Math.max(...bytes())).toBeGreaterThan(500_000)
     slow = true
     const before = upstream.rounds.length
-    log.appendMany('events', 0, 60_000, 100)
+    log.appendMany('events', 0, 150_000, 100)
     await settle()
     clock.advance(100)
     await settle()
