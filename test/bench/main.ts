@@ -53,6 +53,12 @@ bench('log', 'append with fsync, read, start, bytes written to the device, memor
   .option('--megabytes <n>', 'payload that each case appends', positive, 250)
   .action(run(async () => (await import('./log/suite.ts')).log))
 
+bench('sync', 'a backlog into a real Kafka, beside the JavaScript producers')
+  .option('--records <n>', 'of 200 B', positive, 1_000_000)
+  .action(run(async () => (await import('./sync/suite.ts')).sync))
+
+// a reader that has seen enough (`| head`) is no error
+process.stdout.on('error', () => process.exit())
 // a Ctrl-C ends the children too (children.ts)
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))

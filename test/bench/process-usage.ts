@@ -16,12 +16,18 @@ export interface Memory {
   readonly rssBytes: number
   /** The highest since the process began. */
   readonly rssPeakBytes: number
+  /** Of the RSS, what is no mapped file: the kernel cannot drop it. LevelDB maps the tables it reads. */
+  readonly rssAnonBytes: number
 }
 
 export function memory(pid: number | 'self'): Memory {
   const status = readFileSync(`/proc/${pid}/status`, 'latin1')
   const kilobytes = (field: string) => Number(new RegExp(`^${field}:\\s*(\\d+)`, 'm').exec(status)?.[1])
-  return { rssBytes: kilobytes('VmRSS') * 1024, rssPeakBytes: kilobytes('VmHWM') * 1024 }
+  return {
+    rssBytes: kilobytes('VmRSS') * 1024,
+    rssPeakBytes: kilobytes('VmHWM') * 1024,
+    rssAnonBytes: kilobytes('RssAnon') * 1024,
+  }
 }
 
 /** Bytes that this process sent to block devices; file systems in memory count none. */
@@ -30,4 +36,28 @@ export function deviceBytesWritten(): number {
   const field = (name: string) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(io)?.[1])
   // pages that were dirtied, less those whose file was removed before they had to be written
   return field('write_bytes') - field('cancelled_write_bytes')
+}
+
+/** A moment in this process, to measure from. */
+export interface Moment {
+  readonly at: number
+  readonly cpu: NodeJS.CpuUsage
+  readonly deviceBytes: number
+}
+
+export function moment(): Moment {
+  return { at: performance.now(), cpu: process.cpuUsage(), deviceBytes: deviceBytesWritten() }
+}
+
+/** What this process used since then, all its threads. */
+export function usedSince(start: Moment) {
+  const { user, system } = process.cpuUsage(start.cpu)
+  const { rssPeakBytes, rssAnonBytes } = memory('self')
+  return {
+    seconds: (performance.now() - start.at) / 1000,
+    cpuSeconds: (user + system) / 1e6,
+    deviceBytes: deviceBytesWritten() - start.deviceBytes,
+    rssPeakBytes,
+    rssAnonBytes,
+  }
 }

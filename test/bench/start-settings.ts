@@ -1,11 +1,7 @@
 /** How `npm start` starts Headwater, so that what users run is what is measured. */
 import { createRequire } from 'node:module'
-import { dirname } from 'node:path'
 
-const require = createRequire(import.meta.url)
-const { scripts } = require('#package') as { scripts: { start: string } }
-
-export const packageDirectory = dirname(require.resolve('#package'))
+const { scripts } = createRequire(import.meta.url)('#package') as { scripts: { start: string } }
 
 export interface StartSettings {
   readonly environment: Record<string, string>

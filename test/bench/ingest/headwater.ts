@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { freePort } from '../../support/kafka/ports.ts'
 import { startProgram } from '../children.ts'
 import type { Scratch } from '../scratch.ts'
-import { packageDirectory, startSettings } from '../start-settings.ts'
+import { startSettings } from '../start-settings.ts'
 import { running, type Server } from './server.ts'
 
-const COMMAND_LINE = join(packageDirectory, 'dist', 'cli.js')
+const COMMAND_LINE = fileURLToPath(new URL('../../../cli.js', import.meta.url))
 const BROKER_WORKER = fileURLToPath(new URL('./headwater-worker.js', import.meta.url))
 
 /** @param nodeFlags beside those of the start script, such as `--cpu-prof` */

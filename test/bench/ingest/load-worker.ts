@@ -34,7 +34,7 @@ onJob(async (job: LoadJob): Promise<LoadResult> => {
   const p99Ms = latency.quantile(0.99) / 1000
   stop()
   await Promise.race([drained(publishers), failed])
-  const { rssBytes, rssPeakBytes } = memory(serverPid)
+  const { rssBytes, rssPeakBytes, rssAnonBytes } = memory(serverPid)
   await Promise.all(publishers.map((publisher) => publisher.close()))
   const elapsed = after.at - before.at
   const serverCpu = after.server - before.server
@@ -49,6 +49,7 @@ onJob(async (job: LoadJob): Promise<LoadResult> => {
     idleRssBytes,
     rssBytes,
     rssPeakBytes,
+    rssAnonBytes,
   }
 })
 

@@ -32,6 +32,7 @@ export type LoadResult = {
   readonly idleRssBytes: number
   readonly rssBytes: number
   readonly rssPeakBytes: number
+  readonly rssAnonBytes: number
 }
 
 /** Packets that each connection has ready, and so the most that can be in flight on it. */

@@ -113,7 +113,8 @@ const FIELDS: readonly Field<Row>[] = [
   { title: 'CPU us/msg', align: 'right', text: (row) => significant(row.serverCpuUs) },
   { title: 'RSS idle', align: 'right', text: (row) => megabytes(row.idleRssBytes) },
   { title: 'end', align: 'right', text: (row) => megabytes(row.rssBytes) },
-  { title: 'peak MB', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'peak', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'anon MB', align: 'right', text: (row) => megabytes(row.rssAnonBytes) },
   { title: 'cores: server', align: 'right', text: (row) => significant(row.serverCpuShare) },
   { title: 'generator', align: 'right', text: (row) => significant(row.generatorCpuShare) },
   { title: 'could send', align: 'right', text: headroom },
@@ -139,7 +140,7 @@ function report(options: IngestOptions, rows: Row[], peer: Server | null, scratc
     'c1, c10, c100: connections with 100, 100 and 10 messages in flight each. paced: 10,000 msg/s over 10 connections,',
     'latency from when a message was due. Each server ran alone beside the generator, in turns. cores: processor time a',
     'second; could send: what the generator alone reaches, against this row. Headwater acknowledges after an fsync;',
-    'mosquitto from memory, and it keeps nothing when nobody subscribes.',
+    'mosquitto from memory, and it keeps nothing when nobody subscribes. anon: of the RSS at the end, what is no mapped file.',
     ...(peer === null
       ? ['No mosquitto here, so nothing to compare with: install it (apt install mosquitto).']
       : []),
@@ -160,8 +161,8 @@ function generatorNotes(rows: readonly Row[]): string[] {
   }
   const least = Math.min(...loaded.map((row) => row.generatorPerSecond / row.messagesPerSecond))
   return [
-    `The generator is not the limit: it sends at least ${times(least)} as much to a sink that only acknowledges, and in`,
-    `each row it had more than ${significant(1 - GENERATOR_SHARE_MAX)} of a core left, or the server had no time left on its own.`,
+    `The generator is not the limit: a sink that only acknowledges takes at least ${times(least)} as much from it, and in each`,
+    'row its core had time left, or the server had used up its own.',
   ]
 }
 

@@ -3,9 +3,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Chain } from '../../../broker/log/chain.ts'
 import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
 import { Payloads } from '../payloads.ts'
+import { moment } from '../process-usage.ts'
 import { LatencyBuckets } from '../statistics.ts'
 import { type LogResult, type Shape, STREAM } from './job.ts'
-import { finished, started } from './measure.ts'
+import { finished } from './measure.ts'
 import { openBenchLog } from './opened-log.ts'
 
 export async function append(directory: string, shape: Shape, commits: number): Promise<LogResult> {
@@ -14,7 +15,7 @@ export async function append(directory: string, shape: Shape, commits: number): 
   const { chain, partitions } = log.stream(STREAM)
   const payloads = new Payloads(recordBytes)
   const latency = new LatencyBuckets()
-  const start = started()
+  const start = moment()
   let underWay: Promise<void> = Promise.resolve()
   let at = 0
   for (let commit = 0; commit < commits; commit++) {

@@ -27,6 +27,7 @@ export type LogResult = {
   readonly commitP99Ms: number
   readonly deviceBytes: number
   readonly rssPeakBytes: number
+  readonly rssAnonBytes: number
 }
 
 export const STREAM = 'bench'

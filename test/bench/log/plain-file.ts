@@ -3,9 +3,10 @@ import { mkdirSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Payloads } from '../payloads.ts'
+import { moment } from '../process-usage.ts'
 import { LatencyBuckets } from '../statistics.ts'
 import type { LogResult, Shape } from './job.ts'
-import { finished, started } from './measure.ts'
+import { finished } from './measure.ts'
 
 export async function appendToFile(directory: string, shape: Shape, commits: number): Promise<LogResult> {
   const { recordBytes, recordsPerCommit } = shape
@@ -15,7 +16,7 @@ export async function appendToFile(directory: string, shape: Shape, commits: num
   const latency = new LatencyBuckets()
   // two, because the next is filled while the last one is on its way
   const buffers = [0, 1].map(() => Buffer.allocUnsafe(recordBytes * recordsPerCommit))
-  const start = started()
+  const start = moment()
   let underWay = Promise.resolve()
   for (let commit = 0; commit < commits; commit++) {
     const buffer = buffers[commit % 2]!

@@ -1,7 +1,8 @@
 /** Reads all that a directory holds, as consumers and as the replicator do, or just opens it. */
 import { recordCountOf, type StoredBatch } from '../../../broker/index.ts'
+import { moment } from '../process-usage.ts'
 import { type LogResult, STREAM } from './job.ts'
-import { finished, started } from './measure.ts'
+import { finished } from './measure.ts'
 import { openBenchLog } from './opened-log.ts'
 
 const READ_BYTES = 1024 * 1024
@@ -9,7 +10,7 @@ const READ_BYTES = 1024 * 1024
 /** Partition after partition, stored batches from the first offset to the last. */
 export async function readBatches(directory: string): Promise<LogResult> {
   const { log, close } = await openBenchLog(directory)
-  const start = started()
+  const start = moment()
   const count = new Count()
   for (const { partition, logStartOffset, durableOffset } of log.partitions()) {
     let offset = logStartOffset
@@ -27,7 +28,7 @@ export async function readBatches(directory: string): Promise<LogResult> {
 /** All partitions in commit order. */
 export async function readCommits(directory: string): Promise<LogResult> {
   const { log, close } = await openBenchLog(directory)
-  const start = started()
+  const start = moment()
   const count = new Count()
   const cursor = log.openCursor(new Map())
   for (;;) {
@@ -43,7 +44,7 @@ export async function readCommits(directory: string): Promise<LogResult> {
 
 /** From nothing to a log that takes appends and reads. */
 export async function open(directory: string): Promise<LogResult> {
-  const start = started()
+  const start = moment()
   const { log, close } = await openBenchLog(directory)
   const result = finished(start, { records: recordsIn(log.partitions()), recordBytes: 0 })
   await close()

@@ -118,7 +118,8 @@ const APPENDED: readonly Field<Row>[] = [
     text: (row) => significant((row.cpuSeconds * 1e6) / row.records),
   },
   { title: 'device B/payload B', align: 'right', text: deviceRatio },
-  { title: 'RSS peak MB', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'RSS peak', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'anon MB', align: 'right', text: (row) => megabytes(row.rssAnonBytes) },
 ]
 
 function deviceRatio(row: Row): string {
@@ -135,14 +136,16 @@ const READ: readonly Field<Row>[] = [
     align: 'right',
     text: (row) => significant((row.cpuSeconds * 1e6) / row.records),
   },
-  { title: 'RSS peak MB', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'RSS peak', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'anon MB', align: 'right', text: (row) => megabytes(row.rssAnonBytes) },
 ]
 
 const STARTED: readonly Field<Row>[] = [
   { title: 'records', text: (row) => row.case },
   { title: 'in the log', align: 'right', text: (row) => thousands(row.records) },
   { title: 'open ms', align: 'right', text: (row) => significant(row.seconds * 1000) },
-  { title: 'RSS peak MB', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'RSS peak', align: 'right', text: (row) => megabytes(row.rssPeakBytes) },
+  { title: 'anon MB', align: 'right', text: (row) => megabytes(row.rssAnonBytes) },
 ]
 
 function report(options: LogOptions, rows: readonly Row[], scratch: Scratch): Report {
@@ -162,6 +165,7 @@ function report(options: LogOptions, rows: readonly Row[], scratch: Scratch): Re
     'vary; no keys, no compression.',
     "durable: from the append of a commit's last record to its acknowledgement. CPU: all threads.",
     'device B/payload B: write_bytes of /proc/self/io less what was removed before it had to be written, all threads.',
+    'anon: at the end, what is no mapped file; LevelDB maps the tables it reads, and the kernel drops those when it must.',
     'Reads come from the page cache as far as memory allows.',
     ...scratch.notes(),
   ]

@@ -1,0 +1,64 @@
+/** Headwater's side: the log that is written once, and the replicator that sends it. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
+import { type LogSink, silentSink } from '../../../broker/log-sink.ts'
+import { type CheckpointCache, createReplicator, type KafkaUpstreamConfig } from '../../../sync/index.ts'
+import { STREAM } from '../log/job.ts'
+import { openBenchLog } from '../log/opened-log.ts'
+import { moment } from '../process-usage.ts'
+import { Backlog, PARTITIONS } from './backlog.ts'
+import { resultOf, type SyncResult } from './job.ts'
+
+/** As when publishers keep a thousand messages in flight. */
+const RECORDS_PER_COMMIT = 1000
+const POLL_MS = 5
+
+export async function prepare(directory: string, records: number): Promise<SyncResult> {
+  const start = moment()
+  const { log, close } = await openBenchLog(directory, PARTITIONS)
+  const { chain, partitions } = log.stream(STREAM)
+  const backlog = new Backlog()
+  for (let written = 0; written < records; ) {
+    const timestamp = Date.now()
+    const end = Math.min(records, written + RECORDS_PER_COMMIT)
+    for (; written < end; written++) {
+      const { key, value, partition } = backlog.next()
+      chain.append(partitions[partition]!, timestamp, key, value, NO_HEADERS)
+    }
+    await new Promise<void>((resolve, reject) =>
+      chain.onCommit((error) => (error === null ? resolve() : reject(error))),
+    )
+  }
+  await close()
+  return resultOf(start, records)
+}
+
+/** From the first connection to the last acknowledged record. */
+export async function replicate(directory: string, upstream: KafkaUpstreamConfig): Promise<SyncResult> {
+  const { log, close } = await openBenchLog(directory)
+  // the library is loaded at the first connection, which is measured, as it is with the peers; loading it is not
+  await import('../../../sync/kafka/platformatic-wire.ts')
+  const start = moment()
+  const replicator = await createReplicator(upstream, { log, cache: forgetful, sink: complaints })
+  replicator.start()
+  for (;;) {
+    const { state, lagRecords, lastError } = replicator.status()
+    if (state === 'idle' && lagRecords === 0) break
+    if (state === 'stopped') throw new Error(`replication stopped: ${lastError?.message}`)
+    await sleep(POLL_MS)
+  }
+  const result = resultOf(start, replicator.status().sentRecords)
+  await replicator.close()
+  await close()
+  return result
+}
+
+/** Every run begins with nothing known: what is upstream decides. */
+const forgetful: CheckpointCache = { load: async () => null, save: async () => {} }
+
+/** What it retries costs time that counts: whoever reads the figures should know why. */
+const complaints: LogSink = {
+  ...silentSink,
+  warn: (message) => void process.stderr.write(`\n${message}\n`),
+  error: (message) => void process.stderr.write(`\n${message}\n`),
+}
