@@ -1,9 +1,13 @@
-/** Reading a chain: stored batches of one partition from an offset, or of all partitions from a commit. */
-import type { Entry } from '../storage/store.ts'
+/**
+ * Reading a chain: stored batches of one partition from an offset, or of all partitions from a commit. A batch is checked just
+ * after it was read, so that damage is never sent on under a new checksum; a damaged one is passed over.
+ */
+import type { Entry, Store } from '../storage/store.ts'
 import type { Chain } from './chain.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import type { LogPartition } from './partition.ts'
-import { baseOffsetOf, nextOffsetOf, readRecords } from './record-batch.ts'
+import type { PartitionIndex } from './partition-index.ts'
+import { baseOffsetOf, batchFault, nextOffsetOf, readRecords } from './record-batch.ts'
 import type { OpenSegment, Segment } from './segment.ts'
 import type { StoredBatch } from './source.ts'
 
@@ -38,55 +42,72 @@ export function readPartition(
     while (bytes < bytesMax && at < partition.durableOffset) {
       const span = partition.spans[partition.findSpan(at)]
       const segment = span?.segment ?? chain.active
-      const read = await chain.cache.use(segment, (open) =>
-        readSegment(open, partition, at, span?.nextOffset ?? partition.durableOffset, bytesMax - bytes),
-      )
-      if (read.length === 0) break
+      const toOffset = span?.nextOffset ?? partition.durableOffset
+      const want = { fromOffset: at, toOffset, bytesMax: bytesMax - bytes }
+      const read = await chain.cache.use(segment, (open) => readSegment(chain, open, partition, want))
       for (const batch of read) {
         batches.push(batch)
         bytes += batch.bytes.length
       }
-      at = read[read.length - 1]!.nextOffset
+      // a segment that has nothing whole from here on is passed over
+      at = read.at(-1)?.nextOffset ?? toOffset
     }
     return batches
   })
 }
 
 async function readSegment(
+  chain: Chain,
   { store, index }: OpenSegment,
   partition: LogPartition,
-  offset: number,
-  toOffset: number,
-  bytesMax: number,
+  want: { fromOffset: number; toOffset: number; bytesMax: number },
 ): Promise<StoredBatch[]> {
   const entries = index.partitions.get(partition.id)
   const batches: StoredBatch[] = []
   if (entries === undefined) return batches
   let bytes = 0
-  let i = entries.find(offset)
-  while (i < entries.count && bytes < bytesMax && entries.offsetAt(i) < toOffset) {
-    const n = Math.min(BATCHES_PER_STEP, entries.count - i)
-    const first = entries.commitAt(i)
-    const last = entries.commitAt(i + n - 1)
-    let values: Buffer[]
-    if (last - first < n * SCAN_DENSITY) {
-      const range = { from: commitKey(first, partition.id), to: commitKey(last, partition.id + 1), bytesMax }
-      values = (await store.range(range))
-        .filter(({ key }) => idOf(key) === partition.id)
-        .map(({ value }) => value)
-    } else {
-      const keys = Array.from({ length: n }, (_, k) => commitKey(entries.commitAt(i + k), partition.id))
-      values = (await store.getMany(keys)).filter((value) => value !== undefined)
-    }
-    if (values.length === 0) break
-    for (const value of values) {
-      if (bytes >= bytesMax || baseOffsetOf(value) >= toOffset) break
+  let i = entries.find(want.fromOffset)
+  while (i < entries.count && bytes < want.bytesMax && entries.offsetAt(i) < want.toOffset) {
+    const read = await readEntries(store, entries, i, want.bytesMax)
+    let passed = i
+    for (const { key, value } of read) {
+      if (bytes >= want.bytesMax || !isWhole(chain, key, value)) continue
+      if (baseOffsetOf(value) >= want.toOffset) return batches
+      passed = entries.find(baseOffsetOf(value)) + 1
+      // the batch before a hole begins below the offset, but does not hold it
+      if (nextOffsetOf(value) <= want.fromOffset) continue
       batches.push(storedBatch(partition, value))
       bytes += value.length
     }
-    i += values.length
+    i = Math.max(passed, i + 1)
   }
   return batches
+}
+
+/** What stands where the index has batches from the `i`th on: not all of them, and perhaps damaged ones beside them. */
+async function readEntries(
+  store: Store,
+  entries: PartitionIndex,
+  i: number,
+  bytesMax: number,
+): Promise<Entry[]> {
+  const { id } = entries
+  const n = Math.min(BATCHES_PER_STEP, entries.count - i)
+  const first = entries.commitAt(i)
+  const last = entries.commitAt(i + n - 1)
+  if (last - first < n * SCAN_DENSITY) {
+    const range = { from: commitKey(first, id), to: commitKey(last, id + 1), bytesMax }
+    return (await store.range(range)).filter(({ key }) => idOf(key) === id)
+  }
+  const keys = Array.from({ length: n }, (_, k) => commitKey(entries.commitAt(i + k), id))
+  const values = await store.getMany(keys)
+  return keys.flatMap((key, k) => (values[k] === undefined ? [] : { key, value: values[k] }))
+}
+
+function isWhole(chain: Chain, key: Buffer, value: Buffer): boolean {
+  const fault = batchFault(value)
+  if (fault !== null) chain.files.damage.found(commitOf(key), idOf(key), fault)
+  return fault === null
 }
 
 function storedBatch(partition: LogPartition, bytes: Buffer): StoredBatch {
@@ -138,7 +159,7 @@ export function scanCommits(
         lastId === NOTE_ID
           ? { commit: commitOf(last.key) + 1, id: 0 }
           : { commit: commitOf(last.key), id: lastId + 1 }
-      const batches = entries.filter(({ key }) => idOf(key) !== NOTE_ID)
+      const batches = entries.filter(({ key, value }) => idOf(key) !== NOTE_ID && isWhole(chain, key, value))
       if (batches.length > 0) return { entries: batches, next: at }
     }
     return { entries: [], next: at }
@@ -166,8 +187,9 @@ export function offsetForTime(chain: Chain, partition: LogPartition, timestamp: 
       const entries = index.partitions.get(partition.id)
       const i = entries?.findTime(timestamp) ?? 0
       if (entries === undefined || i >= entries.count) return partition.durableOffset
-      const batch = await store.get(commitKey(entries.commitAt(i), partition.id))
-      if (batch !== undefined) {
+      const key = commitKey(entries.commitAt(i), partition.id)
+      const batch = await store.get(key)
+      if (batch !== undefined && isWhole(chain, key, batch)) {
         for (const record of readRecords(batch)) if (record.timestamp >= timestamp) return record.offset
       }
       return entries.offsetAt(i)

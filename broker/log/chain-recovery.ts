@@ -16,6 +16,7 @@ import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
 import { commitKey, NOTE_ID } from './commit-key.ts'
 import type { CommitState } from './commit-state.ts'
+import type { DamageLog } from './damage-log.ts'
 import { type Manifest, nextSegmentId, readManifest, writeManifest } from './manifest.ts'
 import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
@@ -37,6 +38,7 @@ export interface ChainFiles {
   readonly storeOptions: StoreOptions
   readonly log: LogSink
   readonly counters: RecoveryCounters
+  readonly damage: DamageLog
 }
 
 /** The chain's manifest; a new chain is made where there is none. */

@@ -20,6 +20,7 @@ import { offsetForTime, readPartition } from './chain-reader.ts'
 import type { RecoveryCounters } from './chain-recovery.ts'
 import { CommitCursor } from './commit-cursor.ts'
 import type { CommitState } from './commit-state.ts'
+import { DamageLog } from './damage-log.ts'
 import { LogPartition } from './partition.ts'
 import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
 import { type VerifyProgress, type VerifyReport, verifyChains } from './verify.ts'
@@ -88,6 +89,7 @@ export class EventLog implements LogSource {
       leftovers: 0,
       rebuiltIndexes: 0,
     }
+    const damage = new DamageLog(log, counters)
     const chains = new Map<string, Chain>()
     for (const name of new Set([MAIN_CHAIN, ...merged.streams.map((stream) => stream.chain)])) {
       const files = {
@@ -96,6 +98,7 @@ export class EventLog implements LogSource {
         storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
         log,
         counters,
+        damage,
       }
       const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
       chains.set(name, await Chain.open(name, files, options, statesOf(name), partitions))
