@@ -20,6 +20,7 @@ import type { DamageLog } from './damage-log.ts'
 import { type Manifest, nextSegmentId, readManifest, writeManifest } from './manifest.ts'
 import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
+import { recordsMaxOf } from './record-batch.ts'
 import { replaySegment } from './replay.ts'
 import { type Segment, sealedSummaries, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
@@ -165,6 +166,8 @@ export async function replayActive(
 ): Promise<SegmentIndex> {
   const index = new SegmentIndex(segment.firstCommit)
   const next = new Map<number, number>()
+  /** By partition id: how many offsets the damaged batches after its last whole one may have had. */
+  const lost = new Map<number, number>()
   const nextOf = (id: number) => next.get(id) ?? partitions.get(id)?.spans.at(-1)?.nextOffset ?? 0
   for (const state of states) state.restore(undefined)
   const result = await replaySegment(store, segment.firstCommit, Number.MAX_SAFE_INTEGER, {
@@ -175,6 +178,7 @@ export async function replayActive(
       }
       index.of(id, batch.baseOffset).add(commit, batch)
       next.set(id, Math.max(nextOf(id), batch.nextOffset))
+      lost.delete(id)
     },
     note: (_commit, note) => {
       if (note.head !== undefined) {
@@ -186,11 +190,14 @@ export async function replayActive(
         if (added !== undefined) state.apply(added)
       }
     },
-    fault: (commit, id, reason) => {
+    fault: (commit, id, reason, bytes) => {
       files.counters.faults++
       files.log.error('a part of the log cannot be read', { segment: segment.id, commit, id, reason })
+      if (id !== null && id !== NOTE_ID) lost.set(id, (lost.get(id) ?? 0) + recordsMaxOf(bytes))
     },
   })
+  // acknowledged once and perhaps sent upstream: nothing else may have these offsets
+  for (const [id, records] of lost) next.set(id, nextOf(id) + records)
   segment.lastCommit = result.lastCommit === 0 ? segment.firstCommit - 1 : result.lastCommit
   segment.bytes = result.bytes
   for (const [id, offset] of next) {

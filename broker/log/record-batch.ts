@@ -30,6 +30,8 @@ import { cursor, readVarint, varintSize, writeVarint } from './varint.ts'
 
 export const BATCH_HEADER_BYTES = 61
 export const BATCH_MAGIC = 2
+/** Length, attributes, two deltas, two lengths and a header count, a byte each. */
+const RECORD_BYTES_MIN = 7
 const CRC_FROM = 21
 
 export interface RecordHeader {
@@ -75,6 +77,11 @@ export function encodeHeaders(headers: readonly RecordHeader[]): Buffer {
 /** Bytes that a record's fields take with a generous bound on its deltas: for admission, before it is encoded. */
 export function recordBytesBound(keyBytes: number, valueBytes: number, headersBytes: number): number {
   return 36 + keyBytes + valueBytes + headersBytes
+}
+
+/** The most records that a batch of so many bytes can hold, at least one. */
+export function recordsMaxOf(bytes: number): number {
+  return Math.max(1, Math.floor((bytes - BATCH_HEADER_BYTES) / RECORD_BYTES_MIN))
 }
 
 // -- reading a batch ------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ export interface ReplayedBatch {
 export interface ReplayVisitor {
   batch(commit: number, id: number, batch: ReplayedBatch): void
   note?(commit: number, note: Note): void
-  /** An entry or a stretch of commits that is not whole. It is passed over. */
-  fault?(commit: number, id: number | null, reason: string): void
+  /** An entry of `bytes` bytes, or a stretch of commits (id null), that is not whole. It is passed over. */
+  fault?(commit: number, id: number | null, reason: string, bytes: number): void
   /** After each step, with the bytes read so far. */
   progress?(bytes: number): void
 }
@@ -53,7 +53,7 @@ export async function replaySegment(
       const commit = commitOf(key)
       const expected = lastCommit === 0 ? firstCommit : lastCommit + 1
       if (commit !== lastCommit && commit !== expected) {
-        visitor.fault?.(commit, null, `commits ${expected} to ${commit - 1} are missing`)
+        visitor.fault?.(commit, null, `commits ${expected} to ${commit - 1} are missing`, 0)
       }
       lastCommit = commit
       visit(commit, idOf(key), value, visitor)
@@ -68,13 +68,13 @@ export async function replaySegment(
 function visit(commit: number, id: number, value: Buffer, visitor: ReplayVisitor): void {
   if (id === NOTE_ID) {
     const note = decodeNote(value)
-    if (typeof note === 'string') visitor.fault?.(commit, id, note)
+    if (typeof note === 'string') visitor.fault?.(commit, id, note, value.length)
     else visitor.note?.(commit, note)
     return
   }
   const fault = batchFault(value)
   if (fault !== null) {
-    visitor.fault?.(commit, id, fault)
+    visitor.fault?.(commit, id, fault, value.length)
     return
   }
   visitor.batch(commit, id, {

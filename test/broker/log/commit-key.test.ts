@@ -9,7 +9,16 @@ describe('a commit key', () => {
   })
 
   it('gives back its commit and its id at the edges of 32 and 53 bits', () => {
-    for (const commit of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 52, Number.MAX_SAFE_INTEGER]) {
+    for (const commit of [
+      0,
+      1,
+      2 ** 31,
+      2 ** 32 - 1,
+      2 ** 32,
+      2 ** 32 + 1,
+      2 ** 52,
+      Number.MAX_SAFE_INTEGER,
+    ]) {
       for (const id of [0, 1, 2 ** 31, NOTE_ID - 1, NOTE_ID]) {
         const key = commitKey(commit, id)
         expect([commitOf(key), idOf(key)]).toEqual([commit, id])
@@ -23,7 +32,9 @@ describe('a commit key', () => {
       commit: Math.floor(random.next() * 2 ** random.between(1, 53)),
       id: random.next() < 0.2 ? NOTE_ID : Math.floor(random.next() * 2 ** random.between(1, 32)),
     }))
-    const byBytes = pairs.toSorted((a, b) => Buffer.compare(commitKey(a.commit, a.id), commitKey(b.commit, b.id)))
+    const byBytes = pairs.toSorted((a, b) =>
+      Buffer.compare(commitKey(a.commit, a.id), commitKey(b.commit, b.id)),
+    )
     const byNumber = pairs.toSorted((a, b) => a.commit - b.commit || a.id - b.id)
     expect(byBytes).toEqual(byNumber)
   })

@@ -88,7 +88,13 @@ describe('a segment’s index', () => {
 
   function rowsOf(index: SegmentIndex) {
     return [...index.partitions.values()].map((partition) => ({
-      summary: [partition.id, partition.firstOffset, partition.nextOffset, partition.records, partition.bytes],
+      summary: [
+        partition.id,
+        partition.firstOffset,
+        partition.nextOffset,
+        partition.records,
+        partition.bytes,
+      ],
       rows: Array.from({ length: partition.count }, (_, i) => [
         partition.offsetAt(i),
         partition.commitAt(i),
