@@ -30,12 +30,17 @@ export const nodeDisk: Disk = {
   },
 
   async makeDirectory(path) {
-    const first = await mkdir(path, { recursive: true, mode: 0o700 }).catch((error) => realReason(path, error))
-    if (first === undefined) return
-    // every new level is an entry in the one above
-    for (let level = path; ; level = dirname(level)) {
+    // level by level: a recursive mkdir of Node's says ENOENT on a read-only disk, and never ends below /proc
+    const missing: string[] = []
+    for (let level = path; !(await exists(level)) && level !== dirname(level); level = dirname(level)) {
+      missing.unshift(level)
+    }
+    for (const level of missing) {
+      await mkdir(level, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error
+      })
+      // a new level is an entry in the one above
       await syncDirectory(dirname(level))
-      if (level === first || level === dirname(level)) return
     }
   },
 
@@ -53,19 +58,14 @@ export const nodeDisk: Disk = {
   },
 }
 
-/** Node says ENOENT where a recursive mkdir meets a read-only disk; the first missing level alone says why. */
-async function realReason(path: string, error: unknown): Promise<never> {
-  let missing = path
-  for (let above = dirname(path); above !== missing; above = dirname(above)) {
-    const exists = await access(above).then(
-      () => true,
-      () => false,
-    )
-    if (exists) break
-    missing = above
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
   }
-  await mkdir(missing, { mode: 0o700 })
-  throw error
 }
 
 async function syncDirectory(path: string): Promise<void> {

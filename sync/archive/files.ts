@@ -1,5 +1,6 @@
 /** What the archive asks of a file system: few operations, so that a test can cut them off at any step. */
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { nodeDisk } from '../../broker/index.ts'
 
 export interface ArchiveFiles {
   makeDirectory(path: string): Promise<void>
@@ -25,9 +26,7 @@ function nothingThere(error: unknown): null {
 }
 
 export const nodeArchiveFiles: ArchiveFiles = {
-  async makeDirectory(path) {
-    await mkdir(path, { recursive: true })
-  },
+  makeDirectory: nodeDisk.makeDirectory,
   list: (path) => readdir(path),
   read: (path) => readFile(path).catch(nothingThere),
   size: (path) => stat(path).then((info) => info.size, nothingThere),
