@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import type { Broker } from './broker/broker.ts'
 import type { LoadedConfig, RefusedConfig } from './broker/config/load.ts'
 import type { Config } from './broker/config/schema.ts'
-import { errorLine } from './broker/errors.ts'
+import { errorLine, HeadwaterError } from './broker/errors.ts'
 import type { LogSink } from './broker/log-sink.ts'
 import {
   type CommandContext,
@@ -26,6 +26,7 @@ import { printable } from './broker/operations/terminal/printable.ts'
 import type { Replicator, UpstreamConfig } from './sync/index.ts'
 
 const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
+const EXIT_MS = 1000
 /** The same sensors at every start. */
 const DEMO_SEED = 1
 
@@ -199,15 +200,27 @@ function programName(): string {
 
 function fail(error: unknown): void {
   if (process.env.HEADWATER_DEBUG) console.error(error)
-  const lines = error instanceof ConfigProblems ? error.problems.map(errorLine) : [errorLine(error)]
+  const lines = error instanceof ConfigProblems ? error.problems.map(errorLine) : [lineOf(error)]
   for (const line of lines) err.line(`headwater: ${printable(line)}`)
   process.exitCode = error instanceof ConfigProblems ? ExitCode.usage : exitCodeFor(error)
+}
+
+/** What no one foresaw says where it happened: in the field there is no second chance to look. */
+function lineOf(error: unknown): string {
+  if (error instanceof HeadwaterError || !(error instanceof Error)) return errorLine(error)
+  const frame = /^ *at (.*)$/m.exec(error.stack ?? '')?.[1] ?? 'unknown place'
+  return `HW_INTERNAL: ${error.message} (${frame}) - please report it; HEADWATER_DEBUG=1 prints more`
 }
 
 async function main(): Promise<void> {
   // A reader that has seen enough (`| head`) is no error.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
+  })
+  // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is on disk.
+  process.on('uncaughtException', (error) => {
+    fail(error)
+    process.exit(ExitCode.failed)
   })
   const [command, ...args] = process.argv.slice(2)
   try {
@@ -216,6 +229,8 @@ async function main(): Promise<void> {
   } catch (error) {
     fail(error)
   }
+  // All is closed by now. A disk or a connection that does not let go is not waited for; a pipe's reader is.
+  if (command === 'start') setTimeout(() => process.exit(), EXIT_MS).unref()
 }
 
 async function runProgram(args: readonly string[]): Promise<void> {

@@ -14,6 +14,8 @@ import { StatusMeter } from './start-meter.ts'
 
 const STATUS_LINE_MS = 1000
 const STATUS_LOG_MS = 60_000
+/** Longer than a replicator gives a round under way. What upstream has not acknowledged is sent after the next start. */
+const SYNC_CLOSE_MS_MAX = 6000
 
 export interface RunningBroker extends Operations {
   close(): Promise<void>
@@ -65,7 +67,9 @@ export async function runStart<B extends RunningBroker>(
     const broker = await parts.startBroker(config, log)
     closers.push(() => broker.close())
     const sync = await parts.startSync(config, broker, log)
-    closers.push(() => sync.close())
+    closers.push(() =>
+      withinTime(sync.close(), SYNC_CLOSE_MS_MAX, () => log.warn('an upstream does not end; not waited for')),
+    )
     const operations: Operations = {
       log: broker.log,
       status: () => broker.status(),
@@ -117,6 +121,18 @@ function showStatus(
     ? setInterval(() => statusLine.show(meter.line()), STATUS_LINE_MS)
     : setInterval(() => log.info('status', meter.fields()), STATUS_LOG_MS)
   return () => clearInterval(timer)
+}
+
+async function withinTime(work: Promise<void>, ms: number, late: () => void): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      late()
+      resolve()
+    }, ms)
+  })
+  await Promise.race([work, timeout])
+  clearTimeout(timer)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

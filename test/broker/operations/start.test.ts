@@ -1,0 +1,123 @@
+/** The order in which `start` opens and closes, with parts that only note it. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { defaultConfig } from '../../../broker/config/load.ts'
+import type { CommandContext } from '../../../broker/operations/commands/context.ts'
+import { type RunningBroker, runStart, type StartParts } from '../../../broker/operations/commands/start.ts'
+import { Output } from '../../../broker/operations/terminal/output.ts'
+import { FakeLog, fakeOperations } from './fake-log.ts'
+
+let data: string
+let calls: string[]
+let stop: AbortController
+let printed: string
+beforeEach(() => {
+  data = mkdtempSync(join(tmpdir(), 'headwater-start-'))
+  calls = []
+  stop = new AbortController()
+  printed = ''
+})
+afterEach(() => rmSync(data, { recursive: true, force: true }))
+
+function context(): CommandContext {
+  const stream = {
+    isTTY: false,
+    write(text: string | Uint8Array) {
+      printed += text
+      return true
+    },
+    once() {},
+  }
+  return {
+    out: new Output(stream, {}),
+    err: new Output(stream, {}),
+    env: {},
+    signal: stop.signal,
+    loadConfig: () => Promise.reject(new Error('not used')),
+    openLog: () => Promise.reject(new Error('not used')),
+  }
+}
+
+function parts(): StartParts<RunningBroker> {
+  const closing = (name: string) => async () => void calls.push(`close ${name}`)
+  return {
+    loaded: { config: defaultConfig(data), file: null, warnings: ['a warning'] },
+    startBroker: async () => {
+      calls.push('broker')
+      return Object.assign(fakeOperations(new FakeLog({ events: 1 })), { close: closing('broker') })
+    },
+    startSync: async () => {
+      calls.push('sync')
+      const sync = { status: () => [], pause() {}, resume() {}, now() {} }
+      return { operations: sync, close: closing('sync') }
+    },
+    startDemo: () => {
+      calls.push('demo')
+      return { description: 'sensors', close: closing('demo') }
+    },
+  }
+}
+
+const socket = () => existsSync(join(data, 'headwater.sock'))
+
+test('it opens broker, sync, socket and demo, and closes them in the reverse order', async () => {
+  const running = runStart(context(), { program: 'headwater' }, parts())
+  await vi.waitFor(() => expect(printed).toContain('Ctrl-C'))
+  expect(calls).toEqual(['broker', 'sync', 'demo'])
+  expect(socket()).toBe(true)
+  expect(printed).toContain('warn a warning')
+  stop.abort()
+  expect(await running).toBe(0)
+  expect(calls.slice(3)).toEqual(['close demo', 'close sync', 'close broker'])
+  expect(socket()).toBe(false)
+})
+
+test('what was opened is closed when a later part fails', async () => {
+  const failing: StartParts<RunningBroker> = {
+    ...parts(),
+    startSync: () => Promise.reject(new Error('sync does not start')),
+  }
+  await expect(runStart(context(), { program: 'headwater' }, failing)).rejects.toThrow('sync does not start')
+  expect(calls).toEqual(['broker', 'close broker'])
+})
+
+test('without a control socket it runs nevertheless, and says so', async () => {
+  const elsewhere = parts()
+  elsewhere.loaded.config.data = join(data, 'missing')
+  const running = runStart(context(), { program: 'headwater' }, elsewhere)
+  await vi.waitFor(() => expect(printed).toContain('Ctrl-C'))
+  expect(printed).toMatch(/error status and read will not reach this broker: HW_CONTROL/)
+  stop.abort()
+  expect(await running).toBe(0)
+})
+
+test('an upstream that does not end is not waited for', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const stuck = parts()
+    const startSync = stuck.startSync
+    const never: StartParts<RunningBroker> = {
+      ...stuck,
+      startSync: async (...args) => ({ ...(await startSync(...args)), close: () => new Promise(() => {}) }),
+    }
+    const running = runStart(context(), { program: 'headwater' }, never)
+    await vi.waitFor(() => expect(printed).toContain('Ctrl-C'))
+    stop.abort()
+    let code: number | null = null
+    void running.then((value) => {
+      code = value
+    })
+    while (code === null) {
+      await vi.advanceTimersByTimeAsync(1000)
+      // The socket closes in real time.
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(code).toBe(0)
+    expect(calls.at(-1)).toBe('close broker')
+    expect(printed).toContain('an upstream does not end')
+  } finally {
+    vi.useRealTimers()
+  }
+})
