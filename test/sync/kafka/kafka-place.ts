@@ -1,72 +1,11 @@
-/** Kafka upstreams for tests, on a real cluster, each with names of its own. */
+/** A place for the contract suite on a real cluster, with names of its own. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { systemClock } from '../../../sync/clock.ts'
-import { KafkaUpstream, type KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
-import { openWire, type WireOptions } from '../../../sync/kafka/platformatic-wire.ts'
-import { type KafkaWire, type WireAnswerError, WireConnectionError } from '../../../sync/kafka/wire.ts'
+import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
+import { type WireAnswerError, WireConnectionError } from '../../../sync/kafka/wire.ts'
 import { readTopic, uniqueName } from '../../support/kafka/index.ts'
 import { testIdentity } from '../memory-log.ts'
 import type { ReadBack, UpstreamPlace } from '../upstream-contract.ts'
-
-export function kafkaOptions(bootstrap: string, name: string, changes: Partial<KafkaUpstreamOptions> = {}) {
-  const options: KafkaUpstreamOptions = {
-    name: 'kafka',
-    bootstrap,
-    topic: `${name}-{stream}`,
-    createTopics: true,
-    replicationFactor: -1,
-    topicConfig: {},
-    groupPrefix: `${name}.`,
-    transactionTimeoutMs: 10_000,
-    batchBytesMax: 1_000_000,
-    provenance: 'record',
-    ...changes,
-  }
-  return options
-}
-
-export function wireOptions(bootstrap: string, changes: Partial<WireOptions> = {}): WireOptions {
-  const addresses = bootstrap.split(',').map((address) => {
-    const [host, port] = address.split(':')
-    return { host: host!, port: Number(port) }
-  })
-  return { clientId: 'headwater-test', bootstrap: addresses, connectMs: 5000, requestMs: 10_000, ...changes }
-}
-
-/** Puts `around` in front of every request of a wire. */
-export function wrapWire(
-  wire: KafkaWire,
-  around: (method: string, ask: () => Promise<unknown>) => Promise<unknown>,
-): KafkaWire {
-  return new Proxy(wire, {
-    get(target, property: keyof KafkaWire) {
-      const method = target[property]
-      if (property === 'close' || typeof method !== 'function') return method?.bind(target)
-      return (...args: unknown[]) =>
-        around(property, () => (method as (...a: unknown[]) => Promise<unknown>).apply(target, args))
-    },
-  })
-}
-
-export interface OpenOptions {
-  readonly options?: Partial<KafkaUpstreamOptions>
-  readonly wire?: Partial<WireOptions>
-  readonly around?: (method: string, ask: () => Promise<unknown>) => Promise<unknown>
-}
-
-export function openKafka(
-  bootstrap: string,
-  name: string,
-  { options, wire, around }: OpenOptions = {},
-): KafkaUpstream {
-  return new KafkaUpstream(kafkaOptions(bootstrap, name, options), {
-    clock: systemClock,
-    openWire: async () => {
-      const opened = await openWire(wireOptions(bootstrap, wire))
-      return around === undefined ? opened : wrapWire(opened, around)
-    },
-  })
-}
+import { openKafka, wireOptions } from './open-kafka.ts'
 
 /** After `steps` requests none reaches Kafka; the one at the edge did, and its answer was lost. */
 export function mortalRequests() {

@@ -1,0 +1,58 @@
+/** Processes killed in the middle of rounds: what a reader sees under read_committed is the log, once and in order. */
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { describeWithKafka, uniqueName } from '../../support/kafka/index.ts'
+import { testIdentity } from '../memory-log.ts'
+import { seededRandom } from '../stored-batches.ts'
+import { readBack, settled } from './kafka-place.ts'
+
+const RECORDS = 1200
+/** Few enough that all of them end in the middle of the backlog. */
+const LIVES = 16
+const CHILD = join(import.meta.dirname, '../../../dist/test/support/sync-child.js')
+
+/** The requests of a start and of a round, in their order: killed after each is killed between every two steps. */
+const METHODS = [
+  'initProducerId',
+  'offsetFetch',
+  'addPartitionsToTxn',
+  'addOffsetsToTxn',
+  'produce',
+  'txnOffsetCommit',
+  'endTxn',
+]
+
+function live(args: string[]): Promise<{ code: number | null; signal: string | null; errors: string }> {
+  const child = spawn(process.execPath, [CHILD, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let errors = ''
+  child.stderr.on('data', (chunk) => {
+    errors += chunk
+  })
+  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, errors })))
+}
+
+describeWithKafka('sync to Kafka, killed', ({ bootstrap }) => {
+  it('has each record upstream once and in order after SIGKILL between every two steps', async () => {
+    const seed = Number(process.env.HEADWATER_TEST_SEED ?? Date.now() % 2 ** 31)
+    const random = seededRandom(seed)
+    const name = uniqueName('killed')
+    for (let lives = 0; lives < LIVES; lives++) {
+      // Each step once, then steps by chance, some rounds in.
+      const method = METHODS[lives] ?? METHODS[Math.floor(random() * METHODS.length)]!
+      const isOnceALife = method === 'initProducerId' || method === 'offsetFetch'
+      const count = lives < METHODS.length || isOnceALife ? 1 : 1 + Math.floor(random() * 3)
+      const end = await live([bootstrap, name, String(RECORDS), method, String(count)])
+      expect(end, `seed ${seed}`).toMatchObject({ signal: 'SIGKILL', errors: '' })
+    }
+    const last = await live([bootstrap, name, String(RECORDS), '', '0'])
+    expect(last, `seed ${seed}`).toMatchObject({ code: 0, errors: '' })
+    await settled(bootstrap, `${name}.${testIdentity().edge}`)
+    const records = await readBack(bootstrap, name, 'events')
+    for (const partition of [0, 1, 2]) {
+      const values = records.filter((record) => record.partition === partition).map(({ value }) => value)
+      const expected = Array.from({ length: RECORDS / 3 }, (_, i) => `events/${partition}/${i}`)
+      expect(values, `seed ${seed}`).toEqual(expected)
+    }
+  }, 120_000)
+})
