@@ -10,7 +10,7 @@
  * | active segment without its head                         | next offsets from the sealed segments and its batches   |
  * | batch or note whose CRC is wrong, commits missing       | passed over, counted, logged; offsets are not used again |
  */
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
@@ -47,6 +47,9 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
   await files.disk.makeDirectory(files.directory)
   const manifest = await readManifest(files.disk, files.directory)
   if (manifest !== undefined) {
+    // the manifest's rename and the directory's own name, where the last process ended or failed before their fsync
+    await files.disk.syncDirectory(files.directory)
+    await files.disk.syncDirectory(dirname(files.directory))
     await removeLeftovers(files, manifest)
     return manifest
   }

@@ -99,7 +99,9 @@ async function identify(
     await disk.replaceFile(file, Buffer.from(`${JSON.stringify(identity, null, 2)}\n`))
     return identity
   }
-  return checkIdentity(path, stored, edge)
+  const identity = checkIdentity(path, stored, edge)
+  await disk.syncDirectory(path)
+  return identity
 }
 
 function checkIdentity(path: string, stored: Buffer, edge: { name: string; isExplicit: boolean }): Identity {

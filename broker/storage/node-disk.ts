@@ -44,6 +44,8 @@ export const nodeDisk: Disk = {
     }
   },
 
+  syncDirectory,
+
   async list(path) {
     try {
       return await readdir(path)

@@ -54,6 +54,11 @@ export interface Disk {
   replaceFile(path: string, bytes: Uint8Array): Promise<void>
   /** Makes the directory and its parents, durable in their parent. */
   makeDirectory(path: string): Promise<void>
+  /**
+   * Makes durable which names the directory has. What a start reads may be a rename that the last process did not live to
+   * sync: nothing may be acknowledged on top of it before this.
+   */
+  syncDirectory(path: string): Promise<void>
   /** Names in a directory; empty where there is none. */
   list(path: string): Promise<string[]>
   /** Removes a file or a directory with all that is in it; nothing happens where there is none. */

@@ -83,6 +83,7 @@ export class FaultyDisk implements Disk {
   #gates: ActiveGate[] = []
   #cutAt = Number.POSITIVE_INFINITY
   #isOff = false
+  #cutsProcess = false
   #cut: () => void = () => {}
   /** Resolves when the power is cut. */
   readonly whenCut = new Promise<void>((resolve) => {
@@ -136,9 +137,18 @@ export class FaultyDisk implements Disk {
     this.#cutAt = this.trace.length + nth
   }
 
+  /** The same for the process alone: the disk keeps what it was given, synced or not. */
+  endProcessAt(nth: number): void {
+    this.#cutsProcess = true
+    this.cutPowerAt(nth)
+  }
+
   cutPower(): void {
     this.#isOff = true
-    if (this.below instanceof MemoryDisk) this.below.crash()
+    if (this.below instanceof MemoryDisk) {
+      if (this.#cutsProcess) this.below.endProcess()
+      else this.below.crash()
+    }
     this.#cut()
   }
 
@@ -180,6 +190,10 @@ export class FaultyDisk implements Disk {
 
   makeDirectory(path: string): Promise<void> {
     return this.run({ kind: 'make-directory', path }, () => this.below.makeDirectory(path))
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.run({ kind: 'sync-directory', path }, () => this.below.syncDirectory(path))
   }
 
   list(path: string): Promise<string[]> {

@@ -91,6 +91,12 @@ export class MemoryDisk implements Disk {
     }
   }
 
+  /** The end of the process alone: what was written is seen by the next one, and still lost by a power cut. */
+  endProcess(): void {
+    this.#life++
+    for (const node of this.#nodes.values()) if (node.kind === 'store') node.isOpen = false
+  }
+
   async openStore(directory: string, options: StoreOptions): Promise<Store> {
     await tick()
     let node = this.#nodes.get(directory)
@@ -142,6 +148,11 @@ export class MemoryDisk implements Disk {
       this.#syncDirectory(dirname(level))
       if (level === dirname(level)) return
     }
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    await tick()
+    this.#syncDirectory(path)
   }
 
   async list(path: string): Promise<string[]> {

@@ -22,6 +22,7 @@ import {
 } from '../../../broker/storage/data-directory.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
+import { MemoryDisk } from '../../support/memory-disk.ts'
 
 let root: string
 let open: DataDirectory[]
@@ -145,7 +146,7 @@ describe('a data directory', () => {
   it('on a path that is a file, or goes through one, is refused', async () => {
     writeFileSync(join(root, 'file'), '')
     await expectRefusal(join(root, 'file', 'below'), /a part of the path is a file/)
-    await expect(openAt(join(root, 'file'))).rejects.toThrow(/a file stands in its place/)
+    await expect(openAt(join(root, 'file'))).rejects.toThrow(/a part of the path is a file/)
   })
 
   it.skipIf(process.getuid?.() === 0)('that may not be written is refused with the reason', async () => {
@@ -172,6 +173,22 @@ describe('a data directory', () => {
     await expect(openAt(path, 'edge-1', true, disk)).rejects.toThrow()
     expect(readdirSync(path)).toContain('facts')
     expect((await openAt(path)).identity.edge).toBe('edge-1')
+  })
+})
+
+describe('an identity', () => {
+  it('that a start found, and others may have heard of, survives a power cut', async () => {
+    const memory = new MemoryDisk()
+    const disk = new FaultyDisk(memory)
+    // the process ends after the rename of headwater.json and before the fsync of the directory
+    const gate = disk.hold('sync-directory', 'headwater.json')
+    void openDataDirectory(disk, root, { name: 'edge-1', isExplicit: true })
+    await gate.reached
+    memory.endProcess()
+    const { identity } = await openDataDirectory(memory, root, { name: 'edge-1', isExplicit: true })
+    memory.crash()
+    const again = await openDataDirectory(memory, root, { name: 'edge-1', isExplicit: true })
+    expect(again.identity).toEqual(identity)
   })
 })
 
