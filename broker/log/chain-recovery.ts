@@ -54,8 +54,6 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
     return manifest
   }
   const id = nextSegmentId([])
-  // left by a first start that was cut short: nothing in it was acknowledged
-  await files.disk.remove(segmentDirectory(files.directory, id))
   const store = await createSegmentStore(files, id)
   try {
     await writeHead(store, 1, { next: [], states: {} })
@@ -67,8 +65,10 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
   return created
 }
 
+/** What a try that was cut short or failed left under this id goes first: nothing in it was acknowledged. */
 export async function createSegmentStore(files: ChainFiles, id: string): Promise<Store> {
   const directory = segmentDirectory(files.directory, id)
+  await files.disk.remove(directory)
   await files.disk.makeDirectory(directory)
   return files.disk.openStore(directory, { ...files.storeOptions, createIfMissing: true })
 }
