@@ -7,7 +7,7 @@ export interface BenchOptions {
   readonly json: boolean
   /** A directory on the disk to measure. */
   readonly dir?: string
-  /** Only the cases whose name contains this. */
+  /** Only the case of this name, or those whose name contains it. */
   readonly only?: string
   /** A directory for CPU profiles of what is measured. */
   readonly profile?: string
@@ -17,6 +17,8 @@ export function chosen<C extends { readonly name: string }>(
   cases: readonly C[],
   only: string | undefined,
 ): C[] {
+  const exact = cases.filter(({ name }) => name === only)
+  if (exact.length > 0) return exact
   const found = cases.filter(({ name }) => only === undefined || name.includes(only))
   if (found.length > 0) return found
   const names = cases.map(({ name }) => `"${name}"`).join(', ')

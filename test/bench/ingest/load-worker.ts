@@ -16,7 +16,7 @@ onJob(async (job: LoadJob): Promise<LoadResult> => {
   const tally = new Tally()
   const publishers: Publisher[] = []
   for (let i = 0; i < connections; i++) {
-    const ring = new PublishRing(topicOf(i), job.payloadBytes, RING_PACKETS, i + 1)
+    const ring = new PublishRing(topicOf(i), job.payloadBytes, RING_PACKETS, i)
     publishers.push(await Publisher.connect(job.port, `bench-${i}`, ring, tally))
   }
   const failed = new Promise<never>((_, reject) => {

@@ -25,8 +25,8 @@ export class PublishRing {
   readonly packetBytes: number
   readonly #bytes: Buffer
 
-  constructor(topic: string, payloadBytes: number, count: number, seed: number) {
-    const payloads = new Payloads(payloadBytes, seed)
+  constructor(topic: string, payloadBytes: number, count: number, row: number) {
+    const payloads = new Payloads(payloadBytes, row)
     const packets: Buffer[] = []
     for (let id = 1; id <= count; id++) {
       packets.push(packet(PUBLISH_QOS_1, Buffer.concat([text(topic), idBytes(id), payloads.next()])))
