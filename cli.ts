@@ -193,9 +193,8 @@ function interrupted(): AbortSignal {
 function programName(): string {
   const script = process.argv[1] ?? 'headwater'
   if (basename(script) === 'headwater') return 'headwater'
-  const path = relative(process.cwd(), script)
-  // npm runs a package's own command from its folder.
-  return path.startsWith('..') ? `node ${path}` : 'npx headwater'
+  // Not `npx headwater`: for a package's own command npx installs the package anew, and not always well.
+  return `node ${relative(process.cwd(), script)}`
 }
 
 function fail(error: unknown): void {

@@ -95,7 +95,7 @@ async function holdsFiles(directory: string): Promise<boolean> {
 /** A stream that exists keeps its number of partitions. */
 async function streamProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
   const problems: Problem[] = []
-  const catalog = await readCatalog(nodeDisk, config.data).catch(() => [])
+  const catalog = (await readCatalog(nodeDisk, config.data).catch(() => undefined)) ?? []
   for (const [index, stream] of config.streams.entries()) {
     try {
       mergeCatalog(catalog, [stream])
