@@ -29,8 +29,9 @@ interface CatalogFile {
 }
 
 export const MAIN_CHAIN = 'main'
-const CATALOG_FILE = 'catalog.json'
+export const CATALOG_FILE = 'catalog.json'
 
+/** @returns no streams where there is no catalog. */
 export async function readCatalog(disk: Disk, directory: string): Promise<CatalogStream[]> {
   const path = join(directory, CATALOG_FILE)
   const file = await disk.readFile(path)

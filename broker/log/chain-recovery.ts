@@ -3,7 +3,8 @@
  *
  * | found                                                   | decision                                               |
  * |---------------------------------------------------------|--------------------------------------------------------|
- * | no manifest                                             | a new chain: first segment, its head, then the manifest |
+ * | no manifest, no records                                 | a new chain: first segment, its head, then the manifest |
+ * | no manifest beside segments that hold records           | refused: a new chain would remove them                  |
  * | segment directory or index that the manifest lacks      | left by a roll that did not finish: removed, counted    |
  * | sealed segment without a whole index                    | index built again from the segment, counted             |
  * | torn end of the active segment's write-ahead file       | dropped by LevelDB; never acknowledged; counted, logged |
@@ -11,13 +12,14 @@
  * | batch or note whose CRC is wrong, commits missing       | passed over, counted, logged; offsets are not used again |
  */
 import { dirname, join } from 'node:path'
+import { CorruptLogError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
-import { commitKey, NOTE_ID } from './commit-key.ts'
+import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import type { CommitState } from './commit-state.ts'
 import type { DamageLog } from './damage-log.ts'
-import { type Manifest, nextSegmentId, readManifest, writeManifest } from './manifest.ts'
+import { MANIFEST_FILE, type Manifest, nextSegmentId, readManifest, writeManifest } from './manifest.ts'
 import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
 import { recordsMaxOf } from './record-batch.ts'
@@ -54,6 +56,7 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
     return manifest
   }
   const id = nextSegmentId([])
+  await refuseLostManifest(files, id)
   const store = await createSegmentStore(files, id)
   try {
     await writeHead(store, 1, { next: [], states: {} })
@@ -63,6 +66,27 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
   const created: Manifest = { format: 1, segments: [{ id, firstCommit: 1 }] }
   await writeManifest(files.disk, files.directory, created)
   return created
+}
+
+/** A first start that was cut short leaves at most the first segment with its head. */
+async function refuseLostManifest(files: ChainFiles, firstId: string): Promise<void> {
+  const names = (await files.disk.list(files.directory)).filter((name) => /^[0-9a-f]{8}$/.test(name))
+  if (names.length === 0) return
+  if (names.length === 1 && names[0] === firstId) {
+    const options = { ...files.storeOptions, createIfMissing: true }
+    const store = await files.disk.openStore(segmentDirectory(files.directory, firstId), options)
+    try {
+      const range = { from: commitKey(1, 0), to: commitKey(Number.MAX_SAFE_INTEGER, 0), bytesMax: 1024 }
+      const entries = await store.range(range)
+      if (entries.every(({ key }) => idOf(key) === NOTE_ID && commitOf(key) === 1)) return
+    } finally {
+      await store.close()
+    }
+  }
+  throw new CorruptLogError(
+    join(files.directory, MANIFEST_FILE),
+    'it is missing beside segments that hold records; restore it from a backup',
+  )
 }
 
 /** What a try that was cut short or failed left under this id goes first: nothing in it was acknowledged. */

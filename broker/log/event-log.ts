@@ -3,11 +3,12 @@
  * beside this file.
  */
 import { join } from 'node:path'
-import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
+import { CorruptLogError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
 import type { Disk } from '../storage/store.ts'
 import {
+  CATALOG_FILE,
   type CatalogStream,
   MAIN_CHAIN,
   mergeCatalog,
@@ -80,8 +81,8 @@ export class EventLog implements LogSource {
     log: LogSink,
     statesOf: CommitStates = () => [],
   ): Promise<EventLog> {
-    const merged = mergeCatalog(await readCatalog(disk, data.path), options.streams)
-    if (merged.isChanged) await writeCatalog(disk, data.path, merged.streams)
+    const catalog = await readCatalog(disk, data.path)
+    const merged = mergeCatalog(catalog, options.streams)
     const counters: RecoveryCounters = {
       tornTails: 0,
       tornBytes: 0,
@@ -91,17 +92,25 @@ export class EventLog implements LogSource {
     }
     const damage = new DamageLog(log, counters)
     const chains = new Map<string, Chain>()
-    for (const name of new Set([MAIN_CHAIN, ...merged.streams.map((stream) => stream.chain)])) {
-      const files = {
-        disk,
-        directory: join(data.path, 'log', name),
-        storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
-        log,
-        counters,
-        damage,
+    try {
+      for (const name of new Set([MAIN_CHAIN, ...merged.streams.map((stream) => stream.chain)])) {
+        const files = {
+          disk,
+          directory: join(data.path, 'log', name),
+          storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
+          log,
+          counters,
+          damage,
+        }
+        const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
+        chains.set(name, await Chain.open(name, files, options, statesOf(name), partitions))
       }
-      const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
-      chains.set(name, await Chain.open(name, files, options, statesOf(name), partitions))
+      if (catalog.length === 0) refuseLostCatalog(data.path, chains.values())
+      if (merged.isChanged) await writeCatalog(disk, data.path, merged.streams)
+      else await disk.syncDirectory(data.path)
+    } catch (error) {
+      await Promise.all([...chains.values()].map((chain) => chain.close()))
+      throw error
     }
     const { edge, incarnation } = data.identity
     const eventLog = new EventLog({ edge, incarnation }, chains, counters)
@@ -208,6 +217,15 @@ export class EventLog implements LogSource {
     const own = found.partitions[partition]
     if (own === undefined) throw new UnknownPartitionError(stream, partition, found.partitions.length)
     return { chain: found.chain, partition: own }
+  }
+}
+
+/** Without the catalog nobody knows which stream a record is of; new streams would get their ids. */
+function refuseLostCatalog(directory: string, chains: Iterable<Chain>): void {
+  for (const chain of chains) {
+    if ([...chain.partitions.values()].every(({ durableOffset }) => durableOffset === 0)) continue
+    const reason = 'it is missing beside a log that holds records; restore it from a backup'
+    throw new CorruptLogError(join(directory, CATALOG_FILE), reason)
   }
 }
 
