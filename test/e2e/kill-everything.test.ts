@@ -30,6 +30,7 @@ const PARTITIONS = 4
 const BROKER_KILLS = 20
 const KAFKA_KILLS = 2
 const RUN_MS_MAX = 300_000
+const CATCH_UP_MS_MAX = 90_000
 
 describeWithOwnKafka('sensors to Kafka while everything is killed', () => {
   const seed = testSeed()
@@ -119,23 +120,22 @@ describeWithOwnKafka('sensors to Kafka while everything is killed', () => {
 
   /** Everything in the topic, once the broker says that nothing is left to send. */
   async function kafkaCaughtUp(): Promise<TopicRecord[]> {
-    const deadline = Date.now() + 90_000
+    const deadline = Date.now() + CATCH_UP_MS_MAX
     for (;;) {
-      const records = await readTopic(kafka.bootstrap, 'events')
-      const sensors = new Map<string, Set<string>>()
-      for (const { key, value } of records) {
-        const topic = key!.toString()
-        sensors.set(topic, (sensors.get(topic) ?? new Set()).add(value!.toString()))
-      }
-      const seen = [...sensors.values()].reduce((sum, values) => sum + values.size, 0)
-      if (seen >= MESSAGES + QOS2_MESSAGES) return readTopic(kafka.bootstrap, 'events')
+      const { upstreams } = (await broker.ask(['sync', 'status', '--json'])) as SyncStatus
+      if (upstreams.every(({ state, lagRecords }) => state === 'idle' && lagRecords === 0)) break
       if (Date.now() > deadline) {
-        throw new Error(`only ${seen} messages arrived in Kafka\n${broker.output.slice(-4000)}`)
+        throw new Error(`Kafka did not catch up: ${JSON.stringify(upstreams)}\n${broker.output.slice(-4000)}`)
       }
-      await new Promise((resolve) => setTimeout(resolve, 500))
+      await new Promise((resolve) => setTimeout(resolve, 200))
     }
+    return readTopic(kafka.bootstrap, 'events', { settled: true })
   }
 })
+
+interface SyncStatus {
+  readonly upstreams: readonly { readonly state: string; readonly lagRecords: number }[]
+}
 
 function configuration(bootstrap: string, port: number): string {
   return `

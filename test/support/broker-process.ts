@@ -1,7 +1,8 @@
 /** A broker as an operator runs it: `headwater start` in a process of its own, killed and started at will. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 
 const ROOT = fileURLToPath(
   new URL(import.meta.url.includes('/dist/') ? '../../../' : '../../', import.meta.url),
@@ -46,6 +47,15 @@ export class BrokerProcess {
       if (Date.now() > deadline) throw new Error(`the broker did not start\n${this.output}`)
       await new Promise((resolve) => setTimeout(resolve, 20))
     }
+  }
+
+  /** Runs another command on the same configuration. @returns what it printed, which is JSON. */
+  async ask(command: readonly string[]): Promise<unknown> {
+    const { stdout } = await promisify(execFile)(process.execPath, [CLI, ...command, ...this.#args]).catch(
+      // a command that reports a fault exits with 1 and has printed its report all the same
+      (error: { stdout?: string }) => ({ stdout: error.stdout ?? '' }),
+    )
+    return JSON.parse(stdout)
   }
 
   /** Sends the signal and waits until the process is gone. @returns its exit code, null when the signal ended it. */
