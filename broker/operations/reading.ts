@@ -9,9 +9,9 @@ import { recordJson } from './record-json.ts'
 
 /** All partitions together hold at most this much of the log in memory, apart from one batch each. */
 const READ_BYTES_MAX = 4_194_304
-const PARTITION_BYTES_MAX = 262_144
+const PARTITION_BYTES_MAX = 65_536
 /** Lines are handed on in pieces of about this many characters. */
-const CHUNK_CHARS = 65_536
+const CHUNK_CHARS = 16_384
 
 export type ReadFrom = 'earliest' | 'latest' | { readonly offset: number } | { readonly timestamp: number }
 
