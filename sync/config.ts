@@ -35,7 +35,7 @@ const backoff = Type.Object(
   { ...closed, description: 'How long to wait before trying again.', default: {} },
 )
 
-function round(lingerMs: number, why: string) {
+function round(bytesMax: number, lingerMs: number, why: string) {
   return Type.Object(
     {
       bytesMax: Type.Integer({
@@ -44,7 +44,7 @@ function round(lingerMs: number, why: string) {
           'Rounds are smaller on a link on which they would take longer than two seconds.',
         minimum: 16_384,
         maximum: 67_108_864,
-        default: 4_194_304,
+        default: bytesMax,
       }),
       lingerMs: Type.Integer({
         description: `How long records gather after the first one when upstream is up to date, in ms. ${why}`,
@@ -74,7 +74,7 @@ export const ArchiveUpstreamSchema = Type.Object(
       maximum: 4_294_967_296,
       default: 67_108_864,
     }),
-    round: round(1000, 'Each round costs three fsyncs.'),
+    round: round(4_194_304, 1000, 'Each round costs three fsyncs.'),
     backoff,
   },
   { ...closed, description: 'an archive' },
@@ -197,7 +197,7 @@ export const KafkaUpstreamSchema = Type.Object(
     }),
     tls: Type.Optional(tls),
     sasl: Type.Optional(sasl),
-    round: round(100, 'Each round is a transaction.'),
+    round: round(8_388_608, 100, 'Each round is a transaction.'),
     backoff,
   },
   { ...closed, description: 'a Kafka cluster' },

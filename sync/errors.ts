@@ -205,3 +205,14 @@ export class ArchiveDamagedError extends UpstreamError {
     })
   }
 }
+
+/** Not foreseen: a mistake in this program or a library. A broken invariant stops the upstream, anything else is tried again. */
+export class SyncInternalError extends UpstreamError {
+  constructor(message: string, retryable = true, cause?: unknown) {
+    super('HW_SYNC_INTERNAL', `unexpected: ${message}`, {
+      hint: 'please report this with the log around it',
+      retryable,
+      cause,
+    })
+  }
+}

@@ -16,10 +16,11 @@ import {
   unreachable,
 } from '../broker/index.ts'
 import { type BackoffOptions, backoffMs, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
-import { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
+import { type CheckpointCache, decideStart } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
-import { UpstreamError, UpstreamTimeoutError } from './errors.ts'
+import { SyncInternalError, UpstreamError, UpstreamTimeoutError } from './errors.ts'
 import { FailureLog } from './failure-log.ts'
+import { Remembered } from './remembered.ts'
 import { RoundBuilder } from './round-builder.ts'
 import { Rate, type ReplicatorState, type ReplicatorStatus } from './status.ts'
 import type { Positions, Recovered, Round, Upstream } from './upstream.ts'
@@ -44,8 +45,6 @@ export interface ReplicatorDeps {
 
 /** The first round after a start is this large: what the link bears is not known yet. */
 const FIRST_ROUND_BYTES = 256 * 1024
-/** Positions are remembered at most this often. */
-const CACHE_SAVE_MS = 1000
 /** How long `close` lets a round under way come to its end. */
 const CLOSE_GRACE_MS = 3000
 
@@ -53,7 +52,7 @@ export class Replicator {
   readonly #options: ReplicatorOptions
   readonly #log: LogSource
   readonly #upstream: Upstream
-  readonly #cache: CheckpointCache
+  readonly #remembered: Remembered
   readonly #sink: LogSink
   readonly #clock: Clock
   readonly #random: () => number
@@ -73,8 +72,6 @@ export class Replicator {
   #recovered: Recovered | null = null
   /** As last known, from upstream or, before that, from the cache. */
   #positions = new Map<string, number>()
-  #cached: CachedCheckpoint | null = null
-  #savedAt = Number.NEGATIVE_INFINITY
   #roundBytes: number
   #tries = 0
   #oldestTimestamp: number | null = null
@@ -88,11 +85,12 @@ export class Replicator {
     this.#options = options
     this.#log = deps.log
     this.#upstream = deps.upstream
-    this.#cache = deps.cache
     this.#sink = deps.sink
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? Math.random
     this.#failures = new FailureLog(deps.sink, this.#clock, `upstream ${deps.upstream.name}`)
+    const { incarnation } = deps.log.identity
+    this.#remembered = new Remembered(deps.cache, deps.upstream.name, incarnation, deps.sink, this.#clock)
     this.#signal = new Signal(this.#clock)
     this.#rate = new Rate(this.#clock)
     this.#since = this.#clock.now()
@@ -219,7 +217,12 @@ export class Replicator {
     const partitions = this.#log.partitions()
     const recovered = await this.#upstream.recover(this.#log.identity, partitions)
     // The log went on meanwhile; a position is compared with where it ends now.
-    const start = await decideStart(this.#log, this.#current(partitions), recovered, this.#cached)
+    const start = await decideStart(
+      this.#log,
+      this.#current(partitions),
+      recovered,
+      this.#remembered.checkpoint,
+    )
     for (const warning of start.warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
     this.#recovered = recovered
     this.#positions = start.positions
@@ -373,39 +376,20 @@ export class Replicator {
     await builder?.close().catch(() => {})
   }
 
-  // -- the cached checkpoint --------------------------------------------------------------------------------------------
-
   async #recall(): Promise<void> {
-    this.#cached = await this.#cache.load(this.#upstream.name).catch(() => null)
-    if (this.#cached?.incarnation !== this.#log.identity.incarnation) this.#cached = null
-    for (const [key, { next }] of Object.entries(this.#cached?.positions ?? {}))
-      this.#positions.set(key, next)
+    await this.#remembered.load()
+    const known = this.#remembered.checkpoint?.positions ?? {}
+    for (const [key, { next }] of Object.entries(known)) this.#positions.set(key, next)
   }
 
-  async #remember(atOnce: boolean): Promise<void> {
-    const now = this.#clock.monotonic()
-    if (this.#recovered === null || (!atOnce && now - this.#savedAt < CACHE_SAVE_MS)) return
-    const { partitions } = this.#recovered
-    const positions = Object.fromEntries(
-      [...this.#positions].map(([key, next]) => [key, { next, place: partitions.get(key)?.place ?? '' }]),
-    )
-    const { incarnation } = this.#log.identity
-    if (JSON.stringify(positions) === JSON.stringify(this.#cached?.positions)) return
-    this.#savedAt = now
-    this.#cached = { incarnation, positions }
-    await this.#cache.save(this.#upstream.name, this.#cached).catch((error) => {
-      this.#sink.warn(`upstream ${this.#upstream.name}: its position is not remembered: ${String(error)}`)
-    })
+  #remember(atOnce: boolean): Promise<void> {
+    return this.#remembered.save(this.#positions, this.#recovered, atOnce)
   }
 }
 
-/** What is not an operating error is a mistake in the program: a broken invariant stops, anything else is tried again. */
+/** What is not an operating error is a mistake: a broken invariant stops, anything else is tried again. */
 function toHeadwaterError(thrown: unknown): HeadwaterError {
   if (thrown instanceof HeadwaterError) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
-  return new UpstreamError('HW_SYNC_INTERNAL', `unexpected: ${message}`, {
-    hint: 'please report this with the log around it',
-    retryable: !(thrown instanceof AssertionError),
-    cause: thrown,
-  })
+  return new SyncInternalError(message, !(thrown instanceof AssertionError), thrown)
 }

@@ -30,7 +30,7 @@ describe('the configuration of an upstream', () => {
       provenance: 'record',
       groupPrefix: 'headwater.',
       transactionTimeoutMs: 10_000,
-      round: { bytesMax: 4_194_304, lingerMs: 100 },
+      round: { bytesMax: 8_388_608, lingerMs: 100 },
     })
   })
 

@@ -134,6 +134,16 @@ export function describeUpstream(harness: UpstreamHarness): void {
     )
 
     it(
+      'recovers for a log that has no streams yet',
+      withPlace(async (place) => {
+        const upstream = place.open()
+        const { partitions } = await recover(upstream, new MemoryLog())
+        expect(partitions.size).toBe(0)
+        await upstream.close()
+      }),
+    )
+
+    it(
       'takes rounds of several streams and partitions, in order, and stands where they ended after a restart',
       withPlace(async (place) => {
         const log = newLog()

@@ -1,0 +1,53 @@
+/** Keeps the cached checkpoint of one upstream up to date, without a write for each round. */
+import type { LogSink } from '../broker/index.ts'
+import type { CachedCheckpoint, CheckpointCache } from './checkpoint.ts'
+import type { Clock } from './clock.ts'
+import type { Positions, Recovered } from './upstream.ts'
+
+/** Positions are saved at most this often while rounds go by. */
+const SAVE_MS = 1000
+
+export class Remembered {
+  readonly #cache: CheckpointCache
+  readonly #upstream: string
+  readonly #incarnation: string
+  readonly #sink: LogSink
+  readonly #clock: Clock
+  #saved: CachedCheckpoint | null = null
+  #savedAt = Number.NEGATIVE_INFINITY
+
+  constructor(cache: CheckpointCache, upstream: string, incarnation: string, sink: LogSink, clock: Clock) {
+    this.#cache = cache
+    this.#upstream = upstream
+    this.#incarnation = incarnation
+    this.#sink = sink
+    this.#clock = clock
+  }
+
+  /** Null when nothing is remembered of this incarnation of the log. */
+  get checkpoint(): CachedCheckpoint | null {
+    return this.#saved
+  }
+
+  async load(): Promise<void> {
+    const found = await this.#cache.load(this.#upstream).catch(() => null)
+    this.#saved = found?.incarnation === this.#incarnation ? found : null
+  }
+
+  /** @param recovered names the places that the positions are of; null before upstream has answered */
+  async save(positions: Positions, recovered: Recovered | null, atOnce: boolean): Promise<void> {
+    const now = this.#clock.monotonic()
+    if (recovered === null || (!atOnce && now - this.#savedAt < SAVE_MS)) return
+    const entries = [...positions].map(([key, next]) => {
+      const place = recovered.partitions.get(key)?.place ?? ''
+      return [key, { next, place }] as const
+    })
+    const checkpoint = { incarnation: this.#incarnation, positions: Object.fromEntries(entries) }
+    this.#savedAt = now
+    if (JSON.stringify(checkpoint) === JSON.stringify(this.#saved)) return
+    this.#saved = checkpoint
+    await this.#cache.save(this.#upstream, checkpoint).catch((error) => {
+      this.#sink.warn(`upstream ${this.#upstream}: its position is not remembered: ${String(error)}`)
+    })
+  }
+}
