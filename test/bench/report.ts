@@ -1,5 +1,5 @@
 /** What a benchmark found: tables for people, rows for machines. */
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { VERSION } from '../../broker/index.ts'
 import type { Output } from '../../broker/operations/terminal/output.ts'
 import { type Column, printTable } from '../../broker/operations/terminal/table.ts'
@@ -15,6 +15,9 @@ export interface Section {
   readonly cells: readonly (readonly string[])[]
   readonly rows: readonly object[]
 }
+
+/** Processes that wanted a core on average in the minute before this began. */
+const loadBefore = loadavg()[0]!
 
 export interface Report {
   readonly bench: string
@@ -48,6 +51,12 @@ export function printReport(out: Output, report: Report, asJson: boolean): void 
   }
   out.line()
   for (const note of notes) out.line(note)
+  if (loadBefore > cores / 4) {
+    out.line(
+      `This machine was busy with something else (load ${loadBefore.toFixed(1)} on ${cores} cores before this`,
+    )
+    out.line('began): trust processor time and ratios, not rates and latencies.')
+  }
 }
 
 function machine() {
@@ -56,6 +65,7 @@ function machine() {
     processor: cores[0]?.model.trim() ?? 'unknown processor',
     cores: cores.length,
     memoryBytes: totalmem(),
+    loadBefore,
     kernel: release(),
     node: process.versions.node,
   }
