@@ -62,6 +62,17 @@ test('partitions are merged by time, and each stays in order', async () => {
   expect(values(await read(log))).toEqual(['a', 'b', 'c', 'd', 'd2', 'clock went back', 'e'])
 })
 
+test('the merge waits for the rest of a partition that is read in parts', async () => {
+  const log = new FakeLog({ events: 2 })
+  // Each batch is more than is read of a partition at once.
+  const padding = { key: 'raw', value: Buffer.alloc(100_000) }
+  for (const timestamp of [10, 20]) {
+    log.append('events', 0, [{ timestamp, value: `0 at ${timestamp}`, headers: [padding] }])
+  }
+  for (const timestamp of [15, 30]) log.append('events', 1, [{ timestamp, value: `1 at ${timestamp}` }])
+  expect(values(await read(log))).toEqual(['0 at 10', '1 at 15', '0 at 20', '1 at 30'])
+})
+
 test('reading begins at an offset, inside a batch too, and ends after count', async () => {
   const log = new FakeLog({ events: 1 })
   log.append('events', 0, [{ value: '0' }, { value: '1' }, { value: '2' }])
