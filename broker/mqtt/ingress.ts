@@ -3,6 +3,7 @@
  * the acknowledgement: it comes after the fsync of the commit that holds the record.
  */
 import { RecordTooLargeError } from '../errors.ts'
+import type { Chain } from '../log/chain.ts'
 import type { EventLog, LogStream } from '../log/event-log.ts'
 import { partitionOf } from '../log/murmur2.ts'
 import { encodeHeaders, recordBytesBound } from '../log/record-batch.ts'
@@ -68,6 +69,8 @@ export class Ingress {
   }
   /** Unkeyed records take turns by message. */
   #turn = 0
+  /** Messages that wait for room, by chain, oldest first. */
+  readonly #waiting = new Map<Chain, (() => void)[]>()
 
   /** @param now ms since 1970 */
   constructor(
@@ -105,11 +108,25 @@ export class Ingress {
     this.#whenRoom(route, message, done)
   }
 
-  /** Waits while the log has admitted its limit. Those that wait go on in the order in which they came. */
+  /** Waits while the log has admitted its limit. Nobody who comes later overtakes those that wait. */
   #whenRoom(route: Route, message: IngressMessage, done: IngressCallback): void {
     const { chain } = route.stream
-    if (chain.isFull) void chain.drained().then(() => this.#whenRoom(route, message, done))
-    else this.#append(route, message, done)
+    const waiting = this.#waiting.get(chain)
+    if (waiting !== undefined) waiting.push(() => this.#append(route, message, done))
+    else if (chain.isFull) {
+      this.#waiting.set(chain, [() => this.#append(route, message, done)])
+      void this.#letIn(chain)
+    } else this.#append(route, message, done)
+  }
+
+  async #letIn(chain: Chain): Promise<void> {
+    const waiting = this.#waiting.get(chain)!
+    let next = 0
+    while (next < waiting.length) {
+      await chain.drained()
+      while (next < waiting.length && !chain.isFull) waiting[next++]!()
+    }
+    this.#waiting.delete(chain)
   }
 
   #append(route: Route, message: IngressMessage, done: IngressCallback): void {
