@@ -183,6 +183,12 @@ export class Ingress {
 
   /** PUBREL. The callback comes once the release is on disk: then PUBCOMP may be sent. */
   release(clientId: string, packetId: number, done: IngressCallback): void {
+    // while a chain opens itself again nobody knows which ids are in flight
+    const away = this.#log.chains().find((chain) => chain.condition.state !== 'open')
+    if (away !== undefined) {
+      done(away.unavailable())
+      return
+    }
     const chains = this.#log.chains().filter((chain) => this.#qos2Of(chain.name).release(clientId, packetId))
     let left = chains.length
     if (left === 0) {
