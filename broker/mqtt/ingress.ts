@@ -44,6 +44,9 @@ export interface IngressStatus {
   readonly failed: number
 }
 
+/** More clients than this do not begin a clean session while the log is away, without one being forgotten. */
+const LOST_CLEANS_MAX = 10_000
+
 interface Target {
   readonly stream: LogStream
   readonly partition: number
@@ -71,6 +74,8 @@ export class Ingress {
   #turn = 0
   /** Messages that wait for room, by chain, oldest first. */
   readonly #waiting = new Map<Chain, (() => void)[]>()
+  /** Clients that began a clean session whose note did not reach the disk. */
+  readonly #lostCleans = new Set<string>()
 
   /** @param now ms since 1970 */
   constructor(
@@ -84,6 +89,7 @@ export class Ingress {
     this.#qos2Of = qos2Of
     this.#recordBytesMax = options.recordBytesMax
     this.#now = options.now
+    log.onDurable(() => this.#cleanAgain())
   }
 
   status(): IngressStatus {
@@ -211,6 +217,30 @@ export class Ingress {
 
   /** CONNECT with a clean session: the client's packet ids begin anew. */
   sessionCleaned(clientId: string): void {
-    for (const chain of this.#log.chains()) this.#qos2Of(chain.name).clean(clientId)
+    for (const chain of this.#log.chains()) {
+      if (chain.condition.state !== 'open') this.#cleanLost(clientId)
+      else if (this.#qos2Of(chain.name).clean(clientId)) {
+        chain.onCommit((error) => {
+          if (error !== null) this.#cleanLost(clientId)
+        })
+      }
+    }
+  }
+
+  /** Without its note the client's next message could be taken for one of its last session's, and be dropped. */
+  #cleanLost(clientId: string): void {
+    this.#lostCleans.delete(clientId)
+    this.#lostCleans.add(clientId)
+    if (this.#lostCleans.size <= LOST_CLEANS_MAX) return
+    const [oldest] = this.#lostCleans
+    this.#lostCleans.delete(oldest!)
+  }
+
+  /** The log is open again: before it takes a message. */
+  #cleanAgain(): void {
+    if (this.#lostCleans.size === 0) return
+    const clientIds = [...this.#lostCleans]
+    this.#lostCleans.clear()
+    for (const clientId of clientIds) this.sessionCleaned(clientId)
   }
 }

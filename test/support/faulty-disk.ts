@@ -70,6 +70,7 @@ interface ActiveGate {
   readonly kind: OperationKind
   readonly path: string
   readonly passed: Promise<void>
+  pass: () => void
   reach: () => void
 }
 
@@ -108,8 +109,10 @@ export class FaultyDisk implements Disk {
     this.#faults.push({ fault, toPass: (fault.nth ?? 1) - 1, left: fault.times ?? 1 })
   }
 
+  /** Forgets all faults that have not struck and lets all that is held pass. */
   heal(): void {
     this.#faults = []
+    for (const gate of this.#gates.splice(0)) gate.pass()
   }
 
   hold(kind: OperationKind, path = ''): Gate {
@@ -121,7 +124,7 @@ export class FaultyDisk implements Disk {
     const passed = new Promise<void>((resolve) => {
       release = resolve
     })
-    const gate: ActiveGate = { kind, path, passed, reach }
+    const gate: ActiveGate = { kind, path, passed, pass: release, reach }
     this.#gates.push(gate)
     return {
       reached,

@@ -10,6 +10,7 @@ import type { LogCursor, StoredBatch } from '../../../broker/log/source.ts'
 import type { LogSink } from '../../../broker/log-sink.ts'
 import type { DataDirectory } from '../../../broker/storage/data-directory.ts'
 import type { Disk } from '../../../broker/storage/store.ts'
+import { FaultyDisk } from '../../support/faulty-disk.ts'
 
 /** Where a log lies on a disk in memory. */
 export const MEMORY_PATH = '/data'
@@ -27,12 +28,16 @@ const DEFAULTS: EventLogOptions = {
   writeBufferBytes: 64 * 1024,
 }
 
-const open = new Set<EventLog>()
+let open = new Set<EventLog>()
+const disks = new Set<FaultyDisk>()
 const directories: string[] = []
 
 afterEach(async () => {
-  await Promise.all([...open].map((log) => log.close()))
-  open.clear()
+  for (const disk of disks) disk.heal()
+  disks.clear()
+  const logs = [...open]
+  open = new Set()
+  await Promise.all(logs.map((log) => log.close()))
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true })
 })
 
@@ -51,6 +56,7 @@ export async function openLog(disk: Disk, options: LogOptions = {}): Promise<Eve
     identity: { format: 1, edge: 'edge-1', incarnation: 'incarnation-1', createdAt: '' },
     facts: undefined as never,
   }
+  if (disk instanceof FaultyDisk) disks.add(disk)
   await disk.makeDirectory(path)
   const log = await EventLog.open(disk, data, { ...DEFAULTS, ...rest }, sink, () => states)
   open.add(log)
