@@ -5,6 +5,7 @@
  */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import { Connections } from './connections.ts'
+import { type Library, loadLibrary } from './library.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
@@ -20,8 +21,6 @@ import {
   WireAnswerError,
   WireConnectionError,
 } from './wire.ts'
-
-type Library = typeof import('@platformatic/kafka')
 
 export interface WireOptions {
   readonly clientId: string
@@ -43,7 +42,7 @@ const IN_FLIGHT_MAX = 5
 const LATEST_KEY_TYPE = { group: 0, transaction: 1 } as const
 
 export async function openWire(options: WireOptions): Promise<KafkaWire> {
-  return new PlatformaticWire(await import('@platformatic/kafka'), options)
+  return new PlatformaticWire(await loadLibrary(), options)
 }
 
 type ProduceResponse = ReturnType<Library['produceV9']['parseResponse']>
