@@ -1,0 +1,165 @@
+/**
+ * Imports run one way. Type-only imports count as well: a type that a lower part takes from a higher one is knowledge of it all the
+ * same, and the day it becomes a value nobody looks.
+ */
+import { describe, expect, it } from 'vitest'
+import { allImports, type Import, importsIn, sourceFiles } from './sources.ts'
+
+const imports = allImports()
+const own = imports.filter(({ isPackage }) => !isPackage)
+const lines = (found: readonly Import[]) => found.map(({ from, to }) => `${from} imports ${to}`)
+
+/** `broker`, `sync`, `firmware-bridge`, or the file itself where it stands at the top. */
+const moduleOf = (path: string) => path.split('/')[0]!
+
+/** Files at the top of broker/ that all may use and that use nothing but each other. */
+const LEAVES = ['assert.ts', 'errors.ts', 'log-sink.ts', 'limited-log.ts']
+/** What puts the broker together; only the command line and sync's one door are above them. */
+const ASSEMBLY = ['broker.ts', 'index.ts']
+
+/** A part of the broker: a folder, `leaves` or `assembly`. */
+function partOf(path: string): string {
+  const [, second] = path.split('/')
+  if (LEAVES.includes(second!)) return 'leaves'
+  if (ASSEMBLY.includes(second!)) return 'assembly'
+  return second!
+}
+
+/** What each part of the broker may import besides itself. */
+const MAY_IMPORT: Record<string, string[]> = {
+  leaves: [],
+  // the configuration's types are known to those that are configured; it knows only how to say what is wrong
+  config: ['leaves'],
+  storage: ['leaves'],
+  log: ['storage', 'leaves'],
+  consumers: ['log', 'storage', 'config', 'leaves'],
+  mqtt: ['log', 'storage', 'config', 'leaves'],
+  operations: ['mqtt', 'consumers', 'log', 'storage', 'config', 'leaves'],
+  assembly: ['operations', 'mqtt', 'consumers', 'log', 'storage', 'config', 'leaves'],
+}
+
+describe('the parser of imports', () => {
+  it('finds every form', () => {
+    const text = `
+      import a from './a.ts'
+      import type { B } from '../b.ts'
+      import { type C, type D } from './c.ts'
+      import { type C, d } from './d.ts'
+      import './e.ts'
+      export * from './f.ts'
+      export { type G } from './g.ts'
+      import {
+        h,
+        i,
+      } from "./h.ts"
+      type J = import('./j.ts').J
+      const k = await import('./k.ts')
+      // import x from './no.ts'
+      /* import x from './no.ts' */
+      import l from 'package'`
+    expect(
+      importsIn('x/y.ts', text).map(({ to, isTypeOnly }) => `${to}${isTypeOnly ? ' type' : ''}`),
+    ).toEqual([
+      'x/a.ts',
+      'b.ts type',
+      'x/c.ts type',
+      'x/d.ts',
+      'x/f.ts',
+      'x/g.ts type',
+      'x/h.ts',
+      'package',
+      'x/e.ts',
+      'x/j.ts type',
+      'x/k.ts',
+    ])
+  })
+
+  it('finds every imported file among the files there are', () => {
+    const files = new Set(sourceFiles())
+    expect(
+      lines(own.filter(({ to }) => to.endsWith('.ts') && !to.startsWith('test/') && !files.has(to))),
+    ).toEqual([])
+    expect(own.length).toBeGreaterThan(100)
+  })
+})
+
+describe('the three modules', () => {
+  it('firmware-bridge imports neither sibling', () => {
+    const found = own.filter(({ from, to }) => {
+      return moduleOf(from) === 'firmware-bridge' && ['broker', 'sync', 'cli.ts'].includes(moduleOf(to))
+    })
+    expect(lines(found)).toEqual([])
+  })
+
+  it('broker imports neither sibling', () => {
+    const found = own.filter(({ from, to }) => moduleOf(from) === 'broker' && moduleOf(to) !== 'broker')
+    expect(lines(found)).toEqual([])
+  })
+
+  it('sync imports nothing of broker but its index, and nothing of firmware-bridge', () => {
+    const found = own.filter(({ from, to }) => {
+      return moduleOf(from) === 'sync' && moduleOf(to) !== 'sync' && to !== 'broker/index.ts'
+    })
+    expect(lines(found)).toEqual([])
+  })
+
+  it('only cli.ts, outside of them, imports any of them', () => {
+    const modules = ['broker', 'sync', 'firmware-bridge']
+    const found = own.filter(({ from, to }) => {
+      return !modules.includes(moduleOf(from)) && from !== 'cli.ts' && modules.includes(moduleOf(to))
+    })
+    expect(lines(found)).toEqual([])
+  })
+
+  it('nothing imports cli.ts, and nothing imports the tests', () => {
+    expect(lines(own.filter(({ to }) => to === 'cli.ts' || moduleOf(to) === 'test'))).toEqual([])
+  })
+
+  it('no file goes around by the package’s own name', () => {
+    expect(lines(imports.filter(({ to }) => to === 'headwater' || to.startsWith('headwater/')))).toEqual([])
+  })
+})
+
+describe('the broker', () => {
+  it('has only parts whose place in the order is known', () => {
+    const parts = new Set(
+      sourceFiles()
+        .filter((file) => moduleOf(file) === 'broker')
+        .map(partOf),
+    )
+    expect([...parts].filter((part) => MAY_IMPORT[part] === undefined)).toEqual([])
+  })
+
+  it.each(Object.entries(MAY_IMPORT))('%s imports nothing above it', (part, allowed) => {
+    const found = own.filter(({ from, to }) => {
+      if (moduleOf(from) !== 'broker' || partOf(from) !== part) return false
+      return partOf(to) !== part && !allowed.includes(partOf(to))
+    })
+    expect(lines(found)).toEqual([])
+  })
+
+  it('keeps LevelDB in one file and aedes in another', () => {
+    const users = (name: string) => imports.filter(({ to }) => to === name).map(({ from }) => from)
+    expect([...users('level'), ...users('classic-level')]).toEqual(['broker/storage/level-store.ts'])
+    expect(new Set(users('aedes'))).toEqual(new Set(['broker/mqtt/aedes-front.ts']))
+  })
+})
+
+it('no file loads itself through others', () => {
+  const graph = new Map<string, string[]>()
+  for (const { from, to, isTypeOnly } of own) {
+    // a circle of types is not loaded: it costs nothing and can be the plain way to say who owns whom
+    if (!isTypeOnly) graph.set(from, [...(graph.get(from) ?? []), to])
+  }
+  const done = new Set<string>()
+  const circles: string[] = []
+  const visit = (file: string, path: readonly string[]): void => {
+    const at = path.indexOf(file)
+    if (at >= 0) circles.push([...path.slice(at), file].join(' -> '))
+    if (at >= 0 || done.has(file)) return
+    for (const next of graph.get(file) ?? []) visit(next, [...path, file])
+    done.add(file)
+  }
+  for (const file of graph.keys()) visit(file, [])
+  expect(circles).toEqual([])
+})
