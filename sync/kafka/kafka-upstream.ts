@@ -19,13 +19,26 @@ import {
   initProducer,
   isFenced,
   openSession,
+  refreshLeaders,
   refuseTakeover,
   type Session,
   type SessionOptions,
 } from './session.ts'
 import { mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
 import { BatchRefused, BatchTooLarge, BufferPool, Transaction } from './transaction.ts'
-import { type KafkaWire, WireConnectionError } from './wire.ts'
+import { type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
+
+/** The leader moved, is new, or could not check the transaction just then: it passes in moments. */
+const MOVED_ANSWERS: ReadonlySet<string> = new Set([
+  'NOT_LEADER_OR_FOLLOWER',
+  'LEADER_NOT_AVAILABLE',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'FENCED_LEADER_EPOCH',
+  'NOT_ENOUGH_REPLICAS',
+])
+/** How long a round waits for leaders before the replicator backs off. */
+const LEADERS_MS_MAX = 5000
+const FIRST_PAUSE_MS = 20
 
 export interface KafkaUpstreamOptions extends TopicOptions {
   readonly name: string
@@ -102,7 +115,7 @@ export class KafkaUpstream implements Upstream {
     // Until the round is acknowledged nothing is known: an error leaves it so, and recover finds out.
     this.#session = null
     try {
-      while (!(await this.#attempt(session, round))) await this.#renewEpoch(session)
+      await this.#deliver(session, round)
     } catch (error) {
       throw toUpstreamError(error, this.address)
     }
@@ -120,8 +133,24 @@ export class KafkaUpstream implements Upstream {
     await this.disconnect()
   }
 
-  /** @returns false when the round has to be cut into smaller batches; it was aborted then */
-  async #attempt(session: Session, round: Round): Promise<boolean> {
+  /** Tries the round until it is through or an error ends it; each try that failed was aborted before the next. */
+  async #deliver(session: Session, round: Round): Promise<void> {
+    const { clock } = this.#deps
+    const until = clock.monotonic() + LEADERS_MS_MAX
+    for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
+      const failure = await this.#attempt(session, round)
+      if (failure === null) return
+      if (failure instanceof WireAnswerError) {
+        if (clock.monotonic() + pause > until) throw failure
+        await new Promise<void>((resolve) => clock.after(pause, resolve))
+        await refreshLeaders(session)
+      }
+      await this.#renewEpoch(session)
+    }
+  }
+
+  /** @returns null, or why the round was aborted and is to be tried again: in smaller batches, or with other leaders */
+  async #attempt(session: Session, round: Round): Promise<BatchTooLarge | WireAnswerError | null> {
     const { transactionTimeoutMs, provenance } = this.#options
     const options = { transactionTimeoutMs, provenance, batchBytesMax: this.#batchBytesMax }
     const { clock } = this.#deps
@@ -130,13 +159,17 @@ export class KafkaUpstream implements Upstream {
     try {
       await transaction.run(round)
       this.#former = { producer: session.producer, transactionOpen: false }
-      return true
+      return null
     } catch (error) {
       if (isFenced(error)) throw await this.#judgeFence(session, transaction, error)
       if (error instanceof BatchTooLarge && error.records > 1) {
         await transaction.abort()
         this.#batchBytesMax = Math.max(1, Math.floor(error.bytes / 2))
-        return false
+        return error
+      }
+      if (error instanceof WireAnswerError && error.during === 'Produce' && MOVED_ANSWERS.has(error.answer)) {
+        await transaction.abort()
+        return error
       }
       // On a broken connection an abort cannot be sent; InitProducerId aborts when the link is back.
       if (!(error instanceof WireConnectionError)) await transaction.abort().catch(() => {})

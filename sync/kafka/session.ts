@@ -6,7 +6,7 @@ import { type LogIdentity, type PartitionState, partitionKey } from '../../broke
 import type { Clock } from '../clock.ts'
 import { CheckpointMismatchError, FencedError } from '../errors.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
-import { answerError, FENCED_ANSWERS } from './answers.ts'
+import { FENCED_ANSWERS } from './answers.ts'
 import { type CheckpointMetadata, parseMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
 import {
@@ -23,8 +23,8 @@ export interface Lane {
   readonly partition: number
   readonly topic: string
   readonly topicId: string
-  readonly leader: BrokerNode
-  readonly leaderEpoch: number
+  leader: BrokerNode
+  leaderEpoch: number
   /** The next batch's base sequence; sequences begin at 0 with each epoch. */
   sequence: number
 }
@@ -78,19 +78,34 @@ export async function openSession(
   const lanes = new Map<string, Lane>()
   for (const { stream, partition } of partitions) {
     const { topic } = topics.get(stream)!
-    const info = cluster.topics.get(topic)!
-    const found = info.partitions.find((candidate) => candidate.partition === partition)
-    const leader = cluster.nodes.get(found?.leader ?? -1)
-    if (found === undefined || leader === undefined) {
-      throw answerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
-    }
-    const { topicId } = info
-    const { leaderEpoch } = found
+    const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
     const lane: Lane = { stream, partition, topic, topicId, leader, leaderEpoch, sequence: 0 }
     lanes.set(partitionKey(stream, partition), lane)
   }
   const { clusterId } = cluster
   return { wire, clusterId, id, producer, transactionCoordinator: coordinator, groupCoordinator, lanes }
+}
+
+function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
+  const info = cluster.topics.get(topic)
+  const found = info?.partitions.find((candidate) => candidate.partition === partition)
+  const leader = cluster.nodes.get(found?.leader ?? -1)
+  if (info === undefined || found === undefined || leader === undefined) {
+    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
+  }
+  return { topicId: info.topicId, leader, leaderEpoch: found.leaderEpoch }
+}
+
+/** Looks for the leaders again. @throws when a topic is another one now: that is for `recover` to judge */
+export async function refreshLeaders(session: Session): Promise<void> {
+  const lanes = [...session.lanes.values()]
+  const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
+  for (const lane of lanes) {
+    const { topicId, leader, leaderEpoch } = findLeader(cluster, lane.topic, lane.partition)
+    if (topicId !== lane.topicId) throw new WireAnswerError('UNKNOWN_TOPIC_ID', `Metadata of ${lane.topic}`)
+    lane.leader = leader
+    lane.leaderEpoch = leaderEpoch
+  }
 }
 
 function settling({ transactionTimeoutMs }: SessionOptions): Patience {

@@ -182,6 +182,28 @@ describeWithKafka('the kafka upstream', ({ bootstrap }) => {
     expect(await readTopic(bootstrap, `${name}-events`)).toHaveLength(10)
   })
 
+  it('sends a round again, without a wait of seconds, when a leader says that it is none', async () => {
+    const name = uniqueName('moved')
+    const log = newLog()
+    log.appendMany('events', 0, 10)
+    log.appendMany('events', 1, 10)
+    let refusals = 3
+    const upstream = open(bootstrap, name, {
+      around: async (method, ask) => {
+        const answers = await ask()
+        if (method !== 'produce' || refusals-- <= 0) return answers
+        // What was appended is aborted with the rest of the round.
+        return (answers as object[]).map((answer) => ({ ...answer, answer: 'NOT_LEADER_OR_FOLLOWER' }))
+      },
+    })
+    await recover(upstream, log)
+    const positions = await upstream.send(roundFrom(log, new Map()))
+    expect(positions.get('events/1')).toBe(10)
+    await settled(bootstrap, `${name}.${testIdentity().edge}`)
+    expect(await readTopic(bootstrap, `${name}-events`)).toHaveLength(20)
+    expect(refusals).toBeLessThan(0)
+  })
+
   it('cuts a round smaller until the topic takes it, and names a record that it never takes', async () => {
     const name = uniqueName('large')
     await createTopic(bootstrap, `${name}-events`, 2, { 'max.message.bytes': '5000' })
