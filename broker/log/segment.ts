@@ -37,11 +37,17 @@ interface CacheEntry {
   readonly opening: Promise<OpenSegment>
   /** Readers at work, and one for the writer of the active segment. */
   users: number
+  /**
+   * Its store was the active one: LevelDB holds up to two write buffers for it. Closed with its last reader, so that the next
+   * one opens it without them.
+   */
+  wasActive: boolean
 }
 
 /**
  * The segments that are open: the active one, pinned by its writer, and a few sealed ones, the least recently used closed
- * first. Opening takes 20 to 30 ms and holds a few hundred kilobytes, so a handful is kept.
+ * first. Opening takes 20 to 30 ms. What an open one holds is small, but LevelDB maps its tables into memory: the active one and
+ * three more are kept, which bounds what the process seems to use.
  */
 export class SegmentCache {
   readonly #disk: Disk
@@ -53,7 +59,7 @@ export class SegmentCache {
   readonly #closing = new Map<string, Promise<void>>()
   #isOpen = false
 
-  constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 8) {
+  constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 4) {
     this.#disk = disk
     this.#directory = directory
     this.#options = options
@@ -68,7 +74,7 @@ export class SegmentCache {
     if (!this.#isOpen) throw new LogUnavailableError('its segments are closed')
     let entry = this.#entries.get(segment.id)
     if (entry === undefined) {
-      const added: CacheEntry = { opening: this.#open(segment), users: 0 }
+      const added: CacheEntry = { opening: this.#open(segment), users: 0, wasActive: false }
       this.#entries.set(segment.id, added)
       // one that did not open is tried again by the next reader
       added.opening.catch(() => {
@@ -93,7 +99,7 @@ export class SegmentCache {
   pin(segment: Segment, open: OpenSegment): void {
     assert(!this.#entries.has(segment.id), 'a segment is pinned once')
     this.#isOpen = true
-    this.#entries.set(segment.id, { opening: Promise.resolve(open), users: 1 })
+    this.#entries.set(segment.id, { opening: Promise.resolve(open), users: 1, wasActive: false })
   }
 
   /** The active segment was sealed: it is now like any other. */
@@ -101,6 +107,7 @@ export class SegmentCache {
     const entry = this.#entries.get(segment.id)
     assert(entry !== undefined && entry.users > 0, 'an unpinned segment was pinned')
     entry.users--
+    entry.wasActive = true
     this.#shrink()
   }
 
@@ -113,8 +120,8 @@ export class SegmentCache {
 
   #shrink(): void {
     for (const [id, entry] of this.#entries) {
-      if (this.#entries.size <= this.#openMax) return
-      if (entry.users === 0) this.#close(id, entry)
+      if (entry.users > 0) continue
+      if (entry.wasActive || this.#entries.size > this.#openMax) this.#close(id, entry)
     }
   }
 
