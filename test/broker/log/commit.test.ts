@@ -89,9 +89,12 @@ describe('a commit', () => {
     const before = disk.trace.length
     await committed(log)
     expect(disk.trace.slice(before).map(({ kind }) => kind)).toEqual(['sync'])
+    await append(log, 0, ['after'])
+    expect((await log.verify()).problems).toEqual([])
     await log.close()
     const again = await openLog(disk)
-    expect((await again.verify()).isWhole).toBe(true)
+    expect(again.status().recovery.faults).toBe(0)
+    expect((await again.verify()).problems).toEqual([])
   })
 
   it('asks producers to wait while the admitted bytes are at their limit, and lets them go on after it', async () => {
@@ -206,6 +209,22 @@ describe.each([
     await add('again')
     expect(await readAll(log, 0)).toEqual([...before, `${before.length}:again`])
     expect(await log.verify()).toMatchObject({ isWhole: true })
+  })
+
+  it('takes with it what gathered for the next one, and nothing of that is in a later commit', async () => {
+    const { disk, log, add } = await failing()
+    const gate = disk.hold('sync')
+    const inFlight = add('in flight')
+    await gate.reached
+    const gathered = append(log, 1, ['gathered'])
+    gate.release()
+    await expect(inFlight).rejects.toThrow(CommitFailedError)
+    await expect(gathered).rejects.toThrow(CommitFailedError)
+    expect(log.status().admittedBytes).toBe(0)
+    await isOpen(log)
+    await append(log, 1, ['again'])
+    expect(await readAll(log, 1)).toEqual(['0:again'])
+    expect((await log.verify()).problems).toEqual([])
   })
 
   it('leaves offsets without reuse or gap, on disk too', async () => {

@@ -7,7 +7,7 @@ import { LogUnavailableError } from '../../../broker/errors.ts'
 import type { EventLog } from '../../../broker/log/event-log.ts'
 import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
 import type { LogCursor } from '../../../broker/log/source.ts'
-import { FaultyDisk, type OperationKind } from '../../support/faulty-disk.ts'
+import { FaultyDisk, type Gate, type OperationKind } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { type Random, seededRandom, testSeed } from '../../support/random.ts'
 import { openLog, readAll, recordsOf, until } from './support.ts'
@@ -35,6 +35,7 @@ class Life {
   /** What the cursor brought since it was opened, by partition, with the offset at which it began. */
   #fromCursor!: { from: number; values: string[] }[]
   #values = 0
+  #gate: Gate | undefined
 
   constructor(random: Random) {
     this.#random = random
@@ -71,7 +72,8 @@ class Life {
 
   async #step(): Promise<void> {
     const roll = this.#random.between(0, 99)
-    if (roll < 55) this.#append()
+    if (roll < 52) this.#append()
+    else if (roll < 55) this.#hold()
     else if (roll < 70) await new Promise((resolve) => setImmediate(resolve))
     else if (roll < 80) await this.#settle()
     else if (roll < 86) await this.#read()
@@ -100,8 +102,20 @@ class Life {
     }
   }
 
+  /** A sync that takes its time: what is appended meanwhile gathers for the next commit. */
+  #hold(): void {
+    if (this.#gate === undefined) this.#gate = this.#disk.hold('sync')
+    else this.#release()
+  }
+
+  #release(): void {
+    this.#gate?.release()
+    this.#gate = undefined
+  }
+
   /** Waits for the commit of all that was appended; true when it reached the disk. */
   async #settle(): Promise<boolean> {
+    this.#release()
     try {
       return await new Promise<boolean>((resolve) => {
         this.#log.stream('events').chain.onCommit((error) => resolve(error === null))
@@ -112,6 +126,7 @@ class Life {
   }
 
   async #opened(): Promise<void> {
+    this.#release()
     this.#disk.heal()
     await until(() => this.#log.status().condition === 'open', 'the log is open')
     await this.#settle()
@@ -163,6 +178,7 @@ class Life {
   }
 
   async #restart(): Promise<void> {
+    this.#release()
     this.#disk.heal()
     await this.#log.close()
     await this.#open()
@@ -170,10 +186,12 @@ class Life {
   }
 
   async #cutPower(): Promise<void> {
+    if (this.#random.next() < 0.5) this.#release()
     const crash = this.#memory.crash.bind(this.#memory)
     this.#memory.crash = () => crash((unsynced) => this.#random.between(0, unsynced))
     if (this.#random.next() < 0.5) this.#disk.cutPower()
     else {
+      this.#release()
       this.#disk.cutPowerAt(this.#random.between(1, 8))
       while (!this.#disk.isOff) {
         this.#append()
@@ -182,6 +200,7 @@ class Life {
       }
     }
     this.#memory.crash = crash
+    this.#release()
     await this.#log.close()
     await this.#open()
     await this.#check()

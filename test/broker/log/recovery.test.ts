@@ -195,6 +195,23 @@ describe('a start', () => {
     expect((await log.verify()).problems).toEqual([])
   })
 
+  it('of the newest segment alone, the older ones removed as retention will, goes on with the offsets', async () => {
+    const { directory, segments, records, reopen } = await written(11, 300)
+    const newest = segments.at(-1)!
+    const manifest = { format: 1, segments: [{ id: newest.id, firstCommit: newest.firstCommit }] }
+    writeFileSync(join(directory, 'manifest.json'), JSON.stringify(manifest))
+    const log = await reopen()
+    expect(readdirSync(directory).filter((name) => /^[0-9a-f]{8}/.test(name))).toEqual([newest.id])
+    for (const partition of [0, 1]) {
+      const { logStartOffset, durableOffset } = log.partitions()[partition]!
+      expect(durableOffset).toBe(records[partition]!.length)
+      expect(await readAll(log, partition)).toEqual(records[partition]!.slice(logStartOffset))
+      await append(log, partition, ['on'])
+      expect((await readAll(log, partition)).at(-1)).toBe(`${durableOffset}:on`)
+    }
+    expect((await log.verify()).problems).toEqual([])
+  })
+
   it('refuses a manifest and a catalog that it cannot read, with their place', async () => {
     const { directory, path, reopen } = await written(3, 1e9)
     const manifest = readFileSync(join(directory, 'manifest.json'))
