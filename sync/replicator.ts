@@ -16,7 +16,7 @@ import {
   unreachable,
 } from '../broker/index.ts'
 import { type BackoffOptions, backoffMs, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
-import { type CheckpointCache, decideStart } from './checkpoint.ts'
+import { type CheckpointCache, decideStart, isBehind } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
 import { SyncInternalError, UpstreamError, UpstreamTimeoutError } from './errors.ts'
 import { FailureLog } from './failure-log.ts'
@@ -262,7 +262,8 @@ export class Replicator {
 
   async #idle(): Promise<ReplicatorState> {
     await this.#remember(true)
-    await this.#signal.wait()
+    // a commit between the read that found nothing and this state raised no signal
+    if (!isBehind(this.#log.partitions(), this.#positions)) await this.#signal.wait()
     if (this.#pauseWanted || this.#closeWanted) return this.#state
     return this.#linger()
   }
