@@ -9,10 +9,11 @@ import type { LogPartition } from './partition.ts'
 import type { PartitionIndex } from './partition-index.ts'
 import { baseOffsetOf, batchFault, nextOffsetOf, readRecords } from './record-batch.ts'
 import type { OpenSegment, Segment } from './segment.ts'
+import type { SegmentIndex } from './segment-index.ts'
 import type { StoredBatch } from './source.ts'
 
-/** Batches asked from LevelDB at once while their sizes are not known. */
-const BATCHES_PER_STEP = 32
+/** Batches asked from LevelDB at once. */
+const STEP_BATCHES_MAX = 256
 /** One range scan is cheaper than single gets while at least one in this many entries is wanted. */
 const SCAN_DENSITY = 4
 
@@ -68,7 +69,7 @@ async function readSegment(
   let bytes = 0
   let i = entries.find(want.fromOffset)
   while (i < entries.count && bytes < want.bytesMax && entries.offsetAt(i) < want.toOffset) {
-    const read = await readEntries(store, entries, i, want.bytesMax)
+    const read = await readEntries(store, index, entries, i, want.bytesMax - bytes)
     let passed = i
     for (const { key, value } of read) {
       if (bytes >= want.bytesMax || !isWhole(chain, key, value)) continue
@@ -87,21 +88,29 @@ async function readSegment(
 /** What stands where the index has batches from the `i`th on: not all of them, and perhaps damaged ones beside them. */
 async function readEntries(
   store: Store,
+  index: SegmentIndex,
   entries: PartitionIndex,
   i: number,
   bytesMax: number,
 ): Promise<Entry[]> {
   const { id } = entries
-  const n = Math.min(BATCHES_PER_STEP, entries.count - i)
+  const n = Math.min(stepBatches(entries, bytesMax), entries.count - i)
   const first = entries.commitAt(i)
   const last = entries.commitAt(i + n - 1)
-  if (last - first < n * SCAN_DENSITY) {
+  // a commit has an entry of each partition that it touched: both must be dense, commits and the partition in them
+  if (last - first < n * SCAN_DENSITY && index.count < entries.count * SCAN_DENSITY) {
     const range = { from: commitKey(first, id), to: commitKey(last, id + 1), bytesMax }
     return (await store.range(range)).filter(({ key }) => idOf(key) === id)
   }
   const keys = Array.from({ length: n }, (_, k) => commitKey(entries.commitAt(i + k), id))
   const values = await store.getMany(keys)
   return keys.flatMap((key, k) => (values[k] === undefined ? [] : { key, value: values[k] }))
+}
+
+/** How many batches of the partition's usual size make up the bytes asked for. */
+function stepBatches(entries: PartitionIndex, bytesMax: number): number {
+  const usualBytes = Math.max(1, entries.bytes / entries.count)
+  return Math.min(Math.max(Math.ceil(bytesMax / usualBytes), 1), STEP_BATCHES_MAX)
 }
 
 function isWhole(chain: Chain, key: Buffer, value: Buffer): boolean {

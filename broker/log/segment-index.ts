@@ -47,6 +47,13 @@ export class SegmentIndex {
     return partition
   }
 
+  /** Stored batches of all partitions. */
+  get count(): number {
+    let count = 0
+    for (const partition of this.partitions.values()) count += partition.count
+    return count
+  }
+
   encode(): Buffer {
     const entries = [...this.partitions.values()].map(encodeEntries)
     const head = Buffer.alloc(PREFIX_BYTES + ROW_BYTES * entries.length)
