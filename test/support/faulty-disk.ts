@@ -15,7 +15,7 @@ import { MemoryDisk, type ReplaceStage } from './memory-disk.ts'
 
 /**
  * sync, write: a store's batch with and without fsync. replace, rename, sync-directory: `replaceFile` before it begins, before the
- * rename, and between the rename and the fsync of the directory. The last three do not change the disk.
+ * rename, and between the rename and the fsync of the directory. The last four do not change the disk.
  */
 export type OperationKind =
   | 'sync'
@@ -25,10 +25,11 @@ export type OperationKind =
   | 'create-store'
   | 'remove'
   | 'open-store'
+  | 'close-store'
   | 'read-file'
   | 'range'
 
-const READING: ReadonlySet<OperationKind> = new Set(['open-store', 'read-file', 'range'])
+const READING: ReadonlySet<OperationKind> = new Set(['open-store', 'close-store', 'read-file', 'range'])
 
 export interface Operation {
   readonly kind: OperationKind
@@ -302,9 +303,8 @@ class FaultyStore implements Store {
   }
 
   async close(): Promise<void> {
-    if (this.#disk.isOff) throw new Error('the power was cut')
+    await this.#disk.run({ kind: 'close-store', path: this.#path }, () => this.#below.close())
     this.#onClose()
-    await this.#below.close()
   }
 
   #read<T>(read: () => Promise<T>): Promise<T> {

@@ -128,8 +128,9 @@ class Life {
   async #opened(): Promise<void> {
     this.#release()
     this.#disk.heal()
-    await until(() => this.#log.status().condition === 'open', 'the log is open')
-    await this.#settle()
+    // a commit that was under way may still fail
+    do await until(() => this.#log.status().condition === 'open', 'the log is open')
+    while (!(await this.#settle()))
   }
 
   /** Reads while commits go on: what is found must be what the model allows. */

@@ -77,11 +77,9 @@ it('a log whose process is killed holds every acknowledged record once, in order
 
 /** A part of a record at the end of the active segment's write-ahead file, as a cut within a write leaves it. */
 function tearTail(chain: string): void {
-  const segment = readdirSync(chain)
-    .filter((name) => /^[0-9a-f]{8}$/.test(name))
-    .toSorted()
-    .at(-1)!
-  const wal = readdirSync(join(chain, segment)).find((name) => name.endsWith('.log'))!
-  const bytes = readFileSync(join(chain, segment, wal))
-  appendFileSync(join(chain, segment, wal), bytes.subarray(0, Math.min(50, bytes.length)))
+  const { segments } = JSON.parse(readFileSync(join(chain, 'manifest.json'), 'utf8'))
+  const active = join(chain, segments.at(-1).id)
+  const wal = readdirSync(active).find((name) => name.endsWith('.log'))!
+  const bytes = readFileSync(join(active, wal))
+  appendFileSync(join(active, wal), bytes.subarray(0, Math.min(50, bytes.length)))
 }

@@ -196,20 +196,28 @@ describe('a start', () => {
   })
 
   it('of the newest segment alone, the older ones removed as retention will, goes on with the offsets', async () => {
-    const { directory, segments, records, reopen } = await written(11, 300)
-    const newest = segments.at(-1)!
-    const manifest = { format: 1, segments: [{ id: newest.id, firstCommit: newest.firstCommit }] }
+    const path = temporaryDirectory()
+    const directory = join(path, 'log', 'main')
+    const log = await openLog(nodeDisk, { path, segmentBytes: 300 })
+    await append(log, 1, ['long ago', 'long ago too'])
+    for (let i = 0; i < 10; i++) await append(log, 0, [`v${i}`])
+    const [newest] = log.chains()[0]!.segments.slice(-1)
+    await log.close()
+    const manifest = { format: 1, segments: [{ id: newest!.id, firstCommit: newest!.firstCommit }] }
     writeFileSync(join(directory, 'manifest.json'), JSON.stringify(manifest))
-    const log = await reopen()
-    expect(readdirSync(directory).filter((name) => /^[0-9a-f]{8}/.test(name))).toEqual([newest.id])
-    for (const partition of [0, 1]) {
-      const { logStartOffset, durableOffset } = log.partitions()[partition]!
-      expect(durableOffset).toBe(records[partition]!.length)
-      expect(await readAll(log, partition)).toEqual(records[partition]!.slice(logStartOffset))
-      await append(log, partition, ['on'])
-      expect((await readAll(log, partition)).at(-1)).toBe(`${durableOffset}:on`)
+
+    const again = await openLog(nodeDisk, { path, segmentBytes: 300 })
+    expect(readdirSync(directory).filter((name) => /^[0-9a-f]{8}/.test(name))).toEqual([newest!.id])
+    const [first, second] = again.partitions()
+    expect(first).toMatchObject({ durableOffset: 10 })
+    expect(first!.logStartOffset).toBeGreaterThan(0)
+    expect(second).toMatchObject({ logStartOffset: 2, durableOffset: 2 })
+    expect((await readAll(again, 0)).at(0)).toBe(`${first!.logStartOffset}:v${first!.logStartOffset}`)
+    for (const [partition, offset] of [10, 2].entries()) {
+      await append(again, partition, ['on'])
+      expect((await readAll(again, partition)).at(-1)).toBe(`${offset}:on`)
     }
-    expect((await log.verify()).problems).toEqual([])
+    expect((await again.verify()).problems).toEqual([])
   })
 
   it('refuses a manifest and a catalog that it cannot read, with their place', async () => {

@@ -10,37 +10,34 @@ import {
   segmentDirectory,
 } from '../../../broker/log/segment.ts'
 import { SegmentIndex } from '../../../broker/log/segment-index.ts'
-import { nodeDisk } from '../../../broker/storage/node-disk.ts'
-import type { Disk } from '../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
-import { temporaryDirectory } from './support.ts'
 
 const OPTIONS = { writeBufferBytes: 1024, createIfMissing: false }
 
-async function setUp(openMax: number, root = '/c', below: Disk = new MemoryDisk()) {
-  const disk = new FaultyDisk(below)
+async function setUp(openMax: number) {
+  const disk = new FaultyDisk(new MemoryDisk())
   const segments: Segment[] = []
   for (let i = 1; i <= 5; i++) {
     const id = `0000000${i}`
-    const store = await disk.openStore(segmentDirectory(root, id), { ...OPTIONS, createIfMissing: true })
+    const store = await disk.openStore(segmentDirectory('/c', id), { ...OPTIONS, createIfMissing: true })
     const batch = store.batch()
     batch.put(commitKey(i, NOTE_ID), encodeNote({ states: {} }))
     await batch.write({ sync: true })
     await store.close()
     segments.push({ id, firstCommit: i, lastCommit: i, bytes: 0, isSealed: true })
   }
-  const cache = new SegmentCache(disk, root, OPTIONS, openMax)
+  const cache = new SegmentCache(disk, '/c', OPTIONS, openMax)
   const active = segments.pop()!
   const pin = async () => {
-    const store = await disk.openStore(segmentDirectory(root, active.id), OPTIONS)
+    const store = await disk.openStore(segmentDirectory('/c', active.id), OPTIONS)
     const open: OpenSegment = { store, index: new SegmentIndex(active.firstCommit) }
     cache.pin(active, open)
     return open
   }
   /** True where the cache has the segment's store open: then nobody else gets it. */
   const isOpen = (segment: Segment) =>
-    disk.below.openStore(segmentDirectory(root, segment.id), OPTIONS).then(
+    disk.below.openStore(segmentDirectory('/c', segment.id), OPTIONS).then(
       async (store) => {
         await store.close()
         return false
@@ -99,15 +96,22 @@ describe('the cache of open segments', () => {
     await cache.close()
   })
 
-  it('opens a segment again while it is still closing, once its lock is free', async () => {
-    const { cache, segments, pin } = await setUp(1, temporaryDirectory(), nodeDisk)
+  it('opens a segment that is still closing once its lock is free', async () => {
+    const { disk, cache, segments, pin } = await setUp(2)
     const [a, b] = segments as [Segment, Segment]
     await pin()
-    for (let round = 0; round < 5; round++) {
-      // each use but the active one's is over the limit: the other one is closing
-      await cache.use(a, async () => {})
-      await cache.use(b, async () => {})
-    }
+    await cache.use(a, async () => {})
+    const gate = disk.hold('close-store')
+    await cache.use(b, async () => {})
+    await gate.reached
+    let isRead = false
+    const reading = cache.use(a, async () => {
+      isRead = true
+    })
+    await turns()
+    expect(isRead).toBe(false)
+    gate.release()
+    await reading
     await cache.close()
   })
 
