@@ -1,6 +1,6 @@
 /** `Store` on level (classic-level), Google's LevelDB with prebuilt binaries for x64, arm64 and armv7. */
 import { Level } from 'level'
-import { DataDirectoryError, DataDirectoryLockedError } from '../errors.ts'
+import { CorruptLogError, DataDirectoryError, DataDirectoryLockedError } from '../errors.ts'
 import type { Entry, RangeOptions, Store, StoreOptions, WriteBatch } from './store.ts'
 
 type Db = Level<Buffer, Buffer>
@@ -26,7 +26,7 @@ export async function openLevelStore(directory: string, options: StoreOptions): 
   } catch (error) {
     throw openFailure(directory, error)
   }
-  return new LevelStore(db)
+  return new LevelStore(directory, db)
 }
 
 function openFailure(directory: string, error: unknown): Error {
@@ -46,9 +46,11 @@ function hintFor(reason: string): string {
 }
 
 class LevelStore implements Store {
+  readonly #directory: string
   readonly #db: Db
 
-  constructor(db: Db) {
+  constructor(directory: string, db: Db) {
+    this.#directory = directory
     this.#db = db
   }
 
@@ -62,14 +64,18 @@ class LevelStore implements Store {
   }
 
   get(key: Buffer): Promise<Buffer | undefined> {
-    return this.#db.get(key, { fillCache: false })
+    return this.#db.get(key, { fillCache: false }).catch((error) => this.#failed(error))
   }
 
   getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    return this.#db.getMany(keys, { fillCache: false })
+    return this.#db.getMany(keys, { fillCache: false }).catch((error) => this.#failed(error))
   }
 
-  async range(options: RangeOptions): Promise<Entry[]> {
+  range(options: RangeOptions): Promise<Entry[]> {
+    return this.#range(options).catch((error) => this.#failed(error))
+  }
+
+  async #range(options: RangeOptions): Promise<Entry[]> {
     const iterator = this.#db.iterator({
       gte: options.from,
       lt: options.to,
@@ -96,5 +102,11 @@ class LevelStore implements Store {
 
   close(): Promise<void> {
     return this.#db.close()
+  }
+
+  /** LevelDB's own structure is damaged: what it says of it does not name the place. */
+  #failed(error: Error): never {
+    if (/^Corruption/.test(error.message)) throw new CorruptLogError(this.#directory, error.message, error)
+    throw error
   }
 }

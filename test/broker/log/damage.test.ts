@@ -1,6 +1,8 @@
 /** A log that holds damage: it starts, counts it, brings what is whole, and gives no offset twice. */
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { CorruptLogError } from '../../../broker/errors.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from '../../../broker/log/commit-key.ts'
 import { baseOffsetOf } from '../../../broker/log/record-batch.ts'
 import { openLevelStore } from '../../../broker/storage/level-store.ts'
@@ -135,5 +137,18 @@ describe('a log that holds damage', () => {
       )
       expect(again.status().recovery.faults).toBeGreaterThanOrEqual(lost.size)
     }
+  })
+
+  it('whose LevelDB is damaged itself is refused as a corrupt log, with the segment that is', async () => {
+    const { directory, reopen } = await written()
+    await (await reopen()).close() // what stood in the write-ahead file stands in a table now
+    const segment = join(directory, '00000001')
+    for (const table of readdirSync(segment).filter((name) => name.endsWith('.ldb'))) {
+      const bytes = readFileSync(join(segment, table))
+      bytes[bytes.length - 1]! ^= 1
+      writeFileSync(join(segment, table), bytes)
+    }
+    await expect(reopen()).rejects.toThrow(CorruptLogError)
+    await expect(reopen()).rejects.toThrow(/00000001.*Corruption/)
   })
 })
