@@ -255,7 +255,7 @@ describe.each([
 
   it('that fails again while the log opens is tried until the disk works', async () => {
     const { disk, log, add } = await failing()
-    disk.fail({ on: 'open-store', times: 2 })
+    disk.fail({ on: 'open-store' })
     await add('lost').catch(() => {})
     await until(() => !disk.hasFaults, 'all faults have struck')
     expect(log.status().condition).toBe('failed')
