@@ -75,6 +75,9 @@ const actions: Actions = {
   async logVerify(options) {
     return (await import('./broker/operations/commands/log-verify.ts')).runLogVerify(context, options)
   },
+  async rename(edge, options) {
+    return (await import('./broker/operations/commands/rename.ts')).runRename(context, edge, options)
+  },
 }
 
 async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig | RefusedConfig> {

@@ -75,7 +75,7 @@ async function checkProof(log: LogSource, state: PartitionState, found: Recovere
   if (own === null || own === proof) return
   throw new CheckpointMismatchError(
     `upstream has another record than this log at ${partitionKey(state.stream, state.partition)} offset ${next - 1}`,
-    'this log was restored or cloned and written since; give it a new edge.id, then run `headwater sync resume`',
+    'this log was restored or cloned and written since; stop it, give it another name with `headwater rename NAME`, and start it',
   )
 }
 

@@ -160,7 +160,7 @@ export class TimestampRefusedError extends UpstreamError {
 export class FencedError extends UpstreamError {
   constructor(producer: string, during: string, cause?: unknown) {
     super('HW_FENCED', `another process took over as producer ${producer} (${during})`, {
-      hint: 'two devices or processes have this edge id: give one a new edge.id, then run `headwater sync resume`',
+      hint: 'two devices or processes have this edge name: stop one, give it another with `headwater rename NAME`, start it, and run `headwater sync resume` on the other',
       retryable: false,
       cause,
     })
@@ -181,7 +181,7 @@ export class CheckpointAheadError extends UpstreamError {
       'HW_CHECKPOINT_AHEAD',
       `upstream has ${key} up to offset ${next}, this log ends at ${durable}: it was restored from an older copy`,
       {
-        hint: 'new records here would reuse offsets that upstream has; give this log a new edge.id, then run `headwater sync resume`',
+        hint: 'new records here would reuse offsets that upstream has; stop it, give it another name with `headwater rename NAME`, and start it',
         retryable: false,
       },
     )

@@ -3,7 +3,7 @@ import { distance } from 'fastest-levenshtein'
 /** The known word that was probably meant, or null when none is near. */
 export function nearest(word: string, known: readonly string[]): string | null {
   let best: string | null = null
-  let bestDistance = Math.min(4, Math.ceil(word.length / 2)) + 1
+  let bestDistance = Math.min(4, Math.floor(word.length / 2)) + 1
   for (const candidate of known) {
     const steps = distance(word.toLowerCase(), candidate.toLowerCase())
     if (steps < bestDistance) {

@@ -10,7 +10,7 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DataDirectoryError, HeadwaterError } from '../errors.ts'
+import { DataDirectoryError, DataDirectoryLockedError, HeadwaterError } from '../errors.ts'
 import { FactStore } from './fact-store.ts'
 import type { Disk } from './store.ts'
 
@@ -52,7 +52,7 @@ export async function openDataDirectory(
   } catch (error) {
     throw asDirectoryError(path, error)
   }
-  const facts = await FactStore.open(disk, join(path, 'facts'))
+  const facts = await openFacts(disk, path)
   try {
     const identity = await identify(disk, path, file, edge)
     return { path, identity, facts }
@@ -60,6 +60,47 @@ export async function openDataDirectory(
     await facts.close()
     throw asDirectoryError(path, error)
   }
+}
+
+/**
+ * Gives a log another name and a new incarnation: for a cloned card or a restored backup, which upstream must not take for the
+ * first one. Upstream then gets the whole log that is here, under the new name.
+ * @returns the identity before and after
+ * @throws DataDirectoryLockedError while a broker runs; DataDirectoryError where there is no log
+ */
+export async function renameEdge(
+  disk: Disk,
+  path: string,
+  edge: string,
+): Promise<{ from: Identity; to: Identity }> {
+  const file = join(path, 'headwater.json')
+  const stored = await disk.readFile(file)
+  if (stored === undefined)
+    throw new DataDirectoryError(path, 'it holds no log', 'name the right one with --data')
+  const from = parseIdentity(path, stored)
+  const facts = await openFacts(disk, path)
+  try {
+    const to: Identity = { ...from, edge, incarnation: randomUUID() }
+    await disk.replaceFile(file, identityFile(to))
+    return { from, to }
+  } catch (error) {
+    throw asDirectoryError(path, error)
+  } finally {
+    await facts.close()
+  }
+}
+
+/** The lock is named by the directory that it guards. */
+async function openFacts(disk: Disk, path: string): Promise<FactStore> {
+  try {
+    return await FactStore.open(disk, join(path, 'facts'))
+  } catch (error) {
+    throw error instanceof DataDirectoryLockedError ? new DataDirectoryLockedError(path, error.cause) : error
+  }
+}
+
+function identityFile(identity: Identity): Buffer {
+  return Buffer.from(`${JSON.stringify(identity, null, 2)}\n`)
 }
 
 /** True where the directory holds a log: reading commands do not make one. */
@@ -96,7 +137,7 @@ async function identify(
       incarnation: randomUUID(),
       createdAt: new Date().toISOString(),
     }
-    await disk.replaceFile(file, Buffer.from(`${JSON.stringify(identity, null, 2)}\n`))
+    await disk.replaceFile(file, identityFile(identity))
     return identity
   }
   const identity = checkIdentity(path, stored, edge)
@@ -110,7 +151,7 @@ function checkIdentity(path: string, stored: Buffer, edge: { name: string; isExp
     throw new DataDirectoryError(
       path,
       `it belongs to the edge "${identity.edge}", the configuration says "${edge.name}"`,
-      `set edge: ${identity.edge}, or give "${edge.name}" a directory of its own`,
+      `set edge: ${identity.edge}; give "${edge.name}" a directory of its own; or \`headwater rename ${edge.name}\``,
     )
   }
   return identity

@@ -214,7 +214,7 @@ function readCheckpoint(
   if (found === undefined || found.offset < 0) return { next: null, proof: null, place }
   const what = `the checkpoint of ${lane.stream}/${lane.partition} in group ${session.id}`
   const metadata = parseMetadata(found.metadata)
-  const reset = `give this edge a new edge.id; or, to send this log from its start, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
+  const reset = `stop this edge and give it another name with headwater rename; or, to send this log from its start, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
   const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
   if (metadata === null) throw mismatch('was not written by Headwater')
   const fault = difference(metadata, session, lane, identity)

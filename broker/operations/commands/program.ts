@@ -17,6 +17,7 @@ export interface Actions {
   syncStatus(options: Reporting): Promise<number>
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
   logVerify(options: Reporting): Promise<number>
+  rename(edge: string, options: Reporting): Promise<number>
 }
 
 /** @param done gets the exit code of the command that ran. */
@@ -33,6 +34,7 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
   addConfiguration(program, actions, done)
   addReports(program, actions, done)
   addSync(program, actions, done)
+  addIdentity(program, actions, done)
   return program
 }
 
@@ -89,6 +91,14 @@ function addConfiguration(program: Command, actions: Actions, done: (code: numbe
     .argument('[file]', 'the configuration; the same as --config')
     .addHelpText('after', examples('headwater check', 'headwater check edge.yaml --json'))
     .action(async (file, options) => done(await actions.check(file, options)))
+}
+
+function addIdentity(program: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(program.command('rename')))
+    .description('give this edge another name upstream, after a card was cloned or a backup restored')
+    .argument('<edge>', 'the new name')
+    .addHelpText('after', examples('headwater rename line-7-b'))
+    .action(async (edge, options) => done(await actions.rename(edge, options)))
 }
 
 function addReports(program: Command, actions: Actions, done: (code: number) => void): void {

@@ -24,7 +24,8 @@ export class Output {
   }
 
   get columns(): number {
-    return this.#stream.columns ?? 80
+    // a terminal that does not know its size says 0
+    return this.#stream.columns || 80
   }
 
   line(text = ''): void {

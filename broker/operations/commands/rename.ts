@@ -1,0 +1,33 @@
+/** `headwater rename`: another name for this edge, on the data directory of a broker that does not run. */
+import { renameEdge } from '../../storage/data-directory.ts'
+import { nodeDisk } from '../../storage/node-disk.ts'
+import { UsageError } from '../errors.ts'
+import { ExitCode } from '../exit-codes.ts'
+import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
+
+/** As in config/schema.ts, whose library a command does not load for one pattern. */
+const EDGE_NAME = /^[A-Za-z0-9._-]{1,64}$/
+
+export async function runRename(
+  context: CommandContext,
+  edge: string,
+  options: ConfigOptions & { json: boolean },
+): Promise<number> {
+  if (!EDGE_NAME.test(edge)) {
+    throw new UsageError(
+      `"${edge}" is no name for an edge`,
+      'it has 1 to 64 letters, digits, ".", "_" or "-"',
+    )
+  }
+  const { from, to } = await renameEdge(nodeDisk, await dataDirectoryOf(context, options), edge)
+  if (options.json) {
+    context.out.json({ from, to })
+    return ExitCode.ok
+  }
+  context.out.line(`edge "${from.edge}" is now "${to.edge}", with the new incarnation ${to.incarnation}`)
+  context.out.line(
+    'each Kafka upstream gets the whole log that is here, under the new name, at the next start',
+  )
+  context.out.line(`where the configuration names the edge, set edge: ${to.edge}`)
+  return ExitCode.ok
+}
