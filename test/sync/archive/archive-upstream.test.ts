@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { readRecords } from '../../../broker/index.ts'
 import { ArchiveUpstream } from '../../../sync/archive/archive-upstream.ts'
 import { type ArchiveFiles, nodeArchiveFiles } from '../../../sync/archive/files.ts'
@@ -19,8 +19,13 @@ function open(directory: string, files?: ArchiveFiles): ArchiveUpstream {
   )
 }
 
+const directories: string[] = []
+afterAll(() => Promise.all(directories.map((directory) => rm(directory, { recursive: true, force: true }))))
+
 async function newDirectory(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'headwater-archive-'))
+  const directory = await mkdtemp(join(tmpdir(), 'headwater-archive-'))
+  directories.push(directory)
+  return directory
 }
 
 /** Lets `steps` calls that change something through; the one after is cut short, and all later ones never happen. */
