@@ -55,7 +55,15 @@ export class Chain {
   readonly segments: Segment[] = []
   readonly cache: SegmentCache
   readonly latency = new LatencyHistogram()
-  readonly stats = { commits: 0, records: 0, bytes: 0, failedCommits: 0, rolls: 0, failedRolls: 0 }
+  readonly stats = {
+    commits: 0,
+    records: 0,
+    bytes: 0,
+    failedCommits: 0,
+    failedRecords: 0,
+    rolls: 0,
+    failedRolls: 0,
+  }
   readonly files: ChainFiles
   condition: ChainCondition = { state: 'closed' }
   /** Called after each durable commit and after a recovery. */
@@ -202,7 +210,7 @@ export class Chain {
       this.stats.bytes += sealed.bytes
       this.latency.record(performance.now() - started)
     } catch (error) {
-      this.#fail(error, listeners)
+      this.#fail(error, listeners, records)
       return
     }
     this.#inFlightBytes = 0
@@ -250,13 +258,15 @@ export class Chain {
 
   // -- failure ------------------------------------------------------------------------------------------------------
 
-  #fail(cause: unknown, listeners: CommitListener[]): void {
+  #fail(cause: unknown, listeners: CommitListener[], records = 0): void {
     const reason = (cause as { cause?: Error }).cause?.message ?? (cause as Error).message
     this.stats.failedCommits++
     this.condition = { state: 'failed', reason, since: Date.now() }
     this.files.log.error('a commit failed; the log opens again by itself', { chain: this.name, reason })
     const error = new CommitFailedError(reason, cause)
     const open = this.#open.take()
+    // those of QoS 0 have no sender that would send them again: they are at least counted
+    this.stats.failedRecords += records + open.records
     for (const partition of [...this.partitions.values()]) this.#open.recycle(partition)
     this.#inFlightBytes = 0
     for (const listener of [...listeners, ...open.listeners]) listener(error)

@@ -51,6 +51,8 @@ export interface LogStatus {
   readonly records: number
   readonly bytes: number
   readonly failedCommits: number
+  /** Records that were in them: of QoS 1 and 2 sent again by their clients, of QoS 0 gone unless the disk kept them. */
+  readonly failedRecords: number
   readonly segments: number
   readonly storedBytes: number
   readonly admittedBytes: number
@@ -197,6 +199,7 @@ export class EventLog implements LogSource {
       records: sum((chain) => chain.stats.records),
       bytes: sum((chain) => chain.stats.bytes),
       failedCommits: sum((chain) => chain.stats.failedCommits),
+      failedRecords: sum((chain) => chain.stats.failedRecords),
       segments: sum((chain) => chain.segments.length),
       storedBytes: sum((chain) => chain.segments.reduce((total, segment) => total + segment.bytes, 0)),
       admittedBytes: sum((chain) => chain.admittedBytes),

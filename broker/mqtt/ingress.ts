@@ -105,7 +105,7 @@ export class Ingress {
       done(null)
       return
     }
-    const bytes = recordBytesBound(message.topic.length * 2, message.payload.length, route.headers.length)
+    const bytes = recordBytesBound(route.key?.length ?? 0, message.payload.length, route.headers.length)
     if (bytes > this.#recordBytesMax) {
       this.#counters.tooLarge++
       done(new RecordTooLargeError(`a message on "${message.topic}"`, bytes, this.#recordBytesMax))

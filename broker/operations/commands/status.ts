@@ -104,8 +104,12 @@ function takenText({ received, receivedBytes, unrouted, repetitions }: BrokerSta
 
 function commitText(log: BrokerStatus['log']): string {
   const commits = `${plural(log.commits, 'commit')} since the start`
-  if (log.commits === 0) return commits
-  return `${commits}, p50 ${milliseconds(log.commitMsP50)}, p99 ${milliseconds(log.commitMsP99)}`
+  const failed =
+    log.failedCommits > 0
+      ? `; ${plural(log.failedCommits, 'failed commit')} of ${plural(log.failedRecords, 'record')}`
+      : ''
+  if (log.commits === 0) return commits + failed
+  return `${commits}, p50 ${milliseconds(log.commitMsP50)}, p99 ${milliseconds(log.commitMsP99)}${failed}`
 }
 
 function refusedText(refused: number, ingress: BrokerStatus['ingress']): string {

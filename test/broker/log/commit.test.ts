@@ -192,7 +192,7 @@ describe.each([
       await expect(one).rejects.toThrow(CommitFailedError)
       await expect(one).rejects.toMatchObject({ code: 'HW_COMMIT_FAILED', retryable: true })
     }
-    expect(log.status()).toMatchObject({ condition: 'failed', failedCommits: 1 })
+    expect(log.status()).toMatchObject({ condition: 'failed', failedCommits: 1, failedRecords: 2 })
     expect(log.status().reason).toMatch(/no space/)
     await expect(async () => append(log, 0, ['refused'])).rejects.toThrow(LogUnavailableError)
     expect(() => log.stream('events').chain.onCommit(() => {})).toThrow(LogUnavailableError)

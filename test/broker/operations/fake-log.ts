@@ -154,6 +154,7 @@ export const fakeStatus: BrokerStatus = {
     records: 7,
     bytes: 700,
     failedCommits: 0,
+    failedRecords: 0,
     segments: 1,
     storedBytes: 4096,
     admittedBytes: 0,
