@@ -8,7 +8,6 @@
  * with growing pauses, and read from its head: what the disk kept is then part of the log (never acknowledged, so its
  * sender sends it again), and the next commit follows it.
  */
-import { assert } from '../assert.ts'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
 import type { Store } from '../storage/store.ts'
 import {
@@ -22,14 +21,12 @@ import {
   replayActive,
   writeHead,
 } from './chain-recovery.ts'
-import { commitKey, NOTE_ID } from './commit-key.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
 import { nextSegmentId, writeManifest } from './manifest.ts'
-import { encodeNote } from './note.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
-import { maxTimestampOf } from './record-batch.ts'
+import { sealCommit } from './sealed-commit.ts'
 import { indexFile, type OpenSegment, type Segment, SegmentCache, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 
@@ -197,8 +194,10 @@ export class Chain {
     const commit = this.durableCommit + 1
     const started = performance.now()
     try {
-      const sealed = this.#seal(commit, partitions)
-      await sealed.write()
+      const sealed = sealCommit(this.#active.store.batch(), commit, partitions, this.#states)
+      // the store has copied the batches: the builders are free for the next commit
+      for (const partition of partitions) this.#open.recycle(partition)
+      await sealed.write.write({ sync: true })
       this.active.lastCommit = commit
       this.active.bytes += sealed.bytes
       for (const { partition, ...batch } of sealed.batches) {
@@ -217,43 +216,6 @@ export class Chain {
     for (const listener of listeners) listener(null)
     if (!this.isFull) for (const resolve of this.#drained.splice(0)) resolve()
     this.onDurable()
-  }
-
-  /** Seals the open batches into one LevelDB write. The store copies them, so that the builders are free at once. */
-  #seal(commit: number, partitions: LogPartition[]) {
-    const write = this.#active.store.batch()
-    const batches = []
-    let bytes = 0
-    for (const partition of partitions) {
-      const builder = partition.open
-      assert(builder !== null, 'a touched partition has an open batch')
-      const raw = builder.seal(partition.durableOffset)
-      const key = commitKey(commit, partition.id)
-      write.put(key, raw)
-      bytes += key.length + raw.length
-      batches.push({
-        partition,
-        baseOffset: partition.durableOffset,
-        nextOffset: partition.durableOffset + builder.count,
-        records: builder.count,
-        bytes: raw.length,
-        maxTimestamp: maxTimestampOf(raw),
-      })
-      this.#open.recycle(partition)
-    }
-    const added: Record<string, unknown> = {}
-    for (const state of this.#states) {
-      const pending = state.takePending()
-      if (pending !== undefined) added[state.name] = pending
-    }
-    // a commit that only answers listeners still needs an entry: an empty write would not be fsynced
-    if (Object.keys(added).length > 0 || batches.length === 0) {
-      const key = commitKey(commit, NOTE_ID)
-      const note = encodeNote({ states: added })
-      write.put(key, note)
-      bytes += key.length + note.length
-    }
-    return { batches, bytes, write: () => write.write({ sync: true }) }
   }
 
   // -- failure ------------------------------------------------------------------------------------------------------
