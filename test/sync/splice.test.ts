@@ -10,6 +10,7 @@ import {
 import { originPrefix } from '../../sync/origin-header.ts'
 import { nextSequence, PartSplicer, SpliceBuffer, type Stamp } from '../../sync/splice.ts'
 import type { RoundPart } from '../../sync/upstream.ts'
+import { testSeed } from '../support/random.ts'
 import { seededRandom, storedBatch, withGaps } from './stored-batches.ts'
 
 const STAMP: Stamp = { producerId: 4711n, producerEpoch: 3, transactional: true }
@@ -241,7 +242,7 @@ describe('splicing stored batches', () => {
   })
 
   it('round-trips random batches, positions, gaps and limits', () => {
-    const seed = Number(process.env.HEADWATER_SEED ?? Date.now() % 2 ** 31)
+    const seed = testSeed()
     const random = seededRandom(seed)
     const pick = (n: number) => Math.floor(random() * n)
     const buffer = new SpliceBuffer(2048)

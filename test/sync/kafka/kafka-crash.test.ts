@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { describeWithKafka, uniqueName } from '../../support/kafka/index.ts'
+import { testSeed } from '../../support/random.ts'
 import { testIdentity } from '../memory-log.ts'
 import { seededRandom } from '../stored-batches.ts'
 import { readBack, settled } from './kafka-place.ts'
@@ -34,7 +35,7 @@ function live(args: string[]): Promise<{ code: number | null; signal: string | n
 
 describeWithKafka('sync to Kafka, killed', ({ bootstrap }) => {
   it('has each record upstream once and in order after SIGKILL between every two steps', async () => {
-    const seed = Number(process.env.HEADWATER_TEST_SEED ?? Date.now() % 2 ** 31)
+    const seed = testSeed()
     const random = seededRandom(seed)
     const name = uniqueName('killed')
     for (let lives = 0; lives < LIVES; lives++) {
