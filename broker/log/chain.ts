@@ -9,6 +9,7 @@
  * sender sends it again), and the next commit follows it.
  */
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
+import { silentSink } from '../log-sink.ts'
 import type { Store } from '../storage/store.ts'
 import {
   type ChainFiles,
@@ -74,6 +75,8 @@ export class Chain {
   #isRunning = false
   #drained: (() => void)[] = []
   #idle: (() => void)[] = []
+  /** Failures since the last commit that reached the disk: the pauses grow and the log stays quiet until then. */
+  #failures = 0
   #reopenTimer: NodeJS.Timeout | undefined
   #reopening: Promise<void> = Promise.resolve()
   #isClosing = false
@@ -208,6 +211,7 @@ export class Chain {
       this.stats.records += records
       this.stats.bytes += sealed.bytes
       this.latency.record(performance.now() - started)
+      if (this.#failures > 0) this.#recovered()
     } catch (error) {
       this.#fail(error, listeners, records)
       return
@@ -224,7 +228,11 @@ export class Chain {
     const reason = (cause as { cause?: Error }).cause?.message ?? (cause as Error).message
     this.stats.failedCommits++
     this.condition = { state: 'failed', reason, since: Date.now() }
-    this.files.log.error('a commit failed; the log opens again by itself', { chain: this.name, reason })
+    this.#failures++
+    // a disk that is full must not be filled by lines about it: told once, and once more when it is over
+    if (this.#failures === 1) {
+      this.files.log.error('a commit failed; the log opens again by itself', { chain: this.name, reason })
+    }
     const error = new CommitFailedError(reason, cause)
     const open = this.#open.take()
     // those of QoS 0 have no sender that would send them again: they are at least counted
@@ -233,7 +241,14 @@ export class Chain {
     this.#inFlightBytes = 0
     for (const listener of [...listeners, ...open.listeners]) listener(error)
     for (const resolve of this.#drained.splice(0)) resolve()
-    this.#reopenLater(REOPEN_MS_MIN)
+    this.#reopenLater(Math.min(REOPEN_MS_MIN * 2 ** (this.#failures - 1), REOPEN_MS_MAX))
+  }
+
+  #recovered(): void {
+    if (this.#failures > 1) {
+      this.files.log.info('the log commits again', { chain: this.name, failures: this.#failures })
+    }
+    this.#failures = 0
   }
 
   #reopenLater(afterMs: number): void {
@@ -247,7 +262,7 @@ export class Chain {
     try {
       await this.cache.close()
       await this.#load()
-      this.files.log.info('the log is open again', { chain: this.name })
+      if (this.#failures <= 1) this.files.log.info('the log is open again', { chain: this.name })
       this.onDurable()
     } catch (error) {
       if (this.condition.state === 'failed') {
@@ -285,7 +300,7 @@ export class Chain {
 
   async #openActive(): Promise<void> {
     const { files, active } = this
-    await countTornTail(files, active.id)
+    await countTornTail(this.#failures > 1 ? { ...files, log: silentSink } : files, active.id)
     const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
     try {
       const index = await replayActive(files, active, store, this.partitions, this.#states)
