@@ -1,5 +1,5 @@
 /**
- * Start of a chain: from what a crash or a power cut left on disk to a log that takes appends. Never needs a person.
+ * Start of a chain: from what a crash or a power cut left on disk to a log that takes appends. Needs no person after either.
  *
  * | found                                                   | decision                                               |
  * |---------------------------------------------------------|--------------------------------------------------------|
