@@ -13,7 +13,7 @@
  */
 import { dirname, join } from 'node:path'
 import { CorruptLogError } from '../errors.ts'
-import type { LogSink } from '../log-sink.ts'
+import { type LogSink, silentSink } from '../log-sink.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
@@ -118,7 +118,7 @@ async function removeLeftovers(files: ChainFiles, manifest: Manifest): Promise<v
   }
 }
 
-/** Adds the spans of all sealed segments to their partitions; their readers see no durable offset go down. */
+/** Reads what the sealed segments hold of each partition; readers see no durable offset go down. */
 export async function loadSealed(
   files: ChainFiles,
   segments: readonly Segment[],
@@ -135,9 +135,9 @@ export async function loadSealed(
       files.counters.rebuiltIndexes++
       files.log.warn('built a segment index again', { segment: segment.id })
     }
+    segment.summaries = summaries
     for (const summary of summaries) {
       const partition = partitionOf(partitions, summary.id)
-      partition.spans.push({ segment, ...summary })
       partition.durableOffset = Math.max(partition.durableOffset, summary.nextOffset)
     }
   }
@@ -153,8 +153,12 @@ export function partitionOf(partitions: Map<number, LogPartition>, id: number): 
   return partition
 }
 
-/** Counts what LevelDB will drop from the active segment's write-ahead file when it opens. */
-export async function countTornTail(files: ChainFiles, id: string): Promise<void> {
+/**
+ * Counts what LevelDB will drop from the active segment's write-ahead file when it opens.
+ * @param isQuiet it was told before
+ */
+export async function countTornTail(files: ChainFiles, id: string, isQuiet: boolean): Promise<void> {
+  const log = isQuiet ? silentSink : files.log
   const directory = segmentDirectory(files.directory, id)
   for (const name of await files.disk.list(directory)) {
     if (!name.endsWith('.log')) continue
@@ -164,14 +168,14 @@ export async function countTornTail(files: ChainFiles, id: string): Promise<void
     if (state.tornBytes > 0) {
       files.counters.tornTails++
       files.counters.tornBytes += state.tornBytes
-      files.log.warn('dropped a torn tail: a write that the last stop cut short, never acknowledged', {
+      log.warn('dropped a torn tail: a write that the last stop cut short, never acknowledged', {
         segment: id,
         bytes: state.tornBytes,
       })
     }
     if (state.damagedBytes > 0) {
       files.counters.faults++
-      files.log.error('damaged bytes in the middle of a write-ahead file', {
+      log.error('damaged bytes in the middle of a write-ahead file', {
         segment: id,
         file: name,
         bytes: state.damagedBytes,
@@ -234,10 +238,18 @@ export async function replayActive(
   return index
 }
 
-/** Log start offsets, once all segments are known. */
-export function placeLogStart(partitions: Iterable<LogPartition>, active: SegmentIndex): void {
+/**
+ * Log start offsets, once all segments are known.
+ * @param starts those that the manifest names, by partition id; elsewhere the first offset that is there is the start
+ */
+export function placeLogStart(
+  partitions: Iterable<LogPartition>,
+  active: SegmentIndex,
+  starts: ReadonlyMap<number, number>,
+): void {
   for (const partition of partitions) {
     partition.logStartOffset =
+      starts.get(partition.id) ??
       partition.spans[0]?.firstOffset ??
       active.partitions.get(partition.id)?.firstOffset ??
       partition.durableOffset

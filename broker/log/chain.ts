@@ -9,27 +9,14 @@
  * sender sends it again), and the next commit follows it.
  */
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
-import { silentSink } from '../log-sink.ts'
-import type { Store } from '../storage/store.ts'
-import {
-  type ChainFiles,
-  countTornTail,
-  createSegmentStore,
-  loadSealed,
-  openManifest,
-  partitionOf,
-  placeLogStart,
-  replayActive,
-  writeHead,
-} from './chain-recovery.ts'
+import type { ChainFiles } from './chain-recovery.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
-import { nextSegmentId, writeManifest } from './manifest.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
 import { sealCommit } from './sealed-commit.ts'
-import { indexFile, type OpenSegment, type Segment, SegmentCache, segmentDirectory } from './segment.ts'
-import { SegmentIndex } from './segment-index.ts'
+import type { Segment, SegmentCache } from './segment.ts'
+import { type Rearrangement, SegmentRow, UncertainManifestError } from './segment-row.ts'
 
 export interface ChainLimits {
   /** A segment is sealed once it holds this many bytes. */
@@ -49,9 +36,7 @@ const REOPEN_MS_MAX = 5_000
 export class Chain {
   readonly name: string
   readonly partitions = new Map<number, LogPartition>()
-  /** In commit order; the last is active. */
-  readonly segments: Segment[] = []
-  readonly cache: SegmentCache
+  readonly row: SegmentRow
   readonly latency = new LatencyHistogram()
   readonly stats = {
     commits: 0,
@@ -70,7 +55,6 @@ export class Chain {
   readonly #limits: ChainLimits
   readonly #states: readonly CommitState[]
   readonly #open = new OpenCommit()
-  #active!: OpenSegment
   #inFlightBytes = 0
   #isRunning = false
   #drained: (() => void)[] = []
@@ -83,32 +67,52 @@ export class Chain {
   #closed: Promise<void> | undefined
   /** The size at which the active segment is sealed: its limit, or more after a roll that failed. */
   #rollAtBytes: number
+  #isRollWanted = false
+  /** A rearrangement whose manifest may or may not be on disk. */
+  #uncertain: Error | null = null
 
-  private constructor(name: string, files: ChainFiles, limits: ChainLimits, states: readonly CommitState[]) {
+  private constructor(
+    name: string,
+    files: ChainFiles,
+    limits: ChainLimits,
+    states: readonly CommitState[],
+    trustedNow: () => number | null,
+  ) {
     this.name = name
     this.files = files
     this.#limits = limits
     this.#states = states
     this.#rollAtBytes = limits.segmentBytes
-    this.cache = new SegmentCache(files.disk, files.directory, files.storeOptions)
+    this.row = new SegmentRow(files, this.partitions, states, trustedNow)
   }
 
-  /** @param partitions those that the catalog places in this chain. */
+  /**
+   * @param partitions those that the catalog places in this chain
+   * @param trustedNow ms since 1970, or null while the clock is not to be trusted
+   */
   static async open(
     name: string,
     files: ChainFiles,
     limits: ChainLimits,
     states: readonly CommitState[],
     partitions: readonly LogPartition[],
+    trustedNow: () => number | null = Date.now,
   ): Promise<Chain> {
-    const chain = new Chain(name, files, limits, states)
+    const chain = new Chain(name, files, limits, states, trustedNow)
     for (const partition of partitions) chain.partitions.set(partition.id, partition)
     await chain.#load()
     return chain
   }
 
+  /** In commit order; the last is active. */
+  get segments(): readonly Segment[] {
+    return this.row.segments
+  }
+  get cache(): SegmentCache {
+    return this.row.cache
+  }
   get active(): Segment {
-    return this.segments[this.segments.length - 1]!
+    return this.row.active
   }
 
   /** The last commit that is on disk. */
@@ -170,7 +174,7 @@ export class Chain {
     await this.#reopening
     while (this.#isRunning) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.condition = { state: 'closed' }
-    await this.cache.close()
+    await this.row.close()
   }
 
   // -- the writer ---------------------------------------------------------------------------------------------------
@@ -183,9 +187,16 @@ export class Chain {
   }
 
   async #run(): Promise<void> {
-    while (!this.#open.isEmpty && this.condition.state === 'open') {
-      if (this.active.bytes >= this.#rollAtBytes) await this.#roll()
-      if (this.condition.state === 'open') await this.#commit()
+    while (
+      this.condition.state === 'open' &&
+      (!this.#open.isEmpty || this.#isRollWanted || this.#uncertain !== null)
+    ) {
+      if (this.#uncertain !== null) {
+        this.#fail(this.#uncertain, [])
+        break
+      }
+      if (this.active.bytes >= this.#rollAtBytes || this.#isRollWanted) await this.#roll()
+      if (this.condition.state === 'open' && !this.#open.isEmpty) await this.#commit()
     }
     this.#isRunning = false
     for (const resolve of this.#idle.splice(0)) resolve()
@@ -197,14 +208,14 @@ export class Chain {
     const commit = this.durableCommit + 1
     const started = performance.now()
     try {
-      const sealed = sealCommit(this.#active.store.batch(), commit, partitions, this.#states)
+      const sealed = sealCommit(this.row.open.store.batch(), commit, partitions, this.#states)
       // the store has copied the batches: the builders are free for the next commit
       for (const partition of partitions) this.#open.recycle(partition)
       await sealed.write.write({ sync: true })
       this.active.lastCommit = commit
       this.active.bytes += sealed.bytes
       for (const { partition, ...batch } of sealed.batches) {
-        this.#active.index.of(partition.id, batch.baseOffset).add(commit, batch)
+        this.row.open.index.of(partition.id, batch.baseOffset).add(commit, batch)
         partition.durableOffset = batch.nextOffset
       }
       this.stats.commits++
@@ -260,7 +271,7 @@ export class Chain {
 
   async #reopen(afterMs: number): Promise<void> {
     try {
-      await this.cache.close()
+      await this.row.close()
       await this.#load()
       if (this.#failures <= 1) this.files.log.info('the log is open again', { chain: this.name })
       this.onDurable()
@@ -279,108 +290,50 @@ export class Chain {
 
   // -- segments -----------------------------------------------------------------------------------------------------
 
-  /** Reads the manifest and everything it lists: at start, and again after a failure. */
   async #load(): Promise<void> {
-    const { files } = this
-    const manifest = await openManifest(files)
-    const segments = manifest.segments.map(
-      (listed): Segment => ({
-        id: listed.id,
-        firstCommit: listed.firstCommit,
-        lastCommit: listed.lastCommit ?? listed.firstCommit - 1,
-        bytes: listed.bytes ?? 0,
-        isSealed: listed.lastCommit !== undefined,
-      }),
-    )
-    for (const partition of this.partitions.values()) partition.spans = []
-    await loadSealed(files, segments.slice(0, -1), this.partitions)
-    this.segments.splice(0, this.segments.length, ...segments)
-    await this.#openActive()
-  }
-
-  async #openActive(): Promise<void> {
-    const { files, active } = this
-    await countTornTail(this.#failures > 1 ? { ...files, log: silentSink } : files, active.id)
-    const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
-    try {
-      const index = await replayActive(files, active, store, this.partitions, this.#states)
-      placeLogStart(this.partitions.values(), index)
-      this.#active = { store, index }
-      if (active.lastCommit < active.firstCommit) await this.#writeHead(store, active)
-    } catch (error) {
-      await store.close()
-      throw error
-    }
-    this.cache.pin(active, this.#active)
+    this.#uncertain = null
+    await this.row.load(this.#failures > 1)
     this.condition = { state: 'open' }
   }
 
-  async #writeHead(store: Store, segment: Segment): Promise<void> {
-    const next: [number, number][] = []
-    for (const partition of this.partitions.values()) {
-      if (partition.durableOffset > 0) next.push([partition.id, partition.durableOffset])
+  async #roll(): Promise<void> {
+    const segment = this.active
+    this.#isRollWanted = false
+    try {
+      await this.row.roll()
+      this.#rollAtBytes = this.#limits.segmentBytes
+      this.stats.rolls++
+    } catch (error) {
+      this.stats.failedRolls++
+      this.#rollAtBytes = segment.bytes + this.#limits.segmentBytes / 8
+      this.files.log.error('a segment could not be sealed; it grows until the next try', {
+        segment: segment.id,
+        reason: (error as Error).message,
+      })
+      if (error instanceof UncertainManifestError) this.#fail(error, [])
     }
-    const states: Record<string, unknown> = {}
-    for (const state of this.#states) states[state.name] = state.snapshot()
-    await writeHead(store, segment.firstCommit, { next, states })
-    segment.lastCommit = segment.firstCommit
+  }
+
+  /** Seals the active segment although it is not full: what it holds can then expire. */
+  roll(): void {
+    if (this.condition.state !== 'open' || this.#isClosing) return
+    this.#isRollWanted = true
+    this.#schedule()
   }
 
   /**
-   * Seals the active segment and starts the next: index beside the old one, head in the new one, then the manifest. A crash
-   * before the manifest leaves files that it does not list, which the next start removes; the old segment goes on.
+   * Carries out a plan for the segments (segment-row.ts).
+   * @returns false when nothing has changed: the plan is stale, or the chain is not open.
    */
-  async #roll(): Promise<void> {
-    const { files, active: old } = this
-    const id = nextSegmentId(this.segments.map((segment) => segment.id))
-    const next: Segment = { id, firstCommit: old.lastCommit + 1, lastCommit: 0, bytes: 0, isSealed: false }
-    let store: Store | undefined
+  async rearrange(plan: Rearrangement): Promise<boolean> {
+    if (this.condition.state !== 'open' || this.#isClosing) return false
     try {
-      await files.disk.replaceFile(indexFile(files.directory, old.id), this.#active.index.encode())
-      store = await createSegmentStore(files, id)
-      await this.#writeHead(store, next)
+      return await this.row.rearrange(plan)
     } catch (error) {
-      this.#rollFailed(old, error)
-      await store?.close().catch(() => undefined)
-      await files.disk.remove(segmentDirectory(files.directory, id)).catch(() => undefined)
-      return
+      // only reading the manifest again can tell which one stands: after the commit that is under way
+      this.#uncertain = error as Error
+      this.#schedule()
+      return false
     }
-    try {
-      const listed = this.segments.map(({ id, firstCommit, lastCommit, bytes }) => {
-        return { id, firstCommit, lastCommit, bytes }
-      })
-      const active = { id, firstCommit: next.firstCommit }
-      await writeManifest(files.disk, files.directory, { format: 1, segments: [...listed, active] })
-    } catch (error) {
-      // the old manifest or the new one stands on disk: only reading it again can tell
-      this.#rollFailed(old, error)
-      await store.close().catch(() => undefined)
-      this.#fail(error, [])
-      return
-    }
-    this.#adopt(old, next, store)
-  }
-
-  #rollFailed(segment: Segment, error: unknown): void {
-    this.stats.failedRolls++
-    this.#rollAtBytes = segment.bytes + this.#limits.segmentBytes / 8
-    this.files.log.error('a segment could not be sealed; it grows until the next try', {
-      segment: segment.id,
-      reason: (error as Error).message,
-    })
-  }
-
-  #adopt(old: Segment, next: Segment, store: Store): void {
-    old.isSealed = true
-    for (const summary of this.#active.index.summaries()) {
-      partitionOf(this.partitions, summary.id).spans.push({ segment: old, ...summary })
-    }
-    const opened: OpenSegment = { store, index: new SegmentIndex(next.firstCommit) }
-    this.#active = opened
-    this.segments.push(next)
-    this.#rollAtBytes = this.#limits.segmentBytes
-    this.cache.pin(next, opened)
-    this.cache.unpin(old)
-    this.stats.rolls++
   }
 }

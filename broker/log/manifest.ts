@@ -1,11 +1,16 @@
 /**
- * A chain's manifest, `manifest.json`: which segments are the log. Replaced atomically (temp, fsync, rename, fsync of the
- * directory); a segment directory that it does not list is not the log's. On disk: fields are only added.
+ * A chain's manifest, `manifest.json`: which segments are the log, and what was decided about it. Replaced atomically (temp,
+ * fsync, rename, fsync of the directory); a segment directory that it does not list is not the log's. On disk: fields are only
+ * added.
  *
- *   { "format": 1, "segments": [ { "id": "00000001", "firstCommit": 1, "lastCommit": 812, "bytes": 33554620 },
- *                                { "id": "00000002", "firstCommit": 813 } ] }
+ *   { "format": 1, "segments": [ { "id": "00000007", "firstCommit": 1, "lastCommit": 812, "bytes": 33554620,
+ *                                  "sealedAt": 1793448000000, "isRewritten": true },
+ *                                { "id": "00000002", "firstCommit": 813 } ],
+ *     "starts": [ [0, 120], [1, 97] ], "cleaned": { "states": [ [812, 1793448000000] ] },
+ *     "holes": [ { "id": 1, "from": 40, "to": 44, "reason": "…", "at": 1793448000000 } ],
+ *     "dropped": { "events": 14 } }
  *
- * Segments stand in commit order. The last one is active: it has no lastCommit.
+ * Segments stand in commit order. The last one is active: it has no lastCommit. Times are ms since 1970.
  */
 import { join } from 'node:path'
 import { CorruptLogError } from '../errors.ts'
@@ -18,9 +23,39 @@ export interface ManifestSegment {
   readonly lastCommit?: number
   /** Bytes of the stored batches, of a sealed segment. */
   readonly bytes?: number
+  /** When it was sealed; absent while no trusted clock has said so. Retention by time counts from here. */
+  readonly sealedAt?: number
+  /** Commits and offsets may be missing in it: retention or compaction took them. */
+  readonly isRewritten?: boolean
 }
 
-export interface Manifest {
+/** Offsets that were written once and cannot be read any more. */
+export interface Hole {
+  /** The catalog's id of the partition. */
+  readonly id: number
+  readonly from: number
+  /** The first offset after it. */
+  readonly to: number
+  readonly reason: string
+  /** When it was found. */
+  readonly at: number
+}
+
+/** What is known of a chain beside its segments. */
+export interface ChainFacts {
+  /** Log start offsets by partition id, where they are not simply the first offset that is there. */
+  readonly starts?: readonly (readonly [id: number, offset: number])[]
+  /**
+   * By stream: up to which commit older values of keys are gone, and since when (null: no trusted clock yet). Rising in
+   * both; a tombstone may go once the first entry at or above its commit is older than the stream's delay.
+   */
+  readonly cleaned?: Readonly<Record<string, readonly (readonly [commit: number, at: number | null])[]>>
+  readonly holes?: readonly Hole[]
+  /** By stream: records removed before every upstream had them. */
+  readonly dropped?: Readonly<Record<string, number>>
+}
+
+export interface Manifest extends ChainFacts {
   readonly format: 1
   readonly segments: readonly ManifestSegment[]
 }
@@ -55,7 +90,10 @@ export async function writeManifest(disk: Disk, directory: string, manifest: Man
 export function manifestFault(manifest: Manifest): string | null {
   if (manifest.format !== 1) return `it has format ${manifest.format}, this Headwater reads 1`
   if (!Array.isArray(manifest.segments) || manifest.segments.length === 0) return 'it lists no segment'
+  const ids = new Set<string>()
   for (const [i, segment] of manifest.segments.entries()) {
+    if (ids.has(segment.id)) return `it lists segment ${segment.id} twice`
+    ids.add(segment.id)
     const isActive = i === manifest.segments.length - 1
     if (isActive !== (segment.lastCommit === undefined))
       return `segment ${segment.id}: only the last is active`

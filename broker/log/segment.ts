@@ -17,6 +17,29 @@ export interface Segment {
   /** Bytes of the stored batches and notes. */
   bytes: number
   isSealed: boolean
+  /** When it was sealed, ms since 1970, by a clock that was trusted; null while none was. */
+  sealedAt: number | null
+  /** Retention or compaction took records out: commits and offsets may be missing in it. */
+  readonly isRewritten: boolean
+  /** What it holds of each partition, once it is sealed. */
+  summaries: readonly PartitionSummary[]
+  /** Bytes of its files, measured once it was sealed; null before. */
+  fileBytes: number | null
+}
+
+/** A segment that nothing was written to yet. */
+export function newSegment(id: string, firstCommit: number): Segment {
+  return {
+    id,
+    firstCommit,
+    lastCommit: firstCommit - 1,
+    bytes: 0,
+    isSealed: false,
+    sealedAt: null,
+    isRewritten: false,
+    summaries: [],
+    fileBytes: null,
+  }
 }
 
 /** What a reader needs of a segment while it reads. */
@@ -42,6 +65,19 @@ interface CacheEntry {
    * one opens it without them.
    */
   wasActive: boolean
+  /** Its directory is going to be removed: closed with its last reader. */
+  isRetired: boolean
+  /** Resolves when it is closed. */
+  readonly ended: Promise<void>
+  readonly end: () => void
+}
+
+function cacheEntry(opening: Promise<OpenSegment>, users: number): CacheEntry {
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  return { opening, users, wasActive: false, isRetired: false, ended, end }
 }
 
 /**
@@ -74,11 +110,12 @@ export class SegmentCache {
     if (!this.#isOpen) throw new LogUnavailableError('its segments are closed')
     let entry = this.#entries.get(segment.id)
     if (entry === undefined) {
-      const added: CacheEntry = { opening: this.#open(segment), users: 0, wasActive: false }
+      const added = cacheEntry(this.#open(segment), 0)
       this.#entries.set(segment.id, added)
       // one that did not open is tried again by the next reader
       added.opening.catch(() => {
         if (this.#entries.get(segment.id) === added) this.#entries.delete(segment.id)
+        added.end()
       })
       entry = added
     } else {
@@ -99,7 +136,7 @@ export class SegmentCache {
   pin(segment: Segment, open: OpenSegment): void {
     assert(!this.#entries.has(segment.id), 'a segment is pinned once')
     this.#isOpen = true
-    this.#entries.set(segment.id, { opening: Promise.resolve(open), users: 1, wasActive: false })
+    this.#entries.set(segment.id, cacheEntry(Promise.resolve(open), 1))
   }
 
   /** The active segment was sealed: it is now like any other. */
@@ -109,6 +146,17 @@ export class SegmentCache {
     entry.users--
     entry.wasActive = true
     this.#shrink()
+  }
+
+  /** The segment is no longer the log's: resolves once its last reader is done and its store is closed. */
+  async retire(segment: Segment): Promise<void> {
+    const entry = this.#entries.get(segment.id)
+    if (entry !== undefined) {
+      entry.isRetired = true
+      this.#shrink()
+      await entry.ended
+    }
+    await this.#closing.get(segment.id)
   }
 
   /** Closes all; reads under way end with an error. */
@@ -121,7 +169,7 @@ export class SegmentCache {
   #shrink(): void {
     for (const [id, entry] of this.#entries) {
       if (entry.users > 0) continue
-      if (entry.wasActive || this.#entries.size > this.#openMax) this.#close(id, entry)
+      if (entry.wasActive || entry.isRetired || this.#entries.size > this.#openMax) this.#close(id, entry)
     }
   }
 
@@ -132,6 +180,7 @@ export class SegmentCache {
       .catch(() => undefined)
       .finally(() => {
         if (this.#closing.get(id) === closing) this.#closing.delete(id)
+        entry.end()
       })
     this.#closing.set(id, closing)
   }

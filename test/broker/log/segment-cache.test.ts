@@ -4,6 +4,7 @@ import { LogUnavailableError } from '../../../broker/errors.ts'
 import { commitKey, NOTE_ID } from '../../../broker/log/commit-key.ts'
 import { encodeNote } from '../../../broker/log/note.ts'
 import {
+  newSegment,
   type OpenSegment,
   type Segment,
   SegmentCache,
@@ -25,7 +26,7 @@ async function setUp(openMax: number) {
     batch.put(commitKey(i, NOTE_ID), encodeNote({ states: {} }))
     await batch.write({ sync: true })
     await store.close()
-    segments.push({ id, firstCommit: i, lastCommit: i, bytes: 0, isSealed: true })
+    segments.push({ ...newSegment(id, i), lastCommit: i, isSealed: true })
   }
   const cache = new SegmentCache(disk, '/c', OPTIONS, openMax)
   const active = segments.pop()!

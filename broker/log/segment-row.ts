@@ -1,0 +1,307 @@
+/**
+ * The row of a chain's segments: what the manifest lists, in commit order, the last one active. It is changed by a roll (the
+ * writer's) and by a rearrangement (the janitor's: segments dropped, or replaced by one with what is left of them), each made
+ * durable by one replacement of the manifest, one at a time.
+ *
+ * A crash before the manifest leaves directories that it does not list: the next start removes them. One after it leaves the
+ * old ones: the same. When the replacement itself fails, the old manifest or the new one stands, and only reading it again can
+ * tell: `UncertainManifestError`.
+ */
+import type { Store } from '../storage/store.ts'
+import {
+  type ChainFiles,
+  countTornTail,
+  createSegmentStore,
+  loadSealed,
+  openManifest,
+  partitionOf,
+  placeLogStart,
+  replayActive,
+  writeHead,
+} from './chain-recovery.ts'
+import type { CommitState } from './commit-state.ts'
+import { type ChainFacts, type Hole, type Manifest, nextSegmentId, writeManifest } from './manifest.ts'
+import type { LogPartition } from './partition.ts'
+import {
+  indexFile,
+  newSegment,
+  type OpenSegment,
+  type Segment,
+  SegmentCache,
+  segmentDirectory,
+} from './segment.ts'
+import { SegmentIndex } from './segment-index.ts'
+
+/** What is to change; a field that is not given stays. */
+export interface Rearrangement {
+  /** Sealed segments that go. */
+  readonly remove: readonly Segment[]
+  /** Stands where the removed ones stood: sealed, on disk, its index beside it. */
+  readonly insert?: Segment
+  /** New log start offsets by partition id; a lower one than there is changes nothing. */
+  readonly starts?: ReadonlyMap<number, number>
+  readonly cleaned?: ChainFacts['cleaned']
+  /** By stream: records that go before every upstream has them, added to those so far. */
+  readonly dropped?: ReadonlyMap<string, number>
+  readonly holes?: readonly Hole[]
+}
+
+/** The manifest on disk is the old one or the new one. */
+export class UncertainManifestError extends Error {}
+
+export class SegmentRow {
+  readonly files: ChainFiles
+  readonly cache: SegmentCache
+  readonly partitions: Map<number, LogPartition>
+  /** In commit order; the last is active. The array stays the same object. */
+  readonly segments: Segment[] = []
+  /** What the manifest says beside the segments. */
+  facts: ChainFacts = {}
+  open!: OpenSegment
+  readonly #states: readonly CommitState[]
+  /** Now by a trusted clock, ms since 1970, or null. */
+  readonly #trustedNow: () => number | null
+  #busy: Promise<unknown> = Promise.resolve()
+  /** The highest id given out by this process: a directory that readers still use gets no successor of the same name. */
+  #lastId = '00000000'
+
+  constructor(
+    files: ChainFiles,
+    partitions: Map<number, LogPartition>,
+    states: readonly CommitState[],
+    trustedNow: () => number | null,
+  ) {
+    this.files = files
+    this.partitions = partitions
+    this.#states = states
+    this.#trustedNow = trustedNow
+    this.cache = new SegmentCache(files.disk, files.directory, files.storeOptions)
+  }
+
+  get active(): Segment {
+    return this.segments[this.segments.length - 1]!
+  }
+
+  /** Sealed segments in commit order. */
+  get sealed(): readonly Segment[] {
+    return this.segments.slice(0, -1)
+  }
+
+  newId(): string {
+    this.#lastId = nextSegmentId([this.#lastId, ...this.segments.map(({ id }) => id)])
+    return this.#lastId
+  }
+
+  /**
+   * Reads the manifest and everything it lists: at start, and again after a failure.
+   * @param isQuiet the disk has failed before: what is found is not told again
+   */
+  async load(isQuiet = false): Promise<void> {
+    await this.#alone(async () => {
+      const { files } = this
+      const { segments, format: _, ...facts } = await openManifest(files)
+      const row = segments.map((listed) =>
+        Object.assign(newSegment(listed.id, listed.firstCommit), {
+          lastCommit: listed.lastCommit ?? listed.firstCommit - 1,
+          bytes: listed.bytes ?? 0,
+          isSealed: listed.lastCommit !== undefined,
+          sealedAt: listed.sealedAt ?? null,
+          isRewritten: listed.isRewritten ?? false,
+        }),
+      )
+      await loadSealed(files, row.slice(0, -1), this.partitions)
+      this.facts = facts
+      this.segments.splice(0, this.segments.length, ...row)
+      this.#placeSpans()
+      await this.#openActive(isQuiet)
+    })
+  }
+
+  async #openActive(isQuiet: boolean): Promise<void> {
+    const { files, active } = this
+    await countTornTail(files, active.id, isQuiet)
+    const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
+    try {
+      const index = await replayActive(files, active, store, this.partitions, this.#states)
+      this.open = { store, index }
+      this.#placeStarts()
+      if (active.lastCommit < active.firstCommit) await this.#writeHead(store, active)
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+    this.cache.pin(active, this.open)
+  }
+
+  async #writeHead(store: Store, segment: Segment): Promise<void> {
+    const next: [number, number][] = []
+    for (const partition of this.partitions.values()) {
+      if (partition.durableOffset > 0) next.push([partition.id, partition.durableOffset])
+    }
+    const states: Record<string, unknown> = {}
+    for (const state of this.#states) states[state.name] = state.snapshot()
+    await writeHead(store, segment.firstCommit, { next, states })
+    segment.lastCommit = segment.firstCommit
+  }
+
+  /**
+   * Seals the active segment and starts the next: index beside the old one, head in the new one, then the manifest.
+   * @throws UncertainManifestError; any other error means that nothing has changed.
+   */
+  roll(): Promise<void> {
+    return this.#alone(async () => {
+      const { files, active: old } = this
+      const next = newSegment(this.newId(), old.lastCommit + 1)
+      let store: Store | undefined
+      try {
+        await files.disk.replaceFile(indexFile(files.directory, old.id), this.open.index.encode())
+        store = await createSegmentStore(files, next.id)
+        await this.#writeHead(store, next)
+      } catch (error) {
+        await store?.close().catch(() => undefined)
+        await files.disk.remove(segmentDirectory(files.directory, next.id)).catch(() => undefined)
+        throw error
+      }
+      const sealed = { ...old, isSealed: true, sealedAt: this.#trustedNow() }
+      try {
+        await this.#write([...this.sealed, sealed, next], this.facts)
+      } catch (error) {
+        await store.close().catch(() => undefined)
+        throw error
+      }
+      old.isSealed = true
+      old.sealedAt = sealed.sealedAt
+      old.summaries = this.open.index.summaries()
+      this.open = { store, index: new SegmentIndex(next.firstCommit) }
+      this.segments.push(next)
+      this.#placeSpans()
+      this.cache.pin(next, this.open)
+      this.cache.unpin(old)
+    })
+  }
+
+  /**
+   * Carries out a plan. What goes is removed from the disk once its last reader is done.
+   * @returns false when the row is no longer the one that the plan was made for: nothing has changed.
+   * @throws UncertainManifestError
+   */
+  rearrange(plan: Rearrangement): Promise<boolean> {
+    return this.#alone(async () => {
+      const at = this.#placeOf(plan)
+      if (at === null) return false
+      const gone = new Set(plan.remove)
+      const segments = this.segments.filter((segment) => !gone.has(segment))
+      if (plan.insert !== undefined) segments.splice(at, 0, plan.insert)
+      const facts = this.#factsAfter(plan)
+      await this.#write(segments, facts)
+      this.facts = facts
+      this.segments.splice(0, this.segments.length, ...segments)
+      this.#placeSpans()
+      this.#placeStarts()
+      for (const segment of plan.remove) void this.#discard(segment)
+      return true
+    })
+  }
+
+  /** A trusted clock says the time: segments sealed without one count from now. @returns whether the manifest changed */
+  async dateSealed(now: number): Promise<boolean> {
+    const undated = this.sealed.filter((segment) => segment.sealedAt === null)
+    const { cleaned } = this.facts
+    const isCleanUndated = Object.values(cleaned ?? {}).some((steps) => steps.some(([, at]) => at === null))
+    if (undated.length === 0 && !isCleanUndated) return false
+    for (const segment of undated) segment.sealedAt = now
+    const dated = Object.entries(cleaned ?? {}).map(
+      ([stream, steps]) => [stream, steps.map(([commit, at]) => [commit, at ?? now] as const)] as const,
+    )
+    return this.rearrange({ remove: [], ...(isCleanUndated ? { cleaned: Object.fromEntries(dated) } : {}) })
+  }
+
+  /** Closes all stores; a change under way ends first. */
+  async close(): Promise<void> {
+    await this.#busy.catch(() => undefined)
+    await this.cache.close()
+  }
+
+  // -- changing -----------------------------------------------------------------------------------------------------
+
+  /** Where the inserted segment goes; null when a segment of the plan is not, or no longer, a sealed one of the row. */
+  #placeOf({ remove }: Rearrangement): number | null {
+    const places = remove.map((segment) => this.segments.indexOf(segment))
+    const isStale = places.some((place) => place < 0 || place === this.segments.length - 1)
+    return isStale ? null : Math.min(...places, this.segments.length - 1)
+  }
+
+  #factsAfter({ starts, cleaned, dropped, holes }: Rearrangement): ChainFacts {
+    const facts: { -readonly [K in keyof ChainFacts]: ChainFacts[K] } = { ...this.facts }
+    // from the first change on they are written down: what is there no longer tells where a partition began
+    const placed = [...this.partitions.values()]
+      .map(({ id, logStartOffset }) => [id, Math.max(logStartOffset, starts?.get(id) ?? 0)] as const)
+      .filter(([, offset]) => offset > 0)
+    if (placed.length > 0) facts.starts = placed
+    if (cleaned !== undefined) facts.cleaned = { ...facts.cleaned, ...cleaned }
+    if (holes !== undefined && holes.length > 0) facts.holes = [...(facts.holes ?? []), ...holes]
+    if (dropped !== undefined && dropped.size > 0) {
+      const sums = { ...facts.dropped }
+      for (const [stream, records] of dropped) sums[stream] = (sums[stream] ?? 0) + records
+      facts.dropped = sums
+    }
+    return facts
+  }
+
+  async #write(segments: readonly Segment[], facts: ChainFacts): Promise<void> {
+    const manifest: Manifest = { format: 1, segments: segments.map(listed), ...facts }
+    try {
+      await writeManifest(this.files.disk, this.files.directory, manifest)
+    } catch (error) {
+      throw new UncertainManifestError((error as Error).message, { cause: error })
+    }
+  }
+
+  async #discard(segment: Segment): Promise<void> {
+    const { disk, directory, log } = this.files
+    try {
+      await this.cache.retire(segment)
+      await disk.remove(segmentDirectory(directory, segment.id))
+      await disk.remove(indexFile(directory, segment.id))
+    } catch (error) {
+      // the next start removes what the manifest does not list
+      log.warn('a segment that is no longer used could not be removed', {
+        segment: segment.id,
+        reason: (error as Error).message,
+      })
+    }
+  }
+
+  #placeSpans(): void {
+    for (const partition of this.partitions.values()) partition.spans = []
+    for (const segment of this.sealed) {
+      for (const summary of segment.summaries) {
+        partitionOf(this.partitions, summary.id).spans.push({ segment, ...summary })
+      }
+    }
+  }
+
+  #placeStarts(): void {
+    placeLogStart(this.partitions.values(), this.open.index, new Map(this.facts.starts))
+  }
+
+  /** One change at a time: each is made from the row that the last one left. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#busy.then(change, change)
+    this.#busy = result.catch(() => undefined)
+    return result
+  }
+}
+
+function listed(segment: Segment): Manifest['segments'][number] {
+  const { id, firstCommit, lastCommit, bytes, isSealed, sealedAt, isRewritten } = segment
+  if (!isSealed) return { id, firstCommit }
+  return {
+    id,
+    firstCommit,
+    lastCommit,
+    bytes,
+    ...(sealedAt === null ? {} : { sealedAt }),
+    ...(isRewritten ? { isRewritten } : {}),
+  }
+}
