@@ -33,6 +33,8 @@ export const BATCH_MAGIC = 2
 /** Length, attributes, two deltas, two lengths and a header count, a byte each. */
 const RECORD_BYTES_MIN = 7
 const CRC_FROM = 21
+/** Compression, or a control batch: neither ever stands in the device's log. */
+const ATTRIBUTES_UNREADABLE = 0x27
 
 export interface RecordHeader {
   readonly key: string
@@ -96,6 +98,13 @@ export function baseOffsetOf(batch: Buffer): number {
 export function nextOffsetOf(batch: Buffer): number {
   return baseOffsetOf(batch) + batch.readInt32BE(23) + 1
 }
+export function attributesOf(batch: Buffer): number {
+  return batch.readInt16BE(21)
+}
+/** Whether the records stand in the batch as they are: neither compressed nor control records. */
+export function hasPlainRecords(batch: Buffer): boolean {
+  return (attributesOf(batch) & ATTRIBUTES_UNREADABLE) === 0
+}
 export function recordCountOf(batch: Buffer): number {
   return batch.readInt32BE(57)
 }
@@ -134,9 +143,9 @@ function hex(crc: number): string {
   return crc.toString(16).padStart(8, '0')
 }
 
-/** Decodes a batch's records in order. Compressed and control batches never stand in the device's log. */
+/** Decodes a batch's records in order. */
 export function* readRecords(batch: Buffer): Generator<LogRecord> {
-  assert((batch.readInt16BE(21) & 0x27) === 0, 'a stored batch is neither compressed nor control')
+  assert(hasPlainRecords(batch), 'a stored batch is neither compressed nor control')
   const baseOffset = baseOffsetOf(batch)
   const baseTimestamp = baseTimestampOf(batch)
   const count = recordCountOf(batch)
@@ -171,6 +180,32 @@ function readBytes(source: Buffer, at: number): Buffer | null {
 }
 
 // -- building a batch -----------------------------------------------------------------------------------------------
+
+/** What a header says that its records do not show. */
+export interface BatchHeader {
+  readonly baseOffset: number
+  readonly lastOffsetDelta: number
+  /** ms since 1970, as the other one */
+  readonly baseTimestamp: number
+  readonly maxTimestamp: number
+  readonly records: number
+  readonly attributes: number
+}
+
+/** Writes the header before records that stand in their place already, and the CRC. The producer fields say: none. */
+export function writeHeader(batch: Buffer, header: BatchHeader): void {
+  writeInt64(batch, 0, header.baseOffset)
+  batch.writeInt32BE(batch.length - 12, 8)
+  batch.writeInt32BE(0, 12)
+  batch[16] = BATCH_MAGIC
+  batch.writeInt16BE(header.attributes, 21)
+  batch.writeInt32BE(header.lastOffsetDelta, 23)
+  writeInt64(batch, 27, header.baseTimestamp)
+  writeInt64(batch, 35, header.maxTimestamp)
+  batch.fill(0xff, 43, 57)
+  batch.writeInt32BE(header.records, 57)
+  batch.writeUInt32BE(crc32c(batch.subarray(CRC_FROM)), 17)
+}
 
 /** Fills one batch, record by record, into a buffer that is used again for the next batch. */
 export class BatchBuilder {
@@ -241,17 +276,14 @@ export class BatchBuilder {
   seal(baseOffset: number): Buffer {
     assert(this.#count > 0, 'an empty batch is not sealed')
     const batch = this.#bytes.subarray(0, this.#at)
-    writeInt64(batch, 0, baseOffset)
-    batch.writeInt32BE(this.#at - 12, 8)
-    batch.writeInt32BE(0, 12)
-    batch[16] = BATCH_MAGIC
-    batch.writeInt16BE(0, 21)
-    batch.writeInt32BE(this.#count - 1, 23)
-    writeInt64(batch, 27, this.#baseTimestamp)
-    writeInt64(batch, 35, this.#maxTimestamp)
-    batch.fill(0xff, 43, 57)
-    batch.writeInt32BE(this.#count, 57)
-    batch.writeUInt32BE(crc32c(batch.subarray(CRC_FROM)), 17)
+    writeHeader(batch, {
+      baseOffset,
+      lastOffsetDelta: this.#count - 1,
+      baseTimestamp: this.#baseTimestamp,
+      maxTimestamp: this.#maxTimestamp,
+      records: this.#count,
+      attributes: 0,
+    })
     return batch
   }
 
