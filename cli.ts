@@ -123,7 +123,10 @@ async function start(): Promise<void> {
     { ...options, program: programName() },
     {
       loaded,
-      startBroker: async (config, log) => (await import('./broker/broker.ts')).Broker.start(config, { log }),
+      startBroker: async (config, log) => {
+        const { Broker } = await import('./broker/broker.ts')
+        return Broker.start(config, { log, upstreams: config.upstreams.map(({ name }) => name) })
+      },
       startSync,
       startDemo: options.demo ? (listener, log) => startDemo(listener, DEMO_SEED, log) : null,
     },
@@ -165,6 +168,7 @@ async function startSync(config: Config, broker: Broker, sink: LogSink): Promise
     const upstream = entry as unknown as UpstreamConfig
     const replicator = await createReplicator(upstream, { log: broker.log, cache, sink })
     replicators.set(upstream.name, replicator)
+    broker.log.floors.set(upstream.name, () => replicator.positions())
   }
   for (const replicator of replicators.values()) replicator.start()
   const commands = new UpstreamCommands(replicators)

@@ -2,10 +2,11 @@
 import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
 import { type ListenAddress, parseListenAddress } from './config/address.ts'
-import type { BrokerConfig } from './config/schema.ts'
+import type { BrokerConfig, StreamConfig } from './config/schema.ts'
 import { ConfigError, DataDirectoryError } from './errors.ts'
 import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
+import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { AedesFront } from './mqtt/aedes-front.ts'
 import type { MqttFront } from './mqtt/front.ts'
@@ -27,6 +28,8 @@ export interface BrokerDependencies {
   readonly log?: LogSink
   /** ms since 1970 */
   readonly now?: () => number
+  /** Names of the upstreams that will tell their positions (`EventLog.floors`): retention waits for them. */
+  readonly upstreams?: readonly string[]
 }
 
 export class Broker implements Operations {
@@ -73,11 +76,14 @@ export class Broker implements Operations {
         segmentBytes: config.log.segmentBytes,
         admittedBytesMax: config.limits.admittedBytesMax,
         writeBufferBytes: WRITE_BUFFER_BYTES,
+        budget: { bytesMax: config.log.disk.bytesMax ?? null, reserveBytes: config.log.disk.reserveBytes },
+        upstreams: dependencies.upstreams ?? [],
       }
       log = await EventLog.open(disk, data, options, sink, statesOf)
       const opened = log
       const router = new Router(config.streams, (name) => opened.stream(name))
-      const ingressOptions = { recordBytesMax: config.limits.recordBytesMax, now }
+      const { recordBytesMax, admittedBytesMax: waitingBytesMax } = config.limits
+      const ingressOptions = { recordBytesMax, waitingBytesMax, now }
       const ingress = new Ingress(log, router, (chain) => qos2.get(chain)!, ingressOptions)
       const frontOptions = {
         listeners: config.mqtt.listeners.map(listenAddress),
@@ -141,6 +147,7 @@ export async function openLog(
     segmentBytes: Number.MAX_SAFE_INTEGER,
     admittedBytesMax: WRITE_BUFFER_BYTES,
     writeBufferBytes: WRITE_BUFFER_BYTES,
+    isReadOnly: true,
   }
   const log = await EventLog.open(disk, data, options, sink).catch(async (error) => {
     await data.facts.close()
@@ -168,10 +175,26 @@ function edgeOf(config: BrokerConfig): { name: string; isExplicit: boolean } {
 
 /** The configured streams, and the dead letters where a stream can have some. */
 function streamsOf(config: BrokerConfig): StreamDefinition[] {
-  const streams = config.streams.map(({ name, partitions }) => ({ name, partitions }))
+  const streams: StreamDefinition[] = config.streams.map((stream) => ({
+    name: stream.name,
+    partitions: stream.partitions,
+    policy: policyOf(stream),
+  }))
   const hasPointer = config.streams.some(({ key }) => typeof key === 'object' && 'pointer' in key)
   const isNamed = streams.some(({ name }) => name === DEAD_LETTER_STREAM)
   return hasPointer && !isNamed ? [...streams, { name: DEAD_LETTER_STREAM, partitions: 1 }] : streams
+}
+
+function policyOf({ cleanup, retention, tombstoneSeconds, priority }: StreamConfig): StreamPolicy {
+  return {
+    deletes: cleanup !== 'compact',
+    compacts: cleanup !== 'delete',
+    retentionBytes: retention.bytes ?? null,
+    retentionMs: retention.seconds === undefined ? null : retention.seconds * 1000,
+    unsynced: retention.unsynced,
+    priority,
+    tombstoneMs: tombstoneSeconds * 1000,
+  }
 }
 
 function listenAddress({ address }: { address: string }): ListenAddress {

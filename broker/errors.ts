@@ -63,6 +63,15 @@ export class CommitFailedError extends HeadwaterError {
 }
 
 /** The log takes no appends now: it is closing, or its storage is away. */
+export class LogFullError extends HeadwaterError {
+  constructor(chain: string) {
+    super('HW_LOG_FULL', `the disk is full: nothing new is taken into ${chain}`, {
+      hint: 'send it again; it is taken once there is room',
+      retryable: true,
+    })
+  }
+}
+
 export class LogUnavailableError extends HeadwaterError {
   constructor(reason: string, cause?: unknown) {
     super('HW_LOG_UNAVAILABLE', `the log takes no records now: ${reason}`, {

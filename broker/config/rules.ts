@@ -1,4 +1,5 @@
 /** What the schema cannot say: rules between keys. Each gives a path and a sentence. */
+import { validate } from 'node-cron'
 import { formatListenAddress, parseListenAddress } from './address.ts'
 import type { Path } from './document.ts'
 import type { Config, StreamConfig } from './schema.ts'
@@ -15,6 +16,7 @@ export function ruleProblems(config: Config): RuleProblem[] {
   return [
     ...listenerProblems(config),
     ...limitProblems(config),
+    ...scheduleProblems(config),
     ...streamProblems(config.streams),
     ...upstreamProblems(config),
   ]
@@ -66,6 +68,15 @@ function limitProblems({ limits }: Config): RuleProblem[] {
   ]
 }
 
+function scheduleProblems({ log }: Config): RuleProblem[] {
+  const { schedule } = log.compaction
+  if (validate(schedule)) return []
+  const path = ['log', 'compaction', 'schedule']
+  const hint =
+    'five fields: minute hour day month weekday, such as "30 2 * * *" for every night at half past two'
+  return [{ path, message: `"${schedule}" is no schedule`, hint }]
+}
+
 function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {
   const problems: RuleProblem[] = []
   const names = new Map<string, number>()
@@ -79,6 +90,7 @@ function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {
       const message = `a stream cannot be called "${name}"`
       problems.push({ path: ['streams', index, 'name'], message, hint: 'Kafka allows no topic of that name' })
     }
+    problems.push(...cleanupProblems(streams[index]!, index))
     for (const [at, filter] of topics.entries()) {
       const path = ['streams', index, 'topics', at]
       const fault = streamFilterFault(filter)
@@ -91,6 +103,24 @@ function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {
       if (cover !== undefined) problems.push(deadFilter(path, name, filter, cover))
       else taken.push({ stream: name, filter })
     }
+  }
+  return problems
+}
+
+function cleanupProblems({ name, key, cleanup, retention }: StreamConfig, index: number): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  if (cleanup !== 'delete' && key === 'none') {
+    const message = `stream "${name}" is compacted by key and has none`
+    problems.push({ path: ['streams', index, 'cleanup'], message, hint: 'give it a key, or cleanup: delete' })
+  }
+  for (const limit of ['bytes', 'seconds'] as const) {
+    if (cleanup !== 'compact' || retention[limit] === undefined) continue
+    const message = `retention.${limit} has no effect on stream "${name}": it is only compacted`
+    problems.push({
+      path: ['streams', index, 'retention', limit],
+      message,
+      hint: 'say cleanup: compact,delete',
+    })
   }
   return problems
 }

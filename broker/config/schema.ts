@@ -65,6 +65,49 @@ const LimitsSchema = Type.Object(
   { ...closed, description: 'What the broker takes at most, so that memory stays bounded.', default: {} },
 )
 
+const DiskSchema = Type.Object(
+  {
+    bytesMax: Type.Optional(
+      Type.Integer({
+        description:
+          'Bytes that the log may take on the disk. Room is made in time: first from what every upstream has, the ' +
+          'lowest priority first, then from streams whose retention says drop-oldest. Without it: what the disk has.',
+        minimum: 8_388_608,
+        examples: [8_589_934_592],
+      }),
+    ),
+    reserveBytes: Type.Integer({
+      description:
+        'Bytes of the disk that are left free. When they are reached and nothing can go, publishers wait, ' +
+        'and are refused after a while: nothing is lost without a word, and a restart still works.',
+      minimum: 1_048_576,
+      default: 134_217_728,
+    }),
+  },
+  { ...closed, description: 'What the log may take of the disk.', default: {} },
+)
+
+const CompactionSchema = Type.Object(
+  {
+    schedule: Type.String({
+      description: 'When to look for streams to compact: minute, hour, day, month, weekday, as in cron.',
+      shape: 'five fields as in cron, such as "*/10 * * * *"',
+      minLength: 9,
+      maxLength: 200,
+      default: '*/10 * * * *',
+    }),
+    dirtyShare: Type.Number({
+      description:
+        'A stream is compacted once this share of its bytes came since the last time. Less keeps the disk ' +
+        'tidier and writes more.',
+      minimum: 0.01,
+      maximum: 1,
+      default: 0.5,
+    }),
+  },
+  { ...closed, description: 'Streams whose cleanup is compact.', default: {} },
+)
+
 const LogSchema = Type.Object(
   {
     segmentBytes: Type.Integer({
@@ -73,8 +116,41 @@ const LogSchema = Type.Object(
       maximum: 1_073_741_824,
       default: 33_554_432,
     }),
+    disk: DiskSchema,
+    compaction: CompactionSchema,
   },
   { ...closed, description: 'The log on this disk.', default: {} },
+)
+
+const RetentionSchema = Type.Object(
+  {
+    bytes: Type.Optional(
+      Type.Integer({
+        description: 'Keep the newest bytes, at least so many, of all partitions together; older records go.',
+        minimum: 1_048_576,
+        examples: [1_073_741_824],
+      }),
+    ),
+    seconds: Type.Optional(
+      Type.Integer({
+        description:
+          'Keep records at least this long; older ones go. It stands still while the clock is not to be trusted.',
+        minimum: 1,
+        examples: [604_800],
+      }),
+    ),
+    unsynced: Type.Union([Type.Literal('keep'), Type.Literal('drop-oldest')], {
+      description:
+        'What to do with records that an upstream has not got when they would have to go, or when the disk is full. ' +
+        'keep: they stay, and new ones are refused on a full disk. drop-oldest: they go, counted and logged.',
+      default: 'keep',
+    }),
+  },
+  {
+    ...closed,
+    description: 'How long records are kept; without bytes and seconds as long as the disk allows.',
+    default: {},
+  },
 )
 
 const StreamKeySchema = Type.Union(
@@ -137,6 +213,26 @@ const StreamSchema = Type.Object(
       minimum: 1,
       maximum: 1024,
       default: 4,
+    }),
+    cleanup: Type.Union([Type.Literal('delete'), Type.Literal('compact'), Type.Literal('compact,delete')], {
+      description:
+        'How old records go. delete: by retention. compact: the newest record of each key stays, and an empty ' +
+        'message is a tombstone that removes its key. compact,delete: both.',
+      default: 'delete',
+    }),
+    retention: RetentionSchema,
+    tombstoneSeconds: Type.Integer({
+      description:
+        'How long a tombstone is still seen by readers once the older values of its key are gone. ' +
+        'It never goes before every upstream has it.',
+      minimum: 0,
+      default: 86_400,
+    }),
+    priority: Type.Integer({
+      description: 'When the disk is full, streams with a lower priority give way first.',
+      minimum: 0,
+      maximum: 9,
+      default: 5,
     }),
   },
   { ...closed, description: 'one stream' },

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { CorruptLogError, StreamDefinitionError } from '../errors.ts'
 import type { Disk } from '../storage/store.ts'
 import { NOTE_ID } from './commit-key.ts'
+import type { StreamPolicy } from './stream-policy.ts'
 
 export interface CatalogStream {
   readonly name: string
@@ -21,6 +22,8 @@ export interface CatalogStream {
 export interface StreamDefinition {
   readonly name: string
   readonly partitions: number
+  /** Without it: kept for ever, unless the disk is full. */
+  readonly policy?: StreamPolicy
 }
 
 interface CatalogFile {
@@ -29,6 +32,8 @@ interface CatalogFile {
 }
 
 export const MAIN_CHAIN = 'main'
+/** Streams that are compacted: their segments are written anew, and no others with them. */
+export const COMPACTED_CHAIN = 'compacted'
 export const CATALOG_FILE = 'catalog.json'
 
 /** @returns no streams where there is no catalog. */
@@ -57,12 +62,14 @@ export function mergeCatalog(
 ): { streams: CatalogStream[]; isChanged: boolean } {
   const merged = [...streams]
   let nextId = Math.max(0, ...streams.map((stream) => stream.firstId + stream.partitions))
-  for (const { name, partitions } of wanted) {
+  for (const { name, partitions, policy } of wanted) {
     const existing = merged.find((stream) => stream.name === name)
     if (existing === undefined) {
       if (nextId + partitions > NOTE_ID)
         throw new StreamDefinitionError(name, 'no partition ids are left', '')
-      merged.push({ name, chain: MAIN_CHAIN, firstId: nextId, partitions })
+      // fixed from now on: a stream that is compacted later is so where it stands
+      const chain = policy?.compacts === true ? COMPACTED_CHAIN : MAIN_CHAIN
+      merged.push({ name, chain, firstId: nextId, partitions })
       nextId += partitions
     } else if (existing.partitions !== partitions) {
       throw new StreamDefinitionError(

@@ -3,6 +3,7 @@
  * after it was read, so that damage is never sent on under a new checksum; a damaged one is passed over.
  */
 import type { Entry, Store } from '../storage/store.ts'
+import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import type { LogPartition } from './partition.ts'
@@ -46,7 +47,11 @@ export function readPartition(
       const toOffset = span?.nextOffset ?? partition.durableOffset
       const want = { fromOffset: at, toOffset, bytesMax: bytesMax - bytes }
       const read = await chain.cache.use(segment, (open) => readSegment(chain, open, partition, want))
-      for (const batch of read) {
+      for (const found of read) {
+        // the first batch may begin below the offset; a later one only where compaction has merged it meanwhile
+        const isAgain = batches.length > 0 && found.baseOffset < at
+        const batch = isAgain ? withoutFront(partition, found, at) : found
+        if (batch === null) continue
         batches.push(batch)
         bytes += batch.bytes.length
       }
@@ -105,6 +110,11 @@ async function readEntries(
   const keys = Array.from({ length: n }, (_, k) => commitKey(entries.commitAt(i + k), id))
   const values = await store.getMany(keys)
   return keys.flatMap((key, k) => (values[k] === undefined ? [] : { key, value: values[k] }))
+}
+
+function withoutFront(partition: LogPartition, batch: StoredBatch, fromOffset: number): StoredBatch | null {
+  const bytes = trimBatch(batch.bytes, fromOffset)
+  return bytes === null ? null : storedBatch(partition, bytes)
 }
 
 /** How many batches of the partition's usual size make up the bytes asked for. */

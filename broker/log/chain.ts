@@ -49,6 +49,8 @@ export class Chain {
   }
   readonly files: ChainFiles
   condition: ChainCondition = { state: 'closed' }
+  /** The disk is full: nothing new is to be appended. */
+  isHeld = false
   /** Called after each durable commit and after a recovery. */
   onDurable: () => void = () => {}
 
@@ -120,9 +122,9 @@ export class Chain {
     return this.active.lastCommit
   }
 
-  /** True once the bytes admitted and not yet durable have reached their limit: producers wait for `drained`. */
+  /** True once the bytes admitted and not yet durable have reached their limit, or the disk is full: producers wait for `drained`. */
   get isFull(): boolean {
-    return this.admittedBytes >= this.#limits.admittedBytesMax
+    return this.isHeld || this.admittedBytes >= this.#limits.admittedBytesMax
   }
   get admittedBytes(): number {
     return this.#open.bytes + this.#inFlightBytes
@@ -156,10 +158,20 @@ export class Chain {
     this.#schedule()
   }
 
-  /** Resolves once fewer bytes than the limit are admitted. */
+  /** Resolves once fewer bytes than the limit are admitted and the disk has room. */
   drained(): Promise<void> {
     if (!this.isFull) return Promise.resolve()
     return new Promise((resolve) => this.#drained.push(resolve))
+  }
+
+  /** The disk is full, or has room again. What is in the open commit is still committed. */
+  hold(isHeld: boolean): void {
+    this.isHeld = isHeld
+    this.#letIn()
+  }
+
+  #letIn(): void {
+    if (!this.isFull) for (const resolve of this.#drained.splice(0)) resolve()
   }
 
   /** Commits what is open, then closes. */
@@ -229,7 +241,7 @@ export class Chain {
     }
     this.#inFlightBytes = 0
     for (const listener of listeners) listener(null)
-    if (!this.isFull) for (const resolve of this.#drained.splice(0)) resolve()
+    this.#letIn()
     this.onDurable()
   }
 
@@ -325,10 +337,19 @@ export class Chain {
    * Carries out a plan for the segments (segment-row.ts).
    * @returns false when nothing has changed: the plan is stale, or the chain is not open.
    */
-  async rearrange(plan: Rearrangement): Promise<boolean> {
+  rearrange(plan: Rearrangement): Promise<boolean> {
+    return this.#change(() => this.row.rearrange(plan))
+  }
+
+  /** A trusted clock says the time: what was sealed without one counts from now. */
+  dateSealed(now: number): Promise<boolean> {
+    return this.#change(() => this.row.dateSealed(now))
+  }
+
+  async #change(change: () => Promise<boolean>): Promise<boolean> {
     if (this.condition.state !== 'open' || this.#isClosing) return false
     try {
-      return await this.row.rearrange(plan)
+      return await change()
     } catch (error) {
       // only reading the manifest again can tell which one stands: after the commit that is under way
       this.#uncertain = error as Error

@@ -1,4 +1,5 @@
 /** `LogCursor` over all chains: sequential reads in commit order, each partition from its own position. */
+import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
 import { commitOfOffset, scanCommits } from './chain-reader.ts'
 import { idOf } from './commit-key.ts'
@@ -12,6 +13,8 @@ interface ChainPosition {
   next: { commit: number; id: number } | null
   /** Next offset by partition id; a partition not here starts at its log start. */
   readonly offsets: Map<number, number>
+  /** Partitions of which something was brought: from then on nothing below comes again. */
+  readonly brought: Set<number>
 }
 
 export class CommitCursor implements LogCursor {
@@ -19,7 +22,12 @@ export class CommitCursor implements LogCursor {
   #turn = 0
 
   constructor(chains: Iterable<Chain>, from: ReadonlyMap<string, number>) {
-    this.#positions = [...chains].map((chain) => ({ chain, next: null, offsets: startOffsets(chain, from) }))
+    this.#positions = [...chains].map((chain) => ({
+      chain,
+      next: null,
+      offsets: startOffsets(chain, from),
+      brought: new Set(),
+    }))
   }
 
   async next(bytesMax: number): Promise<StoredBatch[]> {
@@ -36,7 +44,7 @@ export class CommitCursor implements LogCursor {
   async close(): Promise<void> {}
 
   async #nextOf(position: ChainPosition, bytesMax: number): Promise<StoredBatch[]> {
-    const { chain, offsets } = position
+    const { chain, offsets, brought } = position
     position.next ??= { commit: await earliestCommit(chain, offsets), id: 0 }
     while (position.next.commit <= chain.durableCommit) {
       const { entries, next } = await scanCommits(chain, position.next, bytesMax)
@@ -47,15 +55,20 @@ export class CommitCursor implements LogCursor {
         // a partition that the catalog lost has no stream to send it to
         if (partition === undefined || partition.stream === '') continue
         const nextOffset = nextOffsetOf(value)
-        if (nextOffset <= (offsets.get(partition.id) ?? partition.logStartOffset)) continue
+        const from = offsets.get(partition.id) ?? partition.logStartOffset
+        if (nextOffset <= from) continue
+        // below what this cursor brought already: compaction has merged it with what comes now
+        const isAgain = brought.has(partition.id) && baseOffsetOf(value) < from
+        const bytes = isAgain ? trimBatch(value, from) : value
         offsets.set(partition.id, nextOffset)
-        const baseOffset = baseOffsetOf(value)
+        brought.add(partition.id)
+        if (bytes === null) continue
         batches.push({
           stream: partition.stream,
           partition: partition.partition,
-          baseOffset,
+          baseOffset: baseOffsetOf(bytes),
           nextOffset,
-          bytes: value,
+          bytes,
         })
       }
       if (batches.length > 0) return batches

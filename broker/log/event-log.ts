@@ -22,8 +22,12 @@ import type { RecoveryCounters } from './chain-recovery.ts'
 import { CommitCursor } from './commit-cursor.ts'
 import type { CommitState } from './commit-state.ts'
 import { DamageLog } from './damage-log.ts'
+import type { SpaceStatus } from './disk-space.ts'
+import { Janitor, type RetentionStatus } from './janitor.ts'
 import { LogPartition } from './partition.ts'
 import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
+import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget, type StreamPolicy } from './stream-policy.ts'
+import { UpstreamFloors } from './upstream-floors.ts'
 import { type VerifyProgress, type VerifyReport, verifyChains } from './verify.ts'
 
 export interface EventLogOptions {
@@ -32,6 +36,13 @@ export interface EventLogOptions {
   readonly admittedBytesMax: number
   /** LevelDB's write buffer: two of them are the log's largest memory. */
   readonly writeBufferBytes: number
+  readonly budget?: DiskBudget
+  /** Names of the upstreams whose positions retention waits for (`UpstreamFloors`). */
+  readonly upstreams?: readonly string[]
+  /** ms since 1970, or null while the clock is not to be trusted. */
+  readonly trustedNow?: () => number | null
+  /** The log is only read: nothing is tidied. */
+  readonly isReadOnly?: boolean
 }
 
 /** The states that each chain commits with its records; made once a chain. */
@@ -40,6 +51,7 @@ export type CommitStates = (chain: string) => CommitState[]
 /** A stream to append to. */
 export interface LogStream {
   readonly name: string
+  readonly policy: StreamPolicy
   readonly chain: Chain
   readonly partitions: readonly LogPartition[]
 }
@@ -60,7 +72,12 @@ export interface LogStatus {
   readonly commitMsP99: number
   readonly commitMsMax: number
   readonly recovery: RecoveryCounters
+  readonly space: SpaceStatus
+  readonly retention: RetentionStatus
 }
+
+/** Below it what a segment's own files take would show. */
+const SEGMENT_BYTES_MIN = 1_048_576
 
 export class EventLog implements LogSource {
   readonly identity: LogIdentity
@@ -68,11 +85,33 @@ export class EventLog implements LogSource {
   readonly #streams = new Map<string, LogStream>()
   readonly #recovery: RecoveryCounters
   readonly #durableListeners = new Set<() => void>()
+  /** What upstreams have: sync tells it, retention goes no further. */
+  readonly floors: UpstreamFloors
+  readonly janitor: Janitor
 
-  private constructor(identity: LogIdentity, chains: Map<string, Chain>, recovery: RecoveryCounters) {
-    this.identity = identity
-    this.#chains = chains
-    this.#recovery = recovery
+  private constructor(
+    disk: Disk,
+    data: DataDirectory,
+    options: EventLogOptions,
+    streams: readonly CatalogStream[],
+    opened: { chains: Map<string, Chain>; counters: RecoveryCounters; log: LogSink },
+  ) {
+    const { edge, incarnation } = data.identity
+    this.identity = { edge, incarnation }
+    this.#chains = opened.chains
+    this.#recovery = opened.counters
+    this.#index(streams, options.streams)
+    this.floors = new UpstreamFloors(options.upstreams ?? [])
+    const { budget = DEFAULT_BUDGET, segmentBytes, trustedNow = Date.now } = options
+    this.janitor = new Janitor(
+      disk,
+      data.path,
+      this.chains(),
+      [...this.#streams.values()],
+      this.floors,
+      { budget, segmentBytes, trustedNow },
+      opened.log,
+    )
   }
 
   /** Opens the log of a data directory; streams that are new are added to its catalog. */
@@ -105,7 +144,9 @@ export class EventLog implements LogSource {
           damage,
         }
         const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
-        chains.set(name, await Chain.open(name, files, options, statesOf(name), partitions))
+        const limits = { ...options, segmentBytes: segmentBytesOf(name, merged.streams, options) }
+        const { trustedNow } = options
+        chains.set(name, await Chain.open(name, files, limits, statesOf(name), partitions, trustedNow))
       }
       if (catalog.length === 0) refuseLostCatalog(data.path, chains.values())
       if (merged.isChanged) await writeCatalog(disk, data.path, merged.streams)
@@ -114,20 +155,22 @@ export class EventLog implements LogSource {
       await Promise.all([...chains.values()].map((chain) => chain.close()))
       throw error
     }
-    const { edge, incarnation } = data.identity
-    const eventLog = new EventLog({ edge, incarnation }, chains, counters)
-    eventLog.#index(merged.streams)
+    const eventLog = new EventLog(disk, data, options, merged.streams, { chains, counters, log })
+    if (options.isReadOnly !== true) eventLog.janitor.start()
     return eventLog
   }
 
-  #index(streams: readonly CatalogStream[]): void {
+  #index(streams: readonly CatalogStream[], definitions: readonly StreamDefinition[]): void {
     for (const { name, chain: chainName, firstId, partitions } of streams) {
       const chain = this.#chains.get(chainName)!
       const own = Array.from({ length: partitions }, (_, i) => chain.partitions.get(firstId + i)!)
-      this.#streams.set(name, { name, chain, partitions: own })
+      // a stream that the configuration does not name any more keeps what it has
+      const policy = definitions.find((stream) => stream.name === name)?.policy ?? DEFAULT_POLICY
+      this.#streams.set(name, { name, policy, chain, partitions: own })
     }
     for (const chain of this.#chains.values()) {
       chain.onDurable = () => {
+        this.janitor.committed()
         for (const listener of this.#durableListeners) listener()
       }
     }
@@ -187,6 +230,13 @@ export class EventLog implements LogSource {
     return verifyChains([...this.#chains.values()], onProgress)
   }
 
+  /** By stream: records that retention took before every upstream had them, ever. */
+  droppedRecords(): Record<string, number> {
+    const dropped: Record<string, number> = {}
+    for (const chain of this.#chains.values()) Object.assign(dropped, chain.row.facts.dropped)
+    return dropped
+  }
+
   status(): LogStatus {
     const chains = [...this.#chains.values()]
     const failed = chains.find((chain) => chain.condition.state !== 'open')?.condition
@@ -207,11 +257,14 @@ export class EventLog implements LogSource {
       commitMsP99: max((chain) => chain.latency.quantile(0.99)),
       commitMsMax: max((chain) => chain.latency.maxMs),
       recovery: { ...this.#recovery },
+      space: this.janitor.space.status(),
+      retention: this.janitor.status(),
     }
   }
 
   /** Commits what is open, then closes all stores. */
   async close(): Promise<void> {
+    await this.janitor.close()
     await Promise.all([...this.#chains.values()].map((chain) => chain.close()))
   }
 
@@ -230,6 +283,20 @@ function refuseLostCatalog(directory: string, chains: Iterable<Chain>): void {
     const reason = 'it is missing beside a log that holds records; restore it from a backup'
     throw new CorruptLogError(join(directory, CATALOG_FILE), reason)
   }
+}
+
+/** A window is kept to within an eighth: its segments are that much smaller. */
+function segmentBytesOf(
+  chain: string,
+  streams: readonly CatalogStream[],
+  { streams: definitions, segmentBytes, budget }: EventLogOptions,
+): number {
+  const own = new Set(streams.filter((stream) => stream.chain === chain).map(({ name }) => name))
+  const windows = definitions.flatMap(({ name, policy }) =>
+    own.has(name) ? (policy?.retentionBytes ?? []) : [],
+  )
+  const budgets = budget?.bytesMax == null ? [] : [budget.bytesMax / 2]
+  return Math.min(segmentBytes, Math.max(SEGMENT_BYTES_MIN, Math.min(...windows, ...budgets) / 8))
 }
 
 function partitionsOf(stream: CatalogStream): LogPartition[] {

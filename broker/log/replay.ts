@@ -26,6 +26,8 @@ export interface ReplayVisitor {
   fault?(commit: number, id: number | null, reason: string, bytes: number): void
   /** After each step, with the bytes read so far. */
   progress?(bytes: number): void
+  /** After each step: lets others go first. @returns false to end here */
+  step?(): Promise<boolean>
 }
 
 export interface ReplayResult {
@@ -59,6 +61,7 @@ export async function replaySegment(
       visit(commit, idOf(key), value, visitor)
     }
     visitor.progress?.(bytes)
+    if (visitor.step !== undefined && !(await visitor.step())) break
     const last = entries[entries.length - 1]!.key
     from = Buffer.concat([last, Buffer.of(0)]) // the least key after it
   }

@@ -139,6 +139,11 @@ export class SegmentCache {
     this.#entries.set(segment.id, cacheEntry(Promise.resolve(open), 1))
   }
 
+  /** Its store is the one that was written through: what the write-ahead file holds is not all in tables yet. */
+  holdsBuffers(segment: Segment): boolean {
+    return this.#entries.get(segment.id)?.wasActive ?? this.#closing.has(segment.id)
+  }
+
   /** The active segment was sealed: it is now like any other. */
   unpin(segment: Segment): void {
     const entry = this.#entries.get(segment.id)

@@ -1,5 +1,6 @@
 /** `headwater log verify`: reads every byte of the log and checks it, while the broker runs or when it does not. */
 import type { Chain } from './chain.ts'
+import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { readRecords } from './record-batch.ts'
 import { type ReplayedBatch, replaySegment } from './replay.ts'
@@ -22,6 +23,15 @@ export interface VerifiedPartition {
   readonly bytes: number
 }
 
+export interface VerifiedHole {
+  readonly stream: string
+  readonly partition: number
+  readonly from: number
+  /** The first offset after it. */
+  readonly to: number
+  readonly reason: string
+}
+
 export interface VerifyReport {
   readonly isWhole: boolean
   readonly segments: number
@@ -29,6 +39,10 @@ export interface VerifyReport {
   readonly batches: number
   readonly records: number
   readonly bytes: number
+  /** Records that retention has taken and that still stand in segments with others. */
+  readonly expiredRecords: number
+  /** Offsets that are known to be lost. */
+  readonly holes: readonly VerifiedHole[]
   readonly partitions: readonly VerifiedPartition[]
   readonly problems: readonly VerifyProblem[]
   readonly problemsLeftOut: number
@@ -48,167 +62,244 @@ interface Tally {
   next: number
   records: number
   bytes: number
+  /** Rewritten segments before the one that held its last batch: offsets may be missing once there is another. */
+  rewrittenBefore: number
+}
+
+/** Where the partitions of a chain begin and end, and which offsets are known to be lost. */
+interface Expected {
+  readonly chain: string
+  readonly starts: ReadonlyMap<number, number>
+  readonly ends: ReadonlyMap<number, number>
+  readonly holes: readonly Hole[]
 }
 
 class Verification {
   readonly problems: VerifyProblem[] = []
   readonly tallies = new Map<number, Tally>()
   problemsLeftOut = 0
+  segments = 0
   commits = 0
   batches = 0
   records = 0
   bytes = 0
+  /** Records below the log start that stand in segments with others: readers do not see them. */
+  expiredRecords = 0
+  /** Rewritten segments of this chain, up to the one that is read. */
+  rewritten = 0
 
   problem(place: string, commit: number, reason: string): void {
     if (this.problems.length < PROBLEMS_MAX) this.problems.push({ place, commit, reason })
     else this.problemsLeftOut++
   }
 
-  batch(place: string, commit: number, partition: LogPartition, batch: ReplayedBatch): void {
+  batch(
+    at: { place: string; commit: number; isRewritten: boolean },
+    partition: LogPartition,
+    batch: ReplayedBatch,
+    expected: Expected,
+  ): void {
+    const { place, commit, isRewritten } = at
+    const start = expected.starts.get(partition.id) ?? 0
+    const reason = recordsFault(batch, isRewritten)
+    if (reason !== null) this.problem(place, commit, reason)
+    if (batch.nextOffset <= start) {
+      this.expiredRecords += batch.records
+      return
+    }
     let tally = this.tallies.get(partition.id)
     if (tally === undefined) {
-      tally = { partition, from: batch.baseOffset, next: batch.baseOffset, records: 0, bytes: 0 }
+      const next = Math.max(start, 0)
+      tally = { partition, from: batch.baseOffset, next, records: 0, bytes: 0, rewrittenBefore: 0 }
       this.tallies.set(partition.id, tally)
+      if (batch.baseOffset < start) tally.next = batch.baseOffset
     }
-    if (batch.baseOffset !== tally.next) {
+    if (batch.baseOffset !== tally.next && !this.#mayMiss(tally, batch.baseOffset, expected)) {
       const name = `${partition.stream}/${partition.partition}`
       this.problem(place, commit, `${name}: offset ${tally.next} expected, ${batch.baseOffset} found`)
     }
-    const reason = recordsFault(batch)
-    if (reason !== null) this.problem(place, commit, reason)
     tally.next = batch.nextOffset
+    tally.rewrittenBefore = this.rewritten - (isRewritten ? 1 : 0)
     tally.records += batch.records
     tally.bytes += batch.bytes
     this.batches++
     this.records += batch.records
     this.bytes += batch.bytes
   }
+
+  /** What the log says of its partitions must be what was read. */
+  end(expected: Expected, partitions: Iterable<LogPartition>): void {
+    for (const partition of partitions) {
+      const { id, stream } = partition
+      const name = `${stream}/${partition.partition}`
+      const from = expected.starts.get(id) ?? 0
+      const next = expected.ends.get(id) ?? 0
+      const tally = this.tallies.get(id)
+      if (tally === undefined) {
+        const empty = { partition, from, next: from, records: 0, bytes: 0, rewrittenBefore: 0 }
+        if (from !== next && !this.#mayMiss(empty, next, expected)) {
+          this.problem(expected.chain, 0, `${name}: offsets ${from} to ${next - 1} were not found`)
+        }
+      } else if (tally.next > next || (tally.next < next && !this.#mayMiss(tally, next, expected))) {
+        this.problem(expected.chain, 0, `${name}: ends at ${tally.next}, the log says ${next}`)
+      }
+    }
+  }
+
+  /** Whether compaction may have taken the offsets from where the tally ends up to `offset`, or they are known to be lost. */
+  #mayMiss({ partition, next, rewrittenBefore }: Tally, offset: number, { holes }: Expected): boolean {
+    if (offset < next) return false
+    if (this.rewritten > rewrittenBefore) return true
+    let at = next
+    for (const hole of holes) if (hole.id === partition.id && hole.from <= at) at = Math.max(at, hole.to)
+    return at >= offset
+  }
 }
 
-function recordsFault(batch: ReplayedBatch): string | null {
+function recordsFault(batch: ReplayedBatch, isRewritten: boolean): string | null {
   let expected = batch.baseOffset
+  let records = 0
   try {
     for (const record of readRecords(batch.raw)) {
       if (record.offset < expected || record.offset >= batch.nextOffset)
         return `record offset ${record.offset} is wrong`
       expected = record.offset + 1
+      records++
     }
   } catch (error) {
     return `records cannot be decoded: ${(error as Error).message}`
   }
+  const span = batch.nextOffset - batch.baseOffset
+  if (!isRewritten && records !== span) return `it holds ${records} records for ${span} offsets`
   return null
 }
 
-/** Checks all segments up to the commit that is durable now. */
+/** Checks all segments up to the commit that is durable now. Retention and compaction may go on meanwhile. */
 export async function verifyChains(
   chains: readonly Chain[],
   onProgress: (progress: VerifyProgress) => void,
 ): Promise<VerifyReport> {
-  const work = chains.flatMap((chain) =>
-    chain.segments.map((segment) => ({ chain, segment: { ...segment } })),
-  )
-  const ends = chains.flatMap(expectedEnds)
-  const bytesTotal = work.reduce((sum, { segment }) => sum + segment.bytes, 0)
   const seen = new Verification()
+  const bytesTotal = chains.reduce((sum, chain) => sum + bytesOf(chain), 0)
   let bytesBefore = 0
-  for (const { chain, segment } of work) {
-    await verifySegment(chain, segment, seen, (bytes) => {
+  for (const chain of chains) {
+    await verifyChain(chain, seen, (bytes) => {
       onProgress({ bytesDone: Math.min(bytesBefore + bytes, bytesTotal), bytesTotal })
     })
-    bytesBefore += segment.bytes
+    bytesBefore += bytesOf(chain)
   }
-  checkEnds(ends, seen)
+  const { problems, problemsLeftOut, segments, commits, batches, records, bytes, expiredRecords } = seen
   return {
-    isWhole: seen.problems.length === 0,
-    segments: work.length,
-    commits: seen.commits,
-    batches: seen.batches,
-    records: seen.records,
-    bytes: seen.bytes,
-    partitions: [...seen.tallies.values()].map(({ partition, from, next, records, bytes }) => ({
+    isWhole: problems.length === 0,
+    segments,
+    commits,
+    batches,
+    records,
+    bytes,
+    expiredRecords,
+    holes: chains.flatMap(holesOf),
+    partitions: [...seen.tallies.values()].map(({ partition, from, next, ...sums }) => ({
       stream: partition.stream,
       partition: partition.partition,
       fromOffset: from,
       toOffset: next,
-      records,
-      bytes,
+      records: sums.records,
+      bytes: sums.bytes,
     })),
-    problems: seen.problems,
-    problemsLeftOut: seen.problemsLeftOut,
+    problems,
+    problemsLeftOut,
   }
 }
 
-async function verifySegment(
+function bytesOf(chain: Chain): number {
+  return chain.segments.reduce((sum, segment) => sum + segment.bytes, 0)
+}
+
+function holesOf(chain: Chain): VerifiedHole[] {
+  return (chain.row.facts.holes ?? []).map(({ id, from, to, reason }) => {
+    const partition = chain.partitions.get(id)
+    return { stream: partition?.stream ?? '', partition: partition?.partition ?? id, from, to, reason }
+  })
+}
+
+async function verifyChain(
   chain: Chain,
-  segment: Segment,
   seen: Verification,
   onBytes: (bytes: number) => void,
 ): Promise<void> {
-  const place = `${chain.name}/${segment.id}`
+  const partitions = [...chain.partitions.values()]
+  const toCommit = chain.durableCommit
+  const expected: Expected = {
+    chain: chain.name,
+    starts: new Map(partitions.map(({ id, logStartOffset }) => [id, logStartOffset])),
+    ends: new Map(partitions.map(({ id, durableOffset }) => [id, durableOffset])),
+    holes: chain.row.facts.holes ?? [],
+  }
+  seen.rewritten = 0
+  let bytes = 0
+  let commit = 0
+  while (commit <= toCommit) {
+    // found by commit each time: the row may have been rearranged since
+    const segment = chain.segments.find(({ lastCommit }) => lastCommit >= commit)
+    if (segment === undefined || segment.firstCommit > toCommit) break
+    // some of it went meanwhile, with what it held
+    if (commit > 0 && segment.firstCommit !== commit) seen.rewritten++
+    const copy = { ...segment, lastCommit: Math.min(segment.lastCommit, toCommit) }
+    await verifySegment(chain, segment, copy, commit, seen, expected, (done) => onBytes(bytes + done))
+    bytes += copy.bytes
+    commit = copy.lastCommit + 1
+  }
+  seen.end(expected, partitions)
+}
+
+/** @param segment as it is; `copy` is what it was when its turn came: the active one grows meanwhile */
+async function verifySegment(
+  chain: Chain,
+  segment: Segment,
+  copy: Segment,
+  fromCommit: number,
+  seen: Verification,
+  expected: Expected,
+  onBytes: (bytes: number) => void,
+): Promise<void> {
+  const place = `${chain.name}/${copy.id}`
+  const { isRewritten } = copy
+  if (isRewritten) seen.rewritten++
+  seen.segments++
   const counted = new Map<number, number>()
   await chain.cache.use(segment, async ({ store, index }) => {
-    const { lastCommit } = await replaySegment(store, segment.firstCommit, segment.lastCommit, {
+    const { lastCommit } = await replaySegment(store, copy.firstCommit, copy.lastCommit, {
       batch: (commit, id, batch) => {
+        const nth = counted.get(id) ?? 0
+        counted.set(id, nth + 1)
+        // what was read under an earlier arrangement is not counted again
+        if (commit < fromCommit) return
         const partition = chain.partitions.get(id)
         if (partition === undefined) {
           seen.problem(place, commit, `a batch of partition id ${id}, which no stream has`)
           return
         }
-        seen.batch(place, commit, partition, batch)
-        const nth = counted.get(id) ?? 0
-        counted.set(id, nth + 1)
+        seen.batch({ place, commit, isRewritten }, partition, batch, expected)
         const entries = index.partitions.get(id)
-        if (
-          entries === undefined ||
-          nth >= entries.count ||
-          entries.offsetAt(nth) !== batch.baseOffset ||
-          entries.commitAt(nth) !== commit
-        ) {
-          seen.problem(
-            place,
-            commit,
-            `the index does not place offset ${batch.baseOffset} of partition id ${id} here`,
-          )
+        const isPlaced =
+          entries !== undefined &&
+          nth < entries.count &&
+          entries.offsetAt(nth) === batch.baseOffset &&
+          entries.commitAt(nth) === commit
+        if (!isPlaced) {
+          const reason = `the index does not place offset ${batch.baseOffset} of partition id ${id} here`
+          seen.problem(place, commit, reason)
         }
       },
-      fault: (commit, id, reason) =>
-        seen.problem(place, commit, id === null ? reason : `id ${id}: ${reason}`),
+      fault: (commit, id, reason) => {
+        if (id !== null) seen.problem(place, commit, `id ${id}: ${reason}`)
+        else if (!isRewritten) seen.problem(place, commit, reason)
+      },
       progress: onBytes,
     })
-    if (lastCommit !== segment.lastCommit) {
-      seen.problem(place, lastCommit, `the last commit should be ${segment.lastCommit}`)
+    if (lastCommit !== copy.lastCommit && !isRewritten) {
+      seen.problem(place, lastCommit, `the last commit should be ${copy.lastCommit}`)
     }
-    seen.commits += segment.lastCommit - segment.firstCommit + 1
+    seen.commits += copy.lastCommit - Math.max(copy.firstCommit, fromCommit) + 1
   })
-}
-
-interface ExpectedEnds {
-  readonly chain: string
-  readonly partition: LogPartition
-  readonly from: number
-  readonly next: number
-}
-
-/** Where the partitions of a chain begin and end now; taken together with the segments' last commits. */
-function expectedEnds(chain: Chain): ExpectedEnds[] {
-  return [...chain.partitions.values()].map((partition) => ({
-    chain: chain.name,
-    partition,
-    from: partition.logStartOffset,
-    next: partition.durableOffset,
-  }))
-}
-
-/** What the log says of its partitions must be what was read. */
-function checkEnds(ends: readonly ExpectedEnds[], seen: Verification): void {
-  for (const { chain, partition, from, next } of ends) {
-    const name = `${partition.stream}/${partition.partition}`
-    const tally = seen.tallies.get(partition.id)
-    if (tally === undefined) {
-      if (from !== next) seen.problem(chain, 0, `${name}: offsets ${from} to ${next - 1} were not found`)
-      continue
-    }
-    if (tally.from !== from) seen.problem(chain, 0, `${name}: begins at ${tally.from}, the log says ${from}`)
-    if (tally.next !== next) seen.problem(chain, 0, `${name}: ends at ${tally.next}, the log says ${next}`)
-  }
 }

@@ -2,7 +2,7 @@
  * From an accepted MQTT message to a record in the log: the one way in, whichever front holds the connection. The callback is
  * the acknowledgement: it comes after the fsync of the commit that holds the record.
  */
-import { RecordTooLargeError } from '../errors.ts'
+import { LogFullError, RecordTooLargeError } from '../errors.ts'
 import type { Chain } from '../log/chain.ts'
 import type { EventLog, LogStream } from '../log/event-log.ts'
 import { partitionOf } from '../log/murmur2.ts'
@@ -47,6 +47,23 @@ export interface IngressStatus {
 /** More clients than this do not begin a clean session while the log is away, without one being forgotten. */
 const LOST_CLEANS_MAX = 10_000
 
+/** While the disk is full a message waits this long for room; then its sender is told to come again. */
+const FULL_WAIT_MS = 10_000
+const FULL_CHECK_MS = 1_000
+
+interface WaitingMessage {
+  readonly bytes: number
+  readonly since: number
+  append(): void
+  refuse(): void
+}
+
+/** Those that wait for one chain, oldest first. */
+interface WaitingRoom {
+  messages: WaitingMessage[]
+  bytes: number
+}
+
 interface Target {
   readonly stream: LogStream
   readonly partition: number
@@ -60,6 +77,8 @@ export class Ingress {
   readonly #qos2Of: (chain: string) => Qos2Ids
   readonly #recordBytesMax: number
   readonly #now: () => number
+  /** Bytes that wait while the disk is full, at most: senders whose connection ended come again, with the same. */
+  readonly #waitingBytesMax: number
   readonly #counters = {
     received: 0,
     receivedBytes: 0,
@@ -72,8 +91,8 @@ export class Ingress {
   }
   /** Unkeyed records take turns by message. */
   #turn = 0
-  /** Messages that wait for room, by chain, oldest first. */
-  readonly #waiting = new Map<Chain, (() => void)[]>()
+  /** Messages that wait for room, by chain. */
+  readonly #waiting = new Map<Chain, WaitingRoom>()
   /** Clients that began a clean session whose note did not reach the disk. */
   readonly #lostCleans = new Set<string>()
 
@@ -82,13 +101,14 @@ export class Ingress {
     log: EventLog,
     router: Router,
     qos2Of: (chain: string) => Qos2Ids,
-    options: { recordBytesMax: number; now: () => number },
+    options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number },
   ) {
     this.#log = log
     this.#router = router
     this.#qos2Of = qos2Of
     this.#recordBytesMax = options.recordBytesMax
     this.#now = options.now
+    this.#waitingBytesMax = options.waitingBytesMax ?? Number.POSITIVE_INFINITY
     log.onDurable(() => this.#cleanAgain())
   }
 
@@ -111,28 +131,57 @@ export class Ingress {
       done(new RecordTooLargeError(`a message on "${message.topic}"`, bytes, this.#recordBytesMax))
       return
     }
-    this.#whenRoom(route, message, done)
+    this.#whenRoom(route, message, bytes, done)
   }
 
   /** Waits while the log has admitted its limit. Nobody who comes later overtakes those that wait. */
-  #whenRoom(route: Route, message: IngressMessage, done: IngressCallback): void {
+  #whenRoom(route: Route, message: IngressMessage, bytes: number, done: IngressCallback): void {
     const { chain } = route.stream
-    const waiting = this.#waiting.get(chain)
-    if (waiting !== undefined) waiting.push(() => this.#append(route, message, done))
-    else if (chain.isFull) {
-      this.#waiting.set(chain, [() => this.#append(route, message, done)])
-      void this.#letIn(chain)
-    } else this.#append(route, message, done)
+    let room = this.#waiting.get(chain)
+    if (room === undefined && !chain.isFull) {
+      this.#append(route, message, done)
+      return
+    }
+    if (chain.isHeld && (room?.bytes ?? 0) + bytes > this.#waitingBytesMax) {
+      this.#refuse(chain, done)
+      return
+    }
+    const waiting = {
+      bytes,
+      since: performance.now(),
+      append: () => this.#append(route, message, done),
+      refuse: () => this.#refuse(chain, done),
+    }
+    if (room !== undefined) {
+      room.bytes += bytes
+      room.messages.push(waiting)
+      return
+    }
+    room = { messages: [waiting], bytes }
+    this.#waiting.set(chain, room)
+    void this.#letIn(chain, room)
   }
 
-  async #letIn(chain: Chain): Promise<void> {
-    const waiting = this.#waiting.get(chain)!
-    let next = 0
-    while (next < waiting.length) {
+  async #letIn(chain: Chain, room: WaitingRoom): Promise<void> {
+    const check = setInterval(() => refuseLate(chain, room), FULL_CHECK_MS)
+    check.unref()
+    while (room.messages.length > 0) {
       await chain.drained()
-      while (next < waiting.length && !chain.isFull) waiting[next++]!()
+      let next = 0
+      while (next < room.messages.length && !chain.isFull) {
+        const message = room.messages[next++]!
+        room.bytes -= message.bytes
+        message.append()
+      }
+      room.messages.splice(0, next)
     }
+    clearInterval(check)
     this.#waiting.delete(chain)
+  }
+
+  #refuse(chain: Chain, done: IngressCallback): void {
+    this.#counters.failed++
+    done(new LogFullError(chain.name))
   }
 
   #append(route: Route, message: IngressMessage, done: IngressCallback): void {
@@ -147,7 +196,9 @@ export class Ingress {
       if (id !== null && qos2.isRepetition(id)) this.#counters.repetitions++
       else {
         const { stream, partition, key, headers } = target
-        chain.append(stream.partitions[partition]!, this.#now(), key, message.payload, headers)
+        // as MQTT clears a retained message; only a stream that keeps the last value has something to clear
+        const value = message.payload.length === 0 && stream.policy.compacts ? null : message.payload
+        chain.append(stream.partitions[partition]!, this.#now(), key, value, headers)
         if (id !== null) qos2.add(id)
         if (stream.name === DEAD_LETTER_STREAM) this.#counters.deadLetters++
         else this.#counters.appended++
@@ -242,5 +293,16 @@ export class Ingress {
     const clientIds = [...this.#lostCleans]
     this.#lostCleans.clear()
     for (const clientId of clientIds) this.sessionCleaned(clientId)
+  }
+}
+
+/** Those that have waited long enough for a disk that stays full. */
+function refuseLate(chain: Chain, room: WaitingRoom): void {
+  if (!chain.isHeld) return
+  const now = performance.now()
+  const late = room.messages.findIndex(({ since }) => now - since < FULL_WAIT_MS)
+  for (const message of room.messages.splice(0, late < 0 ? room.messages.length : late)) {
+    room.bytes -= message.bytes
+    message.refuse()
   }
 }

@@ -1,5 +1,5 @@
 /** `Disk` on the real file system. */
-import { access, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { access, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { openLevelStore } from './level-store.ts'
 import type { Disk } from './store.ts'
@@ -55,9 +55,41 @@ export const nodeDisk: Disk = {
     }
   },
 
+  async settleStore(directory, options) {
+    // opening writes what the write-ahead files hold to tables, with an fsync each, and a new manifest of the store
+    const store = await openLevelStore(directory, options)
+    await store.close()
+    await syncDirectory(directory)
+  },
+
+  usage,
+
+  async space(path) {
+    try {
+      const { bavail, blocks, bsize } = await statfs(path)
+      return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+    } catch {
+      return null
+    }
+  },
+
   async remove(path) {
     await rm(path, { recursive: true, force: true })
   },
+}
+
+async function usage(path: string): Promise<number> {
+  let bytes = 0
+  try {
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      const name = join(path, entry.name)
+      bytes += entry.isDirectory() ? await usage(name) : (await stat(name)).size
+    }
+  } catch (error) {
+    // LevelDB removes files meanwhile
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+  return bytes
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -61,6 +61,15 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>
   /** Names in a directory; empty where there is none. */
   list(path: string): Promise<string[]>
+  /**
+   * Makes durable all that was ever written to a store, which must be closed: for stores that are filled without an fsync and
+   * then never written again. Bytes are not written twice for it.
+   */
+  settleStore(directory: string, options: StoreOptions): Promise<void>
+  /** Bytes of all files in a directory; 0 where there is none. */
+  usage(path: string): Promise<number>
+  /** Bytes that this user can still write where `path` is, and all there are; null where that is not known. */
+  space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number } | null>
   /** Removes a file or a directory with all that is in it; nothing happens where there is none. */
   remove(path: string): Promise<void>
 }

@@ -1,4 +1,5 @@
 /** The broker as a whole: what a start leaves open when it fails, what a close leaves on disk, and what reads it afterwards. */
+
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -6,6 +7,7 @@ import { openLog } from '../../broker/broker.ts'
 import { DataDirectoryError, DataDirectoryLockedError, StreamDefinitionError } from '../../broker/errors.ts'
 import { nodeDisk } from '../../broker/storage/node-disk.ts'
 import { FaultyDisk } from '../support/faulty-disk.ts'
+import { streamConfig } from '../support/stream-config.ts'
 import { readAll } from './log/support.ts'
 import { dataDirectory, RawClient, recordsIn, startBroker } from './mqtt/support.ts'
 
@@ -74,7 +76,7 @@ describe('a broker', () => {
     expect(plain.broker.log.streams()).toEqual([{ stream: 'events', partitions: 4 }])
     const { broker, port } = await startBroker({
       change: (config) => {
-        config.streams = [{ name: 'machines', topics: ['#'], key: { pointer: '/id' }, partitions: 2 }]
+        config.streams = [streamConfig({ name: 'machines', key: { pointer: '/id' }, partitions: 2 })]
       },
     })
     await publish(port, 'a', 'no JSON')

@@ -23,6 +23,7 @@ export type OperationKind =
   | ReplaceStage
   | 'make-directory'
   | 'create-store'
+  | 'settle-store'
   | 'remove'
   | 'open-store'
   | 'close-store'
@@ -202,6 +203,20 @@ export class FaultyDisk implements Disk {
 
   list(path: string): Promise<string[]> {
     return this.run({ kind: 'read-file', path }, () => this.below.list(path))
+  }
+
+  settleStore(directory: string, options: StoreOptions): Promise<void> {
+    return this.run({ kind: 'settle-store', path: directory }, () =>
+      this.below.settleStore(directory, options),
+    )
+  }
+
+  usage(path: string): Promise<number> {
+    return this.run({ kind: 'read-file', path }, () => this.below.usage(path))
+  }
+
+  space(path: string): ReturnType<Disk['space']> {
+    return this.run({ kind: 'read-file', path }, () => this.below.space(path))
   }
 
   remove(path: string): Promise<void> {

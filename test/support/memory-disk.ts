@@ -162,6 +162,30 @@ export class MemoryDisk implements Disk {
       .map((name) => basename(name))
   }
 
+  async settleStore(directory: string, options: StoreOptions): Promise<void> {
+    const store = await this.openStore(directory, options)
+    await store.close()
+  }
+
+  async usage(path: string): Promise<number> {
+    await tick()
+    let bytes = 0
+    for (const [name, node] of this.#nodes) {
+      if (name !== path && !name.startsWith(`${path}/`)) continue
+      if (node.kind === 'file') bytes += node.view.length
+      else if (node.kind === 'store') for (const [key, value] of node.view) bytes += key.length + value.length
+    }
+    return bytes
+  }
+
+  /** What a test says is left; null is no limit. */
+  freeBytes: number | null = null
+
+  async space(): Promise<{ freeBytes: number; totalBytes: number } | null> {
+    await tick()
+    return this.freeBytes === null ? null : { freeBytes: this.freeBytes, totalBytes: 1e12 }
+  }
+
   async remove(path: string): Promise<void> {
     await tick()
     const nodes = [...this.#nodes].filter(([name]) => name === path || name.startsWith(`${path}/`))

@@ -10,15 +10,10 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   ],
   ['listeners: []\n', ['1:1: unknown key "listeners" at the top level - it belongs to mqtt']],
   ['partitions: 4\n', ['1:1: unknown key "partitions" at the top level - it belongs to an entry of streams']],
-  [
-    'retention: 5\n',
-    [
-      '1:1: unknown key "retention" at the top level - known here: edge, data, mqtt, limits, log, streams, upstreams',
-    ],
-  ],
+  ['retention: 5\n', ['1:1: unknown key "retention" at the top level - it belongs to an entry of streams']],
   [
     'streams:\n  - name: a\n    topics: ["#"]\n    retention: 1d\n',
-    ['4:5: unknown key "retention" in streams[0] - known here: name, topics, key, partitions'],
+    ['4:16: streams[0].retention is "1d" - it is a group of keys: bytes, seconds, unsynced'],
   ],
   [
     'zzzzzzz: 1\n',
@@ -122,10 +117,32 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   ['data: [a]\n', ['1:7: data is a list - it is a directory']],
   ['streams:\n', ['1:9: streams has no value - it is a list']],
   ['streams: []\n', ['1:10: streams is empty - it needs at least 1 entry']],
+  [
+    'log:\n  compaction:\n    schedule: every night\n',
+    [
+      '3:15: "every night" is no schedule - five fields: minute hour day month weekday, such as "30 2 * * *" for every night at half past two',
+    ],
+  ],
+  [
+    'streams:\n  - name: a\n    topics: ["#"]\n    key: none\n    cleanup: compact\n',
+    ['5:14: stream "a" is compacted by key and has none - give it a key, or cleanup: delete'],
+  ],
+  [
+    'streams:\n  - name: a\n    topics: ["#"]\n    cleanup: compact\n    retention:\n      seconds: 60\n',
+    [
+      '6:16: retention.seconds has no effect on stream "a": it is only compacted - say cleanup: compact,delete',
+    ],
+  ],
+  [
+    'streams:\n  - name: a\n    topics: ["#"]\n    retention: { unsynced: drop }\n',
+    ['4:28: streams[0].retention.unsynced is "drop" - it is keep or drop-oldest'],
+  ],
   ['streams: events\n', ['1:10: streams is "events" - it is a list']],
   [
     'streams:\n  - events\n',
-    ['2:5: streams[0] is "events" - it is a group of keys: name, topics, key, partitions'],
+    [
+      '2:5: streams[0] is "events" - it is a group of keys: name, topics, key, partitions, cleanup, retention, tombstoneSeconds, priority',
+    ],
   ],
   [
     'streams:\n  - name: a\n',

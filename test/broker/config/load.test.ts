@@ -2,7 +2,14 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { defaultConfig, loadConfig } from '../../../broker/config/load.ts'
+import { streamConfig } from '../../support/stream-config.ts'
 import { directoryName, fileName, loaded, problems, upstreamSchema } from './support.ts'
+
+const LOG = {
+  segmentBytes: 33_554_432,
+  disk: { reserveBytes: 134_217_728 },
+  compaction: { schedule: '*/10 * * * *', dirtyShare: 0.5 },
+}
 
 test('without a file the defaults hold, and relative paths start at the working directory', () => {
   const result = loadConfig({ file: '', env: {}, upstreams: { schema: upstreamSchema } })
@@ -13,8 +20,8 @@ test('without a file the defaults hold, and relative paths start at the working 
     data: resolve('data'),
     mqtt: { listeners: [{ address: '127.0.0.1:1883' }] },
     limits: { recordBytesMax: 1048576, admittedBytesMax: 4194304, connectionsMax: 1000 },
-    log: { segmentBytes: 33554432 },
-    streams: [{ name: 'events', topics: ['#'], key: 'topic', partitions: 4 }],
+    log: LOG,
+    streams: [streamConfig({ name: 'events' })],
     upstreams: [{ name: 'archive', kind: 'archive', directory: resolve('data/upstream') }],
   })
 })
@@ -56,7 +63,7 @@ test('environment goes before the file, --data before both', () => {
     edge: 'edge-7',
     limits: { connectionsMax: 12 },
     mqtt: { listeners: [{ address: '127.0.0.1:1' }, { address: '[::1]:2' }] },
-    log: { segmentBytes: 33554432 },
+    log: LOG,
   })
   expect(loaded('data: /from/file\n', { env, data: '/from/flag' }).config.data).toBe('/from/flag')
 })

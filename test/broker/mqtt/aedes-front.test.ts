@@ -1,8 +1,10 @@
 /** The front with real MQTT clients over TCP. */
+
 import { createServer } from 'node:net'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { afterEach, describe, expect, it } from 'vitest'
 import { ListenError } from '../../../broker/errors.ts'
+import { streamConfig } from '../../support/stream-config.ts'
 import { until } from '../log/support.ts'
 import { dataDirectory, RawClient, recordsIn, startBroker } from './support.ts'
 
@@ -66,7 +68,7 @@ describe('a message', () => {
   it('that no stream takes still reaches live subscribers', async () => {
     const { broker, port } = await startBroker({
       change: (config) => {
-        config.streams = [{ name: 'events', topics: ['a/#'], key: 'topic', partitions: 1 }]
+        config.streams = [streamConfig({ name: 'events', topics: ['a/#'], partitions: 1 })]
       },
     })
     const arrived = await subscribe(await connect(port), '#')

@@ -1,6 +1,5 @@
 /** From accepted messages to records, on a real log over a disk that waits and fails where the test says so. */
 import { describe, expect, it } from 'vitest'
-import type { StreamConfig } from '../../../broker/config/schema.ts'
 import { CommitFailedError, LogUnavailableError, RecordTooLargeError } from '../../../broker/errors.ts'
 import type { EventLog } from '../../../broker/log/event-log.ts'
 import { partitionOf } from '../../../broker/log/murmur2.ts'
@@ -10,12 +9,13 @@ import { Qos2Ids } from '../../../broker/mqtt/qos2.ts'
 import { Router } from '../../../broker/mqtt/router.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
+import { streamConfig } from '../../support/stream-config.ts'
 import { openLog, readAll, until } from '../log/support.ts'
 
-const STREAMS: StreamConfig[] = [
-  { name: 'keyed', topics: ['keyed/#'], key: { pointer: '/id' }, partitions: 4 },
-  { name: 'turns', topics: ['turns/#'], key: 'none', partitions: 3 },
-  { name: 'events', topics: ['t/#'], key: 'topic', partitions: 2 },
+const STREAMS = [
+  streamConfig({ name: 'keyed', topics: ['keyed/#'], key: { pointer: '/id' }, partitions: 4 }),
+  streamConfig({ name: 'turns', topics: ['turns/#'], key: 'none', partitions: 3 }),
+  streamConfig({ name: 'events', topics: ['t/#'], partitions: 2 }),
 ]
 
 async function setUp(

@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import type { StreamConfig, StreamKey } from '../../../broker/config/schema.ts'
+import type { StreamKey } from '../../../broker/config/schema.ts'
 import type { LogStream } from '../../../broker/log/event-log.ts'
 import { partitionOf } from '../../../broker/log/murmur2.ts'
 import { Router, topicMatches } from '../../../broker/mqtt/router.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
+import { streamConfig } from '../../support/stream-config.ts'
 
 const matches = (filter: string, topic: string) => topicMatches(filter.split('/'), topic.split('/'))
 
 function router(streams: { name: string; topics: string[]; key?: StreamKey; partitions?: number }[]): Router {
-  const configs: StreamConfig[] = streams.map((stream) => ({ key: 'topic', partitions: 4, ...stream }))
+  const configs = streams.map(streamConfig)
   return new Router(configs, (name) => {
     const { partitions } = configs.find((config) => config.name === name)!
     return { name, partitions: Array.from({ length: partitions }) } as unknown as LogStream

@@ -118,6 +118,8 @@ export class FakeLog implements ReadableLog {
       batches: 1,
       records: 1,
       bytes: 100,
+      expiredRecords: 0,
+      holes: [],
       partitions: [],
       problems: [],
       problemsLeftOut: 0,
@@ -162,6 +164,15 @@ export const fakeStatus: BrokerStatus = {
     commitMsP99: 2,
     commitMsMax: 3,
     recovery: { tornTails: 0, tornBytes: 0, faults: 0, leftovers: 0, rebuiltIndexes: 0 },
+    space: {
+      isFull: false,
+      fullSince: null,
+      usedBytes: 4096,
+      bytesMax: null,
+      freeBytes: 1e9,
+      reserveBytes: 134_217_728,
+    },
+    retention: { evictedBytes: {}, removedSegments: 0, rewrittenSegments: 0, rewrittenBytes: 0 },
   },
 }
 

@@ -1,0 +1,246 @@
+/**
+ * What retention takes next: a pure plan from what the log holds and what its streams' policies say.
+ *
+ * A stream goes in portions: what one sealed segment holds of it, all its partitions together, oldest first. A portion goes
+ *
+ *   by size    while the stream without it still has `retentionBytes`
+ *   by age     when its segment was sealed longer ago than `retentionMs`, by a clock that is trusted
+ *   by budget  when the disk needs room: of what every upstream has, the lowest priority first; then, of streams that say so,
+ *              what upstream has not got, the lowest priority first
+ *
+ * and never past what every upstream has acknowledged (the floor), but for streams that say `drop-oldest`. What only compaction
+ * may take (a stream that does not `delete`) stays.
+ */
+import type { Segment } from './segment.ts'
+import type { StreamPolicy } from './stream-policy.ts'
+
+export interface PlannedPartition {
+  readonly id: number
+  readonly logStartOffset: number
+  /** Every upstream has all below; Infinity where there is no upstream. */
+  readonly floor: number
+}
+
+export interface PlannedStream {
+  readonly name: string
+  readonly policy: StreamPolicy
+  readonly partitions: readonly PlannedPartition[]
+}
+
+export interface RetentionInput {
+  /** Sealed segments in commit order. */
+  readonly sealed: readonly Segment[]
+  /** By partition id: bytes of stored batches in the active segment. */
+  readonly activeBytes: ReadonlyMap<number, number>
+  readonly streams: readonly PlannedStream[]
+  /** ms since 1970, or null while no clock is to be trusted: then nothing goes by age. */
+  readonly now: number | null
+  /** Bytes that have to go although no stream's retention says so. */
+  readonly bytesToFree: number
+}
+
+export interface RetentionPlan {
+  /** New log start offsets by partition id. */
+  readonly starts: Map<number, number>
+  /** By stream: records that go before every upstream has them. */
+  readonly dropped: Map<string, number>
+  /** By stream: bytes that go within their retention, because the disk needs room. */
+  readonly evicted: Map<string, number>
+  /** Bytes of stored batches that go. */
+  readonly bytes: number
+}
+
+/** What one sealed segment holds of one stream. */
+interface Portion {
+  readonly segment: Segment
+  readonly bytes: number
+  /** By partition: where the log would start without it. */
+  readonly ends: readonly { readonly partition: PlannedPartition; readonly nextOffset: number }[]
+}
+
+class Planner {
+  readonly plan: RetentionPlan & { bytes: number } = {
+    starts: new Map(),
+    dropped: new Map(),
+    evicted: new Map(),
+    bytes: 0,
+  }
+  readonly #portions = new Map<PlannedStream, Portion[]>()
+  readonly #input: RetentionInput
+
+  constructor(input: RetentionInput) {
+    this.#input = input
+    for (const stream of input.streams) {
+      if (stream.policy.deletes) this.#portions.set(stream, portionsOf(stream, input.sealed))
+    }
+  }
+
+  byRetention(): void {
+    const { now, activeBytes } = this.#input
+    for (const [stream, portions] of this.#portions) {
+      const { retentionBytes, retentionMs, unsynced } = stream.policy
+      let bytes = portions.reduce((sum, portion) => sum + portion.bytes, 0)
+      for (const { id } of stream.partitions) bytes += activeBytes.get(id) ?? 0
+      while (portions.length > 0) {
+        const portion = portions[0]!
+        const isTooMuch = retentionBytes !== null && bytes - portion.bytes >= retentionBytes
+        const { sealedAt } = portion.segment
+        const isTooOld =
+          retentionMs !== null && now !== null && sealedAt !== null && sealedAt + retentionMs < now
+        if (!isTooMuch && !isTooOld) break
+        if (unsynced === 'keep' && !isSynced(portion)) break
+        this.#take(stream, portions)
+        bytes -= portion.bytes
+      }
+    }
+  }
+
+  byBudget(): void {
+    const streams = [...this.#portions.keys()].toSorted((a, b) => a.policy.priority - b.policy.priority)
+    for (const mayDrop of [false, true]) {
+      for (const stream of streams) {
+        if (mayDrop && stream.policy.unsynced === 'keep') continue
+        const portions = this.#portions.get(stream)!
+        while (portions.length > 0 && this.plan.bytes < this.#input.bytesToFree) {
+          if (!mayDrop && !isSynced(portions[0]!)) break
+          const { bytes } = portions[0]!
+          this.#take(stream, portions)
+          this.plan.evicted.set(stream.name, (this.plan.evicted.get(stream.name) ?? 0) + bytes)
+        }
+      }
+    }
+  }
+
+  #take(stream: PlannedStream, portions: Portion[]): void {
+    const { bytes, ends } = portions.shift()!
+    this.plan.bytes += bytes
+    for (const { partition, nextOffset } of ends) {
+      const start = this.plan.starts.get(partition.id) ?? partition.logStartOffset
+      const unsynced = nextOffset - Math.max(start, Math.min(partition.floor, nextOffset))
+      if (unsynced > 0) {
+        this.plan.dropped.set(stream.name, (this.plan.dropped.get(stream.name) ?? 0) + unsynced)
+      }
+      this.plan.starts.set(partition.id, nextOffset)
+    }
+  }
+}
+
+export function planRetention(input: RetentionInput): RetentionPlan {
+  const planner = new Planner(input)
+  planner.byRetention()
+  if (planner.plan.bytes < input.bytesToFree) planner.byBudget()
+  return planner.plan
+}
+
+function portionsOf(stream: PlannedStream, sealed: readonly Segment[]): Portion[] {
+  const own = new Map(stream.partitions.map((partition) => [partition.id, partition]))
+  const portions: Portion[] = []
+  for (const segment of sealed) {
+    let bytes = 0
+    const ends: { partition: PlannedPartition; nextOffset: number }[] = []
+    for (const summary of segment.summaries) {
+      const partition = own.get(summary.id)
+      if (partition === undefined || summary.nextOffset <= partition.logStartOffset) continue
+      bytes += summary.bytes
+      ends.push({ partition, nextOffset: summary.nextOffset })
+    }
+    if (ends.length > 0) portions.push({ segment, bytes, ends })
+  }
+  return portions
+}
+
+function isSynced({ ends }: Portion): boolean {
+  return ends.every(({ partition, nextOffset }) => nextOffset <= partition.floor)
+}
+
+// -- from what is dead to what is done about it ------------------------------------------------------------------------
+
+export interface Removal {
+  /** Adjacent sealed segments. */
+  readonly segments: readonly Segment[]
+  /** Nothing of them is left: they go as they are. Else one new segment holds what is left. */
+  readonly isEmpty: boolean
+}
+
+export interface RemovalOptions {
+  /** Log start offset by partition id. */
+  startOf(id: number): number
+  /** How far apart the ends of two segments may lie that become one, in ms: age is counted by the younger one. */
+  spanMsOf(id: number): number
+  /** From which part of its bytes on a segment is written anew without its dead records. */
+  readonly deadShare: number
+  /** A new segment holds at most this much. */
+  readonly segmentBytes: number
+}
+
+/** A rewritten neighbour joins while it is at most this many times as large: a byte is then copied a few times at most. */
+const NEIGHBOUR_FACTOR = 2
+
+/** Which sealed segments to remove or to write anew, oldest first. */
+export function planRemovals(sealed: readonly Segment[], options: RemovalOptions): Removal[] {
+  const removals: Removal[] = []
+  let run: Segment[] = []
+  /** The place after the last segment that a removal has. */
+  let taken = 0
+  const endRun = (before: number) => {
+    if (run.length === 0) return
+    removals.push({ segments: withNeighbours(run, sealed.slice(taken, before), options), isEmpty: false })
+    taken = before + run.length
+    run = []
+  }
+  for (const [i, segment] of sealed.entries()) {
+    const live = liveBytes(segment, options)
+    if (live === 0) {
+      endRun(i - run.length)
+      removals.push({ segments: [segment], isEmpty: true })
+      taken = i + 1
+    } else if (isMostlyDead(segment, options)) {
+      if (!fits([...run, segment], options)) endRun(i - run.length)
+      run.push(segment)
+    } else endRun(i - run.length)
+  }
+  endRun(sealed.length - run.length)
+  return removals
+}
+
+/** @param before the free segments just before the run */
+function withNeighbours(
+  run: readonly Segment[],
+  before: readonly Segment[],
+  options: RemovalOptions,
+): Segment[] {
+  const joined = [...run]
+  for (const neighbour of before.toReversed()) {
+    const live = liveBytes(neighbour, options)
+    const small = joined.reduce((sum, segment) => sum + liveBytes(segment, options), 0) * NEIGHBOUR_FACTOR
+    if (!neighbour.isRewritten || live === 0 || live > small || !fits([neighbour, ...joined], options)) break
+    joined.unshift(neighbour)
+  }
+  return joined
+}
+
+function fits(run: readonly Segment[], options: RemovalOptions): boolean {
+  let bytes = 0
+  let spanMs = Number.POSITIVE_INFINITY
+  for (const segment of run) {
+    bytes += liveBytes(segment, options)
+    for (const { id, nextOffset } of segment.summaries) {
+      if (nextOffset > options.startOf(id)) spanMs = Math.min(spanMs, options.spanMsOf(id))
+    }
+  }
+  const dates = run.flatMap(({ sealedAt }) => (sealedAt === null ? [] : [sealedAt]))
+  const isClose = dates.length < 2 || Math.max(...dates) - Math.min(...dates) <= spanMs
+  return run.length === 1 || (bytes <= options.segmentBytes && isClose)
+}
+
+function isMostlyDead(segment: Segment, options: RemovalOptions): boolean {
+  const all = segment.summaries.reduce((sum, { bytes }) => sum + bytes, 0)
+  return all - liveBytes(segment, options) >= all * options.deadShare
+}
+
+function liveBytes(segment: Segment, { startOf }: RemovalOptions): number {
+  return segment.summaries.reduce(
+    (sum, { id, nextOffset, bytes }) => sum + (nextOffset > startOf(id) ? bytes : 0),
+    0,
+  )
+}

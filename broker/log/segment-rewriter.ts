@@ -1,0 +1,249 @@
+/**
+ * Writes what is left of a run of sealed segments into one new segment, beside readers and the writer:
+ *
+ *   read a step -> ask for each record whether it stays -> merge what stays into larger batches -> put, without fsync -> …
+ *   -> close, settle (LevelDB writes tables, each with an fsync) -> read it all back: CRCs, counts -> index, replaced atomically
+ *
+ * The caller then swaps it in the manifest. Until then a crash leaves a directory that no manifest lists: the next start removes
+ * it. Bytes reach the device about once: the write-ahead files are not synced and are gone before the system writes them out.
+ *
+ * An output's key is the last commit that it holds records of, so that a reader in commit order that stands anywhere finds it.
+ * Notes are not copied: what they said is in the head of every later segment.
+ */
+import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
+import { CorruptLogError } from '../errors.ts'
+import type { Entry, Store, StoreOptions } from '../storage/store.ts'
+import type { Chain } from './chain.ts'
+import { createSegmentStore } from './chain-recovery.ts'
+import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { BatchFilter } from './compaction/batch-filter.ts'
+import { BatchMerger } from './compaction/batch-merger.ts'
+import { type ScannedRecord, storedFault } from './compaction/key-scan.ts'
+import { replaySegment } from './replay.ts'
+import { indexFile, newSegment, type Segment, segmentDirectory } from './segment.ts'
+import { SegmentIndex } from './segment-index.ts'
+
+/** Whether a record stays. @param id the catalog's id of its partition */
+export type Keep = (id: number, record: ScannedRecord, batch: Buffer, commit: number) => boolean
+
+export interface RewriteOptions {
+  /** True ends it early, with nothing changed. */
+  isClosing(): boolean
+  /** Commits before which open batches end: what lies on both sides is told apart by its commit. Rising. */
+  readonly boundaries?: readonly number[]
+  /** After each step, with the bytes read in it. */
+  onStep?(bytes: number): void
+}
+
+/** Bytes read at once: what a step holds in memory, and about how long it keeps the writer waiting (1 to 2 ms). */
+const STEP_BYTES = 256 * 1024
+/** Small commits become batches of about this size. */
+const BATCH_BYTES_MAX = 64 * 1024
+/** Open batches of all partitions together; then the largest are ended. */
+const OPEN_BYTES_MAX = 8 * 1024 * 1024
+const WRITE_BUFFER_BYTES = 2 * 1024 * 1024
+/** While commits go on, this many times a step's length is left to them. */
+const PAUSE_FACTOR = 3
+
+/** @returns null when it was ended early; the segment is null when nothing is left of the run. */
+export async function rewriteSegments(
+  chain: Chain,
+  run: readonly Segment[],
+  keep: Keep,
+  options: RewriteOptions,
+): Promise<{ segment: Segment | null } | null> {
+  const id = chain.row.newId()
+  const files = {
+    ...chain.files,
+    storeOptions: { ...chain.files.storeOptions, writeBufferBytes: WRITE_BUFFER_BYTES },
+  }
+  const directory = segmentDirectory(files.directory, id)
+  let isDone = false
+  try {
+    const store = await createSegmentStore(files, id)
+    const rewrite = new Rewrite(store, keep, options.boundaries ?? [])
+    try {
+      if (!(await copyAll(chain, run, rewrite, options))) return null
+    } finally {
+      await store.close()
+    }
+    if (rewrite.entries === 0) return { segment: null }
+    await files.disk.settleStore(directory, files.storeOptions)
+    const segment = await readBack(chain, id, run, rewrite, files.storeOptions, options)
+    isDone = segment !== null
+    return segment === null ? null : { segment }
+  } finally {
+    if (!isDone) await files.disk.remove(directory).catch(() => undefined)
+  }
+}
+
+async function copyAll(
+  chain: Chain,
+  run: readonly Segment[],
+  rewrite: Rewrite,
+  options: RewriteOptions,
+): Promise<boolean> {
+  for (const segment of run) {
+    let from = commitKey(segment.firstCommit, 0)
+    const to = commitKey(segment.lastCommit + 1, 0)
+    for (;;) {
+      if (options.isClosing() || !chain.segments.includes(segment)) return false
+      const commits = chain.stats.commits
+      const range = { from, to, bytesMax: STEP_BYTES }
+      const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
+      const started = performance.now()
+      if (entries.length === 0) break
+      let bytes = 0
+      for (const entry of entries) {
+        rewrite.take(entry)
+        bytes += entry.key.length + entry.value.length
+      }
+      from = Buffer.concat([entries.at(-1)!.key, Buffer.of(0)])
+      const elapsed = performance.now() - started
+      await rewrite.write()
+      options.onStep?.(bytes)
+      await giveWay(elapsed, chain.stats.commits !== commits)
+    }
+  }
+  rewrite.cut()
+  await rewrite.write()
+  return true
+}
+
+/** Lets the writer and the readers go first. */
+export async function giveWay(elapsedMs: number, isBusy: boolean): Promise<void> {
+  if (isBusy) await delay(Math.ceil(elapsedMs * PAUSE_FACTOR))
+  else await immediate()
+}
+
+class Rewrite {
+  /** What was put: entries, and the bytes of their keys and values. */
+  entries = 0
+  bytes = 0
+  records = 0
+  /** Batches that are damaged: they are kept as they are, for who may want to look at them. */
+  damaged = 0
+  readonly #store: Store
+  readonly #keep: Keep
+  readonly #boundaries: readonly number[]
+  #nextBoundary = 0
+  readonly #filter = new BatchFilter()
+  readonly #mergers = new Map<number, BatchMerger>()
+  #outputs: { key: Buffer; value: Buffer }[] = []
+
+  constructor(store: Store, keep: Keep, boundaries: readonly number[]) {
+    this.#store = store
+    this.#keep = keep
+    this.#boundaries = boundaries
+  }
+
+  take({ key, value }: Entry): void {
+    const id = idOf(key)
+    if (id === NOTE_ID) return
+    const commit = commitOf(key)
+    if (commit >= (this.#boundaries[this.#nextBoundary] ?? Number.POSITIVE_INFINITY)) {
+      this.cut()
+      while (commit >= (this.#boundaries[this.#nextBoundary] ?? Number.POSITIVE_INFINITY))
+        this.#nextBoundary++
+    }
+    if (storedFault(value) !== null) {
+      this.damaged++
+      this.#put(key, value)
+      return
+    }
+    this.#mergerOf(id).add(commit, value, (record, batch) => this.#keep(id, record, batch, commit))
+    this.#bound()
+  }
+
+  /** Ends all open batches. */
+  cut(): void {
+    for (const merger of this.#mergers.values()) merger.cut()
+  }
+
+  async write(): Promise<void> {
+    if (this.#outputs.length === 0) return
+    // nearly in the order of their keys: LevelDB then has little to sort out
+    const outputs = this.#outputs.sort((a, b) => Buffer.compare(a.key, b.key))
+    this.#outputs = []
+    const batch = this.#store.batch()
+    for (const { key, value } of outputs) batch.put(key, value)
+    await batch.write({ sync: false })
+  }
+
+  #put(key: Buffer, value: Buffer): void {
+    this.#outputs.push({ key, value })
+    this.entries++
+    this.bytes += key.length + value.length
+  }
+
+  #mergerOf(id: number): BatchMerger {
+    let merger = this.#mergers.get(id)
+    if (merger === undefined) {
+      merger = new BatchMerger(BATCH_BYTES_MAX, this.#filter, (batch) => {
+        this.records += batch.records
+        this.#put(commitKey(batch.commit, id), batch.bytes)
+      })
+      this.#mergers.set(id, merger)
+    }
+    return merger
+  }
+
+  #bound(): void {
+    let open = 0
+    for (const merger of this.#mergers.values()) open += merger.openBytes
+    if (open <= OPEN_BYTES_MAX) return
+    for (const merger of this.#mergers.values()) if (merger.openBytes > OPEN_BYTES_MAX / 256) merger.cut()
+  }
+}
+
+/** The new segment as the disk has it; nothing that was written may be missing. */
+async function readBack(
+  chain: Chain,
+  id: string,
+  run: readonly Segment[],
+  written: Rewrite,
+  storeOptions: StoreOptions,
+  options: RewriteOptions,
+): Promise<Segment | null> {
+  const { disk, directory } = chain.files
+  const first = run[0]!
+  const last = run.at(-1)!
+  const path = segmentDirectory(directory, id)
+  const index = new SegmentIndex(first.firstCommit)
+  let records = 0
+  let damaged = 0
+  const store = await disk.openStore(path, storeOptions)
+  let bytes: number
+  try {
+    const replay = await replaySegment(store, first.firstCommit, last.lastCommit, {
+      batch: (commit, partition, batch) => {
+        index.of(partition, batch.baseOffset).add(commit, batch)
+        records += batch.records
+      },
+      fault: (_commit, partition) => {
+        if (partition !== null) damaged++
+      },
+      step: async () => {
+        await giveWay(1, chain.stats.commits > 0)
+        return !options.isClosing()
+      },
+    })
+    if (options.isClosing()) return null
+    bytes = replay.bytes
+  } finally {
+    await store.close()
+  }
+  if (records !== written.records || damaged !== written.damaged || bytes !== written.bytes) {
+    throw new CorruptLogError(path, 'what was written anew is not what was read back; the old segments stay')
+  }
+  await disk.replaceFile(indexFile(directory, id), index.encode())
+  const dates = run.map(({ sealedAt }) => sealedAt)
+  return Object.assign(newSegment(id, first.firstCommit), {
+    lastCommit: last.lastCommit,
+    bytes,
+    isSealed: true,
+    sealedAt: dates.some((date) => date === null) ? null : Math.max(...dates.map(Number)),
+    isRewritten: true,
+    summaries: index.summaries(),
+  })
+}
