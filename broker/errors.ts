@@ -63,6 +63,14 @@ export class CommitFailedError extends HeadwaterError {
 }
 
 /** The log takes no appends now: it is closing, or its storage is away. */
+export class NotCompactedError extends HeadwaterError {
+  constructor(stream: string) {
+    super('HW_NOT_COMPACTED', `stream "${stream}" is not compacted: old records go by its retention`, {
+      hint: 'set its cleanup to compact in the configuration',
+    })
+  }
+}
+
 export class LogFullError extends HeadwaterError {
   constructor(chain: string) {
     super('HW_LOG_FULL', `the disk is full: nothing new is taken into ${chain}`, {

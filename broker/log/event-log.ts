@@ -3,7 +3,7 @@
  * beside this file.
  */
 import { join } from 'node:path'
-import { CorruptLogError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
+import { CorruptLogError, NotCompactedError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
 import type { Disk } from '../storage/store.ts'
@@ -21,6 +21,7 @@ import { offsetForTime, readPartition } from './chain-reader.ts'
 import type { RecoveryCounters } from './chain-recovery.ts'
 import { CommitCursor } from './commit-cursor.ts'
 import type { CommitState } from './commit-state.ts'
+import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
@@ -37,6 +38,8 @@ export interface EventLogOptions {
   /** LevelDB's write buffer: two of them are the log's largest memory. */
   readonly writeBufferBytes: number
   readonly budget?: DiskBudget
+  /** A stream is compacted once this share of its bytes came since the last time. */
+  readonly dirtyShare?: number
   /** Names of the upstreams whose positions retention waits for (`UpstreamFloors`). */
   readonly upstreams?: readonly string[]
   /** ms since 1970, or null while the clock is not to be trusted. */
@@ -102,14 +105,14 @@ export class EventLog implements LogSource {
     this.#recovery = opened.counters
     this.#index(streams, options.streams)
     this.floors = new UpstreamFloors(options.upstreams ?? [])
-    const { budget = DEFAULT_BUDGET, segmentBytes, trustedNow = Date.now } = options
+    const { budget = DEFAULT_BUDGET, dirtyShare = 0.5, segmentBytes, trustedNow = Date.now } = options
     this.janitor = new Janitor(
       disk,
       data.path,
       this.chains(),
       [...this.#streams.values()],
       this.floors,
-      { budget, segmentBytes, trustedNow },
+      { budget, dirtyShare, segmentBytes, trustedNow },
       opened.log,
     )
   }
@@ -224,6 +227,19 @@ export class EventLog implements LogSource {
   onDurable(listener: () => void): () => void {
     this.#durableListeners.add(listener)
     return () => this.#durableListeners.delete(listener)
+  }
+
+  /**
+   * Compacts now.
+   * @param stream one of those whose cleanup is compact, or null for all of them
+   * @throws UnknownStreamError, NotCompactedError
+   */
+  async compact(
+    stream: string | null,
+    onProgress?: (progress: CompactionProgress) => void,
+  ): Promise<CompactionReport[]> {
+    if (stream !== null && !this.stream(stream).policy.compacts) throw new NotCompactedError(stream)
+    return this.janitor.compact(stream, true, onProgress)
   }
 
   verify(onProgress: (progress: VerifyProgress) => void = () => {}): Promise<VerifyReport> {

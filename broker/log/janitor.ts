@@ -3,13 +3,21 @@
  * one change of a manifest each (segment-row.ts). A crash between any two steps leaves the log whole, and the next run plans
  * again from what is there.
  */
-import { performance } from 'node:perf_hooks'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import type { Chain } from './chain.ts'
+import { planCompaction } from './compaction-plan.ts'
+import { type CompactionProgress, type CompactionReport, compactChain } from './compactor.ts'
 import { DiskSpace } from './disk-space.ts'
 import type { LogPartition } from './partition.ts'
-import { type PlannedStream, planRemovals, planRetention, type RetentionPlan } from './retention-plan.ts'
+import {
+  liveBytesFrom,
+  type PlannedStream,
+  planRemovals,
+  planRetention,
+  type RetentionPlan,
+} from './retention-plan.ts'
 import { type Segment, segmentDirectory } from './segment.ts'
 import { type Keep, rewriteSegments } from './segment-rewriter.ts'
 import type { DiskBudget, StreamPolicy } from './stream-policy.ts'
@@ -24,6 +32,8 @@ export interface JanitorStream {
 
 export interface JanitorOptions {
   readonly budget: DiskBudget
+  /** A stream is compacted once this share of its bytes came since the last time. */
+  readonly dirtyShare: number
   readonly segmentBytes: number
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow: () => number | null
@@ -35,6 +45,16 @@ export interface RetentionStatus {
   readonly removedSegments: number
   readonly rewrittenSegments: number
   readonly rewrittenBytes: number
+  readonly compaction: CompactionStatus
+}
+
+export interface CompactionStatus {
+  readonly isRunning: boolean
+  /** Rounds that removed something, since the start. */
+  readonly rounds: number
+  readonly savedBytes: number
+  readonly writtenBytes: number
+  readonly removedRecords: number
 }
 
 const TICK_MS = 5_000
@@ -46,6 +66,7 @@ const DEAD_SHARE = 0.5
 const DEAD_SHARE_PRESSED = 0.1
 /** A stream with a retention by time is sealed this often within it, so that it expires in small portions. */
 const AGE_PORTIONS = 8
+const SEAL_CHECK_MS = 2
 
 export class Janitor {
   readonly space: DiskSpace
@@ -57,8 +78,11 @@ export class Janitor {
   readonly #log: LogSink
   readonly #evicted = new Map<string, number>()
   readonly #stats = { removedSegments: 0, rewrittenSegments: 0, rewrittenBytes: 0 }
+  readonly #compactions = { rounds: 0, savedBytes: 0, writtenBytes: 0, removedRecords: 0 }
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | null = null
+  /** Rounds of compaction follow one another. */
+  #compacting: Promise<unknown> | null = null
   #isClosing = false
   #lastReason = ''
   #bytesAtCheck = 0
@@ -90,6 +114,7 @@ export class Janitor {
     this.#isClosing = true
     clearTimeout(this.#timer)
     await this.#running
+    await this.#compacting?.catch(() => undefined)
   }
 
   /** Called after each durable commit. */
@@ -104,10 +129,11 @@ export class Janitor {
     void this.run().catch(() => undefined)
   }
 
-  /** One run, or the one that is under way. */
-  run(): Promise<void> {
+  /** Resolves once a run that began after this call has ended. */
+  async run(): Promise<void> {
+    while (this.#running !== null) await this.#running
     clearTimeout(this.#timer)
-    this.#running ??= this.#run()
+    this.#running = this.#run()
       .catch((error) => this.#failed(error as Error))
       .finally(() => {
         this.#running = null
@@ -115,11 +141,12 @@ export class Janitor {
         this.#timer = setTimeout(() => this.wake(), this.space.isFull ? TICK_FULL_MS : TICK_MS)
         this.#timer.unref()
       })
-    return this.#running
+    await this.#running
   }
 
   status(): RetentionStatus {
-    return { evictedBytes: Object.fromEntries(this.#evicted), ...this.#stats }
+    const compaction = { isRunning: this.#compacting !== null, ...this.#compactions }
+    return { evictedBytes: Object.fromEntries(this.#evicted), ...this.#stats, compaction }
   }
 
   #failed(error: Error): void {
@@ -190,17 +217,19 @@ export class Janitor {
   }
 
   #planned(chains: readonly Chain[]): PlannedStream[] {
-    return this.#streams
-      .filter(({ chain }) => chains.includes(chain))
-      .map(({ name, policy, partitions }) => ({
-        name,
-        policy,
-        partitions: partitions.map(({ id, partition, logStartOffset }) => ({
-          id,
-          logStartOffset,
-          floor: this.#floors.of(name, partition),
-        })),
-      }))
+    return this.#plannedOf(this.#streams.filter(({ chain }) => chains.includes(chain)))
+  }
+
+  #plannedOf(streams: readonly JanitorStream[]): PlannedStream[] {
+    return streams.map(({ name, policy, partitions }) => ({
+      name,
+      policy,
+      partitions: partitions.map(({ id, partition, logStartOffset }) => ({
+        id,
+        logStartOffset,
+        floor: this.#floors.of(name, partition),
+      })),
+    }))
   }
 
   async #apply(chain: Chain, plan: RetentionPlan): Promise<void> {
@@ -208,8 +237,8 @@ export class Janitor {
     const starts = new Map([...plan.starts].filter(([id]) => chain.partitions.has(id)))
     const startOf = (id: number) => starts.get(id) ?? chain.partitions.get(id)?.logStartOffset ?? 0
     const removals = planRemovals(chain.row.sealed, {
-      startOf,
-      spanMsOf: (id) => spanMs(own, id),
+      liveBytesOf: (segment) => liveBytesFrom(segment, startOf),
+      spanMsOf: (segment) => spanMs(own, segment, startOf),
       deadShare: this.space.bytesToFree > 0 ? DEAD_SHARE_PRESSED : DEAD_SHARE,
       segmentBytes: this.#options.segmentBytes,
     })
@@ -223,7 +252,8 @@ export class Janitor {
       this.#tell(own, plan, dropped)
     }
     for (const { segments, isEmpty } of removals) {
-      if (isEmpty || this.#isClosing) continue
+      // a round of compaction takes it along
+      if (isEmpty || this.#isClosing || this.#compacting !== null) continue
       await this.rewrite(chain, segments, (id, { offset }) => offset >= startOf(id))
     }
   }
@@ -242,6 +272,81 @@ export class Janitor {
     }
   }
 
+  /**
+   * Compacts the streams whose cleanup says so: those that are dirty enough, or, when it is forced, all that are dirty.
+   * @param stream one of them, or null for all
+   * @returns a report for each round that was made
+   */
+  async compact(
+    stream: string | null = null,
+    isForced = false,
+    onProgress?: (progress: CompactionProgress) => void,
+  ): Promise<CompactionReport[]> {
+    while (this.#compacting !== null) await this.#compacting.catch(() => undefined)
+    const compacting = this.#compact(stream, isForced, onProgress)
+    this.#compacting = compacting
+    return compacting.finally(() => {
+      this.#compacting = null
+    })
+  }
+
+  async #compact(
+    name: string | null,
+    isForced: boolean,
+    onProgress?: (progress: CompactionProgress) => void,
+  ): Promise<CompactionReport[]> {
+    const reports: CompactionReport[] = []
+    for (const chain of this.#chains) {
+      const wanted = (stream: JanitorStream) =>
+        stream.chain === chain && stream.policy.compacts && (name === null || stream.name === name)
+      if (!this.#streams.some(wanted)) continue
+      // what came last is taken along when someone asks for it
+      if (isForced) await sealForCompaction(chain)
+      for (;;) {
+        const report = await this.#round(chain, wanted, isForced, onProgress)
+        if (report === null) break
+        reports.push(report)
+        if (report.isComplete || this.#isClosing) break
+      }
+    }
+    return reports
+  }
+
+  async #round(
+    chain: Chain,
+    wanted: (stream: JanitorStream) => boolean,
+    isForced: boolean,
+    onProgress?: (progress: CompactionProgress) => void,
+  ): Promise<CompactionReport | null> {
+    if (this.#isClosing || chain.condition.state !== 'open') return null
+    const now = this.#options.trustedNow()
+    const own = this.#streams.filter((stream) => stream.chain === chain)
+    const rounds = planCompaction({
+      sealed: chain.row.sealed,
+      streams: this.#plannedOf(own.filter(wanted)),
+      cleaned: chain.row.facts.cleaned,
+      dirtyShare: this.#options.dirtyShare,
+      isForced,
+      now,
+    })
+    if (rounds.length === 0) return null
+    const report = await compactChain(chain, rounds, {
+      segmentBytes: this.#options.segmentBytes,
+      now,
+      spanMsOf: (segment) => spanMs(own, segment, (id) => chain.partitions.get(id)?.logStartOffset ?? 0),
+      boundaries: [],
+      isClosing: () => this.#isClosing,
+      ...(onProgress === undefined ? {} : { onProgress }),
+    })
+    if (report === null) return null
+    const { recordsRemoved, bytesBefore, bytesAfter, bytesWritten } = report
+    if (report.segments > 0) this.#compactions.rounds++
+    this.#compactions.savedBytes += bytesBefore - bytesAfter
+    this.#compactions.writtenBytes += bytesWritten
+    this.#compactions.removedRecords += recordsRemoved
+    return report
+  }
+
   /** @returns bytes of stored batches before and after; null when the plan was stale */
   async rewrite(
     chain: Chain,
@@ -258,6 +363,18 @@ export class Janitor {
     this.#stats.rewrittenSegments += segments.length
     this.#stats.rewrittenBytes += after
     return { before, after }
+  }
+}
+
+/** Seals the active segment if it holds records, and waits for it. */
+async function sealForCompaction(chain: Chain): Promise<void> {
+  const { active } = chain
+  const { failedRolls } = chain.stats
+  if (chain.condition.state !== 'open' || chain.row.open.index.count === 0) return
+  chain.roll()
+  while (chain.condition.state === 'open' && chain.active === active) {
+    if (chain.stats.failedRolls !== failedRolls) return
+    await delay(SEAL_CHECK_MS)
   }
 }
 
@@ -280,13 +397,15 @@ function oldestActive({ chain, partitions }: JanitorStream): number | null {
   return oldest
 }
 
-/** How far apart segments may lie that become one, for the sake of the partition's retention by time. */
-function spanMs(streams: readonly JanitorStream[], id: number): number {
-  const stream = streams.find(({ partitions }) => partitions.some((partition) => partition.id === id))
-  return (stream?.policy.retentionMs ?? Number.POSITIVE_INFINITY) / AGE_PORTIONS
-}
-
-/** Milliseconds, for pacing. */
-export function monotonicMs(): number {
-  return performance.now()
+/** How far apart segments may lie that become one, for the sake of what they hold with a retention by time. */
+export function spanMs(
+  streams: readonly JanitorStream[],
+  segment: Segment,
+  startOf: (id: number) => number,
+): number {
+  const live = new Set(
+    segment.summaries.filter(({ id, nextOffset }) => nextOffset > startOf(id)).map(({ id }) => id),
+  )
+  const own = streams.filter(({ partitions }) => partitions.some(({ id }) => live.has(id)))
+  return Math.min(...own.map(({ policy }) => (policy.retentionMs ?? Number.POSITIVE_INFINITY) / AGE_PORTIONS))
 }

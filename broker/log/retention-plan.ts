@@ -163,10 +163,10 @@ export interface Removal {
 }
 
 export interface RemovalOptions {
-  /** Log start offset by partition id. */
-  startOf(id: number): number
+  /** Bytes of the segment's batches that stay. */
+  liveBytesOf(segment: Segment): number
   /** How far apart the ends of two segments may lie that become one, in ms: age is counted by the younger one. */
-  spanMsOf(id: number): number
+  spanMsOf(segment: Segment): number
   /** From which part of its bytes on a segment is written anew without its dead records. */
   readonly deadShare: number
   /** A new segment holds at most this much. */
@@ -189,12 +189,11 @@ export function planRemovals(sealed: readonly Segment[], options: RemovalOptions
     run = []
   }
   for (const [i, segment] of sealed.entries()) {
-    const live = liveBytes(segment, options)
-    if (live === 0) {
+    if (options.liveBytesOf(segment) === 0) {
       endRun(i - run.length)
       removals.push({ segments: [segment], isEmpty: true })
       taken = i + 1
-    } else if (isMostlyDead(segment, options)) {
+    } else if (isDeadEnough(segment, options)) {
       if (!fits([...run, segment], options)) endRun(i - run.length)
       run.push(segment)
     } else endRun(i - run.length)
@@ -210,37 +209,38 @@ function withNeighbours(
   options: RemovalOptions,
 ): Segment[] {
   const joined = [...run]
+  let bytes = run.reduce((sum, segment) => sum + options.liveBytesOf(segment), 0)
   for (const neighbour of before.toReversed()) {
-    const live = liveBytes(neighbour, options)
-    const small = joined.reduce((sum, segment) => sum + liveBytes(segment, options), 0) * NEIGHBOUR_FACTOR
-    if (!neighbour.isRewritten || live === 0 || live > small || !fits([neighbour, ...joined], options)) break
+    const live = options.liveBytesOf(neighbour)
+    const isSmall = neighbour.isRewritten && live <= bytes * NEIGHBOUR_FACTOR
+    if (!isSmall || !fits([neighbour, ...joined], options)) break
     joined.unshift(neighbour)
+    bytes += live
   }
   return joined
 }
 
-function fits(run: readonly Segment[], options: RemovalOptions): boolean {
-  let bytes = 0
-  let spanMs = Number.POSITIVE_INFINITY
-  for (const segment of run) {
-    bytes += liveBytes(segment, options)
-    for (const { id, nextOffset } of segment.summaries) {
-      if (nextOffset > options.startOf(id)) spanMs = Math.min(spanMs, options.spanMsOf(id))
-    }
-  }
+function fits(run: readonly Segment[], { liveBytesOf, spanMsOf, segmentBytes }: RemovalOptions): boolean {
+  if (run.length === 1) return true
+  const bytes = run.reduce((sum, segment) => sum + liveBytesOf(segment), 0)
+  const spanMs = Math.min(...run.map(spanMsOf))
   const dates = run.flatMap(({ sealedAt }) => (sealedAt === null ? [] : [sealedAt]))
   const isClose = dates.length < 2 || Math.max(...dates) - Math.min(...dates) <= spanMs
-  return run.length === 1 || (bytes <= options.segmentBytes && isClose)
+  return bytes <= segmentBytes && isClose
 }
 
-function isMostlyDead(segment: Segment, options: RemovalOptions): boolean {
-  const all = segment.summaries.reduce((sum, { bytes }) => sum + bytes, 0)
-  return all - liveBytes(segment, options) >= all * options.deadShare
+function isDeadEnough(segment: Segment, { liveBytesOf, deadShare }: RemovalOptions): boolean {
+  const all = batchBytesOf(segment)
+  const dead = all - liveBytesOf(segment)
+  return dead > 0 && dead >= all * deadShare
 }
 
-function liveBytes(segment: Segment, { startOf }: RemovalOptions): number {
-  return segment.summaries.reduce(
-    (sum, { id, nextOffset, bytes }) => sum + (nextOffset > startOf(id) ? bytes : 0),
-    0,
-  )
+/** Bytes of a segment's batches. */
+export function batchBytesOf({ summaries }: Segment): number {
+  return summaries.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+/** What is left of a sealed segment when the log starts at these offsets: whole portions count. */
+export function liveBytesFrom({ summaries }: Segment, startOf: (id: number) => number): number {
+  return summaries.reduce((sum, { id, nextOffset, bytes }) => sum + (nextOffset > startOf(id) ? bytes : 0), 0)
 }

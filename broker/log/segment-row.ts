@@ -234,10 +234,9 @@ export class SegmentRow {
   #factsAfter({ starts, cleaned, dropped, holes }: Rearrangement): ChainFacts {
     const facts: { -readonly [K in keyof ChainFacts]: ChainFacts[K] } = { ...this.facts }
     // from the first change on they are written down: what is there no longer tells where a partition began
-    const placed = [...this.partitions.values()]
+    facts.starts = [...this.partitions.values()]
+      .filter(({ durableOffset }) => durableOffset > 0)
       .map(({ id, logStartOffset }) => [id, Math.max(logStartOffset, starts?.get(id) ?? 0)] as const)
-      .filter(([, offset]) => offset > 0)
-    if (placed.length > 0) facts.starts = placed
     if (cleaned !== undefined) facts.cleaned = { ...facts.cleaned, ...cleaned }
     if (holes !== undefined && holes.length > 0) facts.holes = [...(facts.holes ?? []), ...holes]
     if (dropped !== undefined && dropped.size > 0) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import {
+  liveBytesFrom,
   type PlannedStream,
   planRemovals,
   planRetention,
@@ -160,7 +161,7 @@ describe('a disk that needs room', () => {
 describe('removing what is dead', () => {
   const remove = (sealed: Segment[], starts: Record<number, number>, more: Partial<RemovalOptions> = {}) =>
     planRemovals(sealed, {
-      startOf: (id) => starts[id] ?? 0,
+      liveBytesOf: (candidate) => liveBytesFrom(candidate, (id) => starts[id] ?? 0),
       spanMsOf: () => Infinity,
       deadShare: 0.5,
       segmentBytes: 1000,

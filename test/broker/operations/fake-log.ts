@@ -172,7 +172,13 @@ export const fakeStatus: BrokerStatus = {
       freeBytes: 1e9,
       reserveBytes: 134_217_728,
     },
-    retention: { evictedBytes: {}, removedSegments: 0, rewrittenSegments: 0, rewrittenBytes: 0 },
+    retention: {
+      evictedBytes: {},
+      removedSegments: 0,
+      rewrittenSegments: 0,
+      rewrittenBytes: 0,
+      compaction: { isRunning: false, rounds: 0, savedBytes: 0, writtenBytes: 0, removedRecords: 0 },
+    },
   },
 }
 
