@@ -62,6 +62,9 @@ const actions: Actions = {
   async streams(options) {
     return (await import('./broker/operations/commands/streams.ts')).runStreams(context, options)
   },
+  async compact(stream, options) {
+    return (await import('./broker/operations/commands/streams.ts')).runCompact(context, stream, options)
+  },
   async read(stream, options) {
     return (await import('./broker/operations/commands/read.ts')).runRead(context, stream, options)
   },

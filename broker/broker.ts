@@ -41,6 +41,7 @@ export class Broker implements Operations {
   readonly #ingress: Ingress
   readonly #front: MqttFront
   readonly #startedAt = Date.now()
+  readonly #schedule: Schedule | null
 
   private constructor(
     config: BrokerConfig,
@@ -48,7 +49,9 @@ export class Broker implements Operations {
     log: EventLog,
     ingress: Ingress,
     front: MqttFront,
+    schedule: Schedule | null,
   ) {
+    this.#schedule = schedule
     this.log = log
     this.facts = data.facts
     this.#config = config
@@ -77,6 +80,7 @@ export class Broker implements Operations {
         admittedBytesMax: config.limits.admittedBytesMax,
         writeBufferBytes: WRITE_BUFFER_BYTES,
         budget: { bytesMax: config.log.disk.bytesMax ?? null, reserveBytes: config.log.disk.reserveBytes },
+        dirtyShare: config.log.compaction.dirtyShare,
         upstreams: dependencies.upstreams ?? [],
       }
       log = await EventLog.open(disk, data, options, sink, statesOf)
@@ -91,7 +95,7 @@ export class Broker implements Operations {
       }
       const front = new AedesFront(ingress, frontOptions, sink)
       await front.listen()
-      return new Broker(config, data, log, ingress, front)
+      return new Broker(config, data, log, ingress, front, await scheduleCompaction(config, log, sink))
     } catch (error) {
       await log?.close()
       await data.facts.close()
@@ -123,10 +127,34 @@ export class Broker implements Operations {
 
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
+    await this.#schedule?.destroy()
     await this.#front.close()
     await this.log.close()
     await this.facts.close()
   }
+}
+
+interface Schedule {
+  destroy(): void | Promise<void>
+}
+
+/** Looks for streams to compact by the clock; node-cron takes 5 MB and is loaded where a stream is compacted. */
+async function scheduleCompaction(
+  config: BrokerConfig,
+  log: EventLog,
+  sink: LogSink,
+): Promise<Schedule | null> {
+  if (config.streams.every(({ cleanup }) => cleanup === 'delete')) return null
+  const { schedule } = await import('node-cron')
+  return schedule(
+    config.log.compaction.schedule,
+    () =>
+      log.janitor.compact().then(
+        () => undefined,
+        (error) => sink.warn('compaction failed; it is tried again', { reason: (error as Error).message }),
+      ),
+    { noOverlap: true },
+  )
 }
 
 /**

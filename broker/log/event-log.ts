@@ -191,9 +191,12 @@ export class EventLog implements LogSource {
   }
 
   streams(): StreamState[] {
-    return [...this.#streams.values()].map(({ name, partitions }) => ({
+    return [...this.#streams.values()].map(({ name, policy, chain, partitions }) => ({
       stream: name,
       partitions: partitions.length,
+      bytes: bytesOf(chain, partitions),
+      droppedRecords: chain.row.facts.dropped?.[name] ?? 0,
+      isCompacted: policy.compacts,
     }))
   }
 
@@ -246,13 +249,6 @@ export class EventLog implements LogSource {
     return verifyChains([...this.#chains.values()], onProgress)
   }
 
-  /** By stream: records that retention took before every upstream had them, ever. */
-  droppedRecords(): Record<string, number> {
-    const dropped: Record<string, number> = {}
-    for (const chain of this.#chains.values()) Object.assign(dropped, chain.row.facts.dropped)
-    return dropped
-  }
-
   status(): LogStatus {
     const chains = [...this.#chains.values()]
     const failed = chains.find((chain) => chain.condition.state !== 'open')?.condition
@@ -299,6 +295,16 @@ function refuseLostCatalog(directory: string, chains: Iterable<Chain>): void {
     const reason = 'it is missing beside a log that holds records; restore it from a backup'
     throw new CorruptLogError(join(directory, CATALOG_FILE), reason)
   }
+}
+
+/** Stored batches of these partitions from their log starts on; a segment that holds both sides counts whole. */
+function bytesOf(chain: Chain, partitions: readonly LogPartition[]): number {
+  let bytes = 0
+  for (const { id, spans, logStartOffset } of partitions) {
+    for (const span of spans) if (span.nextOffset > logStartOffset) bytes += span.bytes
+    bytes += chain.row.open?.index.partitions.get(id)?.bytes ?? 0
+  }
+  return bytes
 }
 
 /** A window is kept to within an eighth: its segments are that much smaller. */

@@ -22,6 +22,12 @@ export interface PartitionState {
 export interface StreamState {
   readonly stream: string
   readonly partitions: number
+  /** Bytes of stored batches. */
+  readonly bytes: number
+  /** Records that retention took before every upstream had them, ever. */
+  readonly droppedRecords: number
+  /** Older records of a key go. */
+  readonly isCompacted: boolean
 }
 
 /** One stored RecordBatch v2 (record-batch.ts): its bytes are as they stand on disk, real base offset and CRC included. */

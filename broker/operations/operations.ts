@@ -2,6 +2,7 @@
  * What can be asked of a running broker. The control socket serves it now; an HTTP API or a dashboard serves the same
  * later. The broker implements it; `sync` is added by the command line, because the broker does not know sync.
  */
+import type { CompactionProgress, CompactionReport } from '../log/compactor.ts'
 import type { LogStatus } from '../log/event-log.ts'
 import type { LogSource } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
@@ -12,6 +13,11 @@ export interface ReadableLog extends LogSource {
   /** @returns the first offset at or after a time (ms since 1970); the durable offset when there is none. */
   offsetForTime(stream: string, partition: number, timestamp: number): Promise<number>
   verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport>
+  /** @param stream one that is compacted, or null for all of them */
+  compact(
+    stream: string | null,
+    onProgress?: (progress: CompactionProgress) => void,
+  ): Promise<CompactionReport[]>
 }
 
 export interface MqttStatus {
@@ -104,7 +110,13 @@ export interface StatusReport {
 
 export interface StreamReport {
   readonly stream: string
+  /** Offsets between log start and end; compaction may have taken some of their records. */
   readonly records: number
+  /** Bytes of stored batches. */
+  readonly bytes: number
+  /** Records that went before every upstream had them, ever. */
+  readonly droppedRecords: number
+  readonly isCompacted: boolean
   readonly partitions: readonly PartitionReport[]
 }
 
@@ -118,7 +130,7 @@ export interface PartitionReport {
 /** `headwater streams` as JSON. */
 export function streamReports(log: LogSource): StreamReport[] {
   const partitions = log.partitions()
-  return log.streams().map(({ stream }) => {
+  return log.streams().map(({ stream, bytes, droppedRecords, isCompacted }) => {
     const own = partitions
       .filter((state) => state.stream === stream)
       .map(({ partition, logStartOffset, durableOffset }) => ({
@@ -127,6 +139,7 @@ export function streamReports(log: LogSource): StreamReport[] {
         durableOffset,
         records: durableOffset - logStartOffset,
       }))
-    return { stream, records: own.reduce((sum, { records }) => sum + records, 0), partitions: own }
+    const records = own.reduce((sum, partition) => sum + partition.records, 0)
+    return { stream, records, bytes, droppedRecords, isCompacted, partitions: own }
   })
 }

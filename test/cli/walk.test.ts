@@ -56,7 +56,7 @@ test('status', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).toMatch(/^headwater [0-9.]+ is running \(pid [0-9]+, up [0-9]+ s\)\n/)
   expect(stdout).toMatch(/^taken +3 messages/m)
-  expect(stdout).toMatch(/^events +4 +3$/m)
+  expect(stdout).toMatch(/^events +4 +3 +202 B$/m)
   expect(stdout).toMatch(/^archive +archive /m)
   const { value } = await json('status')
   expect(value).toMatchObject({

@@ -96,7 +96,9 @@ export class MemoryLog implements LogSource {
   streams(): StreamState[] {
     const counts = new Map<string, number>()
     for (const { stream } of this.#states.values()) counts.set(stream, (counts.get(stream) ?? 0) + 1)
-    return [...counts].map(([stream, partitions]) => ({ stream, partitions }))
+    return [...counts].map(([stream, partitions]) => {
+      return { stream, partitions, bytes: 0, droppedRecords: 0, isCompacted: false }
+    })
   }
 
   partitions(): PartitionState[] {

@@ -1,5 +1,5 @@
 /** `headwater log verify`: reads every byte of the log and says whether it is what was written. */
-import type { VerifiedPartition, VerifyProgress, VerifyReport } from '../../log/verify.ts'
+import type { VerifiedPartition, VerifyReport } from '../../log/verify.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
@@ -7,6 +7,7 @@ import { printTable } from '../terminal/table.ts'
 import { bytes, count, plural } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { openLogAccess } from './log-access.ts'
+import { progressBar } from './progress-bar.ts'
 
 export async function runLogVerify(
   context: CommandContext,
@@ -14,7 +15,7 @@ export async function runLogVerify(
 ): Promise<number> {
   const access = await openLogAccess(context, await dataDirectoryOf(context, options))
   try {
-    const bar = await progressBar(context.err)
+    const bar = await progressBar(context.err, 'verifying')
     const report = await access.verify((progress) => bar.show(progress), context.signal)
     bar.end()
     if (options.json) context.out.json(report)
@@ -22,28 +23,6 @@ export async function runLogVerify(
     return report.isWhole ? ExitCode.ok : ExitCode.failed
   } finally {
     await access.close()
-  }
-}
-
-/** On a terminal only. */
-async function progressBar(err: Output): Promise<{ show(progress: VerifyProgress): void; end(): void }> {
-  if (!err.isTerminal) return { show() {}, end() {} }
-  const { default: cliProgress } = await import('cli-progress')
-  const bar = new cliProgress.SingleBar({
-    format: 'verifying {bar} {percentage}% of {size}',
-    clearOnComplete: true,
-    hideCursor: true,
-  })
-  let started = false
-  return {
-    show({ bytesDone, bytesTotal }) {
-      if (!started) bar.start(bytesTotal, bytesDone, { size: bytes(bytesTotal) })
-      else bar.update(bytesDone)
-      started = true
-    },
-    end() {
-      if (started) bar.stop()
-    },
   }
 }
 
@@ -74,6 +53,12 @@ function printReport(out: Output, report: VerifyReport): void {
   out.line()
   for (const { place, commit, reason } of report.problems) {
     out.line(`${out.paint('red', 'fault')}  ${printable(place)} commit ${commit}: ${printable(reason)}`)
+  }
+  for (const { stream, partition, from, to, reason } of report.holes) {
+    const offsets = `offsets ${count(from)} to ${count(to - 1)}`
+    out.line(
+      `${out.paint('yellow', 'lost')}   ${printable(stream)}/${partition} ${offsets}: ${printable(reason)}`,
+    )
   }
   if (report.problemsLeftOut > 0) out.line(`and ${count(report.problemsLeftOut)} more`)
   const checked =

@@ -13,6 +13,7 @@ export interface Actions {
   check(file: string | undefined, options: Reporting): Promise<number>
   status(options: Reporting): Promise<number>
   streams(options: Reporting): Promise<number>
+  compact(stream: string | undefined, options: Reporting): Promise<number>
   read(stream: string, options: ReadCommandOptions): Promise<number>
   syncStatus(options: Reporting): Promise<number>
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
@@ -106,10 +107,15 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
     .description('how the broker is, what it holds, how far upstream is')
     .addHelpText('after', examples('headwater status', 'headwater status --json | jq .broker.log'))
     .action(async (options) => done(await actions.status(options)))
-  reporting(located(program.command('streams')))
+  const streams = reporting(located(program.command('streams')))
     .description('offsets of every stream and partition')
-    .addHelpText('after', examples('headwater streams'))
+    .addHelpText('after', examples('headwater streams', 'headwater streams compact states'))
     .action(async (options) => done(await actions.streams(options)))
+  reporting(located(streams.command('compact')))
+    .description('remove older records of each key now, from the streams whose cleanup is compact')
+    .argument('[stream]', 'its name; all without one')
+    .addHelpText('after', examples('headwater streams compact', 'headwater streams compact states --json'))
+    .action(async (stream, _, command) => done(await actions.compact(stream, command.optsWithGlobals())))
   located(program.command('read'))
     .description(
       'print records of a stream; without --partition all partitions, merged by time of acceptance',

@@ -27,7 +27,11 @@ export async function runStatus(
 
 /** A log that does not take records, or an upstream that waits for a person. One that is merely away is not a fault. */
 function isHealthy({ broker, upstreams }: StatusReport): boolean {
-  return broker?.log.condition === 'open' && upstreams.every(({ state }) => state !== 'stopped')
+  return (
+    broker?.log.condition === 'open' &&
+    !broker.log.space.isFull &&
+    upstreams.every(({ state }) => state !== 'stopped')
+  )
 }
 
 async function storedStreams(context: CommandContext, directory: string): Promise<StreamReport[]> {
@@ -57,14 +61,23 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
     printFacts(out, brokerFacts(out, broker))
   }
   if (streams.length > 0) {
+    const hasDropped = streams.some(({ droppedRecords }) => droppedRecords > 0)
     out.line()
     printTable(
       out,
-      [{ title: 'STREAM' }, { title: 'PARTITIONS', align: 'right' }, { title: 'RECORDS', align: 'right' }],
-      streams.map(({ stream, partitions, records }) => [
+      [
+        { title: 'STREAM' },
+        { title: 'PARTITIONS', align: 'right' },
+        { title: 'RECORDS', align: 'right' },
+        { title: 'BYTES', align: 'right' },
+        ...(hasDropped ? [{ title: 'DROPPED UNSYNCED', align: 'right' as const }] : []),
+      ],
+      streams.map(({ stream, partitions, records, bytes: size, droppedRecords }) => [
         printable(stream),
         String(partitions.length),
         count(records),
+        bytes(size),
+        ...(hasDropped ? [count(droppedRecords)] : []),
       ]),
     )
   }
@@ -84,15 +97,37 @@ function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingr
     ],
     ['taken', takenText(ingress)],
     ['log', `${bytes(log.storedBytes)} in ${plural(log.segments, 'segment')}; ${commitText(log)}`],
+    ['disk', spaceText(log.space)],
   ]
   const refused = refusedText(mqtt.refused, ingress)
   if (refused !== '') facts.push(['refused', out.paint('yellow', refused)])
   const recovered = recoveryText(log.recovery)
   if (recovered !== '') facts.push(['recovery', out.paint('yellow', recovered)])
+  const evicted = Object.entries(log.retention.evictedBytes)
+  if (evicted.length > 0) {
+    const parts = evicted.map(([stream, size]) => `${bytes(size)} of ${printable(stream)}`)
+    facts.push([
+      'evicted',
+      out.paint('yellow', `${parts.join(', ')} before their time: the disk needed room`),
+    ])
+  }
+  if (log.space.isFull) {
+    facts.push([
+      'full',
+      out.paint('red', 'nothing new is taken until there is room: let upstream catch up, or raise log.disk'),
+    ])
+  }
   if (log.condition !== 'open') {
     facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
   }
   return facts
+}
+
+function spaceText({ usedBytes, bytesMax, freeBytes, reserveBytes }: BrokerStatus['log']['space']): string {
+  const used = bytesMax === null ? bytes(usedBytes) : `${bytes(usedBytes)} of ${bytes(bytesMax)}`
+  const free =
+    freeBytes === null ? '' : `; ${bytes(freeBytes)} free, ${bytes(reserveBytes)} of them in reserve`
+  return `${used} used${free}`
 }
 
 function takenText({ received, receivedBytes, unrouted, repetitions }: BrokerStatus['ingress']): string {

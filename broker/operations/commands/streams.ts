@@ -1,12 +1,15 @@
 /** `headwater streams`: what the log holds, by stream and partition. */
+import type { CompactionProgress, CompactionReport } from '../../log/compactor.ts'
+import { NotRunningError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { StreamReport } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { printTable } from '../terminal/table.ts'
-import { count } from '../terminal/units.ts'
+import { bytes, count, plural } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
-import { openLogAccess } from './log-access.ts'
+import { openLogAccess, runningBroker } from './log-access.ts'
+import { progressBar } from './progress-bar.ts'
 
 export async function runStreams(
   context: CommandContext,
@@ -21,6 +24,52 @@ export async function runStreams(
     await access.close()
   }
   return ExitCode.ok
+}
+
+interface CompactLine {
+  readonly progress?: CompactionProgress
+  readonly report?: CompactionReport[]
+}
+
+/** `headwater streams compact`: on a running broker, which knows what the configuration says. */
+export async function runCompact(
+  context: CommandContext,
+  stream: string | undefined,
+  options: ConfigOptions & { json: boolean },
+): Promise<number> {
+  const directory = await dataDirectoryOf(context, options)
+  const client = await runningBroker(directory)
+  if (client === null) throw new NotRunningError(directory)
+  const bar = await progressBar(context.err, 'compacting')
+  try {
+    for await (const line of client.lines<CompactLine>(
+      'POST',
+      '/streams/compact',
+      { stream },
+      context.signal,
+    )) {
+      if (line.progress !== undefined) bar.show(line.progress)
+      if (line.report === undefined) continue
+      bar.end()
+      if (options.json) context.out.json({ rounds: line.report })
+      else for (const text of compactTexts(line.report)) context.out.line(text)
+    }
+  } finally {
+    bar.end()
+  }
+  return ExitCode.ok
+}
+
+function compactTexts(rounds: readonly CompactionReport[]): string[] {
+  if (rounds.length === 0) return ['nothing to compact']
+  return rounds.map((round) => {
+    const removed = `${plural(round.recordsRemoved, 'record')} removed`
+    const tombstones =
+      round.tombstonesRemoved > 0 ? `, ${plural(round.tombstonesRemoved, 'tombstone')} of them` : ''
+    const size = `${bytes(round.bytesBefore)} are now ${bytes(round.bytesAfter)}`
+    const rest = round.isComplete ? '' : '; the rest follows'
+    return `${round.streams.map(printable).join(', ')}: ${removed}${tombstones}; ${size}${rest}`
+  })
 }
 
 function printPartitions(out: Output, streams: readonly StreamReport[]): void {

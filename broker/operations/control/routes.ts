@@ -1,12 +1,13 @@
 /** What a running broker answers. The routes are the same on the control socket and, later, on a TCP port. */
 
+import { NotCompactedError, UnknownStreamError } from '../../errors.ts'
 import { UsageError } from '../errors.ts'
 import type { Operations, StatusReport } from '../operations.ts'
 import { streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
 import { countParameter, type Route, type RouteRequest, textParameter } from './http.ts'
 
-/** Progress of `log verify` goes out at most this often. */
+/** Progress of long work goes out at most this often. */
 const PROGRESS_MS = 200
 /** A command to sync is taken up at once, but not in the same turn: its answer should show what came of it. */
 const SETTLE_MS = 100
@@ -18,7 +19,12 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log) }) },
     { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
     { method: 'GET', path: '/sync/status', handle: () => ({ upstreams: operations.sync?.status() ?? [] }) },
-    { method: 'POST', path: '/log/verify', handle: () => ({ lines: verifyLines(operations) }) },
+    {
+      method: 'POST',
+      path: '/log/verify',
+      handle: () => ({ lines: progressLines((tell) => log.verify(tell)) }),
+    },
+    { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({
         method: 'POST',
@@ -59,24 +65,38 @@ async function read({ log }: Operations, { query, signal }: RouteRequest) {
   return { lines }
 }
 
+async function compact({ log }: Operations, { query }: RouteRequest) {
+  const stream = query.get('stream')
+  if (stream !== null && !log.streams().some((known) => known.stream === stream)) {
+    throw new UnknownStreamError(
+      stream,
+      log.streams().map((known) => known.stream),
+    )
+  }
+  if (stream !== null && !log.streams().some((known) => known.stream === stream && known.isCompacted)) {
+    throw new NotCompactedError(stream)
+  }
+  return { lines: progressLines((tell) => log.compact(stream, tell)) }
+}
+
 /** Lines of { progress }, the last one { report }. */
-async function* verifyLines({ log }: Operations): AsyncGenerator<string, void, void> {
-  let progress: object | null = null
+async function* progressLines<Progress, Report>(
+  work: (tell: (progress: Progress) => void) => Promise<Report>,
+): AsyncGenerator<string, void, void> {
+  let progress: Progress | null = null
   let finished = false
-  const verification = log
-    .verify((now) => {
-      progress = now
-    })
-    .finally(() => {
-      finished = true
-    })
+  const working = work((now) => {
+    progress = now
+  }).finally(() => {
+    finished = true
+  })
   // Its rejection is thrown below; until then nobody else looks at it.
-  verification.catch(() => {})
+  working.catch(() => {})
   while (!finished) {
-    await Promise.race([verification.catch(() => {}), delay(PROGRESS_MS)])
+    await Promise.race([working.catch(() => {}), delay(PROGRESS_MS)])
     if (progress !== null && !finished) yield `${JSON.stringify({ progress })}\n`
   }
-  yield `${JSON.stringify({ report: await verification })}\n`
+  yield `${JSON.stringify({ report: await working })}\n`
 }
 
 function delay(ms: number): Promise<void> {

@@ -157,8 +157,8 @@ describe('a log', () => {
   it('lists its streams and partitions in the order of their definition, also when nothing was appended', async () => {
     const log = await openLog(new MemoryDisk(), { streams: STREAMS })
     expect(log.streams()).toEqual([
-      { stream: 'events', partitions: 5 },
-      { stream: 'alarms', partitions: 2 },
+      expect.objectContaining({ stream: 'events', partitions: 5 }),
+      expect.objectContaining({ stream: 'alarms', partitions: 2 }),
     ])
     expect(log.partitions().map(({ stream, partition }) => `${stream}/${partition}`)).toEqual([
       'events/0',

@@ -47,6 +47,9 @@ test('status, streams and sync status', async () => {
     {
       stream: 'events',
       records: 2,
+      bytes: 75,
+      droppedRecords: 0,
+      isCompacted: false,
       partitions: [
         { partition: 0, logStartOffset: 0, durableOffset: 0, records: 0 },
         { partition: 1, logStartOffset: 0, durableOffset: 2, records: 2 },

@@ -1,5 +1,6 @@
 /** A log in memory, with real batches, behind the interface that operations read. */
 import { UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
+import type { CompactionReport } from '../../../broker/log/compactor.ts'
 import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
 import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
@@ -58,7 +59,13 @@ export class FakeLog implements ReadableLog {
   }
 
   streams(): StreamState[] {
-    return [...this.#batches].map(([stream, partitions]) => ({ stream, partitions: partitions.length }))
+    return [...this.#batches].map(([stream, partitions]) => ({
+      stream,
+      partitions: partitions.length,
+      bytes: partitions.flat().reduce((sum, { bytes }) => sum + bytes.length, 0),
+      droppedRecords: 0,
+      isCompacted: false,
+    }))
   }
 
   partitions(): PartitionState[] {
@@ -103,6 +110,10 @@ export class FakeLog implements ReadableLog {
   onDurable(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  async compact(): Promise<CompactionReport[]> {
+    return []
   }
 
   async verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport> {
