@@ -1,10 +1,22 @@
 /** `Disk` on the real file system. */
-import { access, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
+import {
+  access,
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+} from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { openLevelStore } from './level-store.ts'
-import type { Disk } from './store.ts'
+import type { Disk, OpenFile } from './store.ts'
 
 export const nodeDisk: Disk = {
+  hasLevelFiles: true,
   openStore: openLevelStore,
 
   async readFile(path) {
@@ -14,6 +26,25 @@ export const nodeDisk: Disk = {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw error
     }
+  },
+
+  async openFile(path) {
+    let file: FileHandle
+    try {
+      file = await open(path, 'r')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+    try {
+      const state = await file.stat()
+      if (state.isFile()) return openFile(file, state.size)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+    await file.close()
+    return undefined
   },
 
   async replaceFile(path, bytes) {
@@ -27,6 +58,15 @@ export const nodeDisk: Disk = {
     }
     await rename(temporary, path)
     await syncDirectory(dirname(path))
+  },
+
+  async move(from, to) {
+    // a rename would replace a file, or an empty directory, without a word
+    if (await exists(to))
+      throw Object.assign(new Error(`EEXIST: file already exists, move to ${to}`), { code: 'EEXIST' })
+    await rename(from, to)
+    await syncDirectory(dirname(to))
+    await syncDirectory(dirname(from))
   },
 
   async makeDirectory(path) {
@@ -90,6 +130,23 @@ async function usage(path: string): Promise<number> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
   return bytes
+}
+
+function openFile(file: FileHandle, size: number): OpenFile {
+  return {
+    size,
+    async read(offset, length) {
+      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)))
+      let filled = 0
+      while (filled < bytes.length) {
+        const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, offset + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return bytes.subarray(0, filled)
+    },
+    close: () => file.close(),
+  }
 }
 
 async function exists(path: string): Promise<boolean> {

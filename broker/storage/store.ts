@@ -45,13 +45,31 @@ export interface StoreOptions {
   readonly createIfMissing: boolean
 }
 
+/** A file open for reading. */
+export interface OpenFile {
+  /** Bytes that it had when it was opened. */
+  readonly size: number
+  /** A copy of the bytes from `offset` on; fewer where the file ends before. */
+  read(offset: number, length: number): Promise<Buffer>
+  close(): Promise<void>
+}
+
 export interface Disk {
+  /** True where a store's directory holds LevelDB's files, which level-files/ can judge and read. */
+  readonly hasLevelFiles: boolean
   /** @throws DataDirectoryLockedError where another process has the store open. */
   openStore(directory: string, options: StoreOptions): Promise<Store>
   /** undefined where there is no such file. */
   readFile(path: string): Promise<Buffer | undefined>
+  /** For files of which a part is wanted, or that do not fit into memory; undefined where there is no such file. */
+  openFile(path: string): Promise<OpenFile | undefined>
   /** Replaces a file so that a power cut leaves the old or the new one: temp, fsync, rename, fsync of the directory. */
   replaceFile(path: string, bytes: Uint8Array): Promise<void>
+  /**
+   * Gives a file or a directory another name on the same file system, durable in both parents. A power cut leaves it under the old
+   * name or the new one. @throws where the new name is taken (EEXIST)
+   */
+  move(from: string, to: string): Promise<void>
   /** Makes the directory and its parents, durable in their parent. */
   makeDirectory(path: string): Promise<void>
   /**

@@ -10,12 +10,19 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Disk, RangeOptions, Store, StoreOptions, WriteBatch } from '../../broker/storage/store.ts'
+import type {
+  Disk,
+  OpenFile,
+  RangeOptions,
+  Store,
+  StoreOptions,
+  WriteBatch,
+} from '../../broker/storage/store.ts'
 import { MemoryDisk, type ReplaceStage } from './memory-disk.ts'
 
 /**
  * sync, write: a store's batch with and without fsync. replace, rename, sync-directory: `replaceFile` before it begins, before the
- * rename, and between the rename and the fsync of the directory. The last four do not change the disk.
+ * rename, and between the rename and the fsync of the directory; so are move, sync-directory for `move`. The last four do not change the disk.
  */
 export type OperationKind =
   | 'sync'
@@ -24,6 +31,7 @@ export type OperationKind =
   | 'make-directory'
   | 'create-store'
   | 'settle-store'
+  | 'move'
   | 'remove'
   | 'open-store'
   | 'close-store'
@@ -96,6 +104,10 @@ export class FaultyDisk implements Disk {
 
   constructor(below: Disk) {
     this.below = below
+  }
+
+  get hasLevelFiles(): boolean {
+    return this.below.hasLevelFiles
   }
 
   get isOff(): boolean {
@@ -191,6 +203,26 @@ export class FaultyDisk implements Disk {
     // the real disk cannot be stopped between its rename and its fsync: both are done, and the caller is told otherwise
     await below.replaceFile(path, bytes)
     await this.#before({ kind: 'sync-directory', path })
+  }
+
+  async openFile(path: string): Promise<OpenFile | undefined> {
+    const file = await this.run({ kind: 'read-file', path }, () => this.below.openFile(path))
+    if (file === undefined) return undefined
+    return {
+      size: file.size,
+      read: (offset, length) => this.run({ kind: 'read-file', path }, () => file.read(offset, length)),
+      close: () => file.close(),
+    }
+  }
+
+  async move(from: string, to: string): Promise<void> {
+    const { below } = this
+    const before = (kind: 'move' | 'sync-directory') => this.#before({ kind, path: to }).then(() => {})
+    if (below instanceof MemoryDisk) return below.moveInStages(from, to, before)
+    await before('move')
+    // as in `replaceFile`: both are done, and the caller is told otherwise
+    await below.move(from, to)
+    await before('sync-directory')
   }
 
   makeDirectory(path: string): Promise<void> {

@@ -6,7 +6,8 @@
  * - a store's unsynced batches survive as a prefix: its write-ahead file is written in order;
  * - a synced batch makes all before it durable;
  * - opening a store makes durable what it finds: LevelDB writes what it recovers to a table and syncs it;
- * - a renamed file, a new directory and a removal are durable once their directory was synced.
+ * - a renamed file, a new directory and a removal are durable once their directory was synced;
+ * - what was moved is under its new name for good once the new name's directory was synced.
  */
 import { basename, dirname } from 'node:path'
 import { setImmediate as tick } from 'node:timers/promises'
@@ -14,6 +15,7 @@ import { DataDirectoryError, DataDirectoryLockedError } from '../../broker/error
 import type {
   Disk,
   Entry,
+  OpenFile,
   RangeOptions,
   Store,
   StoreOptions,
@@ -66,15 +68,20 @@ type Node = StoreNode | FileNode | { readonly kind: 'directory' }
 export type ReplaceStage = 'replace' | 'rename' | 'sync-directory'
 
 export class MemoryDisk implements Disk {
+  readonly hasLevelFiles = false
   #nodes = new Map<string, Node>()
   /** Removed, but not yet in the directory on disk. */
   #removals: { path: string; nodes: [string, Node][] }[] = []
+  /** Moved, but not yet in the new name's directory on disk. */
+  #moves: { from: string; to: string }[] = []
   /** Counts the crashes: what was opened before the last one is dead. */
   #life = 0
 
   /** @param kept how many of a store's unsynced batches survive, oldest first. */
   crash(kept: (unsynced: number) => number = () => 0): void {
     this.#life++
+    for (const { from, to } of this.#moves.reverse()) this.#rename(to, from)
+    this.#moves = []
     for (const { nodes } of this.#removals.reverse()) {
       for (const [path, node] of nodes) if (!this.#nodes.has(path)) this.#nodes.set(path, node)
     }
@@ -120,6 +127,19 @@ export class MemoryDisk implements Disk {
     return node?.kind === 'file' ? Buffer.from(node.view) : undefined
   }
 
+  async openFile(path: string): Promise<OpenFile | undefined> {
+    const bytes = await this.readFile(path)
+    if (bytes === undefined) return undefined
+    return {
+      size: bytes.length,
+      read: async (offset, length) => {
+        await tick()
+        return Buffer.from(bytes.subarray(offset, offset + length))
+      },
+      close: () => tick(),
+    }
+  }
+
   replaceFile(path: string, bytes: Uint8Array): Promise<void> {
     return this.replaceFileInStages(path, bytes, async () => {})
   }
@@ -139,6 +159,37 @@ export class MemoryDisk implements Disk {
     else this.#nodes.set(path, { kind: 'file', view: copy, durable: undefined })
     await before('sync-directory')
     this.#syncDirectory(dirname(path))
+  }
+
+  move(from: string, to: string): Promise<void> {
+    return this.moveInStages(from, to, async () => {})
+  }
+
+  /** @param before called before each stage, as in `replaceFileInStages` */
+  async moveInStages(
+    from: string,
+    to: string,
+    before: (stage: 'move' | 'sync-directory') => Promise<void>,
+  ): Promise<void> {
+    await tick()
+    await before('move')
+    if (!this.#nodes.has(from))
+      throw Object.assign(new Error(`ENOENT: no such file, move ${from}`), { code: 'ENOENT' })
+    if (this.#nodes.has(to))
+      throw Object.assign(new Error(`EEXIST: file already exists, move to ${to}`), { code: 'EEXIST' })
+    this.#rename(from, to)
+    this.#moves.push({ from, to })
+    await before('sync-directory')
+    this.#syncDirectory(dirname(to))
+    this.#syncDirectory(dirname(from))
+  }
+
+  #rename(from: string, to: string): void {
+    for (const [name, node] of [...this.#nodes]) {
+      if (name !== from && !name.startsWith(`${from}/`)) continue
+      this.#nodes.delete(name)
+      this.#nodes.set(to + name.slice(from.length), node)
+    }
   }
 
   async makeDirectory(path: string): Promise<void> {
@@ -195,6 +246,7 @@ export class MemoryDisk implements Disk {
 
   #syncDirectory(path: string): void {
     this.#removals = this.#removals.filter((removal) => dirname(removal.path) !== path)
+    this.#moves = this.#moves.filter((move) => dirname(move.to) !== path)
     for (const [name, node] of this.#nodes) {
       if (node.kind === 'file' && dirname(name) === path) node.durable = node.view
     }

@@ -127,6 +127,51 @@ export function describeDisk(name: string, make: () => Disk): void {
       expect((await disk.list(root)).filter((found) => !found.startsWith('.'))).toEqual(['file'])
     })
 
+    it('reads parts of a file: a copy, fewer bytes where it ends, none behind', async () => {
+      const path = join(root, 'file')
+      await disk.replaceFile(path, Buffer.from('0123456789'))
+      const file = (await disk.openFile(path))!
+      expect(file.size).toBe(10)
+      const part = await file.read(2, 3)
+      expect(part.toString()).toBe('234')
+      part.fill(0)
+      expect((await file.read(0, 1e6)).toString()).toBe('0123456789')
+      expect((await file.read(8, 5)).toString()).toBe('89')
+      expect(await file.read(10, 5)).toHaveLength(0)
+      expect(await file.read(99, 5)).toHaveLength(0)
+      expect(await file.read(3, 0)).toHaveLength(0)
+      await file.close()
+    })
+
+    it('opens no file where there is none, or a directory', async () => {
+      expect(await disk.openFile(join(root, 'none'))).toBeUndefined()
+      expect(await disk.openFile(root)).toBeUndefined()
+    })
+
+    it('moves a file, and a directory with all that is in it', async () => {
+      await disk.makeDirectory(join(root, 'a', 'b'))
+      await disk.makeDirectory(join(root, 'z'))
+      await disk.replaceFile(join(root, 'a', 'b', 'file'), Buffer.from('x'))
+      await put(await store('a/store'), ['k'])
+      await open[0]!.close()
+      await disk.move(join(root, 'a'), join(root, 'z', 'moved'))
+      expect(await disk.list(root)).toEqual(['z'])
+      expect((await disk.readFile(join(root, 'z', 'moved', 'b', 'file')))?.toString()).toBe('x')
+      expect(await keysOf(await store('z/moved/store', false))).toEqual(['k'])
+      await disk.move(join(root, 'z', 'moved', 'b', 'file'), join(root, 'file'))
+      expect((await disk.readFile(join(root, 'file')))?.toString()).toBe('x')
+    })
+
+    it('moves nothing over what is there, and nothing from where nothing is', async () => {
+      await disk.replaceFile(join(root, 'a'), Buffer.from('a'))
+      await disk.replaceFile(join(root, 'b'), Buffer.from('b'))
+      await disk.makeDirectory(join(root, 'empty'))
+      await expect(disk.move(join(root, 'a'), join(root, 'b'))).rejects.toMatchObject({ code: 'EEXIST' })
+      await expect(disk.move(join(root, 'a'), join(root, 'empty'))).rejects.toMatchObject({ code: 'EEXIST' })
+      await expect(disk.move(join(root, 'none'), join(root, 'c'))).rejects.toMatchObject({ code: 'ENOENT' })
+      expect((await disk.readFile(join(root, 'b')))?.toString()).toBe('b')
+    })
+
     it('makes directories with their parents, and again without harm', async () => {
       await disk.makeDirectory(join(root, 'a', 'b'))
       await disk.makeDirectory(join(root, 'a', 'b'))

@@ -73,6 +73,26 @@ describe('a power cut of the disk in memory', () => {
     }
   })
 
+  it('leaves under its old name what was moved until the new name’s directory was synced', async () => {
+    for (const [stage, left] of [
+      ['move', 'old'],
+      ['sync-directory', 'old'],
+      ['', 'new'],
+    ]) {
+      const disk = new MemoryDisk()
+      await disk.makeDirectory('/d')
+      await disk.makeDirectory('/old')
+      await disk.replaceFile('/old/f', Buffer.from('x'))
+      const moved = disk.moveInStages('/old', '/d/new', async (at) => {
+        if (at === stage) throw new Error('stop')
+      })
+      await moved.catch(() => {})
+      disk.crash()
+      expect((await disk.readFile('/old/f'))?.toString(), stage).toBe(left === 'old' ? 'x' : undefined)
+      expect((await disk.readFile('/d/new/f'))?.toString(), stage).toBe(left === 'new' ? 'x' : undefined)
+    }
+  })
+
   it('brings back what was removed until the directory is synced', async () => {
     const disk = new MemoryDisk()
     await disk.makeDirectory('/d/one')

@@ -1,0 +1,112 @@
+/**
+ * Finds the data blocks of a table whose footer or index is lost. Blocks follow one another from the file's beginning; where entries end
+ * and restarts begin shows, because the first restart is 0 and no entry begins with four zeros; the checksum then says for certain.
+ *
+ * Behind a block that is damaged the next one is searched for byte by byte. What is found so is anchored only if whole blocks lead from it
+ * to the place where the data is known to end: a client can put the bytes of a block, with a right checksum, into a payload.
+ */
+import { BlockCursor, hasRightChecksum, PLAIN, TRAILER_BYTES, typeOf } from './block.ts'
+import { compareInternal, isInternalKey } from './internal-key.ts'
+import { type BlockHandle, type IndexedBlock, readIndex } from './table-structure.ts'
+
+/** Entries read for each byte of the file at most: a payload can be made so that each of its bytes looks like a block's beginning. */
+const STEPS_PER_BYTE_MAX = 8
+
+export interface FoundBlock extends BlockHandle {
+  /** Its first and its last internal key. */
+  readonly first: Buffer
+  readonly last: Buffer
+  readonly isAnchored: boolean
+}
+
+export interface TableScan {
+  /** In the order of the file, which is that of their keys. */
+  readonly found: readonly FoundBlock[]
+  /** The index, where the scan came upon it whole: it knows more than the scan. */
+  readonly index: readonly IndexedBlock[] | null
+}
+
+/**
+ * @param bytes the whole file
+ * @param dataEnd where the data blocks end; null where that is not known
+ */
+export function scanTable(bytes: Buffer, dataEnd: number | null): TableScan {
+  const end = Math.min(dataEnd ?? bytes.length, bytes.length)
+  const budget = { steps: bytes.length * STEPS_PER_BYTE_MAX }
+  const found: FoundBlock[] = []
+  let at = 0
+  while (at < end) {
+    const from = at
+    let block = blockAt(bytes, at, end, budget)
+    for (at++; block === null && at < end && budget.steps > 0; at++) block = blockAt(bytes, at, end, budget)
+    if (block === null) break
+    const index =
+      block.offset > 0 ? readIndex(contentOf(bytes, block), block.offset) : 'a table begins with data'
+    if (typeof index !== 'string') return { found: [], index }
+    at = block.offset + block.size + TRAILER_BYTES
+    const last = found.at(-1)
+    const isLater =
+      last === undefined || compareInternal(last.last, last.last.length, block.first, block.first.length) < 0
+    if (!isLater) continue
+    const isAnchored = block.offset === from && (last?.isAnchored ?? true)
+    found.push({ ...block, isAnchored })
+  }
+  return { found: dataEnd === null ? found : anchorEnd(found, dataEnd), index: null }
+}
+
+/** What whole blocks lead from to the end of the data is anchored as well. */
+function anchorEnd(found: readonly FoundBlock[], dataEnd: number): FoundBlock[] {
+  let end = dataEnd
+  return found
+    .toReversed()
+    .map((block) => {
+      if (block.offset + block.size + TRAILER_BYTES !== end) return block
+      end = block.offset
+      return { ...block, isAnchored: true }
+    })
+    .toReversed()
+}
+
+function contentOf(bytes: Buffer, { offset, size }: BlockHandle): Buffer {
+  return bytes.subarray(offset, offset + size)
+}
+
+/** The block that begins here, whole and with a right checksum; null where there is none. */
+function blockAt(
+  bytes: Buffer,
+  at: number,
+  end: number,
+  budget: { steps: number },
+): Omit<FoundBlock, 'isAnchored'> | null {
+  // a whole key, and one that has room for a trailer
+  if (bytes[at] !== 0 || !(bytes[at + 1]! >= 8)) return null
+  const rest = bytes.subarray(at, end)
+  const cursor = new BlockCursor(rest, true)
+  let first: Buffer | null = null
+  while (first === null || !isZero32(rest, cursor.valueEnd)) {
+    budget.steps--
+    if (budget.steps < 0 || !cursor.next() || !isInternalKey(cursor.key, cursor.keyLength)) return null
+    first ??= cursor.keyCopy()
+  }
+  const size = restartsEnd(rest, cursor.valueEnd)
+  const block = rest.subarray(0, size + TRAILER_BYTES)
+  const isWhole = size > 0 && block.length === size + TRAILER_BYTES && typeOf(block) === PLAIN
+  if (!isWhole || !hasRightChecksum(block)) return null
+  return { offset: at, size, first, last: cursor.keyCopy() }
+}
+
+function isZero32(bytes: Buffer, at: number): boolean {
+  return at + 4 <= bytes.length && bytes.readUInt32LE(at) === 0
+}
+
+/** Where the restarts that begin at `at`, and their number, end; 0 where these are none. An entry has 11 bytes or more. */
+function restartsEnd(bytes: Buffer, at: number): number {
+  let previous = 0
+  for (let count = 1; at + 4 * count + 4 <= bytes.length; count++) {
+    const value = bytes.readUInt32LE(at + 4 * count)
+    if (value === count) return at + 4 * count + 4
+    if (value <= previous || value >= at) return 0
+    previous = value
+  }
+  return 0
+}
