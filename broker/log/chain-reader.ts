@@ -11,6 +11,7 @@ import type { PartitionIndex } from './partition-index.ts'
 import { baseOffsetOf, batchFault, nextOffsetOf, readRecords } from './record-batch.ts'
 import type { OpenSegment, Segment } from './segment.ts'
 import type { SegmentIndex } from './segment-index.ts'
+import { DamagedSegmentError } from './segment-salvage.ts'
 import type { StoredBatch } from './source.ts'
 
 /** Batches asked from LevelDB at once. */
@@ -18,15 +19,40 @@ const STEP_BATCHES_MAX = 256
 /** One range scan is cheaper than single gets while at least one in this many entries is wanted. */
 const SCAN_DENSITY = 4
 
-/** Runs a read; what goes wrong while the chain is closed or opened again is said so. */
+/** Segments that are repaired for one read, at most. */
+const REPAIRS_MAX = 100
+
+/**
+ * Runs a read; what goes wrong while the chain is closed or opened again is said so. A segment that cannot be opened is repaired, and
+ * the read begins again.
+ */
 async function guarded<T>(chain: Chain, read: () => Promise<T>): Promise<T> {
-  if (chain.condition.state !== 'open') throw chain.unavailable()
+  for (let repairs = 0; ; repairs++) {
+    if (chain.condition.state !== 'open') throw chain.unavailable()
+    try {
+      return await read()
+    } catch (error) {
+      // the condition changes while the read awaits
+      if ((chain.condition.state as string) !== 'open') throw chain.unavailable()
+      if (!(error instanceof DamagedSegmentError) || repairs >= REPAIRS_MAX) throw error
+      await chain.repair(error)
+    }
+  }
+}
+
+/** The same for work on one segment: false where it was damaged, and has been replaced since. */
+export async function onSegment(
+  chain: Chain,
+  segment: Segment,
+  work: (open: OpenSegment) => Promise<void>,
+): Promise<boolean> {
   try {
-    return await read()
+    await chain.cache.use(segment, work)
+    return true
   } catch (error) {
-    // the condition changes while the read awaits
-    if ((chain.condition.state as string) !== 'open') throw chain.unavailable()
-    throw error
+    if (!(error instanceof DamagedSegmentError)) throw error
+    await chain.repair(error)
+    return false
   }
 }
 

@@ -14,9 +14,10 @@
 import { dirname, join } from 'node:path'
 import { CorruptLogError } from '../errors.ts'
 import { type LogSink, silentSink } from '../log-sink.ts'
+import { quarantine } from '../storage/quarantine.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
-import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { commitKey, NOTE_ID } from './commit-key.ts'
 import type { CommitState } from './commit-state.ts'
 import type { DamageLog } from './damage-log.ts'
 import { MANIFEST_FILE, type Manifest, nextSegmentId, readManifest, writeManifest } from './manifest.ts'
@@ -24,8 +25,10 @@ import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
 import { recordsMaxOf } from './record-batch.ts'
 import { replaySegment } from './replay.ts'
-import { type Segment, sealedSummaries, segmentDirectory } from './segment.ts'
-import { SegmentIndex } from './segment-index.ts'
+import { indexFile, readSummaries, rebuildSummaries, type Segment, segmentDirectory } from './segment.ts'
+import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
+import { quarantineOf } from './segment-salvage.ts'
+import { chooseSegments, type SurveyedSegment, segmentIds, surveySegment } from './segment-survey.ts'
 
 export interface RecoveryCounters {
   tornTails: number
@@ -33,6 +36,23 @@ export interface RecoveryCounters {
   faults: number
   leftovers: number
   rebuiltIndexes: number
+  /** Segments whose LevelDB was damaged: what could be read of them is the log, the rest is in the quarantine. */
+  salvagedSegments: number
+  /** Offsets that went with them. */
+  lostOffsets: number
+  /** Manifests and catalogs that were made again from the segments. */
+  rebuiltManifests: number
+}
+
+export const NO_RECOVERY: RecoveryCounters = {
+  tornTails: 0,
+  tornBytes: 0,
+  faults: 0,
+  leftovers: 0,
+  rebuiltIndexes: 0,
+  salvagedSegments: 0,
+  lostOffsets: 0,
+  rebuiltManifests: 0,
 }
 
 export interface ChainFiles {
@@ -44,10 +64,12 @@ export interface ChainFiles {
   readonly damage: DamageLog
 }
 
-/** The chain's manifest; a new chain is made where there is none. */
+/** The chain's manifest; made again where it is lost, and a new chain where there is none. */
 export async function openManifest(files: ChainFiles): Promise<Manifest> {
   await files.disk.makeDirectory(files.directory)
-  const manifest = await readManifest(files.disk, files.directory)
+  const manifest = await readManifest(files.disk, files.directory).catch((error) =>
+    damagedManifest(files, error),
+  )
   if (manifest !== undefined) {
     // the manifest's rename and the directory's own name, where the last process ended or failed before their fsync
     await files.disk.syncDirectory(files.directory)
@@ -55,8 +77,9 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
     await removeLeftovers(files, manifest)
     return manifest
   }
+  const rebuilt = await rebuildManifest(files)
+  if (rebuilt !== null) return rebuilt
   const id = nextSegmentId([])
-  await refuseLostManifest(files, id)
   const store = await createSegmentStore(files, id)
   try {
     await writeHead(store, 1, { next: [], states: {} })
@@ -68,25 +91,50 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
   return created
 }
 
-/** A first start that was cut short leaves at most the first segment with its head. */
-async function refuseLostManifest(files: ChainFiles, firstId: string): Promise<void> {
-  const names = (await files.disk.list(files.directory)).filter((name) => /^[0-9a-f]{8}$/.test(name))
-  if (names.length === 0) return
-  if (names.length === 1 && names[0] === firstId) {
-    const options = { ...files.storeOptions, createIfMissing: true }
-    const store = await files.disk.openStore(segmentDirectory(files.directory, firstId), options)
-    try {
-      const range = { from: commitKey(1, 0), to: commitKey(Number.MAX_SAFE_INTEGER, 0), bytesMax: 1024 }
-      const entries = await store.range(range)
-      if (entries.every(({ key }) => idOf(key) === NOTE_ID && commitOf(key) === 1)) return
-    } finally {
-      await store.close()
-    }
+/** One that cannot be read is moved out of the way. A newer format is refused: this Headwater would lose what it says. */
+async function damagedManifest(files: ChainFiles, error: unknown): Promise<undefined> {
+  if (!(error instanceof CorruptLogError) || /format/.test(error.message)) throw error
+  const path = join(files.directory, MANIFEST_FILE)
+  await quarantine(files.disk, path, quarantineOf(files.directory), { what: error.message }, files.log)
+}
+
+/**
+ * From the segments themselves. What the manifest said beside them is lost: log starts within a segment (records that had expired are
+ * seen again), how far streams were compacted (it is done again), counters.
+ * @returns null where no segment holds a record: a first start that was cut short
+ */
+async function rebuildManifest(files: ChainFiles): Promise<Manifest | null> {
+  const { disk, directory, log } = files
+  const ids = await segmentIds(disk, directory)
+  if (ids.length === 0) return null
+  const found: SurveyedSegment[] = []
+  for (const id of ids) found.push(await surveySegment(disk, directory, id))
+  const chosen = chooseSegments(found)
+  const last = chosen.at(-1)
+  // a first start that was cut short leaves at most one segment, with its head alone
+  if (last === undefined || (ids.length === 1 && last.lastCommit <= 1 && last.hasHead)) return null
+  for (const { id } of found) {
+    if (chosen.some((segment) => segment.id === id)) continue
+    const what = 'the manifest was lost; others hold what this segment holds'
+    await quarantine(disk, segmentDirectory(directory, id), quarantineOf(directory), { what }, log)
+    await disk.remove(indexFile(directory, id))
   }
-  throw new CorruptLogError(
-    join(files.directory, MANIFEST_FILE),
-    'it is missing beside segments that hold records; restore it from a backup',
-  )
+  const manifest: Manifest = {
+    format: 1,
+    segments: chosen.map(({ id, firstCommit, lastCommit, bytes, hasGaps }) =>
+      id === last.id
+        ? { id, firstCommit }
+        : { id, firstCommit, lastCommit, bytes, ...(hasGaps ? { isRewritten: true } : {}) },
+    ),
+  }
+  await disk.remove(indexFile(directory, last.id))
+  await writeManifest(disk, directory, manifest)
+  files.counters.rebuiltManifests++
+  log.error('the manifest was lost; it was made again from the segments', {
+    directory,
+    segments: chosen.length,
+  })
+  return manifest
 }
 
 /** What a try that was cut short or failed left under this id goes first: nothing in it was acknowledged. */
@@ -123,14 +171,10 @@ export async function loadSealed(
   files: ChainFiles,
   segments: readonly Segment[],
   partitions: Map<number, LogPartition>,
+  check: (segment: Segment) => Promise<void>,
 ): Promise<void> {
   for (const segment of segments) {
-    const { summaries, wasRebuilt } = await sealedSummaries(
-      files.disk,
-      files.directory,
-      segment,
-      files.storeOptions,
-    )
+    const { summaries, wasRebuilt } = await summariesOf(files, segment, check)
     if (wasRebuilt) {
       files.counters.rebuiltIndexes++
       files.log.warn('built a segment index again', { segment: segment.id })
@@ -141,6 +185,19 @@ export async function loadSealed(
       partition.durableOffset = Math.max(partition.durableOffset, summary.nextOffset)
     }
   }
+}
+
+/** A segment that cannot be opened for its lost index is repaired when it is first read; until then it holds nothing. */
+async function summariesOf(
+  files: ChainFiles,
+  segment: Segment,
+  check: (segment: Segment) => Promise<void>,
+): Promise<{ summaries: PartitionSummary[]; wasRebuilt: boolean }> {
+  const { disk, directory, storeOptions } = files
+  const stored = await readSummaries(disk, directory, segment)
+  if (stored !== undefined) return { summaries: stored, wasRebuilt: false }
+  await check(segment)
+  return { summaries: await rebuildSummaries(disk, directory, segment, storeOptions), wasRebuilt: true }
 }
 
 /** A partition that the catalog lost is still read and never overwritten; it has no stream to be asked for by. */
@@ -194,8 +251,9 @@ export async function replayActive(
   store: Store,
   partitions: Map<number, LogPartition>,
   states: readonly CommitState[],
-): Promise<SegmentIndex> {
+): Promise<{ index: SegmentIndex; hasHead: boolean }> {
   const index = new SegmentIndex(segment.firstCommit)
+  let hasHead = false
   const next = new Map<number, number>()
   /** By partition id: how many offsets the damaged batches after its last whole one may have had. */
   const lost = new Map<number, number>()
@@ -213,6 +271,7 @@ export async function replayActive(
     },
     note: (_commit, note) => {
       if (note.head !== undefined) {
+        hasHead = true
         for (const [id, offset] of note.head.next) next.set(id, Math.max(nextOf(id), offset))
         for (const state of states) state.restore(note.head.states[state.name])
       }
@@ -235,7 +294,7 @@ export async function replayActive(
     const partition = partitionOf(partitions, id)
     partition.durableOffset = Math.max(partition.durableOffset, offset)
   }
-  return index
+  return { index, hasHead }
 }
 
 /**

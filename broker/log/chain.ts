@@ -17,6 +17,7 @@ import type { LogPartition } from './partition.ts'
 import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { type Rearrangement, SegmentRow, UncertainManifestError } from './segment-row.ts'
+import type { DamagedSegmentError } from './segment-salvage.ts'
 
 export interface ChainLimits {
   /** A segment is sealed once it holds this many bytes. */
@@ -344,6 +345,14 @@ export class Chain {
   /** A trusted clock says the time: what was sealed without one counts from now. */
   dateSealed(now: number): Promise<boolean> {
     return this.#change(() => this.row.dateSealed(now))
+  }
+
+  /** A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts). */
+  async repair(error: DamagedSegmentError): Promise<void> {
+    await this.#change(async () => {
+      await this.row.repair(error)
+      return true
+    })
   }
 
   async #change(change: () => Promise<boolean>): Promise<boolean> {

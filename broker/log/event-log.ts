@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { CorruptLogError, NotCompactedError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
+import { quarantine } from '../storage/quarantine.ts'
 import type { Disk } from '../storage/store.ts'
 import {
   CATALOG_FILE,
@@ -16,9 +17,10 @@ import {
   type StreamDefinition,
   writeCatalog,
 } from './catalog.ts'
+import { CatalogState } from './catalog-state.ts'
 import { Chain, type ChainCondition } from './chain.ts'
 import { offsetForTime, readPartition } from './chain-reader.ts'
-import type { RecoveryCounters } from './chain-recovery.ts'
+import { NO_RECOVERY, type RecoveryCounters } from './chain-recovery.ts'
 import { CommitCursor } from './commit-cursor.ts'
 import type { CommitState } from './commit-state.ts'
 import type { CompactionProgress, CompactionReport } from './compactor.ts'
@@ -26,6 +28,7 @@ import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
 import { LogPartition } from './partition.ts'
+import { recoverCatalog } from './segment-survey.ts'
 import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
 import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget, type StreamPolicy } from './stream-policy.ts'
 import { UpstreamFloors } from './upstream-floors.ts'
@@ -125,15 +128,9 @@ export class EventLog implements LogSource {
     log: LogSink,
     statesOf: CommitStates = () => [],
   ): Promise<EventLog> {
-    const catalog = await readCatalog(disk, data.path)
+    const counters: RecoveryCounters = { ...NO_RECOVERY }
+    const catalog = await knownCatalog(disk, data.path, counters, log)
     const merged = mergeCatalog(catalog, options.streams)
-    const counters: RecoveryCounters = {
-      tornTails: 0,
-      tornBytes: 0,
-      faults: 0,
-      leftovers: 0,
-      rebuiltIndexes: 0,
-    }
     const damage = new DamageLog(log, counters)
     const chains = new Map<string, Chain>()
     try {
@@ -149,7 +146,8 @@ export class EventLog implements LogSource {
         const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
         const limits = { ...options, segmentBytes: segmentBytesOf(name, merged.streams, options) }
         const { trustedNow } = options
-        chains.set(name, await Chain.open(name, files, limits, statesOf(name), partitions, trustedNow))
+        const states = [new CatalogState(merged.streams), ...statesOf(name)]
+        chains.set(name, await Chain.open(name, files, limits, states, partitions, trustedNow))
       }
       if (catalog.length === 0) refuseLostCatalog(data.path, chains.values())
       if (merged.isChanged) await writeCatalog(disk, data.path, merged.streams)
@@ -286,6 +284,33 @@ export class EventLog implements LogSource {
     if (own === undefined) throw new UnknownPartitionError(stream, partition, found.partitions.length)
     return { chain: found.chain, partition: own }
   }
+}
+
+/** From its file, or, where that is lost, from what the log's segments know. */
+async function knownCatalog(
+  disk: Disk,
+  directory: string,
+  counters: RecoveryCounters,
+  log: LogSink,
+): Promise<readonly CatalogStream[]> {
+  let fault: unknown = null
+  const catalog = await readCatalog(disk, directory).catch((error) => {
+    fault = error
+    return []
+  })
+  if (catalog.length > 0) return catalog
+  const recovered = await recoverCatalog(disk, directory)
+  if (recovered === null) {
+    if (fault !== null) throw fault
+    return []
+  }
+  const path = join(directory, CATALOG_FILE)
+  if (fault !== null)
+    await quarantine(disk, path, join(directory, 'quarantine'), { what: String(fault) }, log)
+  await writeCatalog(disk, directory, recovered)
+  counters.rebuiltManifests++
+  log.error('the catalog of streams was lost; it was made again from the log', { streams: recovered.length })
+  return recovered
 }
 
 /** Without the catalog nobody knows which stream a record is of; new streams would get their ids. */

@@ -27,6 +27,8 @@ export interface ManifestSegment {
   readonly sealedAt?: number
   /** Commits and offsets may be missing in it: retention or compaction took them. */
   readonly isRewritten?: boolean
+  /** It was damaged, and is what could be read of it: what is gone is among the holes. */
+  readonly isSalvaged?: boolean
 }
 
 /** Offsets that were written once and cannot be read any more. */

@@ -20,6 +20,7 @@ import {
   writeHead,
 } from './chain-recovery.ts'
 import type { CommitState } from './commit-state.ts'
+import { gapsBesideSalvaged } from './holes.ts'
 import { type ChainFacts, type Hole, type Manifest, nextSegmentId, writeManifest } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import {
@@ -31,6 +32,8 @@ import {
   segmentDirectory,
 } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
+import { SegmentRepair } from './segment-repair.ts'
+import { DamagedSegmentError, type SalvagedSegment } from './segment-salvage.ts'
 
 /** What is to change; a field that is not given stays. */
 export interface Rearrangement {
@@ -62,6 +65,9 @@ export class SegmentRow {
   /** Now by a trusted clock, ms since 1970, or null. */
   readonly #trustedNow: () => number | null
   #busy: Promise<unknown> = Promise.resolve()
+  readonly #repair: SegmentRepair
+  /** Sealed segments that were found fit to be opened. */
+  readonly #checked = new Set<string>()
   /** The highest id given out by this process: a directory that readers still use gets no successor of the same name. */
   #lastId = '00000000'
 
@@ -75,7 +81,9 @@ export class SegmentRow {
     this.partitions = partitions
     this.#states = states
     this.#trustedNow = trustedNow
-    this.cache = new SegmentCache(files.disk, files.directory, files.storeOptions)
+    const check = (segment: Segment) => this.#check(segment)
+    this.#repair = new SegmentRepair(files, partitions)
+    this.cache = new SegmentCache(files.disk, files.directory, files.storeOptions, check)
   }
 
   get active(): Segment {
@@ -100,6 +108,8 @@ export class SegmentRow {
     await this.#alone(async () => {
       const { files } = this
       const { segments, format: _, ...facts } = await openManifest(files)
+      this.facts = facts
+      for (const { id } of segments) if (id > this.#lastId) this.#lastId = id
       const row = segments.map((listed) =>
         Object.assign(newSegment(listed.id, listed.firstCommit), {
           lastCommit: listed.lastCommit ?? listed.firstCommit - 1,
@@ -107,30 +117,58 @@ export class SegmentRow {
           isSealed: listed.lastCommit !== undefined,
           sealedAt: listed.sealedAt ?? null,
           isRewritten: listed.isRewritten ?? false,
+          isSalvaged: listed.isSalvaged ?? false,
         }),
       )
-      await loadSealed(files, row.slice(0, -1), this.partitions)
-      this.facts = facts
+      await this.#loadSealed(row)
       this.segments.splice(0, this.segments.length, ...row)
       this.#placeSpans()
       await this.#openActive(isQuiet)
     })
   }
 
+  /** Each time a segment turns out to be damaged it is replaced, and all are read again. */
+  async #loadSealed(row: Segment[]): Promise<void> {
+    for (;;) {
+      try {
+        await loadSealed(this.files, row.slice(0, -1), this.partitions, (segment) => this.#check(segment))
+        return
+      } catch (error) {
+        if (!(error instanceof DamagedSegmentError)) throw error
+        await this.#replaceDamaged(row, error)
+      }
+    }
+  }
+
   async #openActive(isQuiet: boolean): Promise<void> {
-    const { files, active } = this
-    await countTornTail(files, active.id, isQuiet)
+    const { files } = this
+    const damage = await this.#repair.judge(this.active)
+    const salvaged = damage === null ? null : await this.#repair.salvage(damage, this.newId())
+    if (salvaged !== null) this.segments[this.segments.length - 1] = salvaged.segment
+    const { active } = this
+    if (salvaged === null) await countTornTail(files, active.id, isQuiet)
     const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
     try {
-      const index = await replayActive(files, active, store, this.partitions, this.#states)
+      const { index, hasHead } = await replayActive(files, active, store, this.partitions, this.#states)
       this.open = { store, index }
       this.#placeStarts()
       if (active.lastCommit < active.firstCommit) await this.#writeHead(store, active)
+      else if (!hasHead) await this.#restoreHead(store, active, index)
     } catch (error) {
       await store.close()
       throw error
     }
     this.cache.pin(active, this.open)
+    if (salvaged !== null) await this.#sealSalvaged(damage!, salvaged)
+    await this.#nameGaps()
+  }
+
+  /** The head is lost: what the segments before it say stands in its place. */
+  async #restoreHead(store: Store, segment: Segment, index: SegmentIndex): Promise<void> {
+    const next = [...this.partitions.values()]
+      .map(({ id, durableOffset }) => [id, index.partitions.get(id)?.firstOffset ?? durableOffset] as const)
+      .filter(([, offset]) => offset > 0)
+    await writeHead(store, segment.firstCommit, { next, states: {} })
   }
 
   async #writeHead(store: Store, segment: Segment): Promise<void> {
@@ -149,35 +187,37 @@ export class SegmentRow {
    * @throws UncertainManifestError; any other error means that nothing has changed.
    */
   roll(): Promise<void> {
-    return this.#alone(async () => {
-      const { files, active: old } = this
-      const next = newSegment(this.newId(), old.lastCommit + 1)
-      let store: Store | undefined
-      try {
-        await files.disk.replaceFile(indexFile(files.directory, old.id), this.open.index.encode())
-        store = await createSegmentStore(files, next.id)
-        await this.#writeHead(store, next)
-      } catch (error) {
-        await store?.close().catch(() => undefined)
-        await files.disk.remove(segmentDirectory(files.directory, next.id)).catch(() => undefined)
-        throw error
-      }
-      const sealed = { ...old, isSealed: true, sealedAt: this.#trustedNow() }
-      try {
-        await this.#write([...this.sealed, sealed, next], this.facts)
-      } catch (error) {
-        await store.close().catch(() => undefined)
-        throw error
-      }
-      old.isSealed = true
-      old.sealedAt = sealed.sealedAt
-      old.summaries = this.open.index.summaries()
-      this.open = { store, index: new SegmentIndex(next.firstCommit) }
-      this.segments.push(next)
-      this.#placeSpans()
-      this.cache.pin(next, this.open)
-      this.cache.unpin(old)
-    })
+    return this.#alone(() => this.#roll())
+  }
+
+  async #roll(): Promise<void> {
+    const { files, active: old } = this
+    const next = newSegment(this.newId(), old.lastCommit + 1)
+    let store: Store | undefined
+    try {
+      await files.disk.replaceFile(indexFile(files.directory, old.id), this.open.index.encode())
+      store = await createSegmentStore(files, next.id)
+      await this.#writeHead(store, next)
+    } catch (error) {
+      await store?.close().catch(() => undefined)
+      await files.disk.remove(segmentDirectory(files.directory, next.id)).catch(() => undefined)
+      throw error
+    }
+    const sealed = { ...old, isSealed: true, sealedAt: this.#trustedNow() }
+    try {
+      await this.#write([...this.sealed, sealed, next], this.facts)
+    } catch (error) {
+      await store.close().catch(() => undefined)
+      throw error
+    }
+    old.isSealed = true
+    old.sealedAt = sealed.sealedAt
+    old.summaries = this.open.index.summaries()
+    this.open = { store, index: new SegmentIndex(next.firstCommit) }
+    this.segments.push(next)
+    this.#placeSpans()
+    this.cache.pin(next, this.open)
+    this.cache.unpin(old)
   }
 
   /**
@@ -216,10 +256,87 @@ export class SegmentRow {
     return this.rearrange({ remove: [], ...(isCleanUndated ? { cleaned: Object.fromEntries(dated) } : {}) })
   }
 
+  /**
+   * A reader found a sealed segment that cannot be opened: what can be read of it takes its place.
+   * @throws UncertainManifestError
+   */
+  repair(error: DamagedSegmentError): Promise<void> {
+    return this.#alone(async () => {
+      if (!this.segments.includes(error.segment)) return
+      const segments = [...this.segments]
+      await this.#replaceDamaged(segments, error)
+      this.segments.splice(0, this.segments.length, ...segments)
+      this.#placeSpans()
+      await this.#nameGaps()
+    })
+  }
+
   /** Closes all stores; a change under way ends first. */
   async close(): Promise<void> {
     await this.#busy.catch(() => undefined)
     await this.cache.close()
+  }
+
+  // -- damage -------------------------------------------------------------------------------------------------------
+
+  /** @throws DamagedSegmentError for a sealed segment that is not to be opened; each is looked at once. */
+  async #check(segment: Segment): Promise<void> {
+    if (this.#checked.has(segment.id)) return
+    const damage = await this.#repair.judge(segment)
+    if (damage !== null) throw damage
+    this.#checked.add(segment.id)
+  }
+
+  async #replaceDamaged(segments: Segment[], error: DamagedSegmentError): Promise<void> {
+    const { segment } = error
+    const salvaged = await this.#repair.salvage(error, this.newId())
+    segments.splice(segments.indexOf(segment), 1, salvaged.segment)
+    const facts = this.#withHoles(salvaged.holes)
+    await this.#write(segments, facts)
+    this.facts = facts
+    await this.#putAway(error, salvaged)
+  }
+
+  /** What was saved of the active segment is sealed, and the offsets that its lost end may have had are passed over. */
+  async #sealSalvaged(error: DamagedSegmentError, salvaged: SalvagedSegment): Promise<void> {
+    const { lostAtEnd, holes } = salvaged
+    const at = Date.now()
+    const reason = `the end of segment ${error.segment.id} was damaged`
+    const skipped = [...this.partitions.values()]
+      .filter(({ durableOffset }) => lostAtEnd > 0 && durableOffset > 0)
+      .map(({ id, durableOffset }) => ({
+        id,
+        from: durableOffset,
+        to: durableOffset + lostAtEnd,
+        reason,
+        at,
+      }))
+    for (const partition of this.partitions.values()) {
+      if (partition.durableOffset > 0) partition.durableOffset += lostAtEnd
+    }
+    this.facts = this.#withHoles([...holes, ...skipped])
+    await this.#roll()
+    await this.#putAway(error, { ...salvaged, holes: [...holes, ...skipped] })
+  }
+
+  async #putAway(error: DamagedSegmentError, salvaged: SalvagedSegment): Promise<void> {
+    await this.cache.retire(error.segment)
+    await this.#repair.putAway(error, salvaged)
+  }
+
+  /** Gaps beside what was salvaged are lost offsets, too. */
+  async #nameGaps(): Promise<void> {
+    const active = { segment: this.active, index: this.open.index }
+    const gaps = gapsBesideSalvaged(this.partitions.values(), active, this.facts.holes ?? [], Date.now())
+    if (gaps.length === 0) return
+    const facts = this.#withHoles(gaps)
+    await this.#write(this.segments, facts)
+    this.facts = facts
+    this.#repair.tell(gaps)
+  }
+
+  #withHoles(holes: readonly Hole[]): ChainFacts {
+    return holes.length === 0 ? this.facts : { ...this.facts, holes: [...(this.facts.holes ?? []), ...holes] }
   }
 
   // -- changing -----------------------------------------------------------------------------------------------------
@@ -293,7 +410,7 @@ export class SegmentRow {
 }
 
 function listed(segment: Segment): Manifest['segments'][number] {
-  const { id, firstCommit, lastCommit, bytes, isSealed, sealedAt, isRewritten } = segment
+  const { id, firstCommit, lastCommit, bytes, isSealed, sealedAt, isRewritten, isSalvaged } = segment
   if (!isSealed) return { id, firstCommit }
   return {
     id,
@@ -302,5 +419,6 @@ function listed(segment: Segment): Manifest['segments'][number] {
     bytes,
     ...(sealedAt === null ? {} : { sealedAt }),
     ...(isRewritten ? { isRewritten } : {}),
+    ...(isSalvaged ? { isSalvaged } : {}),
   }
 }

@@ -21,6 +21,8 @@ export interface Segment {
   sealedAt: number | null
   /** Retention or compaction took records out: commits and offsets may be missing in it. */
   readonly isRewritten: boolean
+  /** What could be read of a segment that was damaged. */
+  readonly isSalvaged: boolean
   /** What it holds of each partition, once it is sealed. */
   summaries: readonly PartitionSummary[]
   /** Bytes of its files, measured once it was sealed; null before. */
@@ -37,6 +39,7 @@ export function newSegment(id: string, firstCommit: number): Segment {
     isSealed: false,
     sealedAt: null,
     isRewritten: false,
+    isSalvaged: false,
     summaries: [],
     fileBytes: null,
   }
@@ -89,13 +92,22 @@ export class SegmentCache {
   readonly #disk: Disk
   readonly #directory: string
   readonly #options: StoreOptions
+  readonly #check: (segment: Segment) => Promise<void>
   readonly #openMax: number
   readonly #entries = new Map<string, CacheEntry>()
   /** LevelDB's lock is held until a close has ended: the next open of the same segment waits for it. */
   readonly #closing = new Map<string, Promise<void>>()
   #isOpen = false
 
-  constructor(disk: Disk, directory: string, options: StoreOptions, openMax = 4) {
+  /** @param check called before a sealed segment is opened; what it throws its readers get */
+  constructor(
+    disk: Disk,
+    directory: string,
+    options: StoreOptions,
+    check: (segment: Segment) => Promise<void> = async () => {},
+    openMax = 4,
+  ) {
+    this.#check = check
     this.#disk = disk
     this.#directory = directory
     this.#options = options
@@ -192,6 +204,7 @@ export class SegmentCache {
 
   async #open(segment: Segment): Promise<OpenSegment> {
     await this.#closing.get(segment.id)
+    await this.#check(segment)
     const store = await this.#disk.openStore(segmentDirectory(this.#directory, segment.id), this.#options)
     try {
       const file = await this.#disk.readFile(indexFile(this.#directory, segment.id))
@@ -204,20 +217,26 @@ export class SegmentCache {
   }
 }
 
-/** What a sealed segment holds of each partition: from its index file, built again where that is missing or damaged. */
-export async function sealedSummaries(
+/** What a sealed segment holds of each partition, from its index file; undefined where that is missing or damaged. */
+export async function readSummaries(
+  disk: Disk,
+  directory: string,
+  segment: Segment,
+): Promise<PartitionSummary[] | undefined> {
+  const file = await disk.readFile(indexFile(directory, segment.id))
+  return file === undefined ? undefined : SegmentIndex.decodeSummaries(file)
+}
+
+/** The same, from the segment itself; the index file is written again. */
+export async function rebuildSummaries(
   disk: Disk,
   directory: string,
   segment: Segment,
   options: StoreOptions,
-): Promise<{ summaries: PartitionSummary[]; wasRebuilt: boolean }> {
-  const file = await disk.readFile(indexFile(directory, segment.id))
-  const summaries = file === undefined ? undefined : SegmentIndex.decodeSummaries(file)
-  if (summaries !== undefined) return { summaries, wasRebuilt: false }
+): Promise<PartitionSummary[]> {
   const store = await disk.openStore(segmentDirectory(directory, segment.id), options)
   try {
-    const index = await rebuildIndex(disk, directory, segment, store)
-    return { summaries: index.summaries(), wasRebuilt: true }
+    return (await rebuildIndex(disk, directory, segment, store)).summaries()
   } finally {
     await store.close()
   }

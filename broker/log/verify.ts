@@ -1,5 +1,7 @@
 /** `headwater log verify`: reads every byte of the log and checks it, while the broker runs or when it does not. */
 import type { Chain } from './chain.ts'
+import { onSegment } from './chain-reader.ts'
+import { afterHoles } from './holes.ts'
 import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { readRecords } from './record-batch.ts'
@@ -150,9 +152,7 @@ class Verification {
   #mayMiss({ partition, next, rewrittenBefore }: Tally, offset: number, { holes }: Expected): boolean {
     if (offset < next) return false
     if (this.rewritten > rewrittenBefore) return true
-    let at = next
-    for (const hole of holes) if (hole.id === partition.id && hole.from <= at) at = Math.max(at, hole.to)
-    return at >= offset
+    return afterHoles(holes, partition.id, next) >= offset
   }
 }
 
@@ -246,6 +246,8 @@ async function verifyChain(
     if (segment === undefined || segment.firstCommit > toCommit) break
     // some of it went meanwhile, with what it held
     if (commit > 0 && segment.firstCommit !== commit) seen.rewritten++
+    // opened once before it is counted: one that is damaged is replaced, and its successor is read
+    if (!(await onSegment(chain, segment, async () => {}))) continue
     const copy = { ...segment, lastCommit: Math.min(segment.lastCommit, toCommit) }
     await verifySegment(chain, segment, copy, commit, seen, expected, (done) => onBytes(bytes + done))
     bytes += copy.bytes
@@ -266,6 +268,7 @@ async function verifySegment(
 ): Promise<void> {
   const place = `${chain.name}/${copy.id}`
   const { isRewritten } = copy
+  const mayMissCommits = isRewritten || copy.isSalvaged
   if (isRewritten) seen.rewritten++
   seen.segments++
   const counted = new Map<number, number>()
@@ -295,11 +298,11 @@ async function verifySegment(
       },
       fault: (commit, id, reason) => {
         if (id !== null) seen.problem(place, commit, `id ${id}: ${reason}`)
-        else if (!isRewritten) seen.problem(place, commit, reason)
+        else if (!mayMissCommits) seen.problem(place, commit, reason)
       },
       progress: onBytes,
     })
-    if (lastCommit !== copy.lastCommit && !isRewritten) {
+    if (lastCommit !== copy.lastCommit && !mayMissCommits) {
       seen.problem(place, lastCommit, `the last commit should be ${copy.lastCommit}`)
     }
     seen.commits += copy.lastCommit - Math.max(copy.firstCommit, fromCommit) + 1

@@ -136,7 +136,7 @@ describe('a log that is read while no broker runs', () => {
     await broker.close()
     const manifest = join(data, 'log', 'main', 'manifest.json')
     rmSync(manifest)
-    writeFileSync(manifest, '{')
+    writeFileSync(manifest, '{"format":9}')
     await expect(openLog(data)).rejects.toThrow(/manifest\.json/)
     await expect(openLog(data)).rejects.toThrow(/manifest\.json/)
   })

@@ -167,5 +167,11 @@ function recoveryText(recovery: BrokerStatus['log']['recovery']): string {
   if (recovery.leftovers > 0) parts.push(`${plural(recovery.leftovers, 'leftover')} removed`)
   if (recovery.rebuiltIndexes > 0)
     parts.push(`${plural(recovery.rebuiltIndexes, 'index', 'indexes')} rebuilt`)
+  if (recovery.rebuiltManifests > 0)
+    parts.push(`${plural(recovery.rebuiltManifests, 'manifest or catalog', 'manifests or catalogs')} rebuilt`)
+  if (recovery.salvagedSegments > 0) {
+    const lost = recovery.lostOffsets > 0 ? `${count(recovery.lostOffsets)} offsets lost` : 'nothing lost'
+    parts.push(`${plural(recovery.salvagedSegments, 'damaged segment')} salvaged, ${lost}, see quarantine/`)
+  }
   return parts.join('; ')
 }

@@ -1,6 +1,7 @@
 /** Append and read, on the real disk unless said otherwise. */
 import { describe, expect, it } from 'vitest'
 import { StreamDefinitionError, UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
+import { NO_RECOVERY } from '../../../broker/log/chain-recovery.ts'
 import type { EventLog } from '../../../broker/log/event-log.ts'
 import { encodeHeaders, readRecords } from '../../../broker/log/record-batch.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
@@ -62,13 +63,7 @@ describe('a log', () => {
 
     const again = await openLog(nodeDisk, options)
     await expectHolds(again, kept, `seed ${seed}, again`)
-    expect(again.status().recovery).toEqual({
-      tornTails: 0,
-      tornBytes: 0,
-      faults: 0,
-      leftovers: 0,
-      rebuiltIndexes: 0,
-    })
+    expect(again.status().recovery).toEqual(NO_RECOVERY)
     await append(again, 0, ['later'])
     expect((await readAll(again, 0)).at(-1)).toBe(`${kept.get('events/0')!.length}:later`)
     expect((await again.verify()).isWhole).toBe(true)

@@ -1,15 +1,25 @@
 /** What a start finds and does: a test for each row of the table in broker/log/chain-recovery.ts. On the real disk. */
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { CorruptLogError, DataDirectoryError } from '../../../broker/errors.ts'
+import { CorruptLogError } from '../../../broker/errors.ts'
+import { NO_RECOVERY } from '../../../broker/log/chain-recovery.ts'
 import { commitKey, NOTE_ID } from '../../../broker/log/commit-key.ts'
 import { openLevelStore } from '../../../broker/storage/level-store.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { append, openLog, RecordingSink, readAll, temporaryDirectory } from './support.ts'
 
 const LEVEL = { writeBufferBytes: 64 * 1024, createIfMissing: true }
-const NOTHING = { tornTails: 0, tornBytes: 0, faults: 0, leftovers: 0, rebuiltIndexes: 0 }
+const NOTHING = NO_RECOVERY
 
 /** A closed log: `commits` commits of one record each, by turns in two partitions. */
 async function written(commits: number, segmentBytes: number) {
@@ -72,16 +82,28 @@ describe('a start', () => {
     }
   })
 
-  it('counts a write-ahead file that was damaged in the middle as a fault, and logs it as an error', async () => {
-    const { directory, reopen, sink } = await written(6, 1e9)
+  it('saves the commits behind damage in a write-ahead file, which LevelDB would drop, and names the hole', async () => {
+    const { directory, records, reopen, sink } = await written(6, 1e9)
     const wal = writeAheadFile(join(directory, '00000001'))
     const bytes = readFileSync(wal)
-    bytes[30]! ^= 1
+    // the second record, of some thirty bytes, holds the first commit; the whole file is one block
+    const at = bytes.indexOf('v0')
+    bytes[at]! ^= 1
     writeFileSync(wal, bytes)
     const log = await reopen()
-    expect(log.status().recovery.faults).toBeGreaterThan(0)
-    expect(sink.matching('damaged bytes')[0]!.level).toBe('error')
+    expect(log.status().recovery).toMatchObject({ salvagedSegments: 1 })
+    expect(sink.matching('a segment is damaged')[0]!.level).toBe('error')
+    expect((await log.verify()).problems).toEqual([])
+    const { holes } = await log.verify()
+    expect(holes.length).toBeGreaterThan(0)
+    const left = await readAll(log, 0)
+    expect(records[0]).toEqual(expect.arrayContaining(left))
+    const next = log.partitions()[0]!.durableOffset
+    expect(next, 'offsets that were acknowledged are not used again').toBeGreaterThanOrEqual(
+      records[0]!.length,
+    )
     await append(log, 0, ['goes on'])
+    expect((await readAll(log, 0)).at(-1)).toBe(`${next}:goes on`)
   })
 
   it.each<[string, (file: string) => void]>([
@@ -144,31 +166,44 @@ describe('a start', () => {
     }
   })
 
-  it('that finds segments with records and no manifest refuses, and removes nothing', async () => {
+  it('that finds segments and no manifest, or none that can be read, makes it again from them', async () => {
     for (const [commits, segmentBytes] of [
       [3, 1e9],
       [10, 300],
     ] as const) {
-      const { directory, records, reopen } = await written(commits, segmentBytes)
-      const manifest = readFileSync(join(directory, 'manifest.json'))
-      rmSync(join(directory, 'manifest.json'))
-      await expect(reopen()).rejects.toThrow(/manifest\.json: it is missing/)
-      await expect(reopen()).rejects.toThrow(CorruptLogError)
-      writeFileSync(join(directory, 'manifest.json'), manifest)
-      const log = await reopen()
-      expect([await readAll(log, 0), await readAll(log, 1)]).toEqual(records)
+      for (const text of [null, '', '{', '{"format":1,"segments":[]}']) {
+        const { directory, path, records, reopen, sink } = await written(commits, segmentBytes)
+        rmSync(join(directory, 'manifest.json'))
+        if (text !== null) writeFileSync(join(directory, 'manifest.json'), text)
+        const log = await reopen()
+        expect([await readAll(log, 0), await readAll(log, 1)]).toEqual(records)
+        expect(log.status().recovery).toEqual({ ...NOTHING, rebuiltManifests: 1 })
+        expect(sink.matching('the manifest was lost')).toHaveLength(1)
+        expect((await log.verify()).problems).toEqual([])
+        await append(log, 0, ['on'])
+        expect((await readAll(log, 0)).at(-1)).toBe(`${records[0]!.length}:on`)
+        await log.close()
+        expect((await reopen()).status().recovery).toEqual(NOTHING)
+        const kept = text === null ? [] : ['manifest.json-1']
+        expect(existsSync(join(path, 'quarantine')) ? readdirSync(join(path, 'quarantine')) : []).toEqual(
+          kept,
+        )
+      }
     }
   })
 
-  it('that finds records and no catalog refuses: their streams are not known', async () => {
-    const { path, records, reopen } = await written(3, 1e9)
-    const catalog = readFileSync(join(path, 'catalog.json'))
-    rmSync(join(path, 'catalog.json'))
-    await expect(reopen()).rejects.toThrow(/catalog\.json: it is missing/)
-    await expect(reopen()).rejects.toThrow(CorruptLogError)
-    writeFileSync(join(path, 'catalog.json'), catalog)
-    const log = await reopen()
-    expect([await readAll(log, 0), await readAll(log, 1)]).toEqual(records)
+  it('that finds no catalog, or none that can be read, makes it again from what the segments know', async () => {
+    for (const text of [null, '[]', '{']) {
+      const { path, records, reopen, sink } = await written(10, 300)
+      const catalog = readFileSync(join(path, 'catalog.json'))
+      rmSync(join(path, 'catalog.json'))
+      if (text !== null) writeFileSync(join(path, 'catalog.json'), text)
+      const log = await reopen()
+      expect([await readAll(log, 0), await readAll(log, 1)]).toEqual(records)
+      expect(log.status().recovery).toEqual({ ...NOTHING, rebuiltManifests: 1 })
+      expect(sink.matching('the catalog of streams was lost')).toHaveLength(1)
+      expect(readFileSync(join(path, 'catalog.json')).equals(catalog)).toBe(true)
+    }
   })
 
   it('of an active segment without its head takes the next offsets from the sealed ones', async () => {
@@ -220,22 +255,56 @@ describe('a start', () => {
     expect((await again.verify()).problems).toEqual([])
   })
 
-  it('refuses a manifest and a catalog that it cannot read, with their place', async () => {
-    const { directory, path, reopen } = await written(3, 1e9)
-    const manifest = readFileSync(join(directory, 'manifest.json'))
-    writeFileSync(join(directory, 'manifest.json'), '{')
+  it('refuses a manifest of a newer format, and changes nothing', async () => {
+    const { directory, reopen } = await written(3, 1e9)
+    const file = join(directory, 'manifest.json')
+    const newer = readFileSync(file, 'utf8').replace('"format": 1', '"format": 2')
+    writeFileSync(file, newer)
     await expect(reopen()).rejects.toThrow(CorruptLogError)
-    await expect(reopen()).rejects.toThrow(/manifest\.json/)
-    writeFileSync(join(directory, 'manifest.json'), manifest)
-    writeFileSync(join(path, 'catalog.json'), '[]')
-    await expect(reopen()).rejects.toThrow(/catalog\.json/)
+    await expect(reopen()).rejects.toThrow(/manifest\.json: it has format 2/)
+    expect(readFileSync(file, 'utf8')).toBe(newer)
   })
 
-  it('refuses a log whose segment is gone, and does not make an empty one in its place', async () => {
-    const { directory, segments, reopen } = await written(10, 300)
-    rmSync(join(directory, segments.at(-1)!.id), { recursive: true })
-    await expect(reopen()).rejects.toThrow(DataDirectoryError)
-    await expect(reopen()).rejects.toThrow(DataDirectoryError)
+  it('of a log whose active segment is gone goes on behind it, and names what is lost', async () => {
+    const { directory, segments, records, reopen } = await written(10, 300)
+    const active = segments.at(-1)!
+    rmSync(join(directory, active.id), { recursive: true })
+    const log = await reopen()
+    expect(log.status().recovery).toMatchObject({ salvagedSegments: 1 })
+    const left = await readAll(log, 0)
+    expect(records[0]!.slice(0, left.length)).toEqual(left)
+    expect(left.length).toBeGreaterThan(0)
+    expect(log.partitions()[0]!.durableOffset).toBeGreaterThan(records[0]!.length)
+    expect((await log.verify()).problems).toEqual([])
+    await append(log, 0, ['on'])
+    await log.close()
+    const again = await reopen()
+    expect((await readAll(again, 0)).at(-1)).toMatch(/:on$/)
+    expect((await again.verify()).problems).toEqual([])
+    expect(again.status().recovery).toMatchObject({ salvagedSegments: 0, faults: 0 })
+  })
+
+  it('of a log that lost a sealed segment reads across the hole, and repairs it once', async () => {
+    const { directory, path, segments, records, reopen } = await written(20, 300)
+    const gone = segments[2]!
+    rmSync(join(directory, gone.id), { recursive: true })
+    const log = await reopen()
+    const left = [await readAll(log, 0), await readAll(log, 1)]
+    for (const [partition, all] of records.entries()) {
+      expect(all).toEqual(expect.arrayContaining(left[partition]!))
+      expect(left[partition]!.length).toBeLessThan(all.length)
+      expect(left[partition]!.at(-1)).toBe(all.at(-1))
+    }
+    expect(log.status().recovery.salvagedSegments).toBe(1)
+    const { holes, problems } = await log.verify()
+    expect(problems).toEqual([])
+    const lost = records.flat().length - left.flat().length
+    expect(holes.reduce((sum, { from, to }) => sum + to - from, 0)).toBe(lost)
+    await log.close()
+    const again = await reopen()
+    expect([await readAll(again, 0), await readAll(again, 1)]).toEqual(left)
+    expect(again.status().recovery).toEqual(NOTHING)
+    expect(existsSync(join(path, 'quarantine')), 'nothing was there to keep').toBe(false)
   })
 })
 

@@ -28,7 +28,7 @@ async function setUp(openMax: number) {
     await store.close()
     segments.push({ ...newSegment(id, i), lastCommit: i, isSealed: true })
   }
-  const cache = new SegmentCache(disk, '/c', OPTIONS, openMax)
+  const cache = new SegmentCache(disk, '/c', OPTIONS, undefined, openMax)
   const active = segments.pop()!
   const pin = async () => {
     const store = await disk.openStore(segmentDirectory('/c', active.id), OPTIONS)

@@ -1,5 +1,6 @@
 /** A log in memory, with real batches, behind the interface that operations read. */
 import { UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
+import { NO_RECOVERY } from '../../../broker/log/chain-recovery.ts'
 import type { CompactionReport } from '../../../broker/log/compactor.ts'
 import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
 import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
@@ -174,7 +175,7 @@ export const fakeStatus: BrokerStatus = {
     commitMsP50: 0.5,
     commitMsP99: 2,
     commitMsMax: 3,
-    recovery: { tornTails: 0, tornBytes: 0, faults: 0, leftovers: 0, rebuiltIndexes: 0 },
+    recovery: NO_RECOVERY,
     space: {
       isFull: false,
       fullSince: null,
