@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { type ListenAddress, parseListenAddress } from './config/address.ts'
 import type { BrokerConfig, StreamConfig } from './config/schema.ts'
 import { ConfigError, DataDirectoryError } from './errors.ts'
+import { dropBallast } from './log/ballast.ts'
 import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
@@ -65,6 +66,8 @@ export class Broker implements Operations {
    */
   static async start(config: BrokerConfig, dependencies: BrokerDependencies = {}): Promise<Broker> {
     const { disk = nodeDisk, log: sink = silentSink, now = Date.now } = dependencies
+    if (await dropBallast(disk, config.data))
+      sink.warn('the disk is full: what was kept aside for this start is used')
     const data = await openDataDirectory(disk, config.data, edgeOf(config))
     let log: EventLog | undefined
     try {
@@ -81,6 +84,7 @@ export class Broker implements Operations {
         writeBufferBytes: WRITE_BUFFER_BYTES,
         budget: { bytesMax: config.log.disk.bytesMax ?? null, reserveBytes: config.log.disk.reserveBytes },
         dirtyShare: config.log.compaction.dirtyShare,
+        hasBallast: true,
         upstreams: dependencies.upstreams ?? [],
       }
       log = await EventLog.open(disk, data, options, sink, statesOf)

@@ -58,6 +58,8 @@ export const NO_RECOVERY: RecoveryCounters = {
 export interface ChainFiles {
   readonly disk: Disk
   readonly directory: string
+  /** That of the whole broker, above. */
+  readonly dataDirectory: string
   readonly storeOptions: StoreOptions
   readonly log: LogSink
   readonly counters: RecoveryCounters

@@ -9,6 +9,7 @@
  * sender sends it again), and the next commit follows it.
  */
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
+import { dropBallast } from './ballast.ts'
 import type { ChainFiles } from './chain-recovery.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
@@ -305,6 +306,7 @@ export class Chain {
 
   async #load(): Promise<void> {
     this.#uncertain = null
+    if (this.#failures > 0) await dropBallast(this.files.disk, this.files.dataDirectory)
     await this.row.load(this.#failures > 1)
     this.condition = { state: 'open' }
   }

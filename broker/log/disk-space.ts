@@ -51,6 +51,12 @@ export class DiskSpace {
     return Math.max(0, this.#excessBytes(this.#marginBytes))
   }
 
+  /** Whether so many bytes more would leave the reserve and its margin as they are. */
+  hasRoomFor(bytes: number): boolean {
+    if (this.#freeBytes === null) return false
+    return this.#freeBytes - bytes >= this.#budget.reserveBytes + this.#marginBytes
+  }
+
   /** @param usedBytes of the log's files, as they are now */
   async measure(usedBytes: number): Promise<void> {
     this.#usedBytes = usedBytes

@@ -47,6 +47,8 @@ export interface EventLogOptions {
   readonly upstreams?: readonly string[]
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow?: () => number | null
+  /** Keeps bytes aside for a start on a full disk (ballast.ts). */
+  readonly hasBallast?: boolean
   /** The log is only read: nothing is tidied. */
   readonly isReadOnly?: boolean
 }
@@ -115,7 +117,7 @@ export class EventLog implements LogSource {
       this.chains(),
       [...this.#streams.values()],
       this.floors,
-      { budget, dirtyShare, segmentBytes, trustedNow },
+      { budget, dirtyShare, segmentBytes, trustedNow, hasBallast: options.hasBallast ?? false },
       opened.log,
     )
   }
@@ -138,6 +140,7 @@ export class EventLog implements LogSource {
         const files = {
           disk,
           directory: join(data.path, 'log', name),
+          dataDirectory: data.path,
           storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
           log,
           counters,

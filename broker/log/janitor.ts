@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
+import { BALLAST_BYTES, keepBallast } from './ballast.ts'
 import type { Chain } from './chain.ts'
 import { planCompaction } from './compaction-plan.ts'
 import { type CompactionProgress, type CompactionReport, compactChain } from './compactor.ts'
@@ -35,6 +36,8 @@ export interface JanitorOptions {
   /** A stream is compacted once this share of its bytes came since the last time. */
   readonly dirtyShare: number
   readonly segmentBytes: number
+  /** Bytes are kept aside for a start on a full disk. */
+  readonly hasBallast: boolean
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow: () => number | null
 }
@@ -74,6 +77,7 @@ export class Janitor {
   readonly #streams: readonly JanitorStream[]
   readonly #floors: UpstreamFloors
   readonly #disk: Disk
+  readonly #path: string
   readonly #options: JanitorOptions
   readonly #log: LogSink
   readonly #evicted = new Map<string, number>()
@@ -97,6 +101,7 @@ export class Janitor {
     log: LogSink,
   ) {
     this.#disk = disk
+    this.#path = path
     this.#chains = chains
     this.#streams = streams
     this.#floors = floors
@@ -167,6 +172,8 @@ export class Janitor {
     await this.#measure()
     if (this.space.bytesToFree > 0) this.#sealForRoom()
     if (this.space.decide()) for (const chain of this.#chains) chain.hold(this.space.isFull)
+    if (this.#options.hasBallast && this.space.hasRoomFor(BALLAST_BYTES))
+      await keepBallast(this.#disk, this.#path)
     this.#lastReason = ''
   }
 
