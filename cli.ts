@@ -78,6 +78,9 @@ const actions: Actions = {
   async logVerify(options) {
     return (await import('./broker/operations/commands/log-verify.ts')).runLogVerify(context, options)
   },
+  async logRepair(options) {
+    return (await import('./broker/operations/commands/log-repair.ts')).runLogRepair(context, options)
+  },
   async rename(edge, options) {
     return (await import('./broker/operations/commands/rename.ts')).runRename(context, edge, options)
   },

@@ -253,9 +253,9 @@ export async function replayActive(
   store: Store,
   partitions: Map<number, LogPartition>,
   states: readonly CommitState[],
-): Promise<{ index: SegmentIndex; hasHead: boolean }> {
+): Promise<{ index: SegmentIndex; begins: ReadonlyMap<number, number> | null }> {
   const index = new SegmentIndex(segment.firstCommit)
-  let hasHead = false
+  let begins: Map<number, number> | null = null
   const next = new Map<number, number>()
   /** By partition id: how many offsets the damaged batches after its last whole one may have had. */
   const lost = new Map<number, number>()
@@ -273,7 +273,7 @@ export async function replayActive(
     },
     note: (_commit, note) => {
       if (note.head !== undefined) {
-        hasHead = true
+        begins = new Map(note.head.next)
         for (const [id, offset] of note.head.next) next.set(id, Math.max(nextOf(id), offset))
         for (const state of states) state.restore(note.head.states[state.name])
       }
@@ -296,23 +296,25 @@ export async function replayActive(
     const partition = partitionOf(partitions, id)
     partition.durableOffset = Math.max(partition.durableOffset, offset)
   }
-  return { index, hasHead }
+  return { index, begins }
 }
 
 /**
  * Log start offsets, once all segments are known.
+ * @param begins where the partitions stood when the active segment began, by its head; null where that is lost
  * @param starts those that the manifest names, by partition id; elsewhere the first offset that is there is the start
  */
 export function placeLogStart(
   partitions: Iterable<LogPartition>,
-  active: SegmentIndex,
+  active: { index: SegmentIndex; begins: ReadonlyMap<number, number> | null },
   starts: ReadonlyMap<number, number>,
 ): void {
   for (const partition of partitions) {
     partition.logStartOffset =
       starts.get(partition.id) ??
       partition.spans[0]?.firstOffset ??
-      active.partitions.get(partition.id)?.firstOffset ??
+      (active.begins === null ? null : (active.begins.get(partition.id) ?? 0)) ??
+      active.index.partitions.get(partition.id)?.firstOffset ??
       partition.durableOffset
   }
 }

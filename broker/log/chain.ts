@@ -8,6 +8,7 @@
  * with growing pauses, and read from its head: what the disk kept is then part of the log (never acknowledged, so its
  * sender sends it again), and the next commit follows it.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
 import { dropBallast } from './ballast.ts'
 import type { ChainFiles } from './chain-recovery.ts'
@@ -32,6 +33,7 @@ export type ChainCondition =
   | { readonly state: 'failed'; readonly reason: string; readonly since: number }
   | { readonly state: 'closed' }
 
+const SEAL_CHECK_MS = 2
 const REOPEN_MS_MIN = 100
 const REOPEN_MS_MAX = 5_000
 
@@ -334,6 +336,18 @@ export class Chain {
     if (this.condition.state !== 'open' || this.#isClosing) return
     this.#isRollWanted = true
     this.#schedule()
+  }
+
+  /** The same, and waits for it. @returns whether it is sealed now */
+  async seal(): Promise<boolean> {
+    const { active } = this
+    const { failedRolls } = this.stats
+    this.roll()
+    while (this.condition.state === 'open' && this.active === active && !this.#isClosing) {
+      if (this.stats.failedRolls !== failedRolls) return false
+      await delay(SEAL_CHECK_MS)
+    }
+    return this.active !== active
   }
 
   /**

@@ -28,6 +28,7 @@ import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
 import { LogPartition } from './partition.ts'
+import { type RepairReport, repairChains } from './repair.ts'
 import { recoverCatalog } from './segment-survey.ts'
 import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
 import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget, type StreamPolicy } from './stream-policy.ts'
@@ -248,6 +249,11 @@ export class EventLog implements LogSource {
 
   verify(onProgress: (progress: VerifyProgress) => void = () => {}): Promise<VerifyReport> {
     return verifyChains([...this.#chains.values()], onProgress)
+  }
+
+  /** Writes anew what `verify` finds damaged, without it. */
+  repair(onProgress: (progress: VerifyProgress) => void = () => {}): Promise<RepairReport> {
+    return repairChains([...this.#chains.values()], onProgress)
   }
 
   status(): LogStatus {

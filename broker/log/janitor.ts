@@ -3,7 +3,6 @@
  * one change of a manifest each (segment-row.ts). A crash between any two steps leaves the log whole, and the next run plans
  * again from what is there.
  */
-import { setTimeout as delay } from 'node:timers/promises'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import { BALLAST_BYTES, keepBallast } from './ballast.ts'
@@ -69,7 +68,6 @@ const DEAD_SHARE = 0.5
 const DEAD_SHARE_PRESSED = 0.1
 /** A stream with a retention by time is sealed this often within it, so that it expires in small portions. */
 const AGE_PORTIONS = 8
-const SEAL_CHECK_MS = 2
 
 export class Janitor {
   readonly space: DiskSpace
@@ -308,7 +306,7 @@ export class Janitor {
         stream.chain === chain && stream.policy.compacts && (name === null || stream.name === name)
       if (!this.#streams.some(wanted)) continue
       // what came last is taken along when someone asks for it
-      if (isForced) await sealForCompaction(chain)
+      if (isForced && chain.condition.state === 'open' && chain.row.open.index.count > 0) await chain.seal()
       for (;;) {
         const report = await this.#round(chain, wanted, isForced, onProgress)
         if (report === null) break
@@ -370,18 +368,6 @@ export class Janitor {
     this.#stats.rewrittenSegments += segments.length
     this.#stats.rewrittenBytes += after
     return { before, after }
-  }
-}
-
-/** Seals the active segment if it holds records, and waits for it. */
-async function sealForCompaction(chain: Chain): Promise<void> {
-  const { active } = chain
-  const { failedRolls } = chain.stats
-  if (chain.condition.state !== 'open' || chain.row.open.index.count === 0) return
-  chain.roll()
-  while (chain.condition.state === 'open' && chain.active === active) {
-    if (chain.stats.failedRolls !== failedRolls) return
-    await delay(SEAL_CHECK_MS)
   }
 }
 

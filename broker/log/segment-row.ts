@@ -66,6 +66,8 @@ export class SegmentRow {
   readonly #trustedNow: () => number | null
   #busy: Promise<unknown> = Promise.resolve()
   readonly #repair: SegmentRepair
+  /** Where the partitions stood when the active segment began; null where that is lost. */
+  #begins: ReadonlyMap<number, number> | null = null
   /** Sealed segments that were found fit to be opened. */
   readonly #checked = new Set<string>()
   /** The highest id given out by this process: a directory that readers still use gets no successor of the same name. */
@@ -149,11 +151,12 @@ export class SegmentRow {
     if (salvaged === null) await countTornTail(files, active.id, isQuiet)
     const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
     try {
-      const { index, hasHead } = await replayActive(files, active, store, this.partitions, this.#states)
+      const { index, begins } = await replayActive(files, active, store, this.partitions, this.#states)
       this.open = { store, index }
+      this.#begins = begins
       this.#placeStarts()
       if (active.lastCommit < active.firstCommit) await this.#writeHead(store, active)
-      else if (!hasHead) await this.#restoreHead(store, active, index)
+      else if (begins === null) await this.#restoreHead(store, active, index)
     } catch (error) {
       await store.close()
       throw error
@@ -398,7 +401,8 @@ export class SegmentRow {
   }
 
   #placeStarts(): void {
-    placeLogStart(this.partitions.values(), this.open.index, new Map(this.facts.starts))
+    const active = { index: this.open.index, begins: this.#begins }
+    placeLogStart(this.partitions.values(), active, new Map(this.facts.starts))
   }
 
   /** One change at a time: each is made from the row that the last one left. */

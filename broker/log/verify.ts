@@ -13,6 +13,8 @@ export interface VerifyProblem {
   readonly place: string
   readonly commit: number
   readonly reason: string
+  /** Offsets are missing before it; the fault may stand elsewhere. */
+  readonly isGap?: true
 }
 
 export interface VerifiedPartition {
@@ -90,8 +92,9 @@ class Verification {
   /** Rewritten segments of this chain, up to the one that is read. */
   rewritten = 0
 
-  problem(place: string, commit: number, reason: string): void {
-    if (this.problems.length < PROBLEMS_MAX) this.problems.push({ place, commit, reason })
+  problem(place: string, commit: number, reason: string, isGap = false): void {
+    const problem = { place, commit, reason, ...(isGap ? { isGap } : {}) }
+    if (this.problems.length < PROBLEMS_MAX) this.problems.push(problem)
     else this.problemsLeftOut++
   }
 
@@ -118,7 +121,7 @@ class Verification {
     }
     if (batch.baseOffset !== tally.next && !this.#mayMiss(tally, batch.baseOffset, expected)) {
       const name = `${partition.stream}/${partition.partition}`
-      this.problem(place, commit, `${name}: offset ${tally.next} expected, ${batch.baseOffset} found`)
+      this.problem(place, commit, `${name}: offset ${tally.next} expected, ${batch.baseOffset} found`, true)
     }
     tally.next = batch.nextOffset
     tally.rewrittenBefore = this.rewritten - (isRewritten ? 1 : 0)

@@ -4,6 +4,7 @@
  */
 import type { CompactionProgress, CompactionReport } from '../log/compactor.ts'
 import type { LogStatus } from '../log/event-log.ts'
+import type { RepairReport } from '../log/repair.ts'
 import type { LogSource } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
@@ -13,6 +14,7 @@ export interface ReadableLog extends LogSource {
   /** @returns the first offset at or after a time (ms since 1970); the durable offset when there is none. */
   offsetForTime(stream: string, partition: number, timestamp: number): Promise<number>
   verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport>
+  repair(onProgress: (progress: VerifyProgress) => void): Promise<RepairReport>
   /** @param stream one that is compacted, or null for all of them */
   compact(
     stream: string | null,

@@ -1,4 +1,5 @@
 /** The log as a command sees it: asked of the running broker, or opened here when none runs. */
+import type { RepairReport } from '../../log/repair.ts'
 import type { VerifyProgress, VerifyReport } from '../../log/verify.ts'
 import { ControlClient } from '../control/control-client.ts'
 import { ControlError, NotRunningError } from '../errors.ts'
@@ -22,6 +23,7 @@ export interface LogAccess {
   /** Pieces of newline-delimited JSON, each of whole lines or not. */
   read(options: ReadOptions, signal: AbortSignal): Promise<AsyncIterable<string | Buffer>>
   verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport>
+  repair(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<RepairReport>
   close(): Promise<void>
 }
 
@@ -59,13 +61,25 @@ class BrokerAccess implements LogAccess {
     return this.#client.pieces('GET', '/read', { ...options }, signal)
   }
 
-  async verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport> {
-    type Line = { progress: VerifyProgress } | { report: VerifyReport }
-    for await (const line of this.#client.lines<Line>('POST', '/log/verify', {}, signal)) {
+  verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport> {
+    return this.#long('/log/verify', onProgress, signal)
+  }
+
+  repair(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<RepairReport> {
+    return this.#long('/log/repair', onProgress, signal)
+  }
+
+  async #long<Report>(
+    path: string,
+    onProgress: (progress: VerifyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<Report> {
+    type Line = { progress: VerifyProgress } | { report: Report }
+    for await (const line of this.#client.lines<Line>('POST', path, {}, signal)) {
       if ('report' in line) return line.report
       onProgress(line.progress)
     }
-    throw new ControlError('the broker ended the verification before its report')
+    throw new ControlError('the broker ended the work before its report')
   }
 
   async close(): Promise<void> {}
@@ -93,6 +107,10 @@ class DirectoryAccess implements LogAccess {
 
   verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport> {
     return this.#log.verify(onProgress)
+  }
+
+  repair(onProgress: (progress: VerifyProgress) => void): Promise<RepairReport> {
+    return this.#log.repair(onProgress)
   }
 
   close(): Promise<void> {

@@ -18,6 +18,7 @@ export interface Actions {
   syncStatus(options: Reporting): Promise<number>
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
   logVerify(options: Reporting): Promise<number>
+  logRepair(options: Reporting): Promise<number>
   rename(edge: string, options: Reporting): Promise<number>
 }
 
@@ -148,6 +149,10 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
     .description('read every byte of the log and check it; works on a running broker too')
     .addHelpText('after', examples('headwater log verify', 'headwater log verify --json'))
     .action(async (options) => done(await actions.logVerify(options)))
+  reporting(located(log.command('repair')))
+    .description('write what is damaged anew, without the damage; works on a running broker too')
+    .addHelpText('after', examples('headwater log repair'))
+    .action(async (options) => done(await actions.logRepair(options)))
 }
 
 function addSync(program: Command, actions: Actions, done: (code: number) => void): void {

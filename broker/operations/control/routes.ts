@@ -24,6 +24,11 @@ export function controlRoutes(operations: Operations): Route[] {
       path: '/log/verify',
       handle: () => ({ lines: progressLines((tell) => log.verify(tell)) }),
     },
+    {
+      method: 'POST',
+      path: '/log/repair',
+      handle: () => ({ lines: progressLines((tell) => log.repair(tell)) }),
+    },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({

@@ -1,4 +1,5 @@
 /** What `log verify` finds: the damage is done through LevelDB itself, so that only our own checks can see it. */
+import { readdirSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -8,7 +9,7 @@ import { SegmentIndex } from '../../../broker/log/segment-index.ts'
 import { crc32c } from '../../../broker/storage/crc32c.ts'
 import { openLevelStore } from '../../../broker/storage/level-store.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
-import { append, openLog, type RecordingSink, temporaryDirectory } from './support.ts'
+import { append, openLog, type RecordingSink, readAll, temporaryDirectory } from './support.ts'
 
 const LEVEL = { writeBufferBytes: 64 * 1024, createIfMissing: false }
 const SEGMENT_BYTES = 400
@@ -80,6 +81,29 @@ describe('log verify', () => {
       expect(report.isWhole).toBe(false)
       expect(report.problems[0]).toMatchObject({ place: 'main/00000001', commit: 2 })
       expect(report.problems[0]!.reason).toMatch(/CRC/)
+    }
+  })
+
+  it('is followed by a repair, which makes holes of what is damaged and leaves a whole log', async () => {
+    for (const segmentBytes of [SEGMENT_BYTES, 1e9]) {
+      const { directory, reopen } = await written({ segmentBytes })
+      await tamper(join(directory, '00000001'), commitKey(2, 0), flipped(70))
+      await tamper(join(directory, '00000001'), commitKey(4, 0), flipped(20))
+      const log = await reopen()
+      const left = [await readAll(log, 0), await readAll(log, 1)]
+      const report = await log.repair()
+      expect(report).toMatchObject({ repairedSegments: 1, problems: [], isWhole: true })
+      expect(report.problemsBefore).toBeGreaterThan(0)
+      const lost = report.holes.reduce((sum, { from, to }) => sum + to - from, 0)
+      expect(lost).toBe(24 - left.flat().length)
+      expect([await readAll(log, 0), await readAll(log, 1)]).toEqual(left)
+      expect(await log.repair()).toMatchObject({ problemsBefore: 0, repairedSegments: 0, isWhole: true })
+      await append(log, 0, ['on'])
+      await log.close()
+      const again = await reopen()
+      expect((await again.verify()).problems).toEqual([])
+      expect((await readAll(again, 0)).at(-1)).toBe('12:on')
+      expect(readdirSync(join(directory, '..', '..', 'quarantine'))).toHaveLength(1)
     }
   })
 

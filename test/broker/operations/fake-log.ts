@@ -3,6 +3,7 @@ import { UnknownPartitionError, UnknownStreamError } from '../../../broker/error
 import { NO_RECOVERY } from '../../../broker/log/chain-recovery.ts'
 import type { CompactionReport } from '../../../broker/log/compactor.ts'
 import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
+import type { RepairReport } from '../../../broker/log/repair.ts'
 import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
 import type {
@@ -111,6 +112,10 @@ export class FakeLog implements ReadableLog {
   onDurable(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  async repair(): Promise<RepairReport> {
+    return { problemsBefore: 0, repairedSegments: 0, holes: [], problems: [], isWhole: true }
   }
 
   async compact(): Promise<CompactionReport[]> {
