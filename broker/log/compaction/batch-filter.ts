@@ -31,6 +31,7 @@ export class BatchFilter {
   maxTimestamp = 0
   #batch: Buffer = Buffer.alloc(0)
   #work: Buffer = Buffer.alloc(0)
+  #encoded = 0
   readonly #scan = new RecordScan()
   #offsets = new Float64Array(0)
   #timestamps = new Float64Array(0)
@@ -71,8 +72,8 @@ export class BatchFilter {
     this.bytesMin = bytes + kept * FRONT_BYTES_MIN
   }
 
-  /** The records that stay, as a batch of these bases has them. @returns a view, valid until the next call */
-  encode(baseOffset: number, baseTimestamp: number): Buffer {
+  /** The records that stay, as a batch of these bases has them, for `copyTo`. @returns how many bytes they are */
+  encode(baseOffset: number, baseTimestamp: number): number {
     const { kept } = this
     assert(kept > 0, 'no record stays')
     const from = this.#from
@@ -93,7 +94,13 @@ export class BatchFilter {
       work.copyWithin(out, blockAt, blockEnd)
       out += blockEnd - blockAt
     }
-    return work.subarray(0, out)
+    this.#encoded = out
+    return out
+  }
+
+  /** Copies what was encoded last. */
+  copyTo(target: Buffer, at: number): void {
+    this.#work.copy(target, at, 0, this.#encoded)
   }
 
   /** Copies what stays, and what lies between, behind all that it can become. @returns how far positions moved */

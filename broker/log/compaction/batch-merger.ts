@@ -125,10 +125,10 @@ export class BatchMerger {
     if (filter.bytesMin > room || attributesOf(batch) !== open.attributes) return false
     if (filter.lastOffset - open.baseOffset > OFFSET_DELTA_MAX) return false
     const encoded = filter.encode(open.baseOffset, open.baseTimestamp)
-    if (encoded.length > room) return false
-    const grown = this.#withRoom(open, encoded.length)
-    encoded.copy(grown.bytes, grown.length)
-    grown.length += encoded.length
+    if (encoded > room) return false
+    const grown = this.#withRoom(open, encoded)
+    filter.copyTo(grown.bytes, grown.length)
+    grown.length += encoded
     grown.records += filter.kept
     grown.commit = commit
     grown.nextOffset = filter.lastOffset + 1
@@ -168,10 +168,9 @@ export class BatchMerger {
       }
     }
     const { kept, firstOffset, firstTimestamp, lastOffset, maxTimestamp } = this.#filter
-    const encoded = this.#filter.encode(firstOffset, firstTimestamp)
-    const length = BATCH_HEADER_BYTES + encoded.length
+    const length = BATCH_HEADER_BYTES + this.#filter.encode(firstOffset, firstTimestamp)
     const bytes = Buffer.allocUnsafeSlow(length)
-    encoded.copy(bytes, BATCH_HEADER_BYTES)
+    this.#filter.copyTo(bytes, BATCH_HEADER_BYTES)
     return {
       isStored: false,
       bytes,

@@ -4,22 +4,22 @@
  *   slot := hash:4*u32 offset-low:u32 offset-high-plus-1:u32        24 bytes; the last word 0 = free
  *
  * A key is known by 128 bits of a keyed hash (keyed-hash.ts), each partition under a key of its own; the bytes of the key
- * itself are not kept. Two keys taken for one would drop a live record: among 10^9 keys that has a chance of 1 in 10^20,
+ * itself are not kept. Two keys taken for one would drop a live record: among 10^9 keys that has a chance below 1 in 10^20,
  * far below that of a CRC-32C to miss a damaged batch, and a publisher cannot raise it, because the secret is new with
  * each map and stays in it.
  *
- * The hash's first bits choose one of 16 tables, which grow each on its own: to double one takes a sixteenth of the pause,
- * and of the memory, that doubling all would take.
+ * The hash's first bits choose one of 64 tables, which grow each on its own: to double one takes a 64th of the pause, and of
+ * the memory, that doubling all would take.
  */
 import { randomBytes } from 'node:crypto'
 import { assert } from '../../assert.ts'
 import { HASH_KEY_BYTES, KeyedHash } from './keyed-hash.ts'
 
-const TABLE_BITS = 4
+const TABLE_BITS = 6
 const TABLES = 2 ** TABLE_BITS
 const SLOT_WORDS = 6
 const SLOT_BYTES = SLOT_WORDS * 4
-const SLOTS_MIN = 64
+const SLOTS_MIN = 32
 /** Fuller, and looking for a key that is not there takes many steps. */
 const LOAD_MAX = 0.75
 
@@ -39,7 +39,7 @@ export class KeyMap {
   #size = 0
 
   /**
-   * @param bytesMax memory of all tables, also while one of them grows; there is room for `bytesMax` / 36 keys, a little more when it is large
+   * @param bytesMax memory of all tables, also while one of them grows; 16 MB are room for 470,000 keys, 1 MB for 26,000
    * @param secret 16 random bytes
    */
   constructor(bytesMax: number, secret: Uint8Array = randomBytes(HASH_KEY_BYTES)) {

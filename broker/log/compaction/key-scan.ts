@@ -1,6 +1,6 @@
 /**
  * Walks the records of a stored batch by their positions: nothing is decoded to an object, nothing is allocated for a
- * record. `readRecords` takes four times as long and makes five objects a record, which is right where one looks at
+ * record. `readRecords` takes more than twice as long and makes some objects of each, which is right where one looks at
  * records and wrong where one passes over ten million of them.
  */
 import {

@@ -142,7 +142,8 @@ describe('a merged batch', () => {
         if (nextOffset - baseOffset > records) holes++
         const batch = readRecordsBatch(Reader.from(bytes))
         expect(batch).toMatchObject({ lastOffsetDelta: nextOffset - baseOffset - 1, producerId: -1n })
-        for (const { offsetDelta, timestampDelta, key, value, headers } of batch.records) {
+        for (const { attributes, offsetDelta, timestampDelta, key, value, headers } of batch.records) {
+          expect(attributes).toBe(0)
           theirs.push({
             offset: Number(batch.firstOffset) + offsetDelta,
             timestamp: Number(batch.firstTimestamp + timestampDelta),
@@ -243,6 +244,31 @@ describe('a merger', () => {
     merger.add(c!.commit, c!.value, all)
     merger.cut()
     expect(outputs.map(({ bytes }) => offsets(bytes))).toEqual([[0, 1], [2]])
+  })
+
+  it('gives out at once what is full, and what is larger than a batch is to be', () => {
+    const outputs: MergedBatch[] = []
+    const merger = new BatchMerger(200, new BatchFilter(), (batch) => outputs.push(batch))
+    merger.add(1, batchOf([record(0, { value: Buffer.alloc(300) })]), all)
+    expect(outputs).toHaveLength(1)
+    merger.add(2, batchOf([record(1), record(2, { value: Buffer.alloc(300) })]), ({ offset }) => offset === 2)
+    expect(outputs).toHaveLength(2)
+    expect(merger.openBytes).toBe(0)
+  })
+
+  it('moves what little or much stays of a batch of megabytes, and small ones after it', () => {
+    const large = Buffer.alloc(2_000_000, 1)
+    const few = [record(0), record(1, { value: large }), record(2)]
+    const many = Array.from({ length: 20_000 }, (_, i) =>
+      record(3 + i, { timestamp: i === 1 ? 0 : 1e12 + i, value: Buffer.alloc(60) }),
+    )
+    const dropped = new Set([1, 3, 20_003])
+    const inputs = commits(few, many, [record(20_003), record(20_004)])
+    const outputs = merge(inputs, 1000, (offset) => !dropped.has(offset))
+    const expected = [...few, ...many, record(20_004)].filter(({ offset }) => !dropped.has(offset)).map(plain)
+    expect(outputs.map((output) => output.records)).toEqual([2, 19_999, 1])
+    const found = outputs.flatMap(({ bytes }) => plainOf(bytes))
+    expect(difference(found, expected)).toBeNull()
   })
 
   it('takes batches in order alone', () => {

@@ -13,13 +13,13 @@ const get = (map: KeyMap, id: number, key: string): number => {
 }
 
 /** The least a map can have. */
-const BYTES_MIN = 64 * 24 * 17
+const BYTES_MIN = 32 * 24 * 65
 
 describe('a key map', () => {
   it('knows the newest offset of each key, as a model does, while it grows', () => {
     const seed = testSeed()
     const random = seededRandom(seed)
-    for (const bytesMax of [BYTES_MIN, 100_000, 1_500_001]) {
+    for (const bytesMax of [BYTES_MIN, 100_000, 700_001]) {
       const map = new KeyMap(bytesMax)
       const model = new Map<string, number>()
       const keys = Math.ceil(bytesMax / 20)
@@ -51,12 +51,12 @@ describe('a key map', () => {
     }
   })
 
-  it('has room for a key in 36 bytes, and begins small', () => {
+  it('has room for 26,000 keys in 1 MB, and begins small', () => {
     const map = new KeyMap(1_000_000, Buffer.alloc(16, 1))
-    expect(map.bytes).toBe(64 * 24 * 16)
+    expect(map.bytes).toBe(32 * 24 * 64)
     let keys = 0
     while (put(map, 0, `key ${keys}`, keys)) keys++
-    expect(keys).toBeGreaterThan(1_000_000 / 36)
+    expect(keys).toBeGreaterThan(26_000)
     expect(map.size).toBe(keys)
     // the keys that are in it still find newer offsets
     expect(put(map, 0, 'key 7', 2 ** 52)).toBe(true)

@@ -87,6 +87,10 @@ describe('a stored batch', () => {
     const value = two()
     value[68] = 126
     expect(storedFault(sealed(value, 2, 1))).toBe('a field runs past its record')
+    const one = batchOf([record(0)])
+    one[61]! -= 2 // zigzag
+    const headless = one.subarray(0, one.length - 1)
+    expect(storedFault(sealed(headless, 1, 0))).toBe('a field runs past its record')
     const offsets = two()
     offsets[offsets.length - 8] = 0
     expect(storedFault(sealed(offsets, 2, 1))).toBe('an offset is out of order')
