@@ -109,7 +109,7 @@ export class BatchFilter {
     const staged = this.#to[this.kept - 1]! - first
     const needed = this.bytesMin + this.kept * (FRONT_BYTES_MAX - FRONT_BYTES_MIN) + staged
     if (this.#work.length < needed || (this.#work.length > KEPT_BYTES_MAX && needed <= KEPT_BYTES_MAX)) {
-      this.#work = Buffer.allocUnsafeSlow(Math.max(needed, KEPT_BYTES_MAX))
+      this.#work = Buffer.allocUnsafeSlow(roomFor(needed, KEPT_BYTES_MAX))
     }
     const stagedAt = this.#work.length - staged
     this.#batch.copy(this.#work, stagedAt, first, first + staged)
@@ -119,10 +119,15 @@ export class BatchFilter {
   #reserveRecords(records: number): void {
     const length = this.#offsets.length
     if (length >= records && (length <= KEPT_RECORDS_MAX || records > KEPT_RECORDS_MAX)) return
-    const grown = Math.max(records, KEPT_RECORDS_MAX)
+    const grown = roomFor(records, KEPT_RECORDS_MAX)
     this.#offsets = new Float64Array(grown)
     this.#timestamps = new Float64Array(grown)
     this.#from = new Int32Array(grown)
     this.#to = new Int32Array(grown)
   }
+}
+
+/** Twice what is needed, up to what is kept. */
+function roomFor(needed: number, keptMax: number): number {
+  return Math.max(needed, Math.min(needed * 2, keptMax))
 }

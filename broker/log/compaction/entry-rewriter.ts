@@ -38,8 +38,8 @@ export interface RewriteOptions {
   keep(record: ScannedRecord, entry: StoredEntry): boolean
   /** Takes an output; keys ascend. */
   write(entry: RewrittenEntry): void
-  /** An entry whose batch is damaged: it is in no output, and no output spans its offsets. */
-  damaged(entry: StoredEntry, reason: string): void
+  /** Told of an entry whose batch is damaged: no output spans its offsets. @returns whether it is to stand as it is */
+  damaged(entry: StoredEntry, reason: string): boolean
 }
 
 export interface RewriteCounts {
@@ -94,8 +94,8 @@ export class EntryRewriter {
     const fault = storedFault(value) ?? orderFault(value, merger)
     if (fault !== null) {
       this.#cut(id, merger)
-      this.#release()
-      this.#options.damaged(entry, fault)
+      if (this.#options.damaged(entry, fault)) this.#through(entry)
+      else this.#release()
       return
     }
     this.counts.recordsRead += recordCountOf(value)
@@ -113,9 +113,7 @@ export class EntryRewriter {
     this.#advance(entry.commit, entry.id)
     const merger = this.#mergers.get(entry.id)
     if (merger !== undefined) this.#cut(entry.id, merger)
-    this.#wait({ commit: entry.commit, id: entry.id, value: entry.value, batch: null })
-    this.#bound()
-    this.#release()
+    this.#through(entry)
   }
 
   /** Ends all open outputs, so that none holds records from before and after here. All that waited is written. */
@@ -135,6 +133,12 @@ export class EntryRewriter {
     assert(commit > this.#commit || (commit === this.#commit && id > this.#id), 'entries come in key order')
     this.#commit = commit
     this.#id = id
+  }
+
+  #through({ commit, id, value }: StoredEntry): void {
+    this.#wait({ commit, id, value, batch: null })
+    this.#bound()
+    this.#release()
   }
 
   #mergerOf(id: number): BatchMerger {

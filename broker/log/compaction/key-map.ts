@@ -19,7 +19,7 @@ const TABLE_BITS = 6
 const TABLES = 2 ** TABLE_BITS
 const SLOT_WORDS = 6
 const SLOT_BYTES = SLOT_WORDS * 4
-const SLOTS_MIN = 32
+const SLOTS_MIN = 8
 /** Fuller, and looking for a key that is not there takes many steps. */
 const LOAD_MAX = 0.75
 

@@ -20,7 +20,10 @@ function setUp(options: Partial<RewriteOptions> = {}) {
     heldBytesMax: 1024 * 1024,
     keep: () => true,
     write: (entry) => written.push(entry),
-    damaged: (entry, reason) => damaged.push([entry, reason]),
+    damaged: (entry, reason) => {
+      damaged.push([entry, reason])
+      return false
+    },
     ...options,
   })
   return { rewriter, written, damaged }
@@ -189,6 +192,25 @@ describe('rewritten entries', () => {
       [2, expect.stringMatching(/CRC/)],
       [4, 'the batch begins at offset 2, the one before it reaches 2'],
     ])
+  })
+
+  it('stand among damaged ones that are to stay, in the order of keys', () => {
+    const { rewriter, written } = setUp({ damaged: () => true })
+    const torn = entry(2, 1, 1)
+    torn.value[70]! ^= 1
+    rewriter.add(entry(1, 0, 0))
+    rewriter.add(entry(1, 1, 0))
+    rewriter.add(torn)
+    rewriter.add(entry(3, 0, 1))
+    rewriter.add(entry(3, 1, 2))
+    rewriter.cut()
+    expect(written.map(({ commit, id, batch }) => [commit, id, batch?.records ?? 'as it is'])).toEqual([
+      [1, 1, 1],
+      [2, 1, 'as it is'],
+      [3, 0, 2],
+      [3, 1, 1],
+    ])
+    expect(written[1]!.value).toBe(torn.value)
   })
 
   it('join nothing over a cut of their partition, others go on', () => {

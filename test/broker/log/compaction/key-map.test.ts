@@ -13,7 +13,7 @@ const get = (map: KeyMap, id: number, key: string): number => {
 }
 
 /** The least a map can have. */
-const BYTES_MIN = 32 * 24 * 65
+const BYTES_MIN = 8 * 24 * 65
 
 describe('a key map', () => {
   it('knows the newest offset of each key, as a model does, while it grows', () => {
@@ -53,7 +53,7 @@ describe('a key map', () => {
 
   it('has room for 26,000 keys in 1 MB, and begins small', () => {
     const map = new KeyMap(1_000_000, Buffer.alloc(16, 1))
-    expect(map.bytes).toBe(32 * 24 * 64)
+    expect(map.bytes).toBe(8 * 24 * 64)
     let keys = 0
     while (put(map, 0, `key ${keys}`, keys)) keys++
     expect(keys).toBeGreaterThan(26_000)
