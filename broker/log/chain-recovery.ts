@@ -13,13 +13,12 @@
  */
 import { dirname, join } from 'node:path'
 import { CorruptLogError } from '../errors.ts'
-import { type LogSink, silentSink } from '../log-sink.ts'
+import { silentSink } from '../log-sink.ts'
 import { quarantine } from '../storage/quarantine.ts'
-import type { Disk, Store, StoreOptions } from '../storage/store.ts'
+import type { Store } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
 import { commitKey, NOTE_ID } from './commit-key.ts'
 import type { CommitState } from './commit-state.ts'
-import type { DamageLog } from './damage-log.ts'
 import { MANIFEST_FILE, type Manifest, nextSegmentId, readManifest, writeManifest } from './manifest.ts'
 import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
@@ -27,44 +26,8 @@ import { recordsMaxOf } from './record-batch.ts'
 import { replaySegment } from './replay.ts'
 import { indexFile, readSummaries, rebuildSummaries, type Segment, segmentDirectory } from './segment.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
-import { quarantineOf } from './segment-salvage.ts'
+import { type ChainFiles, createSegmentStore, quarantineOf } from './segment-store.ts'
 import { chooseSegments, type SurveyedSegment, segmentIds, surveySegment } from './segment-survey.ts'
-
-export interface RecoveryCounters {
-  tornTails: number
-  tornBytes: number
-  faults: number
-  leftovers: number
-  rebuiltIndexes: number
-  /** Segments whose LevelDB was damaged: what could be read of them is the log, the rest is in the quarantine. */
-  salvagedSegments: number
-  /** Offsets that went with them. */
-  lostOffsets: number
-  /** Manifests and catalogs that were made again from the segments. */
-  rebuiltManifests: number
-}
-
-export const NO_RECOVERY: RecoveryCounters = {
-  tornTails: 0,
-  tornBytes: 0,
-  faults: 0,
-  leftovers: 0,
-  rebuiltIndexes: 0,
-  salvagedSegments: 0,
-  lostOffsets: 0,
-  rebuiltManifests: 0,
-}
-
-export interface ChainFiles {
-  readonly disk: Disk
-  readonly directory: string
-  /** That of the whole broker, above. */
-  readonly dataDirectory: string
-  readonly storeOptions: StoreOptions
-  readonly log: LogSink
-  readonly counters: RecoveryCounters
-  readonly damage: DamageLog
-}
 
 /** The chain's manifest; made again where it is lost, and a new chain where there is none. */
 export async function openManifest(files: ChainFiles): Promise<Manifest> {
@@ -97,7 +60,7 @@ export async function openManifest(files: ChainFiles): Promise<Manifest> {
 async function damagedManifest(files: ChainFiles, error: unknown): Promise<undefined> {
   if (!(error instanceof CorruptLogError) || /format/.test(error.message)) throw error
   const path = join(files.directory, MANIFEST_FILE)
-  await quarantine(files.disk, path, quarantineOf(files.directory), { what: error.message }, files.log)
+  await quarantine(files.disk, path, quarantineOf(files), { what: error.message }, files.log)
 }
 
 /**
@@ -118,7 +81,7 @@ async function rebuildManifest(files: ChainFiles): Promise<Manifest | null> {
   for (const { id } of found) {
     if (chosen.some((segment) => segment.id === id)) continue
     const what = 'the manifest was lost; others hold what this segment holds'
-    await quarantine(disk, segmentDirectory(directory, id), quarantineOf(directory), { what }, log)
+    await quarantine(disk, segmentDirectory(directory, id), quarantineOf(files), { what }, log)
     await disk.remove(indexFile(directory, id))
   }
   const manifest: Manifest = {
@@ -137,14 +100,6 @@ async function rebuildManifest(files: ChainFiles): Promise<Manifest | null> {
     segments: chosen.length,
   })
   return manifest
-}
-
-/** What a try that was cut short or failed left under this id goes first: nothing in it was acknowledged. */
-export async function createSegmentStore(files: ChainFiles, id: string): Promise<Store> {
-  const directory = segmentDirectory(files.directory, id)
-  await files.disk.remove(directory)
-  await files.disk.makeDirectory(directory)
-  return files.disk.openStore(directory, { ...files.storeOptions, createIfMissing: true })
 }
 
 /** Writes a segment's first commit: a note with the head, fsynced. */

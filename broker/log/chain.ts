@@ -11,7 +11,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
 import { dropBallast } from './ballast.ts'
-import type { ChainFiles } from './chain-recovery.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
@@ -20,6 +19,7 @@ import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { type Rearrangement, SegmentRow, UncertainManifestError } from './segment-row.ts'
 import type { DamagedSegmentError } from './segment-salvage.ts'
+import type { ChainFiles } from './segment-store.ts'
 
 export interface ChainLimits {
   /** A segment is sealed once it holds this many bytes. */

@@ -1,11 +1,11 @@
 /** Judges segments before they are opened, saves what can be read of damaged ones, and puts the rest where a person can look. */
 import { checkStore } from '../storage/level-files/check-store.ts'
 import { quarantine } from '../storage/quarantine.ts'
-import type { ChainFiles } from './chain-recovery.ts'
 import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { indexFile, type Segment, segmentDirectory } from './segment.ts'
-import { DamagedSegmentError, quarantineOf, type SalvagedSegment, salvageSegment } from './segment-salvage.ts'
+import { DamagedSegmentError, type SalvagedSegment, salvageSegment } from './segment-salvage.ts'
+import { type ChainFiles, quarantineOf } from './segment-store.ts'
 
 export class SegmentRepair {
   readonly #files: ChainFiles
@@ -51,7 +51,7 @@ export class SegmentRepair {
     const path = segmentDirectory(directory, segment.id)
     if ((await disk.list(path)).length > 0) {
       const what = `segment ${segment.id} was damaged: ${lostBytes} bytes could not be read`
-      await quarantine(disk, path, quarantineOf(directory), { what, findings, lost }, log)
+      await quarantine(disk, path, quarantineOf(this.#files), { what, findings, lost }, log)
     }
     await disk.remove(indexFile(directory, segment.id))
   }

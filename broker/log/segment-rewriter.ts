@@ -12,16 +12,16 @@
  */
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
 import { CorruptLogError } from '../errors.ts'
-import type { Entry, Store, StoreOptions } from '../storage/store.ts'
+import type { Entry, Store, StoreOptions, WriteBatch } from '../storage/store.ts'
 import type { Chain } from './chain.ts'
-import { createSegmentStore } from './chain-recovery.ts'
+
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
-import { BatchFilter } from './compaction/batch-filter.ts'
-import { BatchMerger } from './compaction/batch-merger.ts'
-import { type ScannedRecord, storedFault } from './compaction/key-scan.ts'
+import { EntryRewriter } from './compaction/entry-rewriter.ts'
+import type { ScannedRecord } from './compaction/key-scan.ts'
 import { replaySegment } from './replay.ts'
 import { indexFile, newSegment, type Segment, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
+import { createSegmentStore } from './segment-store.ts'
 
 /** Whether a record stays. @param id the catalog's id of its partition */
 export type Keep = (id: number, record: ScannedRecord, batch: Buffer, commit: number) => boolean
@@ -39,8 +39,8 @@ export interface RewriteOptions {
 const STEP_BYTES = 256 * 1024
 /** Small commits become batches of about this size. */
 const BATCH_BYTES_MAX = 64 * 1024
-/** Open batches of all partitions together; then the largest are ended. */
-const OPEN_BYTES_MAX = 8 * 1024 * 1024
+/** Batches of all partitions that are being put together. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024
 const WRITE_BUFFER_BYTES = 2 * 1024 * 1024
 /** While commits go on, this many times a step's length is left to them. */
 const PAUSE_FACTOR = 3
@@ -120,79 +120,68 @@ class Rewrite {
   /** What was put: entries, and the bytes of their keys and values. */
   entries = 0
   bytes = 0
-  records = 0
   /** Batches that are damaged: they are kept as they are, for who may want to look at them. */
   damaged = 0
   readonly #store: Store
-  readonly #keep: Keep
+  readonly #rewriter: EntryRewriter
   readonly #boundaries: readonly number[]
   #nextBoundary = 0
-  readonly #filter = new BatchFilter()
-  readonly #mergers = new Map<number, BatchMerger>()
-  #outputs: { key: Buffer; value: Buffer }[] = []
+  #batch: WriteBatch
+  #batchEntries = 0
 
   constructor(store: Store, keep: Keep, boundaries: readonly number[]) {
     this.#store = store
-    this.#keep = keep
+    this.#batch = store.batch()
     this.#boundaries = boundaries
+    this.#rewriter = new EntryRewriter({
+      batchBytesMax: BATCH_BYTES_MAX,
+      heldBytesMax: HELD_BYTES_MAX,
+      keep: (record, { id, value, commit }) => keep(id, record, value, commit),
+      write: (entry) => this.#put(commitKey(entry.commit, entry.id), entry.value),
+      damaged: () => {
+        this.damaged++
+        return true
+      },
+    })
+  }
+
+  get records(): number {
+    return this.#rewriter.counts.recordsWritten
   }
 
   take({ key, value }: Entry): void {
     const id = idOf(key)
     if (id === NOTE_ID) return
     const commit = commitOf(key)
-    if (commit >= (this.#boundaries[this.#nextBoundary] ?? Number.POSITIVE_INFINITY)) {
-      this.cut()
-      while (commit >= (this.#boundaries[this.#nextBoundary] ?? Number.POSITIVE_INFINITY))
-        this.#nextBoundary++
+    if (commit >= this.#boundary()) {
+      this.#rewriter.cut()
+      while (commit >= this.#boundary()) this.#nextBoundary++
     }
-    if (storedFault(value) !== null) {
-      this.damaged++
-      this.#put(key, value)
-      return
-    }
-    this.#mergerOf(id).add(commit, value, (record, batch) => this.#keep(id, record, batch, commit))
-    this.#bound()
+    this.#rewriter.add({ commit, id, value })
   }
 
   /** Ends all open batches. */
   cut(): void {
-    for (const merger of this.#mergers.values()) merger.cut()
+    this.#rewriter.cut()
   }
 
   async write(): Promise<void> {
-    if (this.#outputs.length === 0) return
-    // nearly in the order of their keys: LevelDB then has little to sort out
-    const outputs = this.#outputs.sort((a, b) => Buffer.compare(a.key, b.key))
-    this.#outputs = []
-    const batch = this.#store.batch()
-    for (const { key, value } of outputs) batch.put(key, value)
+    if (this.#batchEntries === 0) return
+    const batch = this.#batch
+    this.#batch = this.#store.batch()
+    this.#batchEntries = 0
     await batch.write({ sync: false })
   }
 
+  #boundary(): number {
+    return this.#boundaries[this.#nextBoundary] ?? Number.POSITIVE_INFINITY
+  }
+
   #put(key: Buffer, value: Buffer): void {
-    this.#outputs.push({ key, value })
+    this.#batch.put(key, value)
+    this.#batchEntries++
     this.entries++
     this.bytes += key.length + value.length
-  }
-
-  #mergerOf(id: number): BatchMerger {
-    let merger = this.#mergers.get(id)
-    if (merger === undefined) {
-      merger = new BatchMerger(BATCH_BYTES_MAX, this.#filter, (batch) => {
-        this.records += batch.records
-        this.#put(commitKey(batch.commit, id), batch.bytes)
-      })
-      this.#mergers.set(id, merger)
-    }
-    return merger
-  }
-
-  #bound(): void {
-    let open = 0
-    for (const merger of this.#mergers.values()) open += merger.openBytes
-    if (open <= OPEN_BYTES_MAX) return
-    for (const merger of this.#mergers.values()) if (merger.openBytes > OPEN_BYTES_MAX / 256) merger.cut()
   }
 }
 

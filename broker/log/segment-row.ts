@@ -9,9 +9,7 @@
  */
 import type { Store } from '../storage/store.ts'
 import {
-  type ChainFiles,
   countTornTail,
-  createSegmentStore,
   loadSealed,
   openManifest,
   partitionOf,
@@ -34,6 +32,7 @@ import {
 import { SegmentIndex } from './segment-index.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { DamagedSegmentError, type SalvagedSegment } from './segment-salvage.ts'
+import { type ChainFiles, createSegmentStore } from './segment-store.ts'
 
 /** What is to change; a field that is not given stays. */
 export interface Rearrangement {

@@ -3,13 +3,10 @@
  * again under its key; what is gone is a list of holes. The damaged directory goes to the quarantine once the manifest lists the new
  * one. A crash before leaves the damaged segment, and the next start begins again.
  */
-import { join } from 'node:path'
 import type { Finding } from '../storage/level-files/findings.ts'
 import type { LostRange } from '../storage/level-files/salvage-report.ts'
 import { salvageStore } from '../storage/level-files/salvage-store.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
-import type { ChainFiles } from './chain-recovery.ts'
-import { createSegmentStore } from './chain-recovery.ts'
 import { commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import type { Hole } from './manifest.ts'
 import { decodeNote } from './note.ts'
@@ -17,6 +14,7 @@ import { baseOffsetOf, batchFault, recordsMaxOf } from './record-batch.ts'
 import { replaySegment } from './replay.ts'
 import { indexFile, newSegment, type Segment, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
+import { type ChainFiles, createSegmentStore } from './segment-store.ts'
 
 /** LevelDB cannot open the segment, or opening it could end the process. */
 export class DamagedSegmentError extends Error {
@@ -189,9 +187,4 @@ function isHole(
   const i = entries.find(from)
   const first = i < entries.count && entries.offsetAt(i) < from ? i + 1 : i
   return first < entries.count && entries.offsetAt(first) < to
-}
-
-/** The quarantine of a data directory, from one of its chains. */
-export function quarantineOf(chainDirectory: string): string {
-  return join(chainDirectory, '..', '..', 'quarantine')
 }

@@ -1,9 +1,9 @@
 /** Append and read, on the real disk unless said otherwise. */
 import { describe, expect, it } from 'vitest'
 import { StreamDefinitionError, UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
-import { NO_RECOVERY } from '../../../broker/log/chain-recovery.ts'
 import type { EventLog } from '../../../broker/log/event-log.ts'
 import { encodeHeaders, readRecords } from '../../../broker/log/record-batch.ts'
+import { NO_RECOVERY } from '../../../broker/log/recovery-counters.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { type Random, seededRandom, testSeed } from '../../support/random.ts'

@@ -1,8 +1,8 @@
 /** A log in memory, with real batches, behind the interface that operations read. */
 import { UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
-import { NO_RECOVERY } from '../../../broker/log/chain-recovery.ts'
 import type { CompactionReport } from '../../../broker/log/compactor.ts'
 import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
+import { NO_RECOVERY } from '../../../broker/log/recovery-counters.ts'
 import type { RepairReport } from '../../../broker/log/repair.ts'
 import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
