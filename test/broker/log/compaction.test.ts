@@ -1,9 +1,12 @@
 /** Compaction at work: the newest record of each key stays, with its offset; nobody sees one twice; a crash at any step is harmless. */
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { NotCompactedError } from '../../../broker/errors.ts'
+import { commitKey } from '../../../broker/log/commit-key.ts'
 import type { EventLog } from '../../../broker/log/event-log.ts'
-import { NO_HEADERS, readRecords } from '../../../broker/log/record-batch.ts'
+import { baseOffsetOf, NO_HEADERS, readRecords } from '../../../broker/log/record-batch.ts'
 import { DEFAULT_POLICY, type StreamPolicy } from '../../../broker/log/stream-policy.ts'
+import { openLevelStore } from '../../../broker/storage/level-store.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
@@ -92,6 +95,40 @@ describe('compaction', () => {
     expect(await again.compact('states')).toHaveLength(1)
     expect((await records(again)).map(([offset]) => offset)).not.toContain(newest(written)[0]![0] - 1)
     await expectWhole(again)
+  })
+
+  it('puts nothing together over a damaged batch, which stays where it is', async () => {
+    const path = temporaryDirectory()
+    const log = await openLog(nodeDisk, { path, ...options() })
+    // each key once: all stays, and what can be put together is
+    const written = await writeRounds(log, 60, 60)
+    for (let n = 0; n < 3; n++) await put(log, 'key 0', `again ${n}`)
+    for (let n = 0; n < 30; n++) await put(log, 'other', 'x'.repeat(100))
+    await log.close()
+    const directory = join(path, 'log', log.stream('states').chain.name, '00000001')
+    const store = await openLevelStore(directory, { writeBufferBytes: 64 * 1024, createIfMissing: false })
+    const id = log.stream('states').partitions[0]!.id
+    const key = commitKey(6, id)
+    const value = Buffer.from((await store.get(key))!)
+    const lost = baseOffsetOf(value)
+    value[value.length - 1]! ^= 1
+    const write = store.batch()
+    write.put(key, value)
+    await write.write({ sync: true })
+    await store.close()
+
+    const again = await openLog(nodeDisk, { path, ...options() })
+    await again.compact('states')
+    const spans: number[][] = []
+    for (let at = 0; ; at = spans.at(-1)![1]!) {
+      const batches = await again.read('states', 0, at, 1e6)
+      if (batches.length === 0) break
+      for (const { baseOffset, nextOffset } of batches) spans.push([baseOffset, nextOffset])
+    }
+    expect(spans.filter(([from, to]) => to! - from! > 1)).not.toEqual([])
+    expect(spans.filter(([from, to]) => from! <= lost && to! > lost)).toEqual([])
+    const whole = written.filter(([offset]) => offset !== lost && offset !== 0)
+    expect((await records(again)).slice(0, whole.length)).toEqual(whole)
   })
 
   it('finds nothing to do the second time', async () => {
