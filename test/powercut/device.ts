@@ -76,8 +76,11 @@ export class Device {
   }
 
   /** Resolves at the cut; from then on the disk does not answer. */
-  async whenCut(): Promise<CutReport> {
-    return (await this.#reported('cut')).cut
+  whenCut(): Promise<CutReport> {
+    const cut = this.#reported('cut').then((report) => report.cut)
+    // who waits for it may have failed before
+    cut.catch(() => {})
+    return cut
   }
 
   /** The cut comes at so many writes and flushes from now, at once for 0. There is one cut until `powerOff`. */

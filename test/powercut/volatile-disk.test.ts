@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { seededRandom, testSeed } from '../support/random.ts'
-import { type Image, type Loss, SECTOR_BYTES, VolatileDisk } from './volatile-disk.ts'
+import { type Image, type Loss, SECTOR_BYTES, SUPERBLOCK, VolatileDisk } from './volatile-disk.ts'
 
 const DISK_BYTES = 64 * 1024
 const seed = testSeed()
@@ -84,6 +84,17 @@ describe('a disk with a volatile cache', () => {
       kinds.add(kept === 0 ? 'nothing' : kept === 16 ? 'all' : 'a part')
     }
     expect(kinds).toEqual(new Set(['nothing', 'all', 'a part']))
+  })
+
+  it('never tears the superblock', () => {
+    for (let i = 0; i < 100; i++) {
+      const { disk, medium } = newDisk({ seed: seed + i })
+      disk.write(0, filled(4096, 1))
+      disk.cut('scattered')
+      disk.revive()
+      const superblock = medium.subarray(SUPERBLOCK.from, SUPERBLOCK.to)
+      expect(superblock.every((byte) => byte === superblock[0])).toBe(true)
+    }
   })
 
   it('loses later writes with the latest, never an earlier one alone', () => {

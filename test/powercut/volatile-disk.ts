@@ -9,6 +9,11 @@ import type { Random } from '../support/random.ts'
 
 /** Smaller than this nothing is torn: the least unit that disks promise. */
 export const SECTOR_BYTES = 512
+/**
+ * But ext4's superblock is written whole. It has a checksum over its two sectors, and ext4 looks at it before its journal, which has
+ * the whole one: torn, the file system is not mounted until e2fsck was there, as it is when a system boots.
+ */
+export const SUPERBLOCK = { from: 1024, to: 2048 } as const
 /** Keys of the layers: the block of ext4. */
 const BLOCK_BYTES = 4096
 /** A device's cache is bounded: what goes beyond is written by the device on its own account. */
@@ -22,7 +27,7 @@ export interface Image {
 
 /**
  * What the cut takes of the writes that were not flushed: all of them; those after a moment, the write at that moment torn between two
- * sectors; some sectors of some, in no order; none (the device's bytes as they stand).
+ * sectors; some sectors of some, in any order; none (the device's bytes as they stand).
  */
 export const LOSSES = ['all', 'latest', 'scattered', 'none'] as const
 export type Loss = (typeof LOSSES)[number]
@@ -140,29 +145,32 @@ export class VolatileDisk {
         const whole = random.between(0, this.#writes.length)
         const torn = this.#writes[whole]
         const kept = this.#writes.slice(0, whole)
-        return torn === undefined ? kept : [...kept, ...sectorsOf(torn, random.between(0, sectors(torn)))]
+        if (torn === undefined) return kept
+        const pieces = piecesOf(torn)
+        return [...kept, ...pieces.slice(0, random.between(0, pieces.length))]
       }
       case 'scattered': {
         const share = random.next()
         return this.#writes.flatMap((write) => {
           // half of the writes as a whole, of the others single sectors
           if (random.next() < 0.5) return random.next() < share ? [write] : []
-          return sectorsOf(write, sectors(write)).filter(() => random.next() < share)
+          return piecesOf(write).filter(() => random.next() < share)
         })
       }
     }
   }
 }
 
-function sectors({ bytes }: Write): number {
-  return Math.ceil(bytes.length / SECTOR_BYTES)
-}
-
-function sectorsOf({ at, bytes }: Write, count: number): Write[] {
-  return Array.from({ length: count }, (_, i) => ({
-    at: at + i * SECTOR_BYTES,
-    bytes: bytes.subarray(i * SECTOR_BYTES, (i + 1) * SECTOR_BYTES),
-  }))
+/** What a write can be torn into. */
+function piecesOf({ at, bytes }: Write): Write[] {
+  const pieces: Write[] = []
+  for (let from = 0; from < bytes.length; ) {
+    const isSuperblock = at + from >= SUPERBLOCK.from && at + from < SUPERBLOCK.to
+    const to = isSuperblock ? SUPERBLOCK.to - at : from + SECTOR_BYTES
+    pieces.push({ at: at + from, bytes: bytes.subarray(from, to) })
+    from = to
+  }
+  return pieces
 }
 
 /** @param copyOf a block as the layers below have it, for the caller to keep */
