@@ -39,9 +39,19 @@ const ROLL: Trigger = {
   directory: 'log/main',
   name: /^\.[0-9a-f]{8}\.index\.tmp$|^[0-9a-f]{8}$|^\.manifest/,
 }
+/** A directory of a segment that is written anew or removed, or the manifest that lists them. */
+const REARRANGEMENT: Trigger = { directory: 'log/main', name: /^[0-9a-f]{8}$|^\.manifest/ }
 const MOMENTS = { commit: 4, roll: 4, 'any time': 2, shutdown: 2 }
 
 const SMALL = 'log: { segmentBytes: 1048576 }\n'
+/** Looks after each segment for what has to go. */
+const RETENTION = `
+log: { segmentBytes: 1048576, disk: { reserveBytes: 1048576 } }
+streams:
+  - { name: alarms, topics: ["alarm/#"], key: topic, partitions: 1 }
+  - { name: turns, topics: ["turn/#"], key: { levels: [1] }, partitions: 2, retention: { bytes: 2097152 } }
+  - { name: events, topics: ["#"], key: topic, partitions: 4, retention: { bytes: 5242880 } }
+`
 const LARGE = 'log: { segmentBytes: 33554432 }\n'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -80,6 +90,15 @@ export const SCENARIOS: readonly Scenario[] = [
     expectation: 'every-record',
     moments: MOMENTS,
     triggers: { roll: ROLL },
+  },
+  {
+    // segments are removed, and written anew where a stream without retention has its records among those that went
+    name: 'retention',
+    mountOptions: 'noatime',
+    config: RETENTION + NO_UPSTREAM,
+    expectation: 'window',
+    moments: { retention: 5, commit: 2, 'any time': 3, shutdown: 1 },
+    triggers: { retention: REARRANGEMENT },
   },
 ]
 
