@@ -17,6 +17,7 @@ import { Router } from './mqtt/router.ts'
 import type { BrokerStatus, Operations, ReadableLog } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
+import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/file-system.ts'
 import { nodeDisk } from './storage/node-disk.ts'
 import type { Disk } from './storage/store.ts'
 
@@ -31,6 +32,7 @@ export interface BrokerDependencies {
   readonly now?: () => number
   /** Names of the upstreams that will tell their positions (`EventLog.floors`): retention waits for them. */
   readonly upstreams?: readonly string[]
+  readonly fileSystemProbe?: FileSystemProbe
 }
 
 export class Broker implements Operations {
@@ -41,6 +43,7 @@ export class Broker implements Operations {
   readonly #data: DataDirectory
   readonly #ingress: Ingress
   readonly #front: MqttFront
+  readonly #fileSystem: FileSystem
   readonly #startedAt = Date.now()
   readonly #schedule: Schedule | null
 
@@ -51,6 +54,7 @@ export class Broker implements Operations {
     ingress: Ingress,
     front: MqttFront,
     schedule: Schedule | null,
+    fileSystem: FileSystem,
   ) {
     this.#schedule = schedule
     this.log = log
@@ -59,6 +63,7 @@ export class Broker implements Operations {
     this.#data = data
     this.#ingress = ingress
     this.#front = front
+    this.#fileSystem = fileSystem
   }
 
   /**
@@ -71,6 +76,10 @@ export class Broker implements Operations {
     const data = await openDataDirectory(disk, config.data, edgeOf(config))
     let log: EventLog | undefined
     try {
+      const fileSystem = await fileSystemOf(config.data, dependencies.fileSystemProbe)
+      if (fileSystem.warning !== null) {
+        sink.warn(`the data directory's file system: ${fileSystem.warning}`, { data: config.data })
+      }
       const qos2 = new Map<string, Qos2Ids>()
       const statesOf = (chain: string) => {
         const ids = new Qos2Ids()
@@ -99,7 +108,8 @@ export class Broker implements Operations {
       }
       const front = new AedesFront(ingress, frontOptions, sink)
       await front.listen()
-      return new Broker(config, data, log, ingress, front, await scheduleCompaction(config, log, sink))
+      const schedule = await scheduleCompaction(config, log, sink)
+      return new Broker(config, data, log, ingress, front, schedule, fileSystem)
     } catch (error) {
       await log?.close()
       await data.facts.close()
@@ -117,6 +127,7 @@ export class Broker implements Operations {
       edge: this.#data.identity.edge,
       incarnation: this.#data.identity.incarnation,
       dataDirectory: this.#data.path,
+      fileSystem: this.#fileSystem,
       mqtt: {
         listeners: front.listeners,
         connections: front.clients,

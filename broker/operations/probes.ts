@@ -45,7 +45,8 @@ export async function probeDirectory(path: string): Promise<DirectoryFault | nul
   }
 }
 
-async function nearestExisting(path: string): Promise<string> {
+/** The path, or the nearest directory above it that exists. */
+export async function nearestExisting(path: string): Promise<string> {
   try {
     await access(path)
     return path

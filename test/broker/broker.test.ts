@@ -32,6 +32,27 @@ describe('a broker', () => {
     expect(again.broker.status().log).toMatchObject({ condition: 'open', reason: null, failedCommits: 0 })
   })
 
+  it('says at its start and in its status what is to be feared of the file system', async () => {
+    const fileSystemProbe = {
+      realPath: async () => '/ram/data',
+      statfsType: async () => 0x01021994,
+      mountInfo: async () => '41 22 0:5 / /ram rw - tmpfs none rw',
+    }
+    const { broker, sink, config } = await startBroker({ fileSystemProbe })
+    const [line, ...others] = sink.matching('file system')
+    expect(others).toEqual([])
+    expect(line).toMatchObject({ level: 'warn', fields: { data: config.data } })
+    expect(line!.message).toMatch(
+      /^the data directory's file system: tmpfs is in memory: .* - put the data directory/,
+    )
+    expect(broker.status().fileSystem).toMatchObject({ kind: 'volatile', type: 'tmpfs', mountPoint: '/ram' })
+    const quiet = await startBroker({
+      fileSystemProbe: { ...fileSystemProbe, statfsType: async () => 0xef53 },
+    })
+    expect(quiet.sink.matching('file system')).toEqual([])
+    expect(quiet.broker.status().fileSystem).toMatchObject({ kind: 'reliable', warning: null })
+  })
+
   it('is refused a data directory that another one has, and leaves that one alone', async () => {
     const data = dataDirectory()
     const { broker, port } = await startBroker({ data })

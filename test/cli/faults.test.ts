@@ -1,5 +1,5 @@
 /** What goes wrong at a start: one line that says what to do, a code for scripts, and nothing changed. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -156,3 +156,34 @@ test('a broken configuration does not keep anyone from the data, when --data nam
   await broker.end('SIGTERM')
   expect((await headwater(['streams', '--data', 'data'], home)).code).toBe(0)
 })
+
+test.runIf(existsSync('/dev/shm'))(
+  'a data directory in memory: told by start, check and status, and not refused',
+  async () => {
+    const home = scratch()
+    const data = mkdtempSync('/dev/shm/headwater-cli-')
+    try {
+      const said =
+        /the data directory's file system: tmpfs is in memory: all of it is lost at power off - put the data directory on/
+      const checked = await headwater(['check', '--data', join(data, 'data')], home, ANY_PORT)
+      expect(checked.code).toBe(0)
+      expect(checked.stderr).toMatch(said)
+      const { broker } = await startBroker(['--data', join(data, 'data')], home)
+      expect(broker.stderr).toMatch(said)
+      const status = await headwater(['status', '--data', join(data, 'data')], home)
+      expect(status.code).toBe(0)
+      expect(status.stdout).toMatch(/^disk +tmpfs is in memory/m)
+      const report = JSON.parse(
+        (await headwater(['status', '--json', '--data', join(data, 'data')], home)).stdout,
+      )
+      expect(report.broker.fileSystem).toMatchObject({
+        kind: 'volatile',
+        type: 'tmpfs',
+        mountPoint: '/dev/shm',
+      })
+      await broker.end('SIGTERM')
+    } finally {
+      rmSync(data, { recursive: true, force: true })
+    }
+  },
+)

@@ -111,6 +111,11 @@ export async function startBroker(
   return { broker, port: Number(/^mqtt +127\.0\.0\.1:([0-9]+)$/m.exec(broker.stdout)?.[1]) }
 }
 
+/** Standard error without what is said of the disk that this machine has for temporary files. */
+export function besidesFileSystem(stderr: string): string {
+  return stderr.replace(/^.* the data directory's file system: .*\n/gm, '')
+}
+
 /** Publishes with QoS 1 and waits for every acknowledgement. */
 export async function publish(port: number, messages: readonly [topic: string, payload: string | Buffer][]) {
   const client = await connectAsync(`mqtt://127.0.0.1:${port}`)

@@ -6,7 +6,8 @@
  * - a store's unsynced batches survive as a prefix: its write-ahead file is written in order;
  * - a synced batch makes all before it durable;
  * - opening a store makes durable what it finds: LevelDB writes what it recovers to a table and syncs it;
- * - a renamed file, a new directory and a removal are durable once their directory was synced;
+ * - a renamed file, a new directory and a removal are durable once their directory was synced. Before that they may be on disk or not,
+ *   and of a directory that was being removed some files may be gone: a store is then not to be opened;
  * - what was moved is under its new name for good once the new name's directory was synced.
  */
 import { basename, dirname } from 'node:path'
@@ -31,6 +32,8 @@ class StoreNode {
   durable = new Map<string, Buffer>()
   unsynced: Change[][] = []
   isOpen = false
+  /** Some of its files are gone. */
+  isTorn = false
   #sorted: string[] | undefined
 
   write(changes: Change[]): void {
@@ -63,6 +66,9 @@ interface FileNode {
   durable: Buffer | undefined
 }
 
+/** What a cut leaves of a rename or a removal that was not synced: the old, the new, or, of a removed directory, some files. */
+export type NameOutcome = 'old' | 'new' | 'torn'
+
 type Node = StoreNode | FileNode | { readonly kind: 'directory' }
 
 export type ReplaceStage = 'replace' | 'rename' | 'sync-directory'
@@ -77,14 +83,15 @@ export class MemoryDisk implements Disk {
   /** Counts the crashes: what was opened before the last one is dead. */
   #life = 0
 
+  /** Asked at a crash for each rename and removal that was not synced. */
+  namesLeft: () => NameOutcome = () => 'old'
+
   /** @param kept how many of a store's unsynced batches survive, oldest first. */
   crash(kept: (unsynced: number) => number = () => 0): void {
     this.#life++
-    for (const { from, to } of this.#moves.reverse()) this.#rename(to, from)
+    for (const { from, to } of this.#moves.reverse()) if (this.namesLeft() !== 'new') this.#rename(to, from)
     this.#moves = []
-    for (const { nodes } of this.#removals.reverse()) {
-      for (const [path, node] of nodes) if (!this.#nodes.has(path)) this.#nodes.set(path, node)
-    }
+    for (const { nodes } of this.#removals.reverse()) this.#undoRemoval(nodes, this.namesLeft())
     this.#removals = []
     for (const [path, node] of this.#nodes) {
       if (node.kind === 'store') {
@@ -92,9 +99,19 @@ export class MemoryDisk implements Disk {
         node.forget()
         node.isOpen = false
       } else if (node.kind === 'file') {
+        if (node.durable !== node.view && this.namesLeft() === 'new') node.durable = node.view
         if (node.durable === undefined) this.#nodes.delete(path)
         else node.view = node.durable
       }
+    }
+  }
+
+  #undoRemoval(nodes: readonly [string, Node][], outcome: NameOutcome): void {
+    if (outcome === 'new') return
+    for (const [path, node] of nodes) {
+      if (this.#nodes.has(path) || (outcome === 'torn' && node.kind === 'file')) continue
+      if (outcome === 'torn' && node.kind === 'store') node.isTorn = true
+      this.#nodes.set(path, node)
     }
   }
 
@@ -114,6 +131,7 @@ export class MemoryDisk implements Disk {
       node = new StoreNode()
       this.#nodes.set(directory, node)
     }
+    if (node.isTorn) throw new DataDirectoryError(directory, 'Corruption: missing files', '')
     if (node.isOpen) throw new DataDirectoryLockedError(directory)
     node.isOpen = true
     node.settle()

@@ -9,10 +9,11 @@ import type { Config } from '../../config/schema.ts'
 import { HeadwaterError, StreamDefinitionError } from '../../errors.ts'
 import { mergeCatalog, readCatalog } from '../../log/catalog.ts'
 import { isDataDirectory, openDataDirectory } from '../../storage/data-directory.ts'
+import { type FileSystem, fileSystemOf } from '../../storage/file-system.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
 import { ExitCode, exitCodeFor } from '../exit-codes.ts'
 import type { BrokerStatus, StatusReport } from '../operations.ts'
-import { probeDirectory, probeListen } from '../probes.ts'
+import { nearestExisting, probeDirectory, probeListen } from '../probes.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { printFacts, printTable } from '../terminal/table.ts'
@@ -38,7 +39,13 @@ export async function runCheck(
       message: message.slice(place.length + 2),
       hint,
     }))
-    return report(context, options, { problems, file: loaded.file, loaded: null, running: null })
+    return report(context, options, {
+      problems,
+      file: loaded.file,
+      loaded: null,
+      running: null,
+      fileSystem: null,
+    })
   }
   const running = await brokerOn(loaded.config.data)
   const data = running === null ? await dataProblems(loaded) : []
@@ -48,7 +55,10 @@ export async function runCheck(
     ...(await streamProblems(loaded)),
     ...(await archiveProblems(loaded, data.length > 0)),
   ]
-  return report(context, options, { problems, file: loaded.file, loaded, running })
+  const fileSystem = await fileSystemOf(
+    await nearestExisting(loaded.config.data).catch(() => loaded.config.data),
+  )
+  return report(context, options, { problems, file: loaded.file, loaded, running, fileSystem })
 }
 
 async function brokerOn(directory: string): Promise<BrokerStatus | null> {
@@ -132,13 +142,19 @@ interface Findings {
   /** null when the configuration was refused. */
   readonly loaded: LoadedConfig | null
   readonly running: BrokerStatus | null
+  /** Of the data directory. */
+  readonly fileSystem: FileSystem | null
 }
 
 function report({ out, err }: CommandContext, options: { json: boolean }, findings: Findings): number {
-  const { problems, file, loaded, running } = findings
-  const warnings = loaded?.warnings ?? []
+  const { problems, file, loaded, running, fileSystem } = findings
+  const warnings = [...(loaded?.warnings ?? [])]
+  // what keeps `start` from working comes first, and may be the same: a file system that is read-only
+  if (fileSystem?.warning && problems.length === 0) {
+    warnings.push(`the data directory's file system: ${fileSystem.warning}`)
+  }
   if (options.json) {
-    out.json({ ok: problems.length === 0, file, problems, warnings, running: running !== null })
+    out.json({ ok: problems.length === 0, file, problems, warnings, running: running !== null, fileSystem })
   } else {
     for (const warning of warnings) err.line(`headwater: warning: ${printable(warning)}`)
     for (const { code, place, message, hint } of problems) {

@@ -87,7 +87,8 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
   }
 }
 
-function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingress, log }: BrokerStatus) {
+function brokerFacts(out: Output, status: BrokerStatus) {
+  const { edge, incarnation, dataDirectory, fileSystem, mqtt, ingress, log } = status
   const facts: [string, string][] = [
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
@@ -99,6 +100,7 @@ function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingr
     ['log', `${bytes(log.storedBytes)} in ${plural(log.segments, 'segment')}; ${commitText(log)}`],
     ['disk', spaceText(log.space)],
   ]
+  if (fileSystem.warning !== null) facts.push(['disk', out.paint('yellow', printable(fileSystem.warning))])
   const refused = refusedText(mqtt.refused, ingress)
   if (refused !== '') facts.push(['refused', out.paint('yellow', refused)])
   const recovered = recoveryText(log.recovery)

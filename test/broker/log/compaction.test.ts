@@ -298,20 +298,21 @@ describe('compaction', () => {
   })
 
   it('that power cuts interrupt at any change loses no newest record, and ends its work after', async () => {
-    for (const isProcessOnly of [false, true]) {
+    for (const leaves of ['old', 'new', 'torn', 'the process alone'] as const) {
       for (let nth = 1; ; nth++) {
         const memory = new MemoryDisk()
+        if (leaves !== 'the process alone') memory.namesLeft = () => leaves
         const disk = new FaultyDisk(memory)
         const log = await openLog(disk, options())
         const written = await writeRounds(log, 60, 6)
-        if (isProcessOnly) disk.endProcessAt(nth)
+        if (leaves === 'the process alone') disk.endProcessAt(nth)
         else disk.cutPowerAt(nth)
         await log.compact('states').catch(() => undefined)
         const isThrough = !disk.isOff
         await log.close()
         const again = await openLog(memory, options())
         const left = await records(again)
-        expect(newest(left), `cut at change ${nth}`).toEqual(newest(written))
+        expect(newest(left), `cut at change ${nth}, leaves ${leaves}`).toEqual(newest(written))
         expect(written).toEqual(expect.arrayContaining(left))
         await expectWhole(again)
         await again.compact('states')

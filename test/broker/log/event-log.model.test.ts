@@ -190,6 +190,8 @@ class Life {
     if (this.#random.next() < 0.5) this.#release()
     const crash = this.#memory.crash.bind(this.#memory)
     this.#memory.crash = () => crash((unsynced) => this.#random.between(0, unsynced))
+    const names = ['old', 'new', 'torn'] as const
+    this.#memory.namesLeft = () => names[this.#random.between(0, 2)]!
     if (this.#random.next() < 0.5) this.#disk.cutPower()
     else {
       this.#release()

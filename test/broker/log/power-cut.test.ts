@@ -8,7 +8,7 @@ import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import type { Disk } from '../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
-import { MemoryDisk } from '../../support/memory-disk.ts'
+import { MemoryDisk, type NameOutcome } from '../../support/memory-disk.ts'
 import { type Random, seededRandom, testSeed } from '../../support/random.ts'
 import { append, openLog, readAll, temporaryDirectory } from './support.ts'
 
@@ -85,6 +85,7 @@ async function cutEverywhere(options: {
   newDisk: () => Disk
   path: () => string
   kept: (random: Random) => (unsynced: number) => number
+  names?: (random: Random) => () => NameOutcome
   /** What ends the first life; the second one ends by a power cut. */
   first?: 'power' | 'process'
   step: (random: Random) => number
@@ -98,6 +99,7 @@ async function cutEverywhere(options: {
     if (below instanceof MemoryDisk) {
       const crash = below.crash.bind(below)
       below.crash = () => crash(options.kept(random))
+      if (options.names !== undefined) below.namesLeft = options.names(random)
     }
     const path = options.path()
     const log = { path, segmentBytes: SEGMENT_BYTES }
@@ -150,6 +152,20 @@ describe('a power cut', () => {
       kept: (random) => (unsynced) => random.between(0, unsynced),
       step: () => 1,
     })
+  })
+
+  it('loses none either when renames and removals that were not synced reached the disk, or a removal got half way', async () => {
+    const outcomes = ['old', 'new', 'torn'] as const
+    for (const first of ['power', 'process'] as const) {
+      await cutEverywhere({
+        newDisk: () => new MemoryDisk(),
+        path: () => '/data',
+        kept: (random) => (unsynced) => random.between(0, unsynced),
+        names: (random) => () => outcomes[random.between(0, 2)]!,
+        first,
+        step: () => 1,
+      })
+    }
   })
 
   it('loses none after the end of a process that did not live to sync what the next one found', async () => {

@@ -138,20 +138,23 @@ describe('retention', () => {
   })
 
   it('that power cuts interrupt at any change leaves a whole log, and ends its work after', async () => {
-    for (const isProcessOnly of [false, true]) {
+    for (const leaves of ['old', 'new', 'torn', 'the process alone'] as const) {
       for (let nth = 1; ; nth++) {
         const memory = new MemoryDisk()
+        if (leaves !== 'the process alone') memory.namesLeft = () => leaves
         const disk = new FaultyDisk(memory)
         const log = await openLog(disk, MIXED)
         await write(log, 0, 60)
         const long = await readAll(log, 0, { stream: 'long' })
-        const cut = isProcessOnly ? disk.endProcessAt.bind(disk) : disk.cutPowerAt.bind(disk)
+        const cut = leaves === 'the process alone' ? disk.endProcessAt.bind(disk) : disk.cutPowerAt.bind(disk)
         cut(nth)
         await log.janitor.run()
         const isThrough = !disk.isOff
         await log.close()
         const again = await openLog(new FaultyDisk(memory), MIXED)
-        expect(await readAll(again, 0, { stream: 'long' }), `cut at change ${nth}`).toEqual(long)
+        expect(await readAll(again, 0, { stream: 'long' }), `cut at change ${nth}, leaves ${leaves}`).toEqual(
+          long,
+        )
         await expectWhole(again)
         await again.janitor.run()
         expect(startOf(again, 'short')).toBeGreaterThan(20)

@@ -155,6 +155,7 @@ export const fakeStatus: BrokerStatus = {
   edge: 'edge-1',
   incarnation: '00000000-0000-4000-8000-000000000001',
   dataDirectory: '/data',
+  fileSystem: { kind: 'reliable', type: 'ext4', mountPoint: '/', warning: null },
   mqtt: { listeners: ['127.0.0.1:1883'], connections: 2, connectionsMax: 1000, messages: 7, refused: 0 },
   ingress: {
     received: 7,

@@ -107,6 +107,41 @@ describe('a power cut of the disk in memory', () => {
   })
 })
 
+describe('what a power cut of the disk in memory leaves of names that were not synced', () => {
+  it('can be the new file as well as the old one', async () => {
+    const disk = new MemoryDisk()
+    await disk.replaceFile('/f', Buffer.from('old'))
+    const replaced = disk.replaceFileInStages('/f', Buffer.from('new'), async (at) => {
+      if (at === 'sync-directory') throw new Error('stop')
+    })
+    await replaced.catch(() => {})
+    disk.namesLeft = () => 'new'
+    disk.crash()
+    expect((await disk.readFile('/f'))?.toString()).toBe('new')
+    disk.namesLeft = () => 'old'
+    disk.crash()
+    expect((await disk.readFile('/f'))?.toString()).toBe('new')
+  })
+
+  it('can be nothing of what was removed, or a store with files missing, which can still be removed', async () => {
+    const disk = new MemoryDisk()
+    for (const outcome of ['new', 'torn'] as const) {
+      await disk.makeDirectory('/d')
+      const store = await disk.openStore('/d/s', OPTIONS)
+      await put(store, 'a', true)
+      await store.close()
+      await disk.replaceFile('/d/f', Buffer.from('x'))
+      await disk.remove('/d')
+      disk.namesLeft = () => outcome
+      disk.crash()
+      expect(await disk.readFile('/d/f')).toBeUndefined()
+      expect(await disk.list('/d')).toEqual(outcome === 'new' ? [] : ['s'])
+      if (outcome === 'torn') await expect(disk.openStore('/d/s', OPTIONS)).rejects.toThrow('missing files')
+      await disk.remove('/d')
+    }
+  })
+})
+
 describe('a faulty disk', () => {
   let root: string
   beforeEach(async () => {

@@ -1,0 +1,119 @@
+/**
+ * What the broker is run with while its power is cut, one after the other. A row is added here when a feature writes to the disk at
+ * moments of its own: name its configuration, what the judge may expect, and the files by which its moments are known.
+ */
+import type { Expectation } from './judge.ts'
+
+/** A moment that shows itself in the data directory: the cut comes a few writes after a name appears there. */
+export interface Trigger {
+  /** In the data directory. */
+  readonly directory: string
+  readonly name: RegExp
+}
+
+/** Moments while the writers are at work; the last three need no trigger. */
+export type Moment = 'roll' | 'retention' | 'compaction' | 'commit' | 'any time' | 'shutdown'
+
+export interface Scenario {
+  readonly name: string
+  /** Of `mount -o`. */
+  readonly mountOptions: string
+  /** YAML beside `edge`, `data` and `mqtt`. */
+  readonly config: string
+  readonly expectation: Expectation
+  /** How often each moment is chosen, against the others. */
+  readonly moments: Partial<Record<Moment, number>>
+  readonly triggers: Partial<Record<Moment, Trigger>>
+}
+
+const STREAMS = `
+streams:
+  - { name: alarms, topics: ["alarm/#"], key: topic, partitions: 1 }
+  - { name: turns, topics: ["turn/#"], key: { levels: [1] }, partitions: 2 }
+  - { name: events, topics: ["#"], key: topic, partitions: 4 }
+`
+const NO_UPSTREAM = 'upstreams: []\n'
+
+/** The index of the old segment is written first, then the new segment's directory, then the manifest. */
+const ROLL: Trigger = {
+  directory: 'log/main',
+  name: /^\.[0-9a-f]{8}\.index\.tmp$|^[0-9a-f]{8}$|^\.manifest/,
+}
+/** A directory of a segment that is written anew or removed, or the manifest that lists them. */
+const REARRANGEMENT: Trigger = { directory: 'log/main', name: /^[0-9a-f]{8}$|^\.manifest/ }
+const MOMENTS = { commit: 4, roll: 4, 'any time': 2, shutdown: 2 }
+
+const SMALL = 'log: { segmentBytes: 1048576 }\n'
+/** Looks after each segment for what has to go. */
+const RETENTION = `
+log: { segmentBytes: 1048576, disk: { reserveBytes: 1048576 } }
+streams:
+  - { name: alarms, topics: ["alarm/#"], key: topic, partitions: 1 }
+  - { name: turns, topics: ["turn/#"], key: { levels: [1] }, partitions: 2, retention: { bytes: 2097152 } }
+  - { name: events, topics: ["#"], key: topic, partitions: 4, retention: { bytes: 5242880 } }
+`
+const LARGE = 'log: { segmentBytes: 33554432 }\n'
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    // the default upstream: its archive and its checkpoints stand on the same disk
+    name: 'small segments',
+    mountOptions: 'noatime',
+    config: SMALL + STREAMS,
+    expectation: 'every-record',
+    moments: MOMENTS,
+    triggers: { roll: ROLL },
+  },
+  {
+    // a file may be longer after a cut than what was written of it: its end is then what the blocks held before
+    name: 'ext4 data=writeback',
+    mountOptions: 'noatime,data=writeback,nodelalloc',
+    config: SMALL + STREAMS,
+    expectation: 'every-record',
+    moments: MOMENTS,
+    triggers: { roll: ROLL },
+  },
+  {
+    // LevelDB writes and merges its tables while the segment is active
+    name: 'large segments',
+    mountOptions: 'noatime',
+    config: LARGE + STREAMS + NO_UPSTREAM,
+    expectation: 'every-record',
+    moments: { commit: 4, 'any time': 4, shutdown: 2 },
+    triggers: {},
+  },
+  {
+    // each write goes to the device by itself: a commit of several blocks is torn between them
+    name: 'ext4 sync',
+    mountOptions: 'noatime,sync',
+    config: SMALL + STREAMS + NO_UPSTREAM,
+    expectation: 'every-record',
+    moments: MOMENTS,
+    triggers: { roll: ROLL },
+  },
+  {
+    // segments are removed, and written anew where a stream without retention has its records among those that went
+    name: 'retention',
+    mountOptions: 'noatime',
+    config: RETENTION + NO_UPSTREAM,
+    expectation: 'window',
+    moments: { retention: 5, commit: 2, 'any time': 3, shutdown: 1 },
+    triggers: { retention: REARRANGEMENT },
+  },
+]
+
+export function scenariosOf(only: string | undefined): readonly Scenario[] {
+  const found = SCENARIOS.filter(({ name }) => only === undefined || name.includes(only))
+  if (found.length > 0) return found
+  throw new Error(
+    `--scenario ${only} names none; there are ${SCENARIOS.map(({ name }) => `"${name}"`).join(', ')}`,
+  )
+}
+
+export function configurationOf(scenario: Scenario, data: string, port: number): string {
+  return `edge: edge-under-test
+data: ${data}
+mqtt:
+  listeners: [{ address: "127.0.0.1:${port}" }]
+${scenario.config}`
+}
