@@ -211,14 +211,14 @@ export async function replayActive(
       next.set(id, Math.max(nextOf(id), batch.nextOffset))
       lost.delete(id)
     },
-    note: (_commit, note) => {
+    note: (commit, note) => {
       if (note.head !== undefined) {
         for (const [id, offset] of note.head.next) next.set(id, Math.max(nextOf(id), offset))
         for (const state of states) state.restore(note.head.states[state.name])
       }
       for (const state of states) {
         const added = note.states?.[state.name]
-        if (added !== undefined) state.apply(added)
+        if (added !== undefined) state.apply(added, commit)
       }
     },
     fault: (commit, id, reason, bytes) => {

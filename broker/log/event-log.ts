@@ -3,6 +3,7 @@
  * beside this file.
  */
 import { join } from 'node:path'
+import type { ClockFacts, CommitClock } from '../clock/facts.ts'
 import { CorruptLogError, NotCompactedError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
@@ -25,6 +26,7 @@ import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
+import { newestTrustedTime } from './newest-time.ts'
 import { LogPartition } from './partition.ts'
 import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
 import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget, type StreamPolicy } from './stream-policy.ts'
@@ -44,6 +46,8 @@ export interface EventLogOptions {
   readonly upstreams?: readonly string[]
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow?: () => number | null
+  /** What is known of the clock that stamped a chain's records; without it all times are trusted. */
+  readonly clockFactsOf?: (chain: string) => ClockFacts
   /** The log is only read: nothing is tidied. */
   readonly isReadOnly?: boolean
 }
@@ -87,6 +91,7 @@ export class EventLog implements LogSource {
   readonly #chains: Map<string, Chain>
   readonly #streams = new Map<string, LogStream>()
   readonly #recovery: RecoveryCounters
+  readonly #clockFactsOf: EventLogOptions['clockFactsOf']
   readonly #durableListeners = new Set<() => void>()
   /** What upstreams have: sync tells it, retention goes no further. */
   readonly floors: UpstreamFloors
@@ -103,6 +108,7 @@ export class EventLog implements LogSource {
     this.identity = { edge, incarnation }
     this.#chains = opened.chains
     this.#recovery = opened.counters
+    this.#clockFactsOf = options.clockFactsOf
     this.#index(streams, options.streams)
     this.floors = new UpstreamFloors(options.upstreams ?? [])
     const { budget = DEFAULT_BUDGET, dirtyShare = 0.5, segmentBytes, trustedNow = Date.now } = options
@@ -112,7 +118,13 @@ export class EventLog implements LogSource {
       this.chains(),
       [...this.#streams.values()],
       this.floors,
-      { budget, dirtyShare, segmentBytes, trustedNow },
+      {
+        budget,
+        dirtyShare,
+        segmentBytes,
+        trustedNow,
+        boundariesOf: (chain) => options.clockFactsOf?.(chain).boundaries() ?? [],
+      },
       opened.log,
     )
   }
@@ -217,7 +229,22 @@ export class EventLog implements LogSource {
     return readPartition(found.chain, found.partition, offset, bytesMax)
   }
 
-  /** The first offset at or after a time (ms since 1970); the durable offset when there is none. */
+  /** What is to be known of the clock that stamped a stored batch; null where it was trusted. */
+  clockOf({ stream, commit }: StoredBatch): CommitClock | null {
+    if (this.#clockFactsOf === undefined || commit === undefined) return null
+    return this.#clockFactsOf(this.stream(stream).chain.name).of(commit)
+  }
+
+  /** The newest time that a trusted clock gave to a record, as far as is known at once, ms since 1970; 0 where none did. */
+  async newestTrustedTime(): Promise<number> {
+    let newest = 0
+    for (const chain of this.#chains.values()) {
+      newest = Math.max(newest, await newestTrustedTime(chain, this.#clockFactsOf?.(chain.name)))
+    }
+    return newest
+  }
+
+  /** The first offset at or after a time (ms since 1970, as stored); the durable offset when there is none. */
   async offsetForTime(stream: string, partition: number, timestamp: number): Promise<number> {
     const found = this.#partition(stream, partition)
     return offsetForTime(found.chain, found.partition, timestamp)

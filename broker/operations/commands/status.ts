@@ -1,4 +1,5 @@
 /** `headwater status`: how the broker is, and what it holds. */
+import { clockStatusText } from '../clock-text.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { BrokerStatus, StatusReport, StreamReport } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
@@ -87,7 +88,10 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
   }
 }
 
-function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingress, log }: BrokerStatus) {
+function brokerFacts(
+  out: Output,
+  { edge, incarnation, dataDirectory, mqtt, ingress, log, clock }: BrokerStatus,
+) {
   const facts: [string, string][] = [
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
@@ -117,6 +121,8 @@ function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingr
       out.paint('red', 'nothing new is taken until there is room: let upstream catch up, or raise log.disk'),
     ])
   }
+  const wrong = clockStatusText(clock)
+  if (wrong !== null) facts.push(['clock', out.paint('yellow', wrong)])
   if (log.condition !== 'open') {
     facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
   }
