@@ -89,7 +89,7 @@ export class ClockWatch {
 
   /**
    * Begins to judge, once the log was read. Until then nothing is trusted.
-   * @param last what the log noted last
+   * @param last what the log noted last, where it was in this boot
    * @param newest the newest time that a trusted clock gave to a record, ms since 1970: a clock behind it is evidently wrong
    */
   start(last: NotedEpoch | null, newest: number): void {
@@ -97,12 +97,7 @@ export class ClockWatch {
     this.#earliest = Math.max(EARLIEST_TIME, newest)
     this.#detector.look()
     const { difference } = this.#detector
-    if (last?.trust === 'synchronized' && isSameClock({ bootId: this.bootId, difference }, last)) {
-      this.#held = {
-        trust: 'synchronized',
-        evidence: 'it was before, in this boot, and was not stepped since',
-      }
-    }
+    if (last !== null) this.#goOn(last, difference)
     this.#judgement = this.#judge()
     this.#begin(this.#detector.lastSeenAt, difference)
     this.#tell()
@@ -161,6 +156,18 @@ export class ClockWatch {
     this.#isRunning = false
     this.#cancel()
     this.#probes.close()
+  }
+
+  /** What the process before this one knew of the clock. */
+  #goOn(last: NotedEpoch, difference: number): void {
+    const isSame = isSameClock({ bootId: this.bootId, difference }, last)
+    if (isSame && last.trust === 'synchronized') {
+      const evidence = 'it was before, in this boot, and was not stepped since'
+      this.#held = { trust: 'synchronized', evidence }
+    } else if (!isSame || !isTrusted(last.trust)) {
+      // nobody knows whether what the time service's file says came before the clock was set or after it: the kernel does
+      this.#probes.stepped(this.reading())
+    }
   }
 
   // -- judging ------------------------------------------------------------------------------------------------------

@@ -76,13 +76,17 @@ export class StretchTable implements ClockFacts {
     }
   }
 
-  /** Stretches that say the same are one; what stands before the first is trusted. */
+  /**
+   * Stretches that say the same are one; what stands before the first is trusted. Those that share their first commit stay apart:
+   * its records are told from one another by what each clock showed.
+   */
   #tidy(): void {
     const tidied: Stretch[] = []
-    for (const stretch of this.#stretches) {
+    for (const [i, stretch] of this.#stretches.entries()) {
       const previous = tidied.at(-1)
       const isLikeBefore = previous === undefined ? stretch.isTrusted : isAlike(previous, stretch)
-      if (!isLikeBefore) tidied.push(stretch)
+      const isAlone = [previous, this.#stretches[i + 1]].every((other) => other?.commit !== stretch.commit)
+      if (!isLikeBefore || !isAlone) tidied.push(stretch)
     }
     while (tidied.length > STRETCHES_MAX) {
       const [oldest] = tidied.splice(0, 2)

@@ -24,8 +24,8 @@ const RTC_DIRECTORY = '/sys/class/rtc'
 
 /** Further apart than a quartz drifts in months: that RTC did not set this clock. */
 const RTC_DIFFERENCE_MS_MAX = 300_000
-/** Touching a file and reading a clock are not one moment; file systems round. */
-const TOUCH_SLACK_MS = 2_000
+/** A file's time is the kernel's at its last tick. */
+const TOUCH_SLACK_MS = 100
 /** chronyd calls itself synchronized while it still slews a large difference away. */
 const CHRONY_REMAINING_S_MAX = 1
 /** The reference id of chronyd's own clock, given out for want of a better one. */
