@@ -18,7 +18,12 @@ const SEGMENT_BYTES = 300
 async function start(machine: Machine, disk: Disk, segmentBytes = SEGMENT_BYTES) {
   const watch = new ClockWatch({ ...machine.parts(), mode: 'auto' })
   const clocks = new ChainClocks(watch)
-  const log = await openLog(disk, { segmentBytes, clock: clocks, states: [clocks.stateOf('main')] })
+  const log = await openLog(disk, {
+    segmentBytes,
+    trustedNow: () => watch.trustedNow(),
+    clockFactsOf: (chain) => clocks.factsOf(chain),
+    states: [clocks.stateOf('main')],
+  })
   watch.onChange(() => clocks.settle(log.chains()))
   log.onDurable(() => clocks.settle(log.chains()))
   watch.start(clocks.last(watch.bootId), await log.newestTrustedTime())
@@ -34,7 +39,8 @@ async function start(machine: Machine, disk: Disk, segmentBytes = SEGMENT_BYTES)
 /** For reading alone, as `headwater read` opens it. */
 function open(disk: Disk): Promise<EventLog> {
   const clocks = new ChainClocks(null)
-  return openLog(disk, { clock: clocks, states: [clocks.stateOf('main')] })
+  const states = [clocks.stateOf('main')]
+  return openLog(disk, { clockFactsOf: (chain) => clocks.factsOf(chain), states })
 }
 
 /** By how much each record's best known time is wrong, or null where it says that it does not know. */
