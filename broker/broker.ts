@@ -1,6 +1,9 @@
 /** The broker: data directory, log, ingress and MQTT front, started in this order and stopped in the reverse one. */
 import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
+import { ChainClocks } from './clock/chain-clocks.ts'
+import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
+import { systemClock } from './clock/system-clock.ts'
 import { type ListenAddress, parseListenAddress } from './config/address.ts'
 import type { BrokerConfig, StreamConfig } from './config/schema.ts'
 import { ConfigError, DataDirectoryError } from './errors.ts'
@@ -14,6 +17,7 @@ import type { MqttFront } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress } from './mqtt/ingress.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
+import { clockChangeText } from './operations/clock-text.ts'
 import type { BrokerStatus, Operations, ReadableLog } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
@@ -28,8 +32,7 @@ const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 export interface BrokerDependencies {
   readonly disk?: Disk
   readonly log?: LogSink
-  /** ms since 1970 */
-  readonly now?: () => number
+  readonly clock?: ClockParts
   /** Names of the upstreams that will tell their positions (`EventLog.floors`): retention waits for them. */
   readonly upstreams?: readonly string[]
   readonly fileSystemProbe?: FileSystemProbe
@@ -41,6 +44,8 @@ export class Broker implements Operations {
   readonly facts: FactStore
   readonly #config: BrokerConfig
   readonly #data: DataDirectory
+  readonly #watch: ClockWatch
+  readonly #clocks: ChainClocks
   readonly #ingress: Ingress
   readonly #front: MqttFront
   readonly #fileSystem: FileSystem
@@ -50,6 +55,8 @@ export class Broker implements Operations {
   private constructor(
     config: BrokerConfig,
     data: DataDirectory,
+    watch: ClockWatch,
+    clocks: ChainClocks,
     log: EventLog,
     ingress: Ingress,
     front: MqttFront,
@@ -61,6 +68,8 @@ export class Broker implements Operations {
     this.facts = data.facts
     this.#config = config
     this.#data = data
+    this.#watch = watch
+    this.#clocks = clocks
     this.#ingress = ingress
     this.#front = front
     this.#fileSystem = fileSystem
@@ -70,10 +79,12 @@ export class Broker implements Operations {
    * @throws DataDirectoryLockedError, DataDirectoryError, StreamDefinitionError, ListenError: nothing is left open then.
    */
   static async start(config: BrokerConfig, dependencies: BrokerDependencies = {}): Promise<Broker> {
-    const { disk = nodeDisk, log: sink = silentSink, now = Date.now } = dependencies
+    const { disk = nodeDisk, log: sink = silentSink, clock = systemClock() } = dependencies
     if (await dropBallast(disk, config.data))
       sink.warn('the disk is full: what was kept aside for this start is used')
     const data = await openDataDirectory(disk, config.data, edgeOf(config))
+    const watch = new ClockWatch({ ...clock, mode: config.clock.trust })
+    const clocks = new ChainClocks(watch)
     let log: EventLog | undefined
     try {
       const fileSystem = await fileSystemOf(config.data, dependencies.fileSystemProbe)
@@ -84,7 +95,7 @@ export class Broker implements Operations {
       const statesOf = (chain: string) => {
         const ids = new Qos2Ids()
         qos2.set(chain, ids)
-        return [ids]
+        return [ids, clocks.stateOf(chain)]
       }
       const options = {
         streams: streamsOf(config),
@@ -95,12 +106,15 @@ export class Broker implements Operations {
         dirtyShare: config.log.compaction.dirtyShare,
         hasBallast: true,
         upstreams: dependencies.upstreams ?? [],
+        trustedNow: () => watch.trustedNow(),
+        clockFactsOf: (chain: string) => clocks.factsOf(chain),
       }
       log = await EventLog.open(disk, data, options, sink, statesOf)
       const opened = log
+      await startClock(watch, clocks, log, sink)
       const router = new Router(config.streams, (name) => opened.stream(name))
       const { recordBytesMax, admittedBytesMax: waitingBytesMax } = config.limits
-      const ingressOptions = { recordBytesMax, waitingBytesMax, now }
+      const ingressOptions = { recordBytesMax, waitingBytesMax, now: () => watch.now() }
       const ingress = new Ingress(log, router, (chain) => qos2.get(chain)!, ingressOptions)
       const frontOptions = {
         listeners: config.mqtt.listeners.map(listenAddress),
@@ -109,9 +123,10 @@ export class Broker implements Operations {
       const front = new AedesFront(ingress, frontOptions, sink)
       await front.listen()
       const schedule = await scheduleCompaction(config, log, sink)
-      return new Broker(config, data, log, ingress, front, schedule, fileSystem)
+      return new Broker(config, data, watch, clocks, log, ingress, front, schedule, fileSystem)
     } catch (error) {
       await log?.close()
+      watch.close()
       await data.facts.close()
       throw error
     }
@@ -137,6 +152,7 @@ export class Broker implements Operations {
       },
       ingress,
       log: this.log.status(),
+      clock: this.#clocks.status(this.#watch),
     }
   }
 
@@ -145,6 +161,7 @@ export class Broker implements Operations {
     await this.#schedule?.destroy()
     await this.#front.close()
     await this.log.close()
+    this.#watch.close()
     await this.facts.close()
   }
 }
@@ -185,17 +202,21 @@ export async function openLog(
     throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
   }
   const data = await openDataDirectory(disk, directory, { name: '', isExplicit: false })
+  const clocks = new ChainClocks(null)
   const options = {
     streams: [],
     segmentBytes: Number.MAX_SAFE_INTEGER,
     admittedBytesMax: WRITE_BUFFER_BYTES,
     writeBufferBytes: WRITE_BUFFER_BYTES,
     isReadOnly: true,
+    clockFactsOf: (chain: string) => clocks.factsOf(chain),
   }
-  const log = await EventLog.open(disk, data, options, sink).catch(async (error) => {
-    await data.facts.close()
-    throw error
-  })
+  const log = await EventLog.open(disk, data, options, sink, (chain) => [clocks.stateOf(chain)]).catch(
+    async (error) => {
+      await data.facts.close()
+      throw error
+    },
+  )
   const close = log.close.bind(log)
   return Object.assign(log, {
     async close() {
@@ -206,6 +227,22 @@ export async function openLog(
 }
 
 export const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
+
+/** Records are stamped from here on; what was wrong with the clock before is noted as soon as it is known. */
+async function startClock(
+  watch: ClockWatch,
+  clocks: ChainClocks,
+  log: EventLog,
+  sink: LogSink,
+): Promise<void> {
+  watch.onChange((change) => {
+    const text = clockChangeText(change)
+    if (text !== null) sink[change.trust === 'untrusted' ? 'warn' : 'info'](text)
+    clocks.settle(log.chains())
+  })
+  log.onDurable(() => clocks.settle(log.chains()))
+  watch.start(clocks.last(watch.bootId), await log.newestTrustedTime())
+}
 
 /** `auto` is the host's name, kept to what an edge's name may have; a data directory remembers its own. */
 function edgeOf(config: BrokerConfig): { name: string; isExplicit: boolean } {

@@ -40,6 +40,7 @@ export function environmentKeys(schema: TObject, path: Path = []): EnvironmentKe
 }
 
 function isScalar(schema: TSchema): boolean {
+  if (schema[Kind] === 'Union') return (schema.anyOf as TSchema[]).every((one) => one[Kind] === 'Literal')
   return ['String', 'Integer', 'Number', 'Boolean'].includes(schema[Kind])
 }
 

@@ -153,6 +153,20 @@ const RetentionSchema = Type.Object(
   },
 )
 
+const ClockSchema = Type.Object(
+  {
+    trust: Type.Union([Type.Literal('auto'), Type.Literal('always'), Type.Literal('never')], {
+      description:
+        "Whether this machine's clock is to be trusted. auto: while a time service keeps it, or a hardware clock set it, or " +
+        'nothing speaks against it. always and never ask nobody. While it is not trusted, retention by time stands still and ' +
+        'records say so when they are read.',
+      shape: 'auto, always or never',
+      default: 'auto',
+    }),
+  },
+  { ...closed, description: 'The clock of this machine.', default: {} },
+)
+
 const StreamKeySchema = Type.Union(
   [
     Type.Literal('topic'),
@@ -260,6 +274,7 @@ export const BrokerSchema = Type.Object(
     mqtt: MqttSchema,
     limits: LimitsSchema,
     log: LogSchema,
+    clock: ClockSchema,
     streams: Type.Array(StreamSchema, {
       description:
         'The streams. A message goes to the first stream that has a filter for its topic, so the order matters: put ' +

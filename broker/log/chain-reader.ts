@@ -76,7 +76,7 @@ export function readPartition(
       for (const found of read) {
         // the first batch may begin below the offset; a later one only where compaction has merged it meanwhile
         const isAgain = batches.length > 0 && found.baseOffset < at
-        const batch = isAgain ? withoutFront(partition, found, at) : found
+        const batch = isAgain ? withoutFront(found, at) : found
         if (batch === null) continue
         batches.push(batch)
         bytes += batch.bytes.length
@@ -108,7 +108,7 @@ async function readSegment(
       passed = entries.find(baseOffsetOf(value)) + 1
       // the batch before a hole begins below the offset, but does not hold it
       if (nextOffsetOf(value) <= want.fromOffset) continue
-      batches.push(storedBatch(partition, value))
+      batches.push(storedBatch(partition, commitOf(key), value))
       bytes += value.length
     }
     i = Math.max(passed, i + 1)
@@ -138,9 +138,9 @@ async function readEntries(
   return keys.flatMap((key, k) => (values[k] === undefined ? [] : { key, value: values[k] }))
 }
 
-function withoutFront(partition: LogPartition, batch: StoredBatch, fromOffset: number): StoredBatch | null {
+function withoutFront(batch: StoredBatch, fromOffset: number): StoredBatch | null {
   const bytes = trimBatch(batch.bytes, fromOffset)
-  return bytes === null ? null : storedBatch(partition, bytes)
+  return bytes === null ? null : { ...batch, baseOffset: baseOffsetOf(bytes), bytes }
 }
 
 /** How many batches of the partition's usual size make up the bytes asked for. */
@@ -155,13 +155,14 @@ function isWhole(chain: Chain, key: Buffer, value: Buffer): boolean {
   return fault === null
 }
 
-function storedBatch(partition: LogPartition, bytes: Buffer): StoredBatch {
+function storedBatch(partition: LogPartition, commit: number, bytes: Buffer): StoredBatch {
   return {
     stream: partition.stream,
     partition: partition.partition,
     baseOffset: baseOffsetOf(bytes),
     nextOffset: nextOffsetOf(bytes),
     bytes,
+    commit,
   }
 }
 

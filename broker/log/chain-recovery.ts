@@ -226,7 +226,7 @@ export async function replayActive(
       next.set(id, Math.max(nextOf(id), batch.nextOffset))
       lost.delete(id)
     },
-    note: (_commit, note) => {
+    note: (commit, note) => {
       if (note.head !== undefined) {
         begins = new Map(note.head.next)
         for (const [id, offset] of note.head.next) next.set(id, Math.max(nextOf(id), offset))
@@ -234,7 +234,7 @@ export async function replayActive(
       }
       for (const state of states) {
         const added = note.states?.[state.name]
-        if (added !== undefined) state.apply(added)
+        if (added !== undefined) state.apply(added, commit)
       }
     },
     fault: (commit, id, reason, bytes) => {

@@ -2,7 +2,7 @@
 import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
 import { commitOfOffset, scanCommits } from './chain-reader.ts'
-import { idOf } from './commit-key.ts'
+import { commitOf, idOf } from './commit-key.ts'
 import type { LogPartition } from './partition.ts'
 import { baseOffsetOf, nextOffsetOf } from './record-batch.ts'
 import { type LogCursor, partitionKey, type StoredBatch } from './source.ts'
@@ -69,6 +69,7 @@ export class CommitCursor implements LogCursor {
           baseOffset: baseOffsetOf(bytes),
           nextOffset,
           bytes,
+          commit: commitOf(key),
         })
       }
       if (batches.length > 0) return batches

@@ -3,6 +3,7 @@
  * beside this file.
  */
 import { join } from 'node:path'
+import type { ClockFacts, CommitClock } from '../clock/facts.ts'
 import { CorruptLogError, NotCompactedError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
@@ -26,6 +27,7 @@ import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
+import { newestTrustedTime } from './newest-time.ts'
 import { LogPartition } from './partition.ts'
 import { NO_RECOVERY, type RecoveryCounters } from './recovery-counters.ts'
 import { type RepairReport, repairChains } from './repair.ts'
@@ -50,6 +52,8 @@ export interface EventLogOptions {
   readonly trustedNow?: () => number | null
   /** Keeps bytes aside for a start on a full disk (ballast.ts). */
   readonly hasBallast?: boolean
+  /** What is known of the clock that stamped a chain's records; without it all times are trusted. */
+  readonly clockFactsOf?: (chain: string) => ClockFacts
   /** The log is only read: nothing is tidied. */
   readonly isReadOnly?: boolean
 }
@@ -93,6 +97,7 @@ export class EventLog implements LogSource {
   readonly #chains: Map<string, Chain>
   readonly #streams = new Map<string, LogStream>()
   readonly #recovery: RecoveryCounters
+  readonly #clockFactsOf: EventLogOptions['clockFactsOf']
   readonly #durableListeners = new Set<() => void>()
   /** What upstreams have: sync tells it, retention goes no further. */
   readonly floors: UpstreamFloors
@@ -109,6 +114,7 @@ export class EventLog implements LogSource {
     this.identity = { edge, incarnation }
     this.#chains = opened.chains
     this.#recovery = opened.counters
+    this.#clockFactsOf = options.clockFactsOf
     this.#index(streams, options.streams)
     this.floors = new UpstreamFloors(options.upstreams ?? [])
     const { budget = DEFAULT_BUDGET, dirtyShare = 0.5, segmentBytes, trustedNow = Date.now } = options
@@ -118,7 +124,14 @@ export class EventLog implements LogSource {
       this.chains(),
       [...this.#streams.values()],
       this.floors,
-      { budget, dirtyShare, segmentBytes, trustedNow, hasBallast: options.hasBallast ?? false },
+      {
+        budget,
+        dirtyShare,
+        segmentBytes,
+        trustedNow,
+        hasBallast: options.hasBallast ?? false,
+        boundariesOf: (chain) => options.clockFactsOf?.(chain).boundaries() ?? [],
+      },
       opened.log,
     )
   }
@@ -219,7 +232,22 @@ export class EventLog implements LogSource {
     return readPartition(found.chain, found.partition, offset, bytesMax)
   }
 
-  /** The first offset at or after a time (ms since 1970); the durable offset when there is none. */
+  /** What is to be known of the clock that stamped a stored batch; null where it was trusted. */
+  clockOf({ stream, commit }: StoredBatch): CommitClock | null {
+    if (this.#clockFactsOf === undefined || commit === undefined) return null
+    return this.#clockFactsOf(this.stream(stream).chain.name).of(commit)
+  }
+
+  /** The newest time that a trusted clock gave to a record, as far as is known at once, ms since 1970; 0 where none did. */
+  async newestTrustedTime(): Promise<number> {
+    let newest = 0
+    for (const chain of this.#chains.values()) {
+      newest = Math.max(newest, await newestTrustedTime(chain, this.#clockFactsOf?.(chain.name)))
+    }
+    return newest
+  }
+
+  /** The first offset at or after a time (ms since 1970, as stored); the durable offset when there is none. */
   async offsetForTime(stream: string, partition: number, timestamp: number): Promise<number> {
     const found = this.#partition(stream, partition)
     return offsetForTime(found.chain, found.partition, timestamp)

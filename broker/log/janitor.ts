@@ -39,6 +39,8 @@ export interface JanitorOptions {
   readonly hasBallast: boolean
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow: () => number | null
+  /** Commits of a chain across which batches are not put together: what is known of their clocks differs. */
+  readonly boundariesOf: (chain: string) => readonly number[]
 }
 
 export interface RetentionStatus {
@@ -339,7 +341,7 @@ export class Janitor {
       segmentBytes: this.#options.segmentBytes,
       now,
       spanMsOf: (segment) => spanMs(own, segment, (id) => chain.partitions.get(id)?.logStartOffset ?? 0),
-      boundaries: [],
+      boundaries: this.#options.boundariesOf(chain.name),
       isClosing: () => this.#isClosing,
       ...(onProgress === undefined ? {} : { onProgress }),
     })
@@ -359,7 +361,10 @@ export class Janitor {
     keep: Keep,
   ): Promise<{ before: number; after: number } | null> {
     const before = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-    const written = await rewriteSegments(chain, segments, keep, { isClosing: () => this.#isClosing })
+    const written = await rewriteSegments(chain, segments, keep, {
+      isClosing: () => this.#isClosing,
+      boundaries: this.#options.boundariesOf(chain.name),
+    })
     if (written === null) return null
     const insert = written.segment ?? undefined
     const done = await chain.rearrange({ remove: segments, ...(insert === undefined ? {} : { insert }) })

@@ -54,7 +54,7 @@ export function sealCommit(
   }
   const added: Record<string, unknown> = {}
   for (const state of states) {
-    const pending = state.takePending()
+    const pending = state.takePending(commit)
     if (pending !== undefined) added[state.name] = pending
   }
   // a commit that only answers listeners still needs an entry: an empty write would not be fsynced

@@ -179,7 +179,8 @@ export class SegmentRow {
       if (partition.durableOffset > 0) next.push([partition.id, partition.durableOffset])
     }
     const states: Record<string, unknown> = {}
-    for (const state of this.#states) states[state.name] = state.snapshot()
+    const { firstCommit } = this.segments[0]!
+    for (const state of this.#states) states[state.name] = state.snapshot(firstCommit)
     await writeHead(store, segment.firstCommit, { next, states })
     segment.lastCommit = segment.firstCommit
   }

@@ -38,6 +38,8 @@ export interface StoredBatch {
   /** The offset after the last one that the batch covers. */
   readonly nextOffset: number
   readonly bytes: Buffer
+  /** The commit that holds it, the last one where it was put together of several; for `clockOf`. */
+  readonly commit?: number
 }
 
 /** `stream/partition`, the key by which positions are kept outside the log. */

@@ -2,18 +2,22 @@
  * What can be asked of a running broker. The control socket serves it now; an HTTP API or a dashboard serves the same
  * later. The broker implements it; `sync` is added by the command line, because the broker does not know sync.
  */
+import type { ClockStatus } from '../clock/chain-clocks.ts'
+import type { CommitClock } from '../clock/facts.ts'
 import type { CompactionProgress, CompactionReport } from '../log/compactor.ts'
 import type { LogStatus } from '../log/event-log.ts'
 import type { RepairReport } from '../log/repair.ts'
-import type { LogSource } from '../log/source.ts'
+import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
 export interface ReadableLog extends LogSource {
-  /** @returns the first offset at or after a time (ms since 1970); the durable offset when there is none. */
+  /** @returns the first offset at or after a time (ms since 1970, as stored); the durable offset when there is none. */
   offsetForTime(stream: string, partition: number, timestamp: number): Promise<number>
+  /** What is to be known of the clock that stamped a batch's records; null where it was trusted. */
+  clockOf(batch: StoredBatch): CommitClock | null
   verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport>
   repair(onProgress: (progress: VerifyProgress) => void): Promise<RepairReport>
   /** @param stream one that is compacted, or null for all of them */
@@ -47,6 +51,7 @@ export interface BrokerStatus {
   readonly mqtt: MqttStatus
   readonly ingress: IngressStatus
   readonly log: LogStatus
+  readonly clock: ClockStatus
 }
 
 export interface UpstreamPartition {

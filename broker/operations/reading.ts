@@ -1,5 +1,6 @@
 /** Reads a stream for people: from a place in time or a position, all partitions merged, on and on if asked. */
 
+import type { RecordClock } from '../clock/facts.ts'
 import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import { type LogRecord, readRecords } from '../log/record-batch.ts'
 import type { StoredBatch } from '../log/source.ts'
@@ -36,21 +37,27 @@ export function parseFrom(text: string): ReadFrom {
   throw new UsageError(`--from ${text} is no place to read from`, hint)
 }
 
+interface ReadRecord {
+  readonly record: LogRecord
+  readonly clock: RecordClock | null
+}
+
 /** One partition on its way to the reader. */
 interface Lane {
   readonly partition: number
   next: number
   /** Where it ends; null goes on. */
   readonly end: number | null
-  records: Iterator<LogRecord>
+  records: Iterator<ReadRecord>
   /** The offset after the batches that `records` comes from: beyond its last record where later ones were compacted away. */
   recordsEnd: number
-  head: LogRecord | null
+  head: ReadRecord | null
 }
 
 /**
  * @returns pieces of newline-delimited JSON, each of whole lines. Records of one partition are in order; partitions are
- * merged by the time at which their records were accepted, as far as they are on disk at that moment.
+ * merged by the time at which their records were accepted (the corrected one where there is one), as far as they are on disk at
+ * that moment.
  * @throws UnknownStreamError, UnknownPartitionError, UsageError before anything is read
  */
 export async function openReading(
@@ -100,7 +107,8 @@ function* mergedLines(
   let records = 0
   let left = recordsMax
   for (let lane = oldest(lanes); lane !== null && left > 0; lane = oldest(lanes)) {
-    text += `${JSON.stringify(recordJson(stream, lane.partition, lane.head!))}\n`
+    const { record, clock } = lane.head!
+    text += `${JSON.stringify(recordJson(stream, lane.partition, record, clock))}\n`
     records++
     left--
     const isDry = !advance(lane)
@@ -171,7 +179,7 @@ async function refill(log: ReadableLog, stream: string, lanes: Lane[], bytesMax:
       while (lane.head === null && lane.next < end) {
         const batches = await log.read(stream, lane.partition, lane.next, bytesMax)
         if (batches.length === 0) return
-        lane.records = recordsOf(batches)
+        lane.records = recordsOf(log, batches)
         lane.recordsEnd = batches.at(-1)!.nextOffset
         advance(lane)
       }
@@ -179,22 +187,27 @@ async function refill(log: ReadableLog, stream: string, lanes: Lane[], bytesMax:
   )
 }
 
-function* recordsOf(batches: readonly StoredBatch[]): Generator<LogRecord> {
-  for (const batch of batches) yield* readRecords(batch.bytes)
+function* recordsOf(log: ReadableLog, batches: readonly StoredBatch[]): Generator<ReadRecord> {
+  for (const batch of batches) {
+    const clockOf = log.clockOf(batch)
+    for (const record of readRecords(batch.bytes)) {
+      yield { record, clock: clockOf === null ? null : clockOf(record.timestamp) }
+    }
+  }
 }
 
 /** @returns false when the lane ran dry. */
 function advance(lane: Lane): boolean {
   for (;;) {
     const { done, value } = lane.records.next()
-    if (done === true || (lane.end !== null && value.offset >= lane.end)) {
+    if (done === true || (lane.end !== null && value.record.offset >= lane.end)) {
       lane.next = Math.max(lane.next, lane.recordsEnd)
       lane.head = null
       return false
     }
     // The first batch may begin below the position.
-    if (value.offset < lane.next) continue
-    lane.next = value.offset + 1
+    if (value.record.offset < lane.next) continue
+    lane.next = value.record.offset + 1
     lane.head = value
     return true
   }
@@ -204,9 +217,13 @@ function oldest(lanes: readonly Lane[]): Lane | null {
   let best: Lane | null = null
   for (const lane of lanes) {
     if (lane.head === null) continue
-    if (best === null || lane.head.timestamp < best.head!.timestamp) best = lane
+    if (best === null || timeOf(lane.head) < timeOf(best.head!)) best = lane
   }
   return best
+}
+
+function timeOf({ record, clock }: ReadRecord): number {
+  return clock?.correctedTimestamp ?? record.timestamp
 }
 
 /** Waits for the next durable commit, without missing one between a look and the wait. */

@@ -1,5 +1,6 @@
 /** A record for people and programs: one JSON object a line. */
 import { isUtf8 } from 'node:buffer'
+import type { RecordClock } from '../clock/facts.ts'
 import type { LogRecord } from '../log/record-batch.ts'
 import { TOPIC_HEADER } from '../mqtt/router.ts'
 
@@ -12,8 +13,14 @@ export interface RecordJson {
   readonly stream: string
   readonly partition: number
   readonly offset: number
-  /** ISO 8601, when the event was accepted */
+  /** ISO 8601, when the event was accepted, as this machine's clock said it */
   readonly timestamp: string
+  /** Only where that clock was not to be trusted then. */
+  readonly clock?: {
+    readonly trust: RecordClock['trust']
+    /** ISO 8601; where it came to be known by how much it was wrong. */
+    readonly correctedTimestamp?: string
+  }
   /** The MQTT topic; null for a record that came another way. */
   readonly topic: string | null
   readonly key: string | Base64 | null
@@ -24,13 +31,19 @@ export interface RecordJson {
 }
 
 /** A record without a topic header has the topic as its key. */
-export function recordJson(stream: string, partition: number, record: LogRecord): RecordJson {
+export function recordJson(
+  stream: string,
+  partition: number,
+  record: LogRecord,
+  clock: RecordClock | null = null,
+): RecordJson {
   const topic = record.headers.find((header) => header.key === TOPIC_HEADER)?.value ?? record.key
   return {
     stream,
     partition,
     offset: record.offset,
     timestamp: isoTime(record.timestamp),
+    ...(clock === null ? {} : { clock: clockJson(clock) }),
     topic: topic === null || !isUtf8(topic) ? null : topic.toString('utf8'),
     key: text(record.key),
     value: text(record.value),
@@ -38,6 +51,11 @@ export function recordJson(stream: string, partition: number, record: LogRecord)
       .filter((header) => header.key !== TOPIC_HEADER)
       .map(({ key, value }) => ({ key, value: text(value) })),
   }
+}
+
+function clockJson({ trust, correctedTimestamp }: RecordClock): NonNullable<RecordJson['clock']> {
+  if (correctedTimestamp === undefined) return { trust }
+  return { trust, correctedTimestamp: isoTime(correctedTimestamp) }
 }
 
 function text(bytes: Buffer | null): string | Base64 | null {

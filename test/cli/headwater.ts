@@ -39,7 +39,8 @@ function launch(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): C
   )
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd,
-    env: { ...inherited, ...env },
+    // whatever this machine's time service says, tests see the same broker
+    env: { ...inherited, HEADWATER_CLOCK_TRUST: 'always', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   children.add(child)
@@ -105,8 +106,9 @@ export class Running {
 export async function startBroker(
   args: readonly string[],
   cwd: string,
+  env: NodeJS.ProcessEnv = {},
 ): Promise<{ broker: Running; port: number }> {
-  const broker = new Running(['start', ...args], cwd, { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' })
+  const broker = new Running(['start', ...args], cwd, { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0', ...env })
   await broker.until('Ctrl-C')
   return { broker, port: Number(/^mqtt +127\.0\.0\.1:([0-9]+)$/m.exec(broker.stdout)?.[1]) }
 }

@@ -31,11 +31,12 @@ const MAY_IMPORT: Record<string, string[]> = {
   // the configuration's types are known to those that are configured; it knows only how to say what is wrong
   config: ['leaves'],
   storage: ['leaves'],
-  log: ['storage', 'leaves'],
+  clock: ['leaves'],
+  log: ['storage', 'clock', 'leaves'],
   consumers: ['log', 'storage', 'config', 'leaves'],
   mqtt: ['log', 'storage', 'config', 'leaves'],
-  operations: ['mqtt', 'consumers', 'log', 'storage', 'config', 'leaves'],
-  assembly: ['operations', 'mqtt', 'consumers', 'log', 'storage', 'config', 'leaves'],
+  operations: ['mqtt', 'consumers', 'log', 'storage', 'clock', 'config', 'leaves'],
+  assembly: ['operations', 'mqtt', 'consumers', 'log', 'storage', 'clock', 'config', 'leaves'],
 }
 
 describe('the parser of imports', () => {

@@ -101,7 +101,10 @@ export class TornDisk implements Disk {
   }
 
   // what is not about stores is the real disk's, until the power is off
+  readonly hasLevelFiles = true
   readonly readFile = this.#unlessOff(nodeDisk.readFile)
+  readonly openFile = this.#unlessOff(nodeDisk.openFile)
+  readonly move = this.#unlessOff(nodeDisk.move)
   readonly replaceFile = this.#unlessOff(nodeDisk.replaceFile)
   readonly makeDirectory = this.#unlessOff(nodeDisk.makeDirectory)
   readonly syncDirectory = this.#unlessOff(nodeDisk.syncDirectory)

@@ -1,4 +1,5 @@
 /** `headwater status`: how the broker is, and what it holds. */
+import { clockStatusText } from '../clock-text.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { BrokerStatus, StatusReport, StreamReport } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
@@ -88,7 +89,7 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
 }
 
 function brokerFacts(out: Output, status: BrokerStatus) {
-  const { edge, incarnation, dataDirectory, fileSystem, mqtt, ingress, log } = status
+  const { edge, incarnation, dataDirectory, fileSystem, mqtt, ingress, log, clock } = status
   const facts: [string, string][] = [
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
@@ -119,6 +120,8 @@ function brokerFacts(out: Output, status: BrokerStatus) {
       out.paint('red', 'nothing new is taken until there is room: let upstream catch up, or raise log.disk'),
     ])
   }
+  const wrong = clockStatusText(clock)
+  if (wrong !== null) facts.push(['clock', out.paint('yellow', wrong)])
   if (log.condition !== 'open') {
     facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
   }

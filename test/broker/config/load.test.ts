@@ -21,6 +21,7 @@ test('without a file the defaults hold, and relative paths start at the working 
     mqtt: { listeners: [{ address: '127.0.0.1:1883' }] },
     limits: { recordBytesMax: 1048576, admittedBytesMax: 4194304, connectionsMax: 1000 },
     log: LOG,
+    clock: { trust: 'auto' },
     streams: [streamConfig({ name: 'events' })],
     upstreams: [{ name: 'archive', kind: 'archive', directory: resolve('data/upstream') }],
   })

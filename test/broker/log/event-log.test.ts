@@ -92,14 +92,14 @@ describe('a log', () => {
     expect(recordsOf(await log.read('events', 1, -5, 1))[0]).toBe(whole[0])
   })
 
-  it('says of each batch its stream, its partition and its offsets', async () => {
+  it('says of each batch its stream, its partition, its offsets and its commit', async () => {
     const log = await openLog(new MemoryDisk(), { streams: STREAMS })
     await append(log, 1, ['a', 'b'], { stream: 'alarms' })
     await append(log, 1, ['c'], { stream: 'alarms' })
     const batches = await log.read('alarms', 1, 1, 1e6)
     expect(batches.map(({ bytes: _, ...rest }) => rest)).toEqual([
-      { stream: 'alarms', partition: 1, baseOffset: 0, nextOffset: 2 },
-      { stream: 'alarms', partition: 1, baseOffset: 2, nextOffset: 3 },
+      { stream: 'alarms', partition: 1, baseOffset: 0, nextOffset: 2, commit: 2 },
+      { stream: 'alarms', partition: 1, baseOffset: 2, nextOffset: 3, commit: 3 },
     ])
   })
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { generate, type Packet, parser } from 'mqtt-packet'
 import { afterEach } from 'vitest'
 import { Broker } from '../../../broker/broker.ts'
+import type { ClockParts } from '../../../broker/clock/clock-watch.ts'
 import { defaultConfig } from '../../../broker/config/load.ts'
 import type { BrokerConfig } from '../../../broker/config/schema.ts'
 import { readRecords } from '../../../broker/log/record-batch.ts'
@@ -36,6 +37,7 @@ export interface StartOptions {
   readonly disk?: Disk
   readonly sink?: RecordingSink
   readonly fileSystemProbe?: FileSystemProbe
+  readonly clock?: ClockParts
   readonly change?: (config: BrokerConfig) => void
 }
 
@@ -46,11 +48,12 @@ export async function startBroker(options: StartOptions = {}) {
   config.mqtt.listeners = [{ address: '127.0.0.1:0' }]
   options.change?.(config)
   const sink = options.sink ?? new RecordingSink()
-  const { disk, fileSystemProbe } = options
+  const { disk, fileSystemProbe, clock } = options
   const broker = await Broker.start(config, {
     log: sink,
     ...(disk === undefined ? {} : { disk }),
     ...(fileSystemProbe === undefined ? {} : { fileSystemProbe }),
+    ...(clock === undefined ? {} : { clock }),
   })
   brokers.push(broker)
   const address = broker.status().mqtt.listeners[0]!

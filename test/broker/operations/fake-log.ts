@@ -1,4 +1,5 @@
 /** A log in memory, with real batches, behind the interface that operations read. */
+import type { CommitClock } from '../../../broker/clock/facts.ts'
 import { UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
 import type { CompactionReport } from '../../../broker/log/compactor.ts'
 import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
@@ -27,6 +28,7 @@ export class FakeLog implements ReadableLog {
   verifySteps = 3
   verifyProblem: Error | null = null
   readFault: Error | null = null
+  clocks: (batch: StoredBatch) => CommitClock | null = () => null
   reads = 0
 
   constructor(streams: Record<string, number>) {
@@ -103,6 +105,10 @@ export class FakeLog implements ReadableLog {
     const own = this.#batches.get(stream)![partition]!
     for (const batch of own) if (Number(batch.bytes.readBigInt64BE(35)) >= timestamp) return batch.baseOffset
     return own.at(-1)?.nextOffset ?? 0
+  }
+
+  clockOf(batch: StoredBatch): CommitClock | null {
+    return this.clocks(batch)
   }
 
   openCursor(): LogCursor {
@@ -197,6 +203,16 @@ export const fakeStatus: BrokerStatus = {
       rewrittenBytes: 0,
       compaction: { isRunning: false, rounds: 0, savedBytes: 0, writtenBytes: 0, removedRecords: 0 },
     },
+  },
+  clock: {
+    trust: 'synchronized',
+    evidence: 'systemd-timesyncd',
+    isTrusted: true,
+    bootId: '00000000-0000-4000-8000-000000000002',
+    steps: 0,
+    lastStepMs: null,
+    correctedUntil: null,
+    correctedByMs: null,
   },
 }
 

@@ -46,6 +46,37 @@ test('a record is shown with its topic, text where it is text and base64 where i
   ])
 })
 
+test('a record that no trusted clock stamped says so, with its corrected time where that is known', async () => {
+  const log = new FakeLog({ events: 1 })
+  log.append('events', 0, [{ timestamp: 0 }, { timestamp: 1000 }, { timestamp: 2000 }])
+  log.clocks = () => (timestamp) => {
+    if (timestamp === 0) return { trust: 'untrusted' }
+    return timestamp === 1000 ? { trust: 'corrected', correctedTimestamp: 1_767_225_600_000 } : null
+  }
+  const records = await read(log)
+  expect(records.map(({ timestamp, clock }) => ({ timestamp, clock }))).toEqual([
+    { timestamp: '1970-01-01T00:00:00.000Z', clock: { trust: 'untrusted' } },
+    {
+      timestamp: '1970-01-01T00:00:01.000Z',
+      clock: { trust: 'corrected', correctedTimestamp: '2026-01-01T00:00:00.000Z' },
+    },
+    { timestamp: '1970-01-01T00:00:02.000Z', clock: undefined },
+  ])
+  expect(records[2]).not.toHaveProperty('clock')
+})
+
+test('a corrected time goes before the stored one where partitions are merged', async () => {
+  const log = new FakeLog({ events: 2 })
+  log.append('events', 0, [{ timestamp: 10, value: 'stamped too early' }])
+  log.append('events', 1, [
+    { timestamp: 20, value: 'first' },
+    { timestamp: 40, value: 'last' },
+  ])
+  log.clocks = ({ partition }) =>
+    partition === 0 ? (time) => ({ trust: 'corrected', correctedTimestamp: time + 20 }) : null
+  expect(values(await read(log))).toEqual(['first', 'stamped too early', 'last'])
+})
+
 test('partitions are merged by time, and each stays in order', async () => {
   const log = new FakeLog({ events: 3 })
   log.append('events', 0, [
