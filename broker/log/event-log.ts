@@ -253,6 +253,13 @@ export class EventLog implements LogSource {
     return offsetForTime(found.chain, found.partition, timestamp)
   }
 
+  /** Offsets of a partition that are known to be lost, in order. */
+  lostOffsets(stream: string, partition: number): { from: number; to: number; reason: string }[] {
+    const found = this.#partition(stream, partition)
+    const holes = (found.chain.row.facts.holes ?? []).filter(({ id }) => id === found.partition.id)
+    return holes.map(({ from, to, reason }) => ({ from, to, reason })).toSorted((a, b) => a.from - b.from)
+  }
+
   openCursor(from: ReadonlyMap<string, number>): LogCursor {
     return new CommitCursor(this.#chains.values(), from)
   }

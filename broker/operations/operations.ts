@@ -18,6 +18,8 @@ export interface ReadableLog extends LogSource {
   offsetForTime(stream: string, partition: number, timestamp: number): Promise<number>
   /** What is to be known of the clock that stamped a batch's records; null where it was trusted. */
   clockOf(batch: StoredBatch): CommitClock | null
+  /** Offsets of a partition that are known to be lost, in order. */
+  lostOffsets(stream: string, partition: number): LostOffsets[]
   verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport>
   repair(onProgress: (progress: VerifyProgress) => void): Promise<RepairReport>
   /** @param stream one that is compacted, or null for all of them */
@@ -25,6 +27,13 @@ export interface ReadableLog extends LogSource {
     stream: string | null,
     onProgress?: (progress: CompactionProgress) => void,
   ): Promise<CompactionReport[]>
+}
+
+export interface LostOffsets {
+  readonly from: number
+  /** The first offset after them. */
+  readonly to: number
+  readonly reason: string
 }
 
 export interface MqttStatus {

@@ -5,8 +5,8 @@ import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import { type LogRecord, readRecords } from '../log/record-batch.ts'
 import type { StoredBatch } from '../log/source.ts'
 import { UsageError } from './errors.ts'
-import type { ReadableLog } from './operations.ts'
-import { recordJson } from './record-json.ts'
+import type { LostOffsets, ReadableLog } from './operations.ts'
+import { gapJson, recordJson } from './record-json.ts'
 
 /** All partitions together hold at most this much of the log in memory, apart from one batch each. */
 const READ_BYTES_MAX = 4_194_304
@@ -45,6 +45,10 @@ interface ReadRecord {
 /** One partition on its way to the reader. */
 interface Lane {
   readonly partition: number
+  /** Offsets that are known to be lost. */
+  readonly holes: readonly LostOffsets[]
+  /** Those before the head that were not told yet. */
+  readonly gaps: LostOffsets[]
   next: number
   /** Where it ends; null goes on. */
   readonly end: number | null
@@ -108,6 +112,8 @@ function* mergedLines(
   let left = recordsMax
   for (let lane = oldest(lanes); lane !== null && left > 0; lane = oldest(lanes)) {
     const { record, clock } = lane.head!
+    for (const hole of lane.gaps.splice(0))
+      text += `${JSON.stringify(gapJson(stream, lane.partition, hole))}\n`
     text += `${JSON.stringify(recordJson(stream, lane.partition, record, clock))}\n`
     records++
     left--
@@ -146,6 +152,8 @@ async function openLanes(log: ReadableLog, request: ReadRequest): Promise<Lane[]
       }
       return {
         partition: state.partition,
+        holes: log.lostOffsets(state.stream, state.partition),
+        gaps: [],
         next: Math.max(first, state.logStartOffset),
         end: follow ? null : state.durableOffset,
         records: [][Symbol.iterator](),
@@ -207,6 +215,9 @@ function advance(lane: Lane): boolean {
     }
     // The first batch may begin below the position.
     if (value.record.offset < lane.next) continue
+    for (const hole of lane.holes) {
+      if (hole.to > lane.next && hole.from < value.record.offset) lane.gaps.push(hole)
+    }
     lane.next = value.record.offset + 1
     lane.head = value
     return true

@@ -3,6 +3,7 @@ import { isUtf8 } from 'node:buffer'
 import type { RecordClock } from '../clock/facts.ts'
 import type { LogRecord } from '../log/record-batch.ts'
 import { TOPIC_HEADER } from '../mqtt/router.ts'
+import type { LostOffsets } from './operations.ts'
 
 /** Bytes that are not UTF-8 text. */
 export interface Base64 {
@@ -56,6 +57,17 @@ export function recordJson(
 function clockJson({ trust, correctedTimestamp }: RecordClock): NonNullable<RecordJson['clock']> {
   if (correctedTimestamp === undefined) return { trust }
   return { trust, correctedTimestamp: isoTime(correctedTimestamp) }
+}
+
+/** In the place of records that are lost. */
+export interface GapJson {
+  readonly stream: string
+  readonly partition: number
+  readonly gap: { readonly from: number; readonly to: number; readonly reason: string }
+}
+
+export function gapJson(stream: string, partition: number, { from, to, reason }: LostOffsets): GapJson {
+  return { stream, partition, gap: { from, to: to - 1, reason } }
 }
 
 function text(bytes: Buffer | null): string | Base64 | null {

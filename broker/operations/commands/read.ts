@@ -56,7 +56,8 @@ async function writeLines(context: CommandContext, pieces: AsyncIterable<string 
 async function writeValues(context: CommandContext, pieces: AsyncIterable<string | Buffer>): Promise<void> {
   const newline = Buffer.from('\n')
   for await (const line of splitLines(pieces)) {
-    const { value } = JSON.parse(line) as RecordJson
-    if (value !== null) await context.out.piece(Buffer.concat([bytesOf(value), newline]))
+    const { value } = JSON.parse(line) as Partial<RecordJson>
+    // neither a tombstone nor a gap has a payload
+    if (value != null) await context.out.piece(Buffer.concat([bytesOf(value), newline]))
   }
 }

@@ -9,6 +9,7 @@ import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../
 import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
 import type {
   BrokerStatus,
+  LostOffsets,
   Operations,
   ReadableLog,
   SyncOperations,
@@ -118,6 +119,13 @@ export class FakeLog implements ReadableLog {
   onDurable(listener: () => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
+  }
+
+  /** By partition. */
+  readonly lost = new Map<number, LostOffsets[]>()
+
+  lostOffsets(_stream: string, partition: number): LostOffsets[] {
+    return this.lost.get(partition) ?? []
   }
 
   async repair(): Promise<RepairReport> {

@@ -1,6 +1,10 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openReading, parseFrom, type ReadRequest } from '../../../broker/operations/reading.ts'
 import type { RecordJson } from '../../../broker/operations/record-json.ts'
+import { nodeDisk } from '../../../broker/storage/node-disk.ts'
+import { append, openLog, readAll, temporaryDirectory } from '../log/support.ts'
 import { FakeLog } from './fake-log.ts'
 
 const all: ReadRequest = { stream: 'events', partition: null, from: 'earliest', follow: false, count: null }
@@ -205,4 +209,40 @@ test.each([
 
 test.each(['', 'now', '-1', '1.5', '2026-13-01', 'yesterday'])('--from %j is refused', (text) => {
   expect(() => parseFrom(text)).toThrow('no place to read from')
+})
+
+test('reading across what is lost tells the gap in its place, and goes on', async () => {
+  const path = temporaryDirectory()
+  const log = await openLog(nodeDisk, {
+    path,
+    segmentBytes: 300,
+    streams: [{ name: 'events', partitions: 1 }],
+  })
+  for (let i = 0; i < 12; i++) await append(log, 0, [`v${i}`])
+  const gone = log.chains()[0]!.segments[2]!
+  const { firstOffset, nextOffset } = gone.summaries[0]!
+  await log.close()
+  rmSync(join(path, 'log', 'main', gone.id), { recursive: true })
+  const again = await openLog(nodeDisk, {
+    path,
+    segmentBytes: 300,
+    streams: [{ name: 'events', partitions: 1 }],
+  })
+  const reason = `segment ${gone.id} was damaged`
+  // the first reader finds the damage, the second one knows it from the beginning
+  await readAll(again, 0)
+  const pieces: string[] = []
+  for await (const piece of await openReading(again, all, new AbortController().signal)) pieces.push(piece)
+  const lines = pieces
+    .join('')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  expect(lines[firstOffset]).toEqual({
+    stream: 'events',
+    partition: 0,
+    gap: { from: firstOffset, to: nextOffset - 1, reason },
+  })
+  expect(lines[firstOffset + 1]).toMatchObject({ offset: nextOffset })
+  expect(lines).toHaveLength(12 - (nextOffset - firstOffset) + 1)
 })
