@@ -68,7 +68,7 @@ export class Broker implements Operations {
     const { disk = nodeDisk, log: sink = silentSink, now = Date.now } = dependencies
     if (await dropBallast(disk, config.data))
       sink.warn('the disk is full: what was kept aside for this start is used')
-    const data = await openDataDirectory(disk, config.data, edgeOf(config))
+    const data = await openDataDirectory(disk, config.data, edgeOf(config), sink)
     let log: EventLog | undefined
     try {
       const qos2 = new Map<string, Qos2Ids>()
@@ -117,6 +117,7 @@ export class Broker implements Operations {
       edge: this.#data.identity.edge,
       incarnation: this.#data.identity.incarnation,
       dataDirectory: this.#data.path,
+      dataRecovery: { ...this.#data.recovery },
       mqtt: {
         listeners: front.listeners,
         connections: front.clients,
@@ -173,7 +174,8 @@ export async function openLog(
   if (!(await isDataDirectory(disk, directory))) {
     throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
   }
-  const data = await openDataDirectory(disk, directory, { name: '', isExplicit: false })
+  const reading = { name: '', isExplicit: false, isReading: true }
+  const data = await openDataDirectory(disk, directory, reading, sink)
   const options = {
     streams: [],
     segmentBytes: Number.MAX_SAFE_INTEGER,

@@ -8,6 +8,7 @@ import type { RepairReport } from '../log/repair.ts'
 import type { LogSource } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
+import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
 export interface ReadableLog extends LogSource {
@@ -41,6 +42,8 @@ export interface BrokerStatus {
   readonly edge: string
   readonly incarnation: string
   readonly dataDirectory: string
+  /** What the start mended of identity and facts; of the log: `log.recovery`. */
+  readonly dataRecovery: DirectoryRecovery
   readonly mqtt: MqttStatus
   readonly ingress: IngressStatus
   readonly log: LogStatus

@@ -87,7 +87,8 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
   }
 }
 
-function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingress, log }: BrokerStatus) {
+function brokerFacts(out: Output, broker: BrokerStatus) {
+  const { edge, incarnation, dataDirectory, mqtt, ingress, log } = broker
   const facts: [string, string][] = [
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
@@ -101,7 +102,7 @@ function brokerFacts(out: Output, { edge, incarnation, dataDirectory, mqtt, ingr
   ]
   const refused = refusedText(mqtt.refused, ingress)
   if (refused !== '') facts.push(['refused', out.paint('yellow', refused)])
-  const recovered = recoveryText(log.recovery)
+  const recovered = recoveryText(broker)
   if (recovered !== '') facts.push(['recovery', out.paint('yellow', recovered)])
   const evicted = Object.entries(log.retention.evictedBytes)
   if (evicted.length > 0) {
@@ -156,8 +157,14 @@ function refusedText(refused: number, ingress: BrokerStatus['ingress']): string 
   return parts.join('; ')
 }
 
-function recoveryText(recovery: BrokerStatus['log']['recovery']): string {
+function recoveryText({ dataRecovery, log: { recovery } }: BrokerStatus): string {
   const parts: string[] = []
+  const { identityRestored, identityReplaced, factsSalvaged, factsMissing, factsDamaged } = dataRecovery
+  if (identityReplaced > 0) parts.push('identity lost, a new incarnation')
+  if (identityRestored > 0) parts.push('headwater.json restored from its copy')
+  if (factsSalvaged > 0) parts.push('damaged facts salvaged')
+  if (factsMissing > 0) parts.push('facts missing, made anew')
+  if (factsDamaged > 0) parts.push(`${plural(factsDamaged, 'damaged fact')} passed over`)
   if (recovery.tornTails > 0) {
     parts.push(
       `${plural(recovery.tornTails, 'torn tail')} dropped (${bytes(recovery.tornBytes)}, never acknowledged)`,

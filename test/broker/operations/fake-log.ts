@@ -12,6 +12,7 @@ import type {
   ReadableLog,
   SyncOperations,
 } from '../../../broker/operations/operations.ts'
+import { noDirectoryRecovery } from '../../../broker/storage/directory-recovery.ts'
 
 export interface FakeRecord {
   readonly timestamp?: number
@@ -155,6 +156,7 @@ export const fakeStatus: BrokerStatus = {
   edge: 'edge-1',
   incarnation: '00000000-0000-4000-8000-000000000001',
   dataDirectory: '/data',
+  dataRecovery: noDirectoryRecovery(),
   mqtt: { listeners: ['127.0.0.1:1883'], connections: 2, connectionsMax: 1000, messages: 7, refused: 0 },
   ingress: {
     received: 7,
