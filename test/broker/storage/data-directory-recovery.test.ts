@@ -95,12 +95,14 @@ function expectTrue(facts: Map<string, string>): void {
   }
 }
 
-/** Every file below with its bytes. */
+/** Every file below with its bytes, and what changed when. */
 function snapshot(): unknown[] {
-  return readdirSync(path, { recursive: true, withFileTypes: true }).map((entry) => {
+  const own = statSync(path).mtimeMs
+  const below = readdirSync(path, { recursive: true, withFileTypes: true }).map((entry) => {
     const name = join(entry.parentPath, entry.name)
     return [name, entry.isFile() ? readFileSync(name, 'latin1') : null, statSync(name).mtimeMs]
   })
+  return [own, ...below]
 }
 
 const quarantined = () =>
@@ -438,6 +440,26 @@ describe('the store of facts', () => {
     }
     // after the last cuts the swap was done: there is nothing left to tell
     expect([...counts].toSorted()).toEqual(['0', '1'])
+  })
+
+  it.each([
+    ['damaged', () => rmSync(factFile('.ldb'))],
+    ['whole', () => {}],
+  ])('that is %s does not get what an unfinished salvage left', async (_, harm) => {
+    await make()
+    const stale = await openDataDirectory(nodeDisk, join(root, 'stale'), EDGE)
+    await stale.facts.put('fact 9/9', Buffer.from('stale'))
+    await stale.facts.close()
+    cpSync(join(root, 'stale', 'facts'), file('facts.salvaged'), { recursive: true })
+    harm()
+    const facts = await factsOf(await openAt())
+    expectTrue(facts)
+    expect(facts.has('fact 9/9')).toBe(false)
+    expect(
+      readdirSync(path)
+        .filter((name) => name !== 'quarantine')
+        .toSorted(),
+    ).toEqual(NAMES)
   })
 
   it('that a disk full cannot hold a second time refuses the start, and is salvaged once there is room', async () => {
