@@ -82,7 +82,7 @@ export class Broker implements Operations {
     const { disk = nodeDisk, log: sink = silentSink, clock = systemClock() } = dependencies
     if (await dropBallast(disk, config.data))
       sink.warn('the disk is full: what was kept aside for this start is used')
-    const data = await openDataDirectory(disk, config.data, edgeOf(config))
+    const data = await openDataDirectory(disk, config.data, edgeOf(config), sink)
     const watch = new ClockWatch({ ...clock, mode: config.clock.trust })
     const clocks = new ChainClocks(watch)
     let log: EventLog | undefined
@@ -143,6 +143,7 @@ export class Broker implements Operations {
       incarnation: this.#data.identity.incarnation,
       dataDirectory: this.#data.path,
       fileSystem: this.#fileSystem,
+      dataRecovery: { ...this.#data.recovery },
       mqtt: {
         listeners: front.listeners,
         connections: front.clients,
@@ -201,7 +202,8 @@ export async function openLog(
   if (!(await isDataDirectory(disk, directory))) {
     throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
   }
-  const data = await openDataDirectory(disk, directory, { name: '', isExplicit: false })
+  const reading = { name: '', isExplicit: false, isReading: true }
+  const data = await openDataDirectory(disk, directory, reading, sink)
   const clocks = new ChainClocks(null)
   const options = {
     streams: [],

@@ -10,6 +10,7 @@ import type { RepairReport } from '../log/repair.ts'
 import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
+import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
@@ -57,6 +58,8 @@ export interface BrokerStatus {
   readonly dataDirectory: string
   /** Where the data directory lies, and what is to be feared there. */
   readonly fileSystem: FileSystem
+  /** What the start mended of identity and facts; of the log: `log.recovery`. */
+  readonly dataRecovery: DirectoryRecovery
   readonly mqtt: MqttStatus
   readonly ingress: IngressStatus
   readonly log: LogStatus

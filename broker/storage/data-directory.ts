@@ -1,34 +1,66 @@
 /**
  * The data directory: who it belongs to, its version, its lock.
  *
- *   headwater.json   { "format": 1, "edge", "incarnation", "createdAt" }, replaced atomically
- *   facts/           fact-store.ts; its LOCK guards the whole directory
+ *   headwater.json   identity.ts, replaced atomically; a copy is among the facts
+ *   facts/           fact-store.ts; its LOCK guards the whole directory. facts-recovery.ts has names beside it
+ *   quarantine/      quarantine.ts
  *   catalog.json     log/catalog.ts
  *   log/             log/chain.ts
+ *
+ * | headwater.json                | its copy   | identity                                                                   |
+ * |-------------------------------|------------|----------------------------------------------------------------------------|
+ * | whole                         | the same   | it                                                                         |
+ * | whole                         | another, none | it; the copy is written anew                                            |
+ * | without a checksum            | another    | the copy: every start that writes a copy writes the checksum               |
+ * | missing, damaged, unreadable  | whole      | the copy; counted, told; a damaged file goes to quarantine                 |
+ * | missing, damaged, unreadable  | none       | a new one, counted and told where there was one                            |
+ * | of a newer format             | any        | refused, nothing is changed                                                |
+ *
+ * Order of the two. A new directory: the file, then the copy, so that a copy alone means a file that was lost. A rename: the copy, then the
+ * file, whose replacement is the rename: one that fails or is cut short before it has changed nothing that counts (the next start takes
+ * the copy back), and damage to the file after it cannot bring the old name back.
  */
 import { randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataDirectoryError, DataDirectoryLockedError, HeadwaterError } from '../errors.ts'
-import { FactStore } from './fact-store.ts'
+import { type LogSink, silentSink } from '../log-sink.ts'
+import { type DirectoryRecovery, noDirectoryRecovery } from './directory-recovery.ts'
+import type { FactStore } from './fact-store.ts'
+import { FACTS, openFacts, SALVAGED_FACTS } from './facts-recovery.ts'
+import {
+  DATA_FORMAT,
+  decodeIdentity,
+  encodeIdentity,
+  type Identity,
+  isSameIdentity,
+  type StoredIdentity,
+} from './identity.ts'
+import { quarantine } from './quarantine.ts'
 import type { Disk } from './store.ts'
 
-/** On disk: raised when an older Headwater could not read what a newer one wrote. */
-export const DATA_FORMAT = 1
+export { DATA_FORMAT, type Identity } from './identity.ts'
 
-export interface Identity {
-  readonly format: number
-  readonly edge: string
-  readonly incarnation: string
-  readonly createdAt: string
-}
+const IDENTITY_FILE = 'headwater.json'
+/** What a disk says that has lost a block of the file; EISDIR: something else stands in its place. */
+const UNREADABLE_CODES = new Set(['EIO', 'EBADMSG', 'ENODATA', 'EUCLEAN', 'EISDIR'])
 
 export interface DataDirectory {
   readonly path: string
   readonly identity: Identity
   readonly facts: FactStore
+  /** What was mended, since this was opened. */
+  readonly recovery: DirectoryRecovery
 }
+
+/** A name for an edge that has none. */
+export interface EdgeName {
+  readonly name: string
+  readonly isExplicit: boolean
+  /** For those that only read: an identity that is lost is left to the next start of a broker. */
+  readonly isReading?: boolean
+}
+
+type FoundIdentity = Exclude<StoredIdentity, { kind: 'newer' }> | { readonly kind: 'missing' }
 
 /**
  * Opens a data directory, and makes one where there is none.
@@ -39,26 +71,25 @@ export interface DataDirectory {
 export async function openDataDirectory(
   disk: Disk,
   path: string,
-  edge: { name: string; isExplicit: boolean },
+  edge: EdgeName,
+  log: LogSink = silentSink,
 ): Promise<DataDirectory> {
-  const file = join(path, 'headwater.json')
+  const recovery = noDirectoryRecovery()
+  let facts: FactStore | undefined
   try {
     await disk.makeDirectory(path)
-    await access(path, constants.R_OK | constants.W_OK)
+    await disk.checkAccess(path)
     await refuseForeign(disk, path)
     // before the facts are opened: LevelDB writes files of its own each time
-    const stored = await disk.readFile(file)
-    if (stored !== undefined) checkIdentity(path, stored, edge)
+    const found = await readIdentity(disk, path)
+    if (found.kind === 'whole' && found.hasCrc) refuseOtherEdge(path, found.identity, edge)
+    const isExpected = found.kind !== 'missing' || (await holdsLog(disk, path))
+    facts = await openFacts({ disk, path, log, recovery, isExpected })
+    const identity = await identify({ disk, path, facts, edge, log, recovery })
+    return { path, identity, facts, recovery }
   } catch (error) {
-    throw asDirectoryError(path, error)
-  }
-  const facts = await openFacts(disk, path)
-  try {
-    const identity = await identify(disk, path, file, edge)
-    return { path, identity, facts }
-  } catch (error) {
-    await facts.close()
-    throw asDirectoryError(path, error)
+    await facts?.close()
+    throw directoryError(path, error)
   }
 }
 
@@ -72,45 +103,38 @@ export async function renameEdge(
   disk: Disk,
   path: string,
   edge: string,
+  log: LogSink = silentSink,
 ): Promise<{ from: Identity; to: Identity }> {
-  const file = join(path, 'headwater.json')
-  const stored = await disk.readFile(file)
-  if (stored === undefined)
+  if (!(await isDataDirectory(disk, path)))
     throw new DataDirectoryError(path, 'it holds no log', 'name the right one with --data')
-  const from = parseIdentity(path, stored)
-  const facts = await openFacts(disk, path)
+  const reading = { name: '', isExplicit: false, isReading: true }
+  const { facts, identity: from } = await openDataDirectory(disk, path, reading, log)
   try {
     const to: Identity = { ...from, edge, incarnation: randomUUID() }
-    await disk.replaceFile(file, identityFile(to))
+    await facts.putIdentity(to)
+    await writeIdentity(disk, path, to)
     return { from, to }
   } catch (error) {
-    throw asDirectoryError(path, error)
+    throw directoryError(path, error)
   } finally {
     await facts.close()
   }
 }
 
-/** The lock is named by the directory that it guards. */
-async function openFacts(disk: Disk, path: string): Promise<FactStore> {
-  try {
-    return await FactStore.open(disk, join(path, 'facts'))
-  } catch (error) {
-    throw error instanceof DataDirectoryLockedError ? new DataDirectoryLockedError(path, error.cause) : error
-  }
-}
-
-function identityFile(identity: Identity): Buffer {
-  return Buffer.from(`${JSON.stringify(identity, null, 2)}\n`)
-}
-
 /** True where the directory holds a log: reading commands do not make one. */
 export async function isDataDirectory(disk: Disk, path: string): Promise<boolean> {
-  return (await disk.readFile(join(path, 'headwater.json'))) !== undefined
+  return (await disk.list(path)).includes(IDENTITY_FILE) || holdsLog(disk, path)
+}
+
+/** With it a directory is a log: written last of all. */
+export function writeIdentity(disk: Disk, path: string, identity: Identity): Promise<void> {
+  return disk.replaceFile(join(path, IDENTITY_FILE), encodeIdentity(identity))
 }
 
 async function refuseForeign(disk: Disk, path: string): Promise<void> {
   const names = await disk.list(path)
-  if (names.includes('headwater.json') || names.includes('facts')) return
+  const isOwn = [IDENTITY_FILE, FACTS, SALVAGED_FACTS].some((name) => names.includes(name))
+  if (isOwn || (await holdsLog(disk, path))) return
   const foreign = names.filter(
     (name) => !name.startsWith('.') && name !== 'upstream' && name !== 'lost+found',
   )
@@ -123,65 +147,150 @@ async function refuseForeign(disk: Disk, path: string): Promise<void> {
   }
 }
 
-async function identify(
-  disk: Disk,
-  path: string,
-  file: string,
-  edge: { name: string; isExplicit: boolean },
-): Promise<Identity> {
-  const stored = await disk.readFile(file)
-  if (stored === undefined) {
-    const identity: Identity = {
-      format: DATA_FORMAT,
-      edge: edge.name,
-      incarnation: randomUUID(),
-      createdAt: new Date().toISOString(),
-    }
-    await disk.replaceFile(file, identityFile(identity))
-    return identity
+/** A chain with a manifest or a segment: `log/` alone can be any program's. */
+async function holdsLog(disk: Disk, path: string): Promise<boolean> {
+  const log = join(path, 'log')
+  if (!(await disk.list(path)).includes('log')) return false
+  for (const chain of await listed(disk, log)) {
+    const names = await listed(disk, join(log, chain))
+    if (names.some((name) => name === 'manifest.json' || /^[0-9a-f]{8}$/.test(name))) return true
   }
-  const identity = checkIdentity(path, stored, edge)
-  await disk.syncDirectory(path)
-  return identity
+  return false
 }
 
-function checkIdentity(path: string, stored: Buffer, edge: { name: string; isExplicit: boolean }): Identity {
-  const identity = parseIdentity(path, stored)
-  if (edge.isExplicit && edge.name !== identity.edge) {
-    throw new DataDirectoryError(
-      path,
-      `it belongs to the edge "${identity.edge}", the configuration says "${edge.name}"`,
-      `set edge: ${identity.edge}; give "${edge.name}" a directory of its own; or \`headwater rename ${edge.name}\``,
-    )
-  }
-  return identity
+/** Nothing where that is no directory, or none that can be read. */
+function listed(disk: Disk, path: string): Promise<string[]> {
+  return disk.list(path).catch(() => [])
 }
 
-function parseIdentity(path: string, stored: Buffer): Identity {
-  let identity: Partial<Identity>
+/** @throws DataDirectoryError for a newer format */
+async function readIdentity(disk: Disk, path: string): Promise<FoundIdentity> {
+  let bytes: Buffer | undefined
   try {
-    identity = (JSON.parse(stored.toString('utf8')) ?? {}) as Partial<Identity>
+    bytes = await disk.readFile(join(path, IDENTITY_FILE))
   } catch (error) {
-    throw new DataDirectoryError(path, 'headwater.json is not JSON', 'restore it from a backup', error)
+    const { code } = error as NodeJS.ErrnoException
+    if (UNREADABLE_CODES.has(code ?? '')) return { kind: 'damaged', reason: `it cannot be read: ${code}` }
+    throw error
   }
-  if (typeof identity.format !== 'number' || typeof identity.edge !== 'string' || !identity.incarnation) {
-    throw new DataDirectoryError(
-      path,
-      'headwater.json lacks format, edge or incarnation',
-      'restore it from a backup',
-    )
-  }
-  if (identity.format !== DATA_FORMAT) {
-    throw new DataDirectoryError(
-      path,
-      `it has format ${identity.format}, this Headwater reads ${DATA_FORMAT}`,
-      'use the version that wrote it; nothing was changed',
-    )
-  }
-  return identity as Identity
+  if (bytes === undefined) return { kind: 'missing' }
+  const stored = decodeIdentity(bytes)
+  if (stored.kind === 'newer') throw newerFormat(path, stored.format)
+  return stored
 }
 
-function asDirectoryError(path: string, error: unknown): Error {
+function newerFormat(path: string, format: number): DataDirectoryError {
+  return new DataDirectoryError(
+    path,
+    `it has format ${format}, this Headwater reads ${DATA_FORMAT}`,
+    'use the version that wrote it; nothing was changed',
+  )
+}
+
+function refuseOtherEdge(path: string, identity: Identity, edge: EdgeName): void {
+  if (!edge.isExplicit || edge.name === identity.edge) return
+  throw new DataDirectoryError(
+    path,
+    `it belongs to the edge "${identity.edge}", the configuration says "${edge.name}"`,
+    `set edge: ${identity.edge}; give "${edge.name}" a directory of its own; or \`headwater rename ${edge.name}\``,
+  )
+}
+
+interface Opened {
+  readonly disk: Disk
+  readonly path: string
+  readonly facts: FactStore
+  readonly edge: EdgeName
+  readonly log: LogSink
+  readonly recovery: DirectoryRecovery
+}
+
+/** The table on top. The facts are open: nobody else changes the file now. */
+async function identify(opened: Opened): Promise<Identity> {
+  const { disk, path, facts, edge } = opened
+  const found = await readIdentity(disk, path)
+  const stored = await facts.identity()
+  const copy = stored?.kind === 'whole' ? stored.identity : null
+  if (found.kind === 'whole') {
+    const { identity, hasCrc } = found
+    const isCopied = copy !== null && isSameIdentity(identity, copy)
+    if (hasCrc || copy === null || isCopied) {
+      refuseOtherEdge(path, identity, edge)
+      // the file's rename, where the last process ended or failed before its fsync
+      await disk.syncDirectory(path)
+      if (!hasCrc) await attempt(opened, () => writeIdentity(disk, path, identity))
+      if (!isCopied) await attempt(opened, () => facts.putIdentity(identity))
+      return identity
+    }
+  }
+  if (stored?.kind === 'newer') throw newerFormat(path, stored.format)
+  const damage = damageOf(found)
+  if (copy === null) return makeIdentity(opened, damage)
+  refuseOtherEdge(path, copy, edge)
+  await attempt(opened, async () => {
+    if (damage !== null) await setAside(opened, damage)
+    await writeIdentity(disk, path, copy)
+  })
+  opened.recovery.identityRestored++
+  opened.log.warn('headwater.json was lost and is restored from its copy', {
+    edge: copy.edge,
+    incarnation: copy.incarnation,
+    reason: damage ?? 'it was missing',
+  })
+  return copy
+}
+
+function damageOf(found: FoundIdentity): string | null {
+  if (found.kind === 'missing') return null
+  return found.kind === 'damaged' ? found.reason : 'it has no checksum and is not as its copy'
+}
+
+/** @param damage why the file that is there does not count; null where there is none */
+async function makeIdentity(
+  { disk, path, facts, edge, log, recovery }: Opened,
+  damage: string | null,
+): Promise<Identity> {
+  const identity: Identity = {
+    format: DATA_FORMAT,
+    edge: edge.name,
+    incarnation: randomUUID(),
+    createdAt: new Date().toISOString(),
+  }
+  if (edge.isReading === true) return identity
+  const isLost = damage !== null || (await holdsLog(disk, path))
+  if (damage !== null) await setAside({ disk, path, log }, damage)
+  await writeIdentity(disk, path, identity)
+  await facts.putIdentity(identity)
+  if (!isLost) return identity
+  recovery.identityReplaced++
+  log.error(
+    `the identity of this edge was lost, headwater.json and its copy: it goes on as "${identity.edge}" with a new incarnation. ` +
+      'An upstream that knows the earlier one stops with HW_CHECKPOINT_MISMATCH, so that nothing is written twice there: stop the ' +
+      'broker, give this log a name of its own with `headwater rename NAME`, and upstream gets the whole log under it',
+    { incarnation: identity.incarnation, reason: damage ?? 'it was missing' },
+  )
+  return identity
+}
+
+async function setAside({ disk, path, log }: Pick<Opened, 'disk' | 'path' | 'log'>, damage: string) {
+  const what = `headwater.json is damaged: ${damage}`
+  await quarantine(disk, join(path, IDENTITY_FILE), join(path, 'quarantine'), { what }, log)
+}
+
+/** The identity is known and durable in one of its places: that the other cannot be written now, as on a full disk, stops no start. */
+async function attempt({ log }: Opened, write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    log.warn('the second copy of the identity could not be written; the next start tries again', {
+      reason: (error as Error).message,
+    })
+  }
+}
+
+/** What went wrong at a data directory, in an operator's words. */
+export function directoryError(path: string, error: unknown): Error {
+  if (error instanceof DataDirectoryLockedError) return new DataDirectoryLockedError(path, error.cause)
   if (error instanceof HeadwaterError) return error
   const code = (error as NodeJS.ErrnoException).code
   const reason = REASONS[code ?? ''] ?? [

@@ -29,6 +29,21 @@ export async function openLevelStore(directory: string, options: StoreOptions): 
   return new LevelStore(directory, db)
 }
 
+/**
+ * Whether a process has the store open, this one included. LevelDB takes the lock, then looks whether it may open at all: told that the
+ * store must not exist it refuses before it reads or writes anything but its LOG.
+ */
+export async function isLevelStoreLocked(directory: string): Promise<boolean> {
+  const db: Db = new Level(directory, { createIfMissing: false, errorIfExists: true })
+  try {
+    await db.open()
+  } catch (error) {
+    return (error as { cause?: { code?: string } }).cause?.code === 'LEVEL_LOCKED'
+  }
+  await db.close()
+  return false
+}
+
 function openFailure(directory: string, error: unknown): Error {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause
   if (cause?.code === 'LEVEL_LOCKED') return new DataDirectoryLockedError(directory, cause)

@@ -59,6 +59,13 @@ export interface Disk {
   readonly hasLevelFiles: boolean
   /** @throws DataDirectoryLockedError where another process has the store open. */
   openStore(directory: string, options: StoreOptions): Promise<Store>
+  /**
+   * True where a store is open, in whatever process: asked without opening it. Its answer is of this moment. An exact one where it is not
+   * open may touch LevelDB's LOG, nothing else. False where there is none.
+   */
+  isStoreLocked(directory: string): Promise<boolean>
+  /** @throws EACCES, EROFS… where this user may not read and write what is at `path` */
+  checkAccess(path: string): Promise<void>
   /** undefined where there is no such file. */
   readFile(path: string): Promise<Buffer | undefined>
   /** For files of which a part is wanted, or that do not fit into memory; undefined where there is no such file. */

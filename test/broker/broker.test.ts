@@ -53,6 +53,39 @@ describe('a broker', () => {
     expect(quiet.broker.status().fileSystem).toMatchObject({ kind: 'reliable', warning: null })
   })
 
+  it('starts on a directory whose identity and facts are damaged, and says so in its status', async () => {
+    const data = dataDirectory()
+    const first = await startBroker({ data })
+    await publish(first.port, 'a', 'v')
+    const { edge, incarnation } = first.broker.status()
+    await first.broker.close()
+    writeFileSync(join(data, 'headwater.json'), '')
+    rmSync(join(data, 'facts', 'CURRENT'))
+    const { broker, port } = await startBroker({ data })
+    expect(broker.status()).toMatchObject({
+      edge,
+      incarnation,
+      dataRecovery: { identityRestored: 1, factsSalvaged: 1, identityReplaced: 0, factsMissing: 0 },
+    })
+    await publish(port, 'a', 'w')
+    expect(await recordsIn(broker)).toHaveLength(2)
+  })
+
+  it('starts under a new incarnation where its identity is lost, and takes records', async () => {
+    const data = dataDirectory()
+    const first = await startBroker({ data })
+    await publish(first.port, 'a', 'v')
+    const { incarnation } = first.broker.status()
+    await first.broker.close()
+    rmSync(join(data, 'headwater.json'))
+    rmSync(join(data, 'facts'), { recursive: true })
+    const { broker, port } = await startBroker({ data })
+    expect(broker.status().incarnation).not.toBe(incarnation)
+    expect(broker.status().dataRecovery).toMatchObject({ identityReplaced: 1, factsMissing: 1 })
+    await publish(port, 'a', 'w')
+    expect(await recordsIn(broker)).toHaveLength(2)
+  })
+
   it('is refused a data directory that another one has, and leaves that one alone', async () => {
     const data = dataDirectory()
     const { broker, port } = await startBroker({ data })

@@ -11,7 +11,9 @@ interface IdentityFile {
 }
 
 function identityIn(home: string): IdentityFile {
-  return JSON.parse(readFileSync(join(home, 'data', 'headwater.json'), 'utf8')) as IdentityFile
+  const { crc, ...identity } = JSON.parse(readFileSync(join(home, 'data', 'headwater.json'), 'utf8'))
+  expect(crc).toMatch(/^[0-9a-f]{8}$/)
+  return identity as IdentityFile
 }
 
 test('rename gives the log another name and a new incarnation, once no broker runs on it', async () => {

@@ -183,6 +183,14 @@ export class FaultyDisk implements Disk {
     return new FaultyStore(this, store, directory, () => this.#stores.delete(store))
   }
 
+  isStoreLocked(directory: string): Promise<boolean> {
+    return this.run({ kind: 'read-file', path: directory }, () => this.below.isStoreLocked(directory))
+  }
+
+  checkAccess(path: string): Promise<void> {
+    return this.run({ kind: 'read-file', path }, () => this.below.checkAccess(path))
+  }
+
   readFile(path: string): Promise<Buffer | undefined> {
     return this.run({ kind: 'read-file', path }, () => this.below.readFile(path))
   }

@@ -139,6 +139,17 @@ export class MemoryDisk implements Disk {
     return new MemoryStore(node, () => this.#life === life)
   }
 
+  async isStoreLocked(directory: string): Promise<boolean> {
+    await tick()
+    const node = this.#nodes.get(directory)
+    return node?.kind === 'store' && node.isOpen
+  }
+
+  /** Nothing is forbidden in memory. */
+  checkAccess(): Promise<void> {
+    return tick()
+  }
+
   async readFile(path: string): Promise<Buffer | undefined> {
     await tick()
     const node = this.#nodes.get(path)

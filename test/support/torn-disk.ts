@@ -104,6 +104,8 @@ export class TornDisk implements Disk {
   readonly hasLevelFiles = true
   readonly readFile = this.#unlessOff(nodeDisk.readFile)
   readonly openFile = this.#unlessOff(nodeDisk.openFile)
+  readonly isStoreLocked = this.#unlessOff(nodeDisk.isStoreLocked)
+  readonly checkAccess = this.#unlessOff(nodeDisk.checkAccess)
   readonly move = this.#unlessOff(nodeDisk.move)
   readonly replaceFile = this.#unlessOff(nodeDisk.replaceFile)
   readonly makeDirectory = this.#unlessOff(nodeDisk.makeDirectory)

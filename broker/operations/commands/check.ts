@@ -86,7 +86,7 @@ async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]>
   if (!(await isDataDirectory(nodeDisk, config.data)) && !(await holdsFiles(config.data))) return []
   try {
     // Takes and drops the lock, and compares version and edge; refuses the files of another program.
-    const edge = { name: config.edge, isExplicit: config.edge !== 'auto' }
+    const edge = { name: config.edge, isExplicit: config.edge !== 'auto', isReading: true }
     const data = await openDataDirectory(nodeDisk, config.data, edge)
     await data.facts.close()
     return []

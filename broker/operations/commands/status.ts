@@ -88,8 +88,8 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
   }
 }
 
-function brokerFacts(out: Output, status: BrokerStatus) {
-  const { edge, incarnation, dataDirectory, fileSystem, mqtt, ingress, log, clock } = status
+function brokerFacts(out: Output, broker: BrokerStatus) {
+  const { edge, incarnation, dataDirectory, fileSystem, mqtt, ingress, log, clock } = broker
   const facts: [string, string][] = [
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
@@ -104,7 +104,7 @@ function brokerFacts(out: Output, status: BrokerStatus) {
   if (fileSystem.warning !== null) facts.push(['disk', out.paint('yellow', printable(fileSystem.warning))])
   const refused = refusedText(mqtt.refused, ingress)
   if (refused !== '') facts.push(['refused', out.paint('yellow', refused)])
-  const recovered = recoveryText(log.recovery)
+  const recovered = recoveryText(broker)
   if (recovered !== '') facts.push(['recovery', out.paint('yellow', recovered)])
   const evicted = Object.entries(log.retention.evictedBytes)
   if (evicted.length > 0) {
@@ -161,8 +161,14 @@ function refusedText(refused: number, ingress: BrokerStatus['ingress']): string 
   return parts.join('; ')
 }
 
-function recoveryText(recovery: BrokerStatus['log']['recovery']): string {
+function recoveryText({ dataRecovery, log: { recovery } }: BrokerStatus): string {
   const parts: string[] = []
+  const { identityRestored, identityReplaced, factsSalvaged, factsMissing, factsDamaged } = dataRecovery
+  if (identityReplaced > 0) parts.push('identity lost, a new incarnation')
+  if (identityRestored > 0) parts.push('headwater.json restored from its copy')
+  if (factsSalvaged > 0) parts.push('damaged facts salvaged')
+  if (factsMissing > 0) parts.push('facts missing, made anew')
+  if (factsDamaged > 0) parts.push(`${plural(factsDamaged, 'damaged fact')} passed over`)
   if (recovery.tornTails > 0) {
     parts.push(
       `${plural(recovery.tornTails, 'torn tail')} dropped (${bytes(recovery.tornBytes)}, never acknowledged)`,

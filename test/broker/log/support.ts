@@ -9,6 +9,7 @@ import { NO_HEADERS, readRecords } from '../../../broker/log/record-batch.ts'
 import type { LogCursor, StoredBatch } from '../../../broker/log/source.ts'
 import type { LogSink } from '../../../broker/log-sink.ts'
 import type { DataDirectory } from '../../../broker/storage/data-directory.ts'
+import { noDirectoryRecovery } from '../../../broker/storage/directory-recovery.ts'
 import type { Disk } from '../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 
@@ -55,6 +56,7 @@ export async function openLog(disk: Disk, options: LogOptions = {}): Promise<Eve
     path,
     identity: { format: 1, edge: 'edge-1', incarnation: 'incarnation-1', createdAt: '' },
     facts: undefined as never,
+    recovery: noDirectoryRecovery(),
   }
   if (disk instanceof FaultyDisk) disks.add(disk)
   await disk.makeDirectory(path)

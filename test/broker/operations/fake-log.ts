@@ -14,6 +14,7 @@ import type {
   ReadableLog,
   SyncOperations,
 } from '../../../broker/operations/operations.ts'
+import { noDirectoryRecovery } from '../../../broker/storage/directory-recovery.ts'
 
 export interface FakeRecord {
   readonly timestamp?: number
@@ -170,6 +171,7 @@ export const fakeStatus: BrokerStatus = {
   incarnation: '00000000-0000-4000-8000-000000000001',
   dataDirectory: '/data',
   fileSystem: { kind: 'reliable', type: 'ext4', mountPoint: '/', warning: null },
+  dataRecovery: noDirectoryRecovery(),
   mqtt: { listeners: ['127.0.0.1:1883'], connections: 2, connectionsMax: 1000, messages: 7, refused: 0 },
   ingress: {
     received: 7,

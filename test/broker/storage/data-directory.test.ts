@@ -133,16 +133,6 @@ describe('a data directory', () => {
     await expectRefusal(path, /belongs to the edge "edge-1", the configuration says "edge-2"/, 'edge-2')
   })
 
-  it.each(['', '{', 'null', '[]', '"x"', '{"format":1}', '{"format":1,"edge":5,"incarnation":"x"}'])(
-    'whose headwater.json is %j is refused, and nothing in it is changed',
-    async (text) => {
-      const path = join(root, 'data')
-      await (await openAt(path)).facts.close()
-      writeFileSync(join(path, 'headwater.json'), text)
-      await expectRefusal(path, /headwater\.json/)
-    },
-  )
-
   it('on a path that is a file, or goes through one, is refused', async () => {
     writeFileSync(join(root, 'file'), '')
     await expectRefusal(join(root, 'file', 'below'), /a part of the path is a file/)

@@ -110,6 +110,23 @@ export function describeDisk(name: string, make: () => Disk): void {
       await store()
     })
 
+    it('knows whether a store is open, and neither opens nor makes one for it', async () => {
+      const path = join(root, 'store')
+      expect(await disk.isStoreLocked(path)).toBe(false)
+      expect(await disk.list(root)).toEqual([])
+      const opened = await store()
+      await put(opened, ['a'])
+      expect(await disk.isStoreLocked(path)).toBe(true)
+      await expect(store()).rejects.toThrow(DataDirectoryLockedError)
+      await opened.close()
+      expect(await disk.isStoreLocked(path)).toBe(false)
+      expect(await keysOf(await store())).toEqual(['a'])
+    })
+
+    it('finds nothing against the use of what this user may read and write', async () => {
+      await disk.checkAccess(root)
+    })
+
     it('refuses a store that is not there when it may not make one', async () => {
       await expect(store('none', false)).rejects.toThrow(DataDirectoryError)
     })
