@@ -14,11 +14,12 @@ import type { MqttFront } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress } from './mqtt/ingress.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
-import type { BrokerStatus, Operations, ReadableLog } from './operations/operations.ts'
+import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
 import { nodeDisk } from './storage/node-disk.ts'
 import type { Disk } from './storage/store.ts'
+import { Tables } from './tables/tables.ts'
 
 /** LevelDB's write buffer, of which it holds two at times. */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -35,6 +36,7 @@ export interface BrokerDependencies {
 
 export class Broker implements Operations {
   readonly log: EventLog
+  readonly tables: Tables
   /** Facts that the log does not hold, such as the positions upstream acknowledged. */
   readonly facts: FactStore
   readonly #config: BrokerConfig
@@ -48,12 +50,14 @@ export class Broker implements Operations {
     config: BrokerConfig,
     data: DataDirectory,
     log: EventLog,
+    tables: Tables,
     ingress: Ingress,
     front: MqttFront,
     schedule: Schedule | null,
   ) {
     this.#schedule = schedule
     this.log = log
+    this.tables = tables
     this.facts = data.facts
     this.#config = config
     this.#data = data
@@ -70,6 +74,7 @@ export class Broker implements Operations {
       sink.warn('the disk is full: what was kept aside for this start is used')
     const data = await openDataDirectory(disk, config.data, edgeOf(config))
     let log: EventLog | undefined
+    let tables: Tables | undefined
     try {
       const qos2 = new Map<string, Qos2Ids>()
       const statesOf = (chain: string) => {
@@ -89,6 +94,8 @@ export class Broker implements Operations {
       }
       log = await EventLog.open(disk, data, options, sink, statesOf)
       const opened = log
+      const withTable = config.streams.filter(({ table }) => table).map(({ name }) => name)
+      tables = Tables.open({ disk, data: data.path, log, sink }, withTable)
       const router = new Router(config.streams, (name) => opened.stream(name))
       const { recordBytesMax, admittedBytesMax: waitingBytesMax } = config.limits
       const ingressOptions = { recordBytesMax, waitingBytesMax, now }
@@ -99,8 +106,10 @@ export class Broker implements Operations {
       }
       const front = new AedesFront(ingress, frontOptions, sink)
       await front.listen()
-      return new Broker(config, data, log, ingress, front, await scheduleCompaction(config, log, sink))
+      const schedule = await scheduleCompaction(config, log, sink)
+      return new Broker(config, data, log, tables, ingress, front, schedule)
     } catch (error) {
+      await tables?.close()
       await log?.close()
       await data.facts.close()
       throw error
@@ -133,6 +142,7 @@ export class Broker implements Operations {
   async close(): Promise<void> {
     await this.#schedule?.destroy()
     await this.#front.close()
+    await this.tables.close()
     await this.log.close()
     await this.facts.close()
   }
@@ -165,10 +175,7 @@ async function scheduleCompaction(
  * Opens the log of a data directory that no broker runs on, to read it.
  * @throws DataDirectoryLockedError while one runs; DataDirectoryError where there is no log.
  */
-export async function openLog(
-  directory: string,
-  dependencies: BrokerDependencies = {},
-): Promise<ReadableLog & { close(): Promise<void> }> {
+export async function openLog(directory: string, dependencies: BrokerDependencies = {}): Promise<OpenedLog> {
   const { disk = nodeDisk, log: sink = silentSink } = dependencies
   if (!(await isDataDirectory(disk, directory))) {
     throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
@@ -186,8 +193,15 @@ export async function openLog(
     throw error
   })
   const close = log.close.bind(log)
+  let tables: Promise<Tables> | undefined
   return Object.assign(log, {
+    tables() {
+      const streams = log.streams().map(({ stream }) => stream)
+      tables ??= Tables.openStored({ disk, data: data.path, log, sink }, streams)
+      return tables
+    },
     async close() {
+      await (await tables)?.close()
       await close()
       await data.facts.close()
     },

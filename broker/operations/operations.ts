@@ -8,6 +8,8 @@ import type { RepairReport } from '../log/repair.ts'
 import type { LogSource } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
+import type { TableStatus } from '../tables/table-status.ts'
+import type { Tables } from '../tables/tables.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
 export interface ReadableLog extends LogSource {
@@ -20,6 +22,13 @@ export interface ReadableLog extends LogSource {
     stream: string | null,
     onProgress?: (progress: CompactionProgress) => void,
   ): Promise<CompactionReport[]>
+}
+
+/** A data directory without a broker. */
+export interface OpenedLog extends ReadableLog {
+  /** The tables that are there; opened when first asked for, and closed with the log. */
+  tables(): Promise<Tables>
+  close(): Promise<void>
 }
 
 export interface MqttStatus {
@@ -98,6 +107,8 @@ export interface SyncOperations {
 
 export interface Operations {
   readonly log: ReadableLog
+  /** None where no stream has one. */
+  readonly tables?: Tables
   status(): BrokerStatus
   readonly sync?: SyncOperations
 }
@@ -120,6 +131,8 @@ export interface StreamReport {
   readonly droppedRecords: number
   readonly isCompacted: boolean
   readonly partitions: readonly PartitionReport[]
+  /** Where the stream has one. */
+  readonly table?: TableStatus
 }
 
 export interface PartitionReport {
@@ -130,8 +143,9 @@ export interface PartitionReport {
 }
 
 /** `headwater streams` as JSON. */
-export function streamReports(log: LogSource): StreamReport[] {
+export function streamReports(log: LogSource, tables?: Tables): StreamReport[] {
   const partitions = log.partitions()
+  const statuses = new Map(tables?.status().map((status) => [status.stream, status]))
   return log.streams().map(({ stream, bytes, droppedRecords, isCompacted }) => {
     const own = partitions
       .filter((state) => state.stream === stream)
@@ -142,6 +156,8 @@ export function streamReports(log: LogSource): StreamReport[] {
         records: durableOffset - logStartOffset,
       }))
     const records = own.reduce((sum, partition) => sum + partition.records, 0)
-    return { stream, records, bytes, droppedRecords, isCompacted, partitions: own }
+    const report = { stream, records, bytes, droppedRecords, isCompacted, partitions: own }
+    const table = statuses.get(stream)
+    return table === undefined ? report : { ...report, table }
   })
 }

@@ -32,15 +32,15 @@ export function recordJson(stream: string, partition: number, record: LogRecord)
     offset: record.offset,
     timestamp: isoTime(record.timestamp),
     topic: topic === null || !isUtf8(topic) ? null : topic.toString('utf8'),
-    key: text(record.key),
-    value: text(record.value),
+    key: textOf(record.key),
+    value: textOf(record.value),
     headers: record.headers
       .filter((header) => header.key !== TOPIC_HEADER)
-      .map(({ key, value }) => ({ key, value: text(value) })),
+      .map(({ key, value }) => ({ key, value: textOf(value) })),
   }
 }
 
-function text(bytes: Buffer | null): string | Base64 | null {
+export function textOf(bytes: Buffer | null): string | Base64 | null {
   if (bytes === null) return null
   return isUtf8(bytes) ? bytes.toString('utf8') : { base64: bytes.toString('base64') }
 }
