@@ -219,6 +219,15 @@ export class EventLog implements LogSource {
     return readPartition(found.chain, found.partition, offset, bytesMax)
   }
 
+  /** Offsets of a stream that damage has taken, in the order in which they were found. @throws UnknownStreamError */
+  holes(stream: string): { partition: number; from: number; to: number }[] {
+    const { chain, partitions } = this.stream(stream)
+    return (chain.row.facts.holes ?? []).flatMap(({ id, from, to }) => {
+      const partition = partitions.findIndex((own) => own.id === id)
+      return partition < 0 ? [] : { partition, from, to }
+    })
+  }
+
   /** The first offset at or after a time (ms since 1970); the durable offset when there is none. */
   async offsetForTime(stream: string, partition: number, timestamp: number): Promise<number> {
     const found = this.#partition(stream, partition)
