@@ -32,10 +32,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   config: ['leaves'],
   storage: ['leaves'],
   log: ['storage', 'leaves'],
+  tables: ['log', 'storage', 'leaves'],
   consumers: ['log', 'storage', 'config', 'leaves'],
   mqtt: ['log', 'storage', 'config', 'leaves'],
-  operations: ['mqtt', 'consumers', 'log', 'storage', 'config', 'leaves'],
-  assembly: ['operations', 'mqtt', 'consumers', 'log', 'storage', 'config', 'leaves'],
+  operations: ['mqtt', 'consumers', 'tables', 'log', 'storage', 'config', 'leaves'],
+  assembly: ['operations', 'mqtt', 'consumers', 'tables', 'log', 'storage', 'config', 'leaves'],
 }
 
 describe('the parser of imports', () => {
