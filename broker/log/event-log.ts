@@ -232,6 +232,15 @@ export class EventLog implements LogSource {
     return readPartition(found.chain, found.partition, offset, bytesMax)
   }
 
+  /** Offsets of a stream that damage has taken, in the order in which they were found. @throws UnknownStreamError */
+  holes(stream: string): { partition: number; from: number; to: number }[] {
+    const { chain, partitions } = this.stream(stream)
+    return (chain.row.facts.holes ?? []).flatMap(({ id, from, to }) => {
+      const partition = partitions.findIndex((own) => own.id === id)
+      return partition < 0 ? [] : { partition, from, to }
+    })
+  }
+
   /** What is to be known of the clock that stamped a stored batch; null where it was trusted. */
   clockOf({ stream, commit }: StoredBatch): CommitClock | null {
     if (this.#clockFactsOf === undefined || commit === undefined) return null

@@ -16,6 +16,7 @@ import type {
   RangeOptions,
   Store,
   StoreOptions,
+  StoreScan,
   WriteBatch,
 } from '../../broker/storage/store.ts'
 import { MemoryDisk, type ReplaceStage } from './memory-disk.ts'
@@ -178,7 +179,16 @@ export class FaultyDisk implements Disk {
 
   async openStore(directory: string, options: StoreOptions): Promise<Store> {
     const kind = options.createIfMissing ? 'create-store' : 'open-store'
-    const store = await this.run({ kind, path: directory }, () => this.below.openStore(directory, options))
+    let opened: Store | undefined
+    const open = async () => {
+      opened = await this.below.openStore(directory, options)
+      return opened
+    }
+    const store = await this.run({ kind, path: directory }, open).catch(async (error) => {
+      // nobody gets it: who is told that it failed, or is dead by now, closes nothing
+      await opened?.close()
+      throw error
+    })
     this.#stores.add(store)
     return new FaultyStore(this, store, directory, () => this.#stores.delete(store))
   }
@@ -355,6 +365,11 @@ class FaultyStore implements Store {
 
   range(options: RangeOptions): ReturnType<Store['range']> {
     return this.#read(() => this.#below.range(options))
+  }
+
+  scan(from: Buffer, to: Buffer): StoreScan {
+    const scan = this.#below.scan(from, to)
+    return { next: (bytesMax) => this.#read(() => scan.next(bytesMax)), close: () => scan.close() }
   }
 
   async close(): Promise<void> {

@@ -163,6 +163,11 @@ class TornStore implements Store {
     return this.#below.range(options)
   }
 
+  scan(from: Buffer, to: Buffer): ReturnType<Store['scan']> {
+    this.#hooks.check()
+    return this.#below.scan(from, to)
+  }
+
   async close(): Promise<void> {
     await this.#below.close()
     this.#hooks.closed()
