@@ -265,8 +265,8 @@ async function makeIdentity(
   recovery.identityReplaced++
   log.error(
     `the identity of this edge was lost, headwater.json and its copy: it goes on as "${identity.edge}" with a new incarnation. ` +
-      'An upstream that knows the earlier one stops with HW_CHECKPOINT_MISMATCH, so that nothing is written twice there: stop the ' +
-      'broker, give this log a name of its own with `headwater rename NAME`, and upstream gets the whole log under it',
+      'An upstream that knows the earlier one stops with HW_CHECKPOINT_MISMATCH, so that two logs are never mixed there. To send it ' +
+      'the whole log under another name: stop the broker, `headwater rename NAME`; an archive gets another directory instead',
     { incarnation: identity.incarnation, reason: damage ?? 'it was missing' },
   )
   return identity
