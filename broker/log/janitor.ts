@@ -90,6 +90,7 @@ export class Janitor {
   #isClosing = false
   #lastReason = ''
   #bytesAtCheck = 0
+  #rollsAtCheck = 0
 
   constructor(
     disk: Disk,
@@ -110,7 +111,7 @@ export class Janitor {
     this.space = new DiskSpace(disk, path, options.budget, options.segmentBytes, log)
   }
 
-  /** Runs now, then every few seconds, and whenever the log has grown by what the reserve can bear. */
+  /** Runs now, then every few seconds, whenever a segment was sealed, and when the log has grown by what the reserve can bear. */
   start(): void {
     this.wake()
   }
@@ -124,9 +125,21 @@ export class Janitor {
 
   /** Called after each durable commit. */
   committed(): void {
-    const bytes = this.#chains.reduce((sum, chain) => sum + chain.stats.bytes, 0)
+    const { bytes, rolls } = this.#written()
     const { reserveBytes } = this.#options.budget
-    if (bytes - this.#bytesAtCheck > Math.max(reserveBytes / 4, this.#options.segmentBytes)) this.wake()
+    const isMuch = bytes - this.#bytesAtCheck > Math.max(reserveBytes / 4, this.#options.segmentBytes)
+    // a window is kept to within a segment only if each new one makes an old one go
+    if (isMuch || rolls !== this.#rollsAtCheck) this.wake()
+  }
+
+  #written(): { bytes: number; rolls: number } {
+    let bytes = 0
+    let rolls = 0
+    for (const { stats } of this.#chains) {
+      bytes += stats.bytes
+      rolls += stats.rolls
+    }
+    return { bytes, rolls }
   }
 
   wake(): void {
@@ -161,7 +174,9 @@ export class Janitor {
   }
 
   async #run(): Promise<void> {
-    this.#bytesAtCheck = this.#chains.reduce((sum, chain) => sum + chain.stats.bytes, 0)
+    const { bytes, rolls } = this.#written()
+    this.#bytesAtCheck = bytes
+    this.#rollsAtCheck = rolls
     const now = this.#options.trustedNow()
     for (const chain of this.#chains) {
       if (now !== null && chain.condition.state === 'open') await chain.dateSealed(now)

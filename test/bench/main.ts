@@ -9,6 +9,8 @@ Examples:
   npm run bench -- ingest                    MQTT beside mosquitto where it is installed
   npm run bench -- ingest --only c10 --size 256
   npm run bench -- log --dir /mnt/card       the log on another disk than the temporary directory's
+  npm run bench -- log --only start,memory   parts of it: append, start, spread, retention, compaction, memory
+  npm run bench -- log --plots               and draw how cost grows, as SVG into docs/bench/
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
   npm run bench -- log --quick --json        a look in seconds, for a program to read
 `
@@ -26,7 +28,7 @@ function bench(name: string, description: string): Command {
     .option('--quick', 'a look in seconds: short, small, one round', false)
     .option('--json', 'for machines', false)
     .option('--dir <directory>', 'write below this directory: on the disk to measure')
-    .option('--only <text>', 'only the cases whose name contains this')
+    .option('--only <texts>', 'only the cases whose name contains this, or one of these: a,b')
     .option('--profile <directory>', 'leave CPU profiles of what is measured there')
 }
 
@@ -49,8 +51,10 @@ bench('ingest', 'QoS 1 over 1, 10 and 100 connections: rate, latency, memory, pr
   .option('--seconds <n>', 'measured in each run, after a warm-up', positive, 4)
   .action(run(async () => (await import('./ingest/suite.ts')).ingest))
 
-bench('log', 'append with fsync, read, start, bytes written to the device, memory')
-  .option('--megabytes <n>', 'payload that each case appends', positive, 250)
+bench('log', 'append with fsync, read, start, retention, compaction, bytes written to the device, memory')
+  .option('--megabytes <n>', 'payload that each case of append and spread appends', positive, 250)
+  .option('--compacted-megabytes <n>', 'payload that is compacted', positive, 1000)
+  .option('--plots [directory]', 'draw how cost grows, as SVG (default: docs/bench)')
   .action(run(async () => (await import('./log/suite.ts')).log))
 
 bench('sync', 'a backlog into a real Kafka, beside the JavaScript producers')

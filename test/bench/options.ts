@@ -7,7 +7,7 @@ export interface BenchOptions {
   readonly json: boolean
   /** A directory on the disk to measure. */
   readonly dir?: string
-  /** Only the case of this name, or those whose name contains it. */
+  /** Only the case of this name, or those whose name contains it, or contains one of several with commas between. */
   readonly only?: string
   /** A directory for CPU profiles of what is measured. */
   readonly profile?: string
@@ -19,10 +19,12 @@ export function chosen<C extends { readonly name: string }>(
 ): C[] {
   const exact = cases.filter(({ name }) => name === only)
   if (exact.length > 0) return exact
-  const found = cases.filter(({ name }) => only === undefined || name.includes(only))
-  if (found.length > 0) return found
+  if (only === undefined) return [...cases]
+  const wanted = only.split(',').map((text) => text.trim())
+  const unknown = wanted.find((text) => !cases.some(({ name }) => name.includes(text)))
+  if (unknown === undefined) return cases.filter(({ name }) => wanted.some((text) => name.includes(text)))
   const names = cases.map(({ name }) => `"${name}"`).join(', ')
-  throw new Error(`--only ${only} names no case; there are ${names}`)
+  throw new Error(`--only ${unknown} names no case; there are ${names}`)
 }
 
 export function profileFlags(directory: string | undefined): string[] {

@@ -30,34 +30,44 @@ export function memory(pid: number | 'self'): Memory {
   }
 }
 
-/** Bytes that this process sent to block devices; file systems in memory count none. */
-export function deviceBytesWritten(): number {
+export interface WrittenBytes {
+  /** Bytes that this process sent to block devices; file systems in memory count none. */
+  readonly deviceBytes: number
+  /** Bytes that it had dirtied, in files that were removed before they had to be written. */
+  readonly cancelledBytes: number
+}
+
+/**
+ * Linux counts a page in `write_bytes` when it is dirtied, and in `cancelled_write_bytes` when a file goes with pages that were not
+ * written yet: of the process that removes the file, whoever dirtied them.
+ */
+export function writtenBytes(): WrittenBytes {
   const io = readFileSync('/proc/self/io', 'latin1')
   const field = (name: string) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(io)?.[1])
-  // pages that were dirtied, less those whose file was removed before they had to be written
-  return field('write_bytes') - field('cancelled_write_bytes')
+  const cancelledBytes = field('cancelled_write_bytes')
+  return { deviceBytes: field('write_bytes') - cancelledBytes, cancelledBytes }
 }
 
 /** A moment in this process, to measure from. */
 export interface Moment {
   readonly at: number
   readonly cpu: NodeJS.CpuUsage
-  readonly deviceBytes: number
+  readonly written: WrittenBytes
 }
 
 export function moment(): Moment {
-  return { at: performance.now(), cpu: process.cpuUsage(), deviceBytes: deviceBytesWritten() }
+  return { at: performance.now(), cpu: process.cpuUsage(), written: writtenBytes() }
 }
 
 /** What this process used since then, all its threads. */
 export function usedSince(start: Moment) {
   const { user, system } = process.cpuUsage(start.cpu)
-  const { rssPeakBytes, rssAnonBytes } = memory('self')
+  const { deviceBytes, cancelledBytes } = writtenBytes()
   return {
     seconds: (performance.now() - start.at) / 1000,
     cpuSeconds: (user + system) / 1e6,
-    deviceBytes: deviceBytesWritten() - start.deviceBytes,
-    rssPeakBytes,
-    rssAnonBytes,
+    deviceBytes: deviceBytes - start.written.deviceBytes,
+    cancelledBytes: cancelledBytes - start.written.cancelledBytes,
+    ...memory('self'),
   }
 }

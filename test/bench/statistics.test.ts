@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { LatencyBuckets, median, medians, ratio } from './statistics.ts'
+import { LatencyBuckets, median, medians, ratio, slope } from './statistics.ts'
 
 test('a median is the middle, or the mean of the two middles', () => {
   expect(median([3, 1, 2])).toBe(2)
@@ -31,4 +31,12 @@ test('a quantile is the latency that so many are not above', () => {
   expect([latency.quantile(0.5), latency.quantile(0.99), latency.quantile(1)]).toEqual([50, 99, 100])
   latency.reset()
   expect(latency.quantile(0.5)).toBeNaN()
+})
+
+test('a slope is how much y grows for each 1 of x, noise on both sides left out', () => {
+  const line = (ys: readonly number[]) => slope(ys.map((y, i) => ({ x: 10 * i, y })))
+  expect(line([5, 25, 45])).toBeCloseTo(2)
+  expect(line([7, 7, 7, 7])).toBe(0)
+  expect(line([1, -1, -1, 1])).toBeCloseTo(0)
+  expect(line([3])).toBeNaN()
 })

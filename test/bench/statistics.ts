@@ -20,6 +20,15 @@ export function ratio<R>(own: readonly R[], peer: readonly R[], of: (result: R) 
   return median(own.map((result, run) => of(result) / of(peer[run]!)))
 }
 
+/** The straight line nearest to the points (least squares): how much y grows for each 1 of x. */
+export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
+  const mean = (of: (point: { x: number; y: number }) => number) =>
+    points.reduce((sum, point) => sum + of(point), 0) / points.length
+  const x = mean((point) => point.x)
+  const y = mean((point) => point.y)
+  return mean((point) => (point.x - x) * (point.y - y)) / mean((point) => (point.x - x) ** 2)
+}
+
 const BUCKETS_PER_DOUBLING = 128
 
 /** Latencies in microseconds, in buckets: exact below 256 us, within 1 % above. */

@@ -6,7 +6,7 @@ import { freePort } from '../../support/kafka/ports.ts'
 import { startProgram } from '../children.ts'
 import type { Scratch } from '../scratch.ts'
 import { startSettings } from '../start-settings.ts'
-import { running, type Server } from './server.ts'
+import { type RunningServer, running, type Server } from './server.ts'
 
 const COMMAND_LINE = fileURLToPath(new URL('../../../cli.js', import.meta.url))
 const BROKER_WORKER = fileURLToPath(new URL('./headwater-worker.js', import.meta.url))
@@ -16,21 +16,28 @@ export function headwater(scratch: Scratch, nodeFlags: readonly string[]): Serve
   return {
     name: 'headwater',
     acknowledges: 'after fsync',
-    async start() {
-      const directory = scratch.fresh('headwater')
-      const port = await freePort()
-      mkdirSync(directory)
-      const config = join(directory, 'headwater.yaml')
-      writeFileSync(config, configuration(join(directory, 'data'), port))
-      const { environment, flags } = startSettings()
-      const program = existsSync(COMMAND_LINE)
-        ? [COMMAND_LINE, 'start', '--config', config]
-        : [BROKER_WORKER, config]
-      const env = { ...withoutOurs(process.env), ...environment }
-      const started = startProgram(process.execPath, [...flags, ...nodeFlags, ...program], env)
-      return running(started, port, () => scratch.discard(directory))
-    },
+    start: () => startHeadwater(scratch, nodeFlags),
   }
+}
+
+/** @param data a data directory that is there already, and stays; by default one of its own */
+export async function startHeadwater(
+  scratch: Scratch,
+  nodeFlags: readonly string[],
+  data?: string,
+): Promise<RunningServer> {
+  const directory = scratch.fresh('headwater')
+  const port = await freePort()
+  mkdirSync(directory)
+  const config = join(directory, 'headwater.yaml')
+  writeFileSync(config, configuration(data ?? join(directory, 'data'), port))
+  const { environment, flags } = startSettings()
+  const program = existsSync(COMMAND_LINE)
+    ? [COMMAND_LINE, 'start', '--config', config]
+    : [BROKER_WORKER, config]
+  const env = { ...withoutOurs(process.env), ...environment }
+  const started = startProgram(process.execPath, [...flags, ...nodeFlags, ...program], env)
+  return running(started, port, () => scratch.discard(directory))
 }
 
 function configuration(data: string, port: number): string {

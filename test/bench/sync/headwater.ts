@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
 import { type LogSink, silentSink } from '../../../broker/log-sink.ts'
 import { type CheckpointCache, createReplicator, type KafkaUpstreamConfig } from '../../../sync/index.ts'
-import { STREAM } from '../log/job.ts'
-import { openBenchLog } from '../log/opened-log.ts'
+import { oneStream, STREAM } from '../log/job.ts'
+import { openBenchLog } from '../log/jobs/opened-log.ts'
 import { moment } from '../process-usage.ts'
 import { Backlog, PARTITIONS } from './backlog.ts'
 import { resultOf, type SyncResult } from './job.ts'
@@ -15,7 +15,7 @@ const POLL_MS = 5
 
 export async function prepare(directory: string, records: number): Promise<SyncResult> {
   const start = moment()
-  const { log, close } = await openBenchLog(directory, PARTITIONS)
+  const { log, close } = await openBenchLog(directory, oneStream(PARTITIONS))
   const { chain, partitions } = log.stream(STREAM)
   const backlog = new Backlog()
   for (let written = 0; written < records; ) {

@@ -27,6 +27,6 @@ export type SyncResult = {
 }
 
 export function resultOf(start: Moment, records: number): SyncResult {
-  const { deviceBytes: _, ...used } = usedSince(start)
-  return { records, ...used }
+  const { seconds, cpuSeconds, rssPeakBytes, rssAnonBytes } = usedSince(start)
+  return { records, seconds, cpuSeconds, rssPeakBytes, rssAnonBytes }
 }

@@ -1,7 +1,7 @@
 /** Retention at work: what readers see, what is on the disk, and what a power cut at any step leaves. */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { EventLog } from '../../../broker/log/event-log.ts'
 import type { StoredBatch } from '../../../broker/log/source.ts'
 import { DEFAULT_POLICY, type StreamPolicy } from '../../../broker/log/stream-policy.ts'
@@ -33,6 +33,11 @@ async function write(log: EventLog, from: number, to: number): Promise<void> {
   }
 }
 
+/** Retention then runs when the test says so, and not when a segment is sealed. */
+function onlyOnDemand(log: EventLog): void {
+  vi.spyOn(log.janitor, 'wake').mockImplementation(() => {})
+}
+
 const offsets = (records: readonly string[]) => records.map((record) => Number.parseInt(record, 10))
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i)
 
@@ -56,6 +61,7 @@ describe('retention', () => {
     const path = temporaryDirectory()
     const streams = [{ name: 'short', partitions: 2, policy: policy({ retentionBytes: 5000 }) }]
     const log = await openLog(nodeDisk, { path, segmentBytes: SEGMENT_BYTES, streams })
+    onlyOnDemand(log)
     await write(log, 0, 200)
     const before = log.chains()[0]!.segments.length
     await log.janitor.run()
@@ -78,9 +84,29 @@ describe('retention', () => {
     await expectWhole(again)
   })
 
+  it('looks again each time a segment was sealed, so that a window is kept however fast it is filled', async () => {
+    const path = temporaryDirectory()
+    const streams = [{ name: 'short', partitions: 2, policy: policy({ retentionBytes: 5000 }) }]
+    const log = await openLog(nodeDisk, { path, segmentBytes: SEGMENT_BYTES, streams })
+    await log.janitor.run()
+    const looks = vi.spyOn(log.janitor, 'run')
+    const { stats } = log.chains()[0]!
+    for (let n = 0; stats.rolls < 8; n++) {
+      const rolls = stats.rolls
+      const before = looks.mock.calls.length
+      await write(log, n, n + 1)
+      // by the commit that follows a roll, not by the clock
+      if (stats.rolls > rolls) expect(looks.mock.calls.length).toBe(before + 1)
+      await Promise.all(looks.mock.results.map(({ value }) => value))
+    }
+    expect(startOf(log, 'short')).toBeGreaterThan(0)
+    await log.close()
+  })
+
   it('writes segments anew where another stream stays, offsets as they were, and none of its bytes twice', async () => {
     const path = temporaryDirectory()
     const log = await openLog(nodeDisk, { path, ...MIXED })
+    onlyOnDemand(log)
     await write(log, 0, 300)
     const long = await readAll(log, 0, { stream: 'long' })
     const before = log.status().storedBytes
@@ -104,6 +130,7 @@ describe('retention', () => {
     const path = temporaryDirectory()
     const disk = new FaultyDisk(nodeDisk)
     const log = await openLog(disk, { path, ...MIXED })
+    onlyOnDemand(log)
     await write(log, 0, 100)
     const first = log.chains()[0]!.segments[0]!
     const gate = disk.hold('range', first.id)
@@ -230,8 +257,8 @@ describe('retention', () => {
     ]
     const options = { segmentBytes: SEGMENT_BYTES, streams, upstreams: ['central'] }
     const log = await openLog(disk, options)
-    await write(log, 0, 100)
     log.floors.set('central', () => new Map([['short/0', 7]]))
+    await write(log, 0, 100)
     await log.janitor.run()
     const lost = startOf(log, 'short', 0) - 7 + startOf(log, 'short', 1)
     expect(log.streams()[0]!.droppedRecords).toBe(lost)

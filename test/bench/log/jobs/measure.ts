@@ -1,7 +1,7 @@
 /** What one case of the log's benchmark took, in a process that does nothing else. */
-import { type Moment, usedSince } from '../process-usage.ts'
-import type { LatencyBuckets } from '../statistics.ts'
-import type { LogResult } from './job.ts'
+import { type Moment, usedSince } from '../../process-usage.ts'
+import type { LatencyBuckets } from '../../statistics.ts'
+import type { LogResult } from '../job.ts'
 
 export interface Work {
   readonly records: number

@@ -2,13 +2,13 @@
 import { mkdirSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Payloads } from '../payloads.ts'
-import { moment } from '../process-usage.ts'
-import { LatencyBuckets } from '../statistics.ts'
-import type { LogResult, Shape } from './job.ts'
+import { Payloads } from '../../payloads.ts'
+import { moment } from '../../process-usage.ts'
+import { LatencyBuckets } from '../../statistics.ts'
+import type { AppendJob, LogResult } from '../job.ts'
 import { finished } from './measure.ts'
 
-export async function appendToFile(directory: string, shape: Shape, commits: number): Promise<LogResult> {
+export async function appendToFile({ directory, shape, commits }: AppendJob): Promise<LogResult> {
   const { recordBytes, recordsPerCommit } = shape
   mkdirSync(directory)
   const file = await open(join(directory, 'plain'), 'w')
