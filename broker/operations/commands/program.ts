@@ -127,7 +127,7 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
     .option('-p, --partition <n>', 'this partition alone', wholeNumber)
     .option(
       '--from <place>',
-      'earliest, latest, an offset, or a time such as 2026-03-01T12:00:00Z',
+      'earliest, latest, an offset, or a time such as 2026-03-01T12:00:00Z (as it is stored)',
       'earliest',
     )
     .option('-f, --follow', 'go on with what is written later', false)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { NodeClockHost } from '../../../broker/clock/clock-host.ts'
 import { systemClock } from '../../../broker/clock/system-clock.ts'
 import { readBootId, systemTime } from '../../../broker/clock/system-time.ts'
@@ -53,18 +53,25 @@ describe('the machine', () => {
     const code = `
       import { NodeClockHost } from '${dist}clock-host.js'
       import { systemClock } from '${dist}system-clock.js'
-      systemClock().after(1e6, () => {})
-      void new NodeClockHost().run('node', ['-e', 'setTimeout(() => {}, 1e6)'])`
-    // it would end with the limit of execFile if something held it
-    const options = { timeout: 20_000 }
-    await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code], options)
+      const held = () => process.getActiveResourcesInfo().sort().join()
+      const before = held()
+      systemClock().after(10_000, () => {})
+      const host = new NodeClockHost()
+      void host.run('node', ['-e', 'setTimeout(() => {}, 8_000)'])
+      console.log(held() === before ? 'nothing' : held())
+      process.on('exit', () => host.close())`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', code])
+    expect(stdout).toBe('nothing\n')
   })
 
   it('ends what runs when it is closed', async () => {
+    // its own limit does not come
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
     const own = new NodeClockHost()
     const running = own.run('node', ['-e', 'setTimeout(() => {}, 1e6)'])
     own.close()
     expect(await running).toBeNull()
+    vi.useRealTimers()
   })
 })
 

@@ -232,6 +232,22 @@ describe('a machine with a hardware clock', () => {
     expect(changes.map(({ trust }) => trust)).toEqual(['rtc', 'synchronized'])
   })
 
+  it('that is gone takes the trust along at once, also for a record of the same millisecond', async () => {
+    const machine = new Machine().withRtc().withSystemd()
+    const { watch } = machine.start()
+    await machine.pass(599_000)
+    machine.hold(1000)
+    watch.now()
+    const rtc = machine.files.get('/sys/class/rtc/rtc0/hctosys')!
+    machine.files.delete('/sys/class/rtc/rtc0/hctosys')
+    await machine.pass(0)
+    expect(watch.isTrusted()).toBe(false)
+    watch.now()
+    machine.files.set('/sys/class/rtc/rtc0/hctosys', rtc)
+    await machine.pass(10_000)
+    expect(epochs(watch).map(({ trust }) => trust)).toEqual(['rtc', 'untrusted', 'rtc'])
+  })
+
   it('is not trusted once the clock was set away from it', async () => {
     const machine = new Machine().withRtc().withSystemd()
     const { watch } = machine.start()
@@ -282,6 +298,15 @@ describe('asking', () => {
     const perDay = await asksWithin(machine, DAY)
     expect(perDay).toBeGreaterThanOrEqual(140)
     expect(perDay).toBeLessThanOrEqual(145)
+  })
+
+  it('is done soon after a step, however rare it had become', async () => {
+    const machine = new Machine().withSystemd()
+    const { watch } = machine.start()
+    await machine.pass(3_600_000)
+    machine.step(DAY)
+    watch.now()
+    expect(await asksWithin(machine, 10_000)).toBe(2)
   })
 
   it('is done every ten minutes while the clock is trusted without being synchronized', async () => {

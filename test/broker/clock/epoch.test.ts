@@ -65,5 +65,8 @@ describe('the epochs of a process', () => {
     expect(new Set(kept.map(({ beganAt }) => beganAt)).size).toBe(64)
     for (const [i, epoch] of kept.slice(1).entries()) expect(epoch.beganAt).toBeGreaterThan(kept[i]!.beganAt)
     expect(history.since(kept[60]!)).toHaveLength(3)
+    // the oldest that is kept does not go on with what a process before this one noted
+    const { trust, difference } = kept[0]!
+    expect(history.since(noted(BOOT, trust, difference, 1))).toHaveLength(64)
   })
 })

@@ -118,6 +118,9 @@ describe('the commit in which the clock changed', () => {
     expect(chain.of(20, T0 + 10_500)).toEqual(corrected(T0 + 9_900))
     expect(chain.of(20, T0 + 10_000)).toBeNull()
     expect(chain.of(20, T0 + 10_400)).toBeNull()
+    // rounded the other way
+    expect(chain.of(20, T0 + 9_999)).toBeNull()
+    expect(chain.of(20, T0 + 10_401)).toBeNull()
   })
 
   it('is not misled where the chain had no record for hours before or after the step', () => {
