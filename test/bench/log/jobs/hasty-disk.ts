@@ -20,6 +20,7 @@ function hasty(store: Store): Store {
     get: (key) => store.get(key),
     getMany: (keys) => store.getMany(keys),
     range: (options) => store.range(options),
+    scan: (from, to) => store.scan(from, to),
     close: () => store.close(),
   }
 }
