@@ -198,17 +198,44 @@ export async function countTornTail(files: ChainFiles, id: string, isQuiet: bool
   }
 }
 
+interface ReplayedSegment {
+  readonly index: SegmentIndex
+  readonly begins: ReadonlyMap<number, number> | null
+}
+
+/** Opens the active segment, reads it, and gives back what reading took of memory. */
+export async function openActiveStore(
+  files: ChainFiles,
+  segment: Segment,
+  partitions: Map<number, LogPartition>,
+  states: readonly CommitState[],
+): Promise<ReplayedSegment & { store: Store }> {
+  const directory = segmentDirectory(files.directory, segment.id)
+  const store = await files.disk.openStore(directory, files.storeOptions)
+  let replayed: ReplayedSegment
+  try {
+    replayed = await replayActive(files, segment, store, partitions, states)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  if (segment.bytes <= files.storeOptions.writeBufferBytes) return { store, ...replayed }
+  // the tables that were read stay mapped into memory until their store is closed: up to the segment's size
+  await store.close()
+  return { store: await files.disk.openStore(directory, files.storeOptions), ...replayed }
+}
+
 /**
  * Reads the active segment: index, next offsets, states, last commit. Runs at start, and again after a failed commit, while
  * readers are at work: a durable offset never goes down.
  */
-export async function replayActive(
+async function replayActive(
   files: ChainFiles,
   segment: Segment,
   store: Store,
   partitions: Map<number, LogPartition>,
   states: readonly CommitState[],
-): Promise<{ index: SegmentIndex; begins: ReadonlyMap<number, number> | null }> {
+): Promise<ReplayedSegment> {
   const index = new SegmentIndex(segment.firstCommit)
   let begins: Map<number, number> | null = null
   const next = new Map<number, number>()

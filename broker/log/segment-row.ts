@@ -11,10 +11,10 @@ import type { Store } from '../storage/store.ts'
 import {
   countTornTail,
   loadSealed,
+  openActiveStore,
   openManifest,
   partitionOf,
   placeLogStart,
-  replayActive,
   writeHead,
 } from './chain-recovery.ts'
 import type { CommitState } from './commit-state.ts'
@@ -148,9 +148,8 @@ export class SegmentRow {
     if (salvaged !== null) this.segments[this.segments.length - 1] = salvaged.segment
     const { active } = this
     if (salvaged === null) await countTornTail(files, active.id, isQuiet)
-    const store = await files.disk.openStore(segmentDirectory(files.directory, active.id), files.storeOptions)
+    const { store, index, begins } = await openActiveStore(files, active, this.partitions, this.#states)
     try {
-      const { index, begins } = await replayActive(files, active, store, this.partitions, this.#states)
       this.open = { store, index }
       this.#begins = begins
       this.#placeStarts()

@@ -1,6 +1,8 @@
 /** A log that opens itself again after a failure, with readers, verifications and a close under way. */
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
+import type { Disk } from '../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { append, drain, openLog, readAll, temporaryDirectory, until } from './support.ts'
@@ -15,6 +17,31 @@ async function withSegments(disk: FaultyDisk, path: string) {
   expect(log.status().segments).toBeGreaterThan(2)
   return log
 }
+
+describe('a log that is opened', () => {
+  it('opens its active segment anew once it has read more of it than a write buffer, and goes on there', async () => {
+    const path = temporaryDirectory()
+    const written = await openLog(nodeDisk, { path })
+    const value = 'x'.repeat(3000)
+    for (let i = 0; i < 40; i++) await append(written, 0, [value])
+    await written.close()
+    const opened: string[] = []
+    const disk: Disk = {
+      ...nodeDisk,
+      openStore: (directory, options) => {
+        opened.push(directory)
+        return nodeDisk.openStore(directory, options)
+      },
+    }
+    const log = await openLog(disk, { path })
+    const active = join(path, 'log', 'main', log.chains()[0]!.active.id)
+    expect(opened).toEqual([active, active])
+    await append(log, 0, ['after'])
+    const records = await readAll(log, 0)
+    expect(records.length).toBe(41)
+    expect(records.at(-1)).toContain('after')
+  })
+})
 
 describe('a log that opens itself again', () => {
   it('never shows durable offsets that went down, nor log starts that moved', async () => {
