@@ -71,6 +71,8 @@ export function readPartition(
       const span = partition.spans[partition.findSpan(at)]
       const segment = span?.segment ?? chain.active
       const toOffset = span?.nextOffset ?? partition.durableOffset
+      // readers of many partitions then pass from segment to segment together, and each is opened once for all of them
+      if (batches.length > 0 && !chain.cache.isOpen(segment)) break
       const want = { fromOffset: at, toOffset, bytesMax: bytesMax - bytes }
       const read = await chain.cache.use(segment, (open) => readSegment(chain, open, partition, want))
       for (const found of read) {

@@ -97,7 +97,7 @@ export class SegmentCache {
   readonly #entries = new Map<string, CacheEntry>()
   /** LevelDB's lock is held until a close has ended: the next open of the same segment waits for it. */
   readonly #closing = new Map<string, Promise<void>>()
-  #isOpen = false
+  #isAvailable = false
 
   /** @param check called before a sealed segment is opened; what it throws its readers get */
   constructor(
@@ -119,7 +119,7 @@ export class SegmentCache {
    * @throws LogUnavailableError between `close` and the next `pin`: nobody would close a store opened then.
    */
   async use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
-    if (!this.#isOpen) throw new LogUnavailableError('its segments are closed')
+    if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     let entry = this.#entries.get(segment.id)
     if (entry === undefined) {
       const added = cacheEntry(this.#open(segment), 0)
@@ -144,10 +144,15 @@ export class SegmentCache {
     }
   }
 
+  /** A reader would not have to open it. */
+  isOpen(segment: Segment): boolean {
+    return this.#entries.has(segment.id)
+  }
+
   /** Registers the active segment's store; it stays open until `unpin`. Readers are let in from the first one on. */
   pin(segment: Segment, open: OpenSegment): void {
     assert(!this.#entries.has(segment.id), 'a segment is pinned once')
-    this.#isOpen = true
+    this.#isAvailable = true
     this.#entries.set(segment.id, cacheEntry(Promise.resolve(open), 1))
   }
 
@@ -178,7 +183,7 @@ export class SegmentCache {
 
   /** Closes all; reads under way end with an error. */
   async close(): Promise<void> {
-    this.#isOpen = false
+    this.#isAvailable = false
     for (const [id, entry] of this.#entries) this.#close(id, entry)
     await Promise.all(this.#closing.values())
   }

@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { AssertionError } from '../../../broker/assert.ts'
 import { LogUnavailableError } from '../../../broker/errors.ts'
@@ -11,8 +12,11 @@ import {
   segmentDirectory,
 } from '../../../broker/log/segment.ts'
 import { SegmentIndex } from '../../../broker/log/segment-index.ts'
+import { nodeDisk } from '../../../broker/storage/node-disk.ts'
+import type { Disk } from '../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
+import { append, openLog, temporaryDirectory } from './support.ts'
 
 const OPTIONS = { writeBufferBytes: 1024, createIfMissing: false }
 
@@ -157,4 +161,33 @@ describe('the cache of open segments', () => {
     expect(() => cache.pin(active, open)).toThrow(AssertionError)
     await cache.close()
   })
+})
+
+it('partitions that are read in turns open each sealed segment once for all of them', async () => {
+  const path = temporaryDirectory()
+  const partitions = 8
+  const options = { path, segmentBytes: 4000, streams: [{ name: 'events', partitions }] }
+  const written = await openLog(nodeDisk, options)
+  for (let i = 0; i < 400; i++) await append(written, i % partitions, [`v${i}`.padEnd(60, '.')])
+  const sealed = written.chains()[0]!.row.sealed.map(({ id }) => id)
+  // more than are kept open
+  expect(sealed.length).toBeGreaterThan(6)
+  await written.close()
+  const opened: string[] = []
+  const openStore: Disk['openStore'] = (directory, storeOptions) => {
+    opened.push(basename(directory))
+    return nodeDisk.openStore(directory, storeOptions)
+  }
+  const log = await openLog({ ...nodeDisk, openStore }, options)
+  const next = log.partitions().map(() => 0)
+  const records = log.partitions().map(() => 0)
+  while (log.partitions().some(({ partition, durableOffset }) => next[partition]! < durableOffset)) {
+    for (const { partition } of log.partitions()) {
+      const batches = await log.read('events', partition, next[partition]!, 1e6)
+      records[partition]! += batches.length
+      next[partition] = batches.at(-1)?.nextOffset ?? next[partition]!
+    }
+  }
+  expect(records).toEqual(next.map(() => 400 / partitions))
+  for (const id of sealed) expect(opened.filter((name) => name === id).length, id).toBe(1)
 })

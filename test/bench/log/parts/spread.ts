@@ -18,7 +18,7 @@ type Spread = (typeof SPREADS)[number]
 const RECORD_BYTES = 200
 const RECORDS_PER_COMMIT = 1024
 
-const KINDS = ['append', 'read in turns', 'read batches', 'read in commit order'] as const
+const KINDS = ['append', 'read in turns', 'read in commit order'] as const
 type Kind = (typeof KINDS)[number]
 
 type Row = LogResult & { readonly streams: number; readonly partitions: number; readonly kind: Kind }
@@ -49,8 +49,8 @@ export const spreadPart: Part = {
         ]),
       ],
       notes: [
-        'read: stored batches, 1 MiB a read. In turns: of each partition in turn, as consumers do that keep up with one another. One',
-        'after the other: a partition from its first offset to its last, then the next. In commit order: as the replicator reads.',
+        'read: stored batches, 1 MiB a read. In turns: of each partition in turn, as consumers do that keep up with one another. In',
+        'commit order: as the replicator reads.',
       ],
     }
   },
@@ -97,18 +97,16 @@ interface WideRow {
   readonly partitions: number
   readonly append: Row
   readonly inTurns: Row
-  readonly byPartition: Row
   readonly inCommitOrder: Row
 }
 
-function wideRow([append, inTurns, byPartition, inCommitOrder]: Row[]): WideRow {
+function wideRow([append, inTurns, inCommitOrder]: Row[]): WideRow {
   const { streams, partitions } = append!
   return {
     streams,
     partitions,
     append: append!,
     inTurns: inTurns!,
-    byPartition: byPartition!,
     inCommitOrder: inCommitOrder!,
   }
 }
@@ -121,11 +119,6 @@ const FIELDS: readonly Field<WideRow>[] = [
   { title: 'device B/payload B', align: 'right', text: ({ append }) => significant(writtenRatio(append)) },
   { title: 'RSS peak', align: 'right', text: ({ append }) => megabytes(append.rssPeakBytes) },
   { title: 'read in turns', align: 'right', text: ({ inTurns }) => thousands(perSecond(inTurns)) },
-  {
-    title: 'one after the other',
-    align: 'right',
-    text: ({ byPartition }) => thousands(perSecond(byPartition)),
-  },
   {
     title: 'in commit order',
     align: 'right',
