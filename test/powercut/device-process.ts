@@ -121,9 +121,7 @@ function end(): never {
   throw new Error('unreachable')
 }
 
-// a Ctrl-C goes to the whole process group: the harness ends, and this process with it
-process.on('SIGINT', () => {})
-process.on('SIGTERM', () => {})
+process.on('SIGTERM', end)
 process.on('disconnect', end)
 process.on('message', onCommand)
 

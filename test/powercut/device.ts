@@ -58,7 +58,9 @@ export class Device {
     await run('mkfs.ext4', [...MKFS, '-E', MKFS_EXTENDED, place.image])
     const script = fileURLToPath(new URL('./device-process.js', import.meta.url))
     const args = [place.directory, options.sizeBytes, options.seed, options.ignoresFlushes].map(String)
-    const child = fork(script, args, { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    // in a group of its own: a Ctrl-C, or two, must not reach the tools with which it takes down what is there
+    const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const
+    const child = fork(script, args, { execArgv: [], stdio: [...stdio], detached: true })
     const device = new Device(place, child, options.mountOptions)
     child.once('exit', () => {
       device.#isEnded = true

@@ -8,7 +8,7 @@ import { openLog, readRecords } from '../../broker/index.ts'
 import { BrokerProcess } from '../support/broker-process.ts'
 import { freePort } from '../support/kafka/ports.ts'
 import { Device, type DeviceOptions } from './device.ts'
-import { type Inspection, inspect } from './inspection.ts'
+import { ask, type Inspection, inspect } from './inspection.ts'
 import { Judge } from './judge.ts'
 import { originOf } from './payload.ts'
 import type { CyclePlan, LaterCut } from './plan.ts'
@@ -53,8 +53,8 @@ export class History {
     )
   }
 
-  /** A new disk, and a broker on it. */
-  static async begin(
+  /** A new disk. */
+  static async create(
     place: Place,
     scenario: Scenario,
     options: Omit<DeviceOptions, 'mountOptions'>,
@@ -62,9 +62,12 @@ export class History {
     const port = await freePort()
     const device = await Device.create(place, { ...options, mountOptions: scenario.mountOptions })
     writeFileSync(place.config, configurationOf(scenario, place.data, port))
-    const history = new History(device, scenario, port, options.seed)
-    await history.#recover()
-    return history
+    return new History(device, scenario, port, options.seed)
+  }
+
+  /** The broker's first start. */
+  async begin(): Promise<void> {
+    await this.#recover()
   }
 
   /** All that the broker said, the oldest cut off. */
@@ -119,15 +122,35 @@ export class History {
       if (plan.moment === 'commit') device.arm(plan.after, plan.loss)
       // the disk may halt while a connection waits for its CONNACK
       await Promise.race([cut, Promise.allSettled(this.#writers.map((writer) => writer.start(this.#port)))])
+      const { request } = this.#scenario
+      // it may be cut off in the middle
+      if (request !== undefined) void ask(this.#device.place.data, request).catch(() => {})
       await Promise.race([cut, pause(plan.waitMs)])
-      if (plan.moment === 'any time') device.arm(0, plan.loss)
-      else if (plan.moment === 'shutdown') this.#stopUnderCut(plan)
-      else if (plan.moment !== 'commit') watcher = this.#watch(plan)
+      watcher = this.#bring(plan)
       return await cut
     } finally {
       clearTimeout(limit)
       watcher?.close()
       await this.#takeDown()
+    }
+  }
+
+  /** Lets the cut come at its moment. @returns what looks for the moment, where it is looked for */
+  #bring(plan: CyclePlan): FSWatcher | undefined {
+    switch (plan.moment) {
+      case 'commit':
+        return undefined // armed already
+      case 'compaction':
+        this.#device.arm(plan.after, plan.loss)
+        return undefined
+      case 'any time':
+        this.#device.arm(0, plan.loss)
+        return undefined
+      case 'shutdown':
+        this.#stopUnderCut(plan)
+        return undefined
+      default:
+        return this.#watch(plan)
     }
   }
 

@@ -35,6 +35,12 @@ export async function inspect(broker: BrokerProcess, data: string, judge: Judge)
   }
 }
 
+/** Asks the broker to do something, and waits for its end. */
+export async function ask(data: string, path: string): Promise<void> {
+  const client = await ControlClient.of(data)
+  for await (const _ of client.lines('POST', path, {}, new AbortController().signal));
+}
+
 /** The control socket opens a moment after the first listener. */
 async function answered(data: string): Promise<{ client: ControlClient; status: StatusReport }> {
   const deadline = Date.now() + CONTROL_MS_MAX

@@ -73,10 +73,18 @@ async function main(): Promise<number> {
   if (!options.json) out.line(`seed ${options.seed}`)
   const reporter = new Reporter(out, options.json)
   const run = new PowerCutRun(options, reporter)
+  let isBrokenOff = false
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void run.abandon().finally(() => process.exit(Exit.interrupted)))
+    process.on(signal, () => {
+      if (isBrokenOff) return
+      isBrokenOff = true
+      err.line('broken off; cleaning up')
+      void run.abandon().finally(() => process.exit(Exit.interrupted))
+    })
   }
   const result = await run.run()
+  // what it failed on is that it was broken off
+  if (isBrokenOff) return Exit.interrupted
   reporter.summary(options.seed, result.problems)
   tellWhatIsKept(result)
   return result.problems.length === 0 ? Exit.ok : Exit.failed

@@ -23,6 +23,7 @@ export interface CyclePlan {
 
 const WAIT_MS = { min: 20, max: 500 } as const
 const COMMIT_OPERATIONS_MAX = 900
+const COMPACTION_OPERATIONS_MAX = 2500
 /** A roll takes about twice as many. */
 const TRIGGER_OPERATIONS_MAX = 60
 const SHUTDOWN_OPERATIONS_MAX = 12
@@ -67,6 +68,8 @@ function operationsMax(moment: Moment): number {
   switch (moment) {
     case 'commit':
       return COMMIT_OPERATIONS_MAX
+    case 'compaction':
+      return COMPACTION_OPERATIONS_MAX
     case 'shutdown':
       return SHUTDOWN_OPERATIONS_MAX
     default:

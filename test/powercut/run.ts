@@ -68,11 +68,12 @@ export class PowerCutRun {
     writeFileSync(this.#place.pidFile, String(process.pid))
     let step = `disk of cycle ${first}`
     try {
-      this.#history = await History.begin(this.#place, scenario, {
-        sizeBytes: DISK_BYTES,
+      this.#history = await History.create(this.#place, scenario, {
+        sizeBytes: scenario.diskBytes ?? DISK_BYTES,
         seed: (seed + first) >>> 0,
         ignoresFlushes: lyingDisk,
       })
+      await this.#history.begin()
       for (let cycle = first; cycle < first + cycles; cycle++) {
         step = `cycle ${cycle}`
         const plan = planCycle(this.#random, scenario)

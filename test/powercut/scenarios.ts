@@ -11,7 +11,7 @@ export interface Trigger {
   readonly name: RegExp
 }
 
-/** Moments while the writers are at work; the last three need no trigger. */
+/** Moments while the writers are at work; the first two need a trigger. */
 export type Moment = 'roll' | 'retention' | 'compaction' | 'commit' | 'any time' | 'shutdown'
 
 export interface Scenario {
@@ -24,6 +24,10 @@ export interface Scenario {
   /** How often each moment is chosen, against the others. */
   readonly moments: Partial<Record<Moment, number>>
   readonly triggers: Partial<Record<Moment, Trigger>>
+  /** What the broker is asked to do while the writers are at work: a path of its control socket. */
+  readonly request?: string
+  /** Sparse: what is not written takes no room. 1 GiB without it. */
+  readonly diskBytes?: number
 }
 
 const STREAMS = `
@@ -33,6 +37,8 @@ streams:
   - { name: events, topics: ["#"], key: topic, partitions: 4 }
 `
 const NO_UPSTREAM = 'upstreams: []\n'
+/** Nobody listens there: nothing is ever synced. */
+const UPSTREAM_AWAY = 'upstreams: [{ name: away, kind: kafka, bootstrap: ["127.0.0.1:1"] }]\n'
 
 /** The index of the old segment is written first, then the new segment's directory, then the manifest. */
 const ROLL: Trigger = {
@@ -52,6 +58,14 @@ streams:
   - { name: turns, topics: ["turn/#"], key: { levels: [1] }, partitions: 2, retention: { bytes: 2097152 } }
   - { name: events, topics: ["#"], key: topic, partitions: 4, retention: { bytes: 5242880 } }
 `
+const COMPACTION = `
+log: { segmentBytes: 1048576 }
+streams:
+  - { name: turns, topics: ["turn/#"], key: topic, partitions: 2, cleanup: compact }
+  - { name: states, topics: ["#"], key: topic, partitions: 4, cleanup: compact }
+`
+const FULL_DISK_BYTES = 64 * 1024 * 1024
+const FULL_DISK = 'log: { segmentBytes: 1048576, disk: { reserveBytes: 4194304 } }\n'
 const LARGE = 'log: { segmentBytes: 33554432 }\n'
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -99,6 +113,35 @@ export const SCENARIOS: readonly Scenario[] = [
     expectation: 'window',
     moments: { retention: 5, commit: 2, 'any time': 3, shutdown: 1 },
     triggers: { retention: REARRANGEMENT },
+  },
+  {
+    name: 'compaction',
+    mountOptions: 'noatime',
+    config: COMPACTION + NO_UPSTREAM,
+    expectation: 'latest-per-key',
+    moments: { compaction: 6, commit: 2, 'any time': 2, shutdown: 1 },
+    triggers: {},
+    request: '/streams/compact',
+  },
+  {
+    // after some cycles nothing more fits, and nothing may go: publishers are refused, and a start still works
+    name: 'full disk',
+    mountOptions: 'noatime',
+    config: FULL_DISK + STREAMS + UPSTREAM_AWAY,
+    expectation: 'every-record',
+    moments: { commit: 2, roll: 2, 'any time': 6, shutdown: 2 },
+    triggers: { roll: ROLL },
+    diskBytes: FULL_DISK_BYTES,
+  },
+  {
+    // without an upstream to wait for, the oldest records make room
+    name: 'full disk, eviction',
+    mountOptions: 'noatime',
+    config: FULL_DISK + STREAMS + NO_UPSTREAM,
+    expectation: 'window',
+    moments: { retention: 4, commit: 2, 'any time': 4, shutdown: 2 },
+    triggers: { retention: REARRANGEMENT },
+    diskBytes: FULL_DISK_BYTES,
   },
 ]
 
