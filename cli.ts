@@ -84,6 +84,15 @@ const actions: Actions = {
   async logRepair(options) {
     return (await import('./broker/operations/commands/log-repair.ts')).runLogRepair(context, options)
   },
+  async logDump(options) {
+    return (await import('./broker/operations/commands/log-dump.ts')).runLogDump(context, options)
+  },
+  async backup(file, options) {
+    return (await import('./broker/operations/commands/backup.ts')).runBackup(context, file, options)
+  },
+  async restore(file, options) {
+    return (await import('./broker/operations/commands/restore.ts')).runRestore(context, file, options)
+  },
   async rename(edge, options) {
     return (await import('./broker/operations/commands/rename.ts')).runRename(context, edge, options)
   },

@@ -1,5 +1,4 @@
 /** The broker: data directory, log, ingress and MQTT front, started in this order and stopped in the reverse one. */
-import { createRequire } from 'node:module'
 import { hostname } from 'node:os'
 import { ChainClocks } from './clock/chain-clocks.ts'
 import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
@@ -25,6 +24,7 @@ import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/f
 import { nodeDisk } from './storage/node-disk.ts'
 import type { Disk } from './storage/store.ts'
 import { Tables } from './tables/tables.ts'
+import { VERSION } from './version.ts'
 
 /** LevelDB's write buffer, of which it holds two at times. */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -219,12 +219,12 @@ export async function openLog(directory: string, dependencies: BrokerDependencie
     isReadOnly: true,
     clockFactsOf: (chain: string) => clocks.factsOf(chain),
   }
-  const log = await EventLog.open(disk, data, options, sink, (chain) => [clocks.stateOf(chain)]).catch(
-    async (error) => {
-      await data.facts.close()
-      throw error
-    },
-  )
+  // the same states as a broker's: a backup has them in it
+  const statesOf = (chain: string) => [new Qos2Ids(), clocks.stateOf(chain)]
+  const log = await EventLog.open(disk, data, options, sink, statesOf).catch(async (error) => {
+    await data.facts.close()
+    throw error
+  })
   const close = log.close.bind(log)
   let tables: Promise<Tables> | undefined
   return Object.assign(log, {
@@ -240,8 +240,6 @@ export async function openLog(directory: string, dependencies: BrokerDependencie
     },
   })
 }
-
-export const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
 
 /** Records are stamped from here on; what was wrong with the clock before is noted as soon as it is known. */
 async function startClock(

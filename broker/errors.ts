@@ -160,6 +160,30 @@ export class CorruptLogError extends HeadwaterError {
   }
 }
 
+/** A file is not a backup that this Headwater reads: another program's, or of a newer version. */
+export class BackupForeignError extends HeadwaterError {
+  constructor(file: string, reason: string, hint = 'name a file that `headwater backup` wrote') {
+    super('HW_BACKUP_FOREIGN', `${file}: ${reason}`, { hint })
+  }
+}
+
+/** A backup is not what was written: cut short, or changed. */
+export class BackupDamagedError extends HeadwaterError {
+  constructor(file: string, reason: string, cause?: unknown) {
+    super('HW_BACKUP_DAMAGED', `${file}: ${reason}`, {
+      hint: 'use another backup; nothing was changed',
+      cause,
+    })
+  }
+}
+
+/** A backup's file cannot be read or written. */
+export class BackupFileError extends HeadwaterError {
+  constructor(file: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_BACKUP_FILE', `${file}: ${reason}`, { hint, cause })
+  }
+}
+
 /** A route or stream definition contradicts what the data directory holds. */
 export class StreamDefinitionError extends HeadwaterError {
   constructor(stream: string, reason: string, hint: string) {

@@ -1,6 +1,6 @@
 /** The broker's public surface: what sync and the command line may use. */
 export { AssertionError, assert, unreachable } from './assert.ts'
-export { Broker, type BrokerDependencies, openLog, VERSION } from './broker.ts'
+export { Broker, type BrokerDependencies, openLog } from './broker.ts'
 export * from './errors.ts'
 export * from './log/record-batch.ts'
 export * from './log/source.ts'
@@ -9,3 +9,4 @@ export { type LogSink, silentSink } from './log-sink.ts'
 export { crc32c } from './storage/crc32c.ts'
 export type { FactStore } from './storage/fact-store.ts'
 export { nodeDisk } from './storage/node-disk.ts'
+export { VERSION } from './version.ts'

@@ -215,7 +215,7 @@ export function scanCommits(
 }
 
 /** The segment that holds a durable commit, or the first after it. */
-function segmentOf(chain: Chain, commit: number): Segment {
+export function segmentOf(chain: Chain, commit: number): Segment {
   let low = 0
   let high = chain.segments.length - 1
   while (low < high) {

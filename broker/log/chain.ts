@@ -11,6 +11,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
 import { dropBallast } from './ballast.ts'
+import { type ChainCut, CutRequests } from './chain-cut.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
@@ -65,6 +66,7 @@ export class Chain {
   #isRunning = false
   #drained: (() => void)[] = []
   #idle: (() => void)[] = []
+  readonly #cuts: CutRequests
   /** Failures since the last commit that reached the disk: the pauses grow and the log stays quiet until then. */
   #failures = 0
   #reopenTimer: NodeJS.Timeout | undefined
@@ -90,6 +92,7 @@ export class Chain {
     this.#states = states
     this.#rollAtBytes = limits.segmentBytes
     this.row = new SegmentRow(files, this.partitions, states, trustedNow)
+    this.#cuts = new CutRequests(this.row, () => this.condition.state === 'open')
   }
 
   /**
@@ -162,6 +165,13 @@ export class Chain {
     this.#schedule()
   }
 
+  /** Where the chain stands between two commits. @throws LogUnavailableError */
+  async cut(): Promise<ChainCut> {
+    const cut = await this.#cuts.ask(this.#isRunning)
+    if (cut === null) throw this.unavailable()
+    return cut
+  }
+
   /** Resolves once fewer bytes than the limit are admitted and the disk has room. */
   drained(): Promise<void> {
     if (!this.isFull) return Promise.resolve()
@@ -207,6 +217,7 @@ export class Chain {
       this.condition.state === 'open' &&
       (!this.#open.isEmpty || this.#isRollWanted || this.#uncertain !== null)
     ) {
+      this.#cuts.answer()
       if (this.#uncertain !== null) {
         this.#fail(this.#uncertain, [])
         break
@@ -215,6 +226,7 @@ export class Chain {
       if (this.condition.state === 'open' && !this.#open.isEmpty) await this.#commit()
     }
     this.#isRunning = false
+    this.#cuts.answer()
     for (const resolve of this.#idle.splice(0)) resolve()
   }
 

@@ -9,6 +9,7 @@ import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
 import { quarantine } from '../storage/quarantine.ts'
 import type { Disk } from '../storage/store.ts'
+import { backup } from './backup/backup.ts'
 import {
   CATALOG_FILE,
   type CatalogStream,
@@ -26,6 +27,7 @@ import type { CommitState } from './commit-state.ts'
 import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
+import { type Dumped, type DumpQuery, dumpChains } from './dump.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
 import { newestTrustedTime } from './newest-time.ts'
 import { LogPartition } from './partition.ts'
@@ -102,6 +104,8 @@ export class EventLog implements LogSource {
   /** What upstreams have: sync tells it, retention goes no further. */
   readonly floors: UpstreamFloors
   readonly janitor: Janitor
+  readonly #disk: Disk
+  readonly #data: DataDirectory
 
   private constructor(
     disk: Disk,
@@ -112,6 +116,8 @@ export class EventLog implements LogSource {
   ) {
     const { edge, incarnation } = data.identity
     this.identity = { edge, incarnation }
+    this.#disk = disk
+    this.#data = data
     this.#chains = opened.chains
     this.#recovery = opened.counters
     this.#clockFactsOf = options.clockFactsOf
@@ -298,6 +304,21 @@ export class EventLog implements LogSource {
   /** Writes anew what `verify` finds damaged, without it. */
   repair(onProgress: (progress: VerifyProgress) => void = () => {}): Promise<RepairReport> {
     return repairChains([...this.#chains.values()], onProgress)
+  }
+
+  /**
+   * The bytes of a backup of all that is durable now (backup/format.ts); each piece is valid until the next is asked for.
+   * @throws LogUnavailableError
+   */
+  backup(): AsyncIterable<Buffer> {
+    const { path: directory, identity, facts } = this.#data
+    return backup({ disk: this.#disk, directory, identity, facts, chains: this.chains(), now: Date.now })
+  }
+
+  /** What lies in the log, as it lies there. @throws UnknownStreamError, UnknownPartitionError */
+  dump(query: DumpQuery): AsyncIterable<Dumped> {
+    if (query.stream !== null) this.#partition(query.stream, query.partition ?? 0)
+    return dumpChains(this.chains(), query)
   }
 
   status(): LogStatus {

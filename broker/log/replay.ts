@@ -80,12 +80,17 @@ function visit(commit: number, id: number, value: Buffer, visitor: ReplayVisitor
     visitor.fault?.(commit, id, fault, value.length)
     return
   }
-  visitor.batch(commit, id, {
-    baseOffset: baseOffsetOf(value),
-    nextOffset: nextOffsetOf(value),
-    records: recordCountOf(value),
-    bytes: value.length,
-    maxTimestamp: maxTimestampOf(value),
-    raw: value,
-  })
+  visitor.batch(commit, id, replayedBatch(value))
+}
+
+/** @param raw a whole batch */
+export function replayedBatch(raw: Buffer): ReplayedBatch {
+  return {
+    baseOffset: baseOffsetOf(raw),
+    nextOffset: nextOffsetOf(raw),
+    records: recordCountOf(raw),
+    bytes: raw.length,
+    maxTimestamp: maxTimestampOf(raw),
+    raw,
+  }
 }

@@ -20,6 +20,7 @@ import {
 import type { CommitState } from './commit-state.ts'
 import { gapsBesideSalvaged } from './holes.ts'
 import { type ChainFacts, type Hole, type Manifest, nextSegmentId, writeManifest } from './manifest.ts'
+import type { Head } from './note.ts'
 import type { LogPartition } from './partition.ts'
 import {
   indexFile,
@@ -173,6 +174,12 @@ export class SegmentRow {
   }
 
   async #writeHead(store: Store, segment: Segment): Promise<void> {
+    await writeHead(store, segment.firstCommit, this.head())
+    segment.lastCommit = segment.firstCommit
+  }
+
+  /** What a segment that begins now has to know. Only between two commits is it what is on disk. */
+  head(): Head {
     const next: [number, number][] = []
     for (const partition of this.partitions.values()) {
       if (partition.durableOffset > 0) next.push([partition.id, partition.durableOffset])
@@ -180,8 +187,7 @@ export class SegmentRow {
     const states: Record<string, unknown> = {}
     const { firstCommit } = this.segments[0]!
     for (const state of this.#states) states[state.name] = state.snapshot(firstCommit)
-    await writeHead(store, segment.firstCommit, { next, states })
-    segment.lastCommit = segment.firstCommit
+    return { next, states }
   }
 
   /**
@@ -412,7 +418,8 @@ export class SegmentRow {
   }
 }
 
-function listed(segment: Segment): Manifest['segments'][number] {
+/** Its line in the manifest. */
+export function listed(segment: Segment): Manifest['segments'][number] {
   const { id, firstCommit, lastCommit, bytes, isSealed, sealedAt, isRewritten, isSalvaged } = segment
   if (!isSealed) return { id, firstCommit }
   return {

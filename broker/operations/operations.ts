@@ -5,6 +5,7 @@
 import type { ClockStatus } from '../clock/chain-clocks.ts'
 import type { CommitClock } from '../clock/facts.ts'
 import type { CompactionProgress, CompactionReport } from '../log/compactor.ts'
+import type { Dumped, DumpQuery } from '../log/dump.ts'
 import type { LogStatus } from '../log/event-log.ts'
 import type { RepairReport } from '../log/repair.ts'
 import type { LogSource, StoredBatch } from '../log/source.ts'
@@ -30,6 +31,10 @@ export interface ReadableLog extends LogSource {
     stream: string | null,
     onProgress?: (progress: CompactionProgress) => void,
   ): Promise<CompactionReport[]>
+  /** The bytes of a backup of all that is durable now (log/backup/format.ts); a piece is valid until the next is asked for. */
+  backup(): AsyncIterable<Buffer>
+  /** What lies in the log, as it lies there. @throws UnknownStreamError, UnknownPartitionError */
+  dump(query: DumpQuery): AsyncIterable<Dumped>
 }
 
 export interface LostOffsets {

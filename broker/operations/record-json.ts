@@ -80,7 +80,7 @@ export function bytesOf(value: string | Base64): Buffer {
   return typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value.base64, 'base64')
 }
 
-function isoTime(timestamp: number): string {
+export function isoTime(timestamp: number): string {
   // A damaged clock can give a time outside the calendar; a record is shown nevertheless.
   const date = new Date(timestamp)
   return Number.isNaN(date.getTime()) ? String(timestamp) : date.toISOString()

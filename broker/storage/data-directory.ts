@@ -6,6 +6,7 @@
  *   quarantine/      quarantine.ts
  *   catalog.json     log/catalog.ts
  *   log/             log/chain.ts
+ *   .restoring       unfinished-restore.ts
  *
  * | headwater.json                | its copy   | identity                                                                   |
  * |-------------------------------|------------|----------------------------------------------------------------------------|
@@ -37,6 +38,7 @@ import {
 } from './identity.ts'
 import { quarantine } from './quarantine.ts'
 import type { Disk } from './store.ts'
+import { clearUnfinishedRestore, RESTORING_FILE } from './unfinished-restore.ts'
 
 export { DATA_FORMAT, type Identity } from './identity.ts'
 
@@ -79,6 +81,12 @@ export async function openDataDirectory(
   try {
     await disk.makeDirectory(path)
     await disk.checkAccess(path)
+    if (await clearUnfinishedRestore(disk, path)) {
+      recovery.restoresCleared++
+      log.warn(
+        'removed what an unfinished restore had left: this is a new log; restore into another directory',
+      )
+    }
     await refuseForeign(disk, path)
     // before the facts are opened: LevelDB writes files of its own each time
     const found = await readIdentity(disk, path)
@@ -123,7 +131,8 @@ export async function renameEdge(
 
 /** True where the directory holds a log: reading commands do not make one. */
 export async function isDataDirectory(disk: Disk, path: string): Promise<boolean> {
-  return (await disk.list(path)).includes(IDENTITY_FILE) || holdsLog(disk, path)
+  const names = await disk.list(path)
+  return names.includes(IDENTITY_FILE) || (!names.includes(RESTORING_FILE) && (await holdsLog(disk, path)))
 }
 
 /** With it a directory is a log: written last of all. */

@@ -10,8 +10,17 @@ export interface DirectoryRecovery {
   factsMissing: number
   /** Facts whose checksum is wrong: they are as good as missing. */
   factsDamaged: number
+  /** A restore had been cut short: what it left is removed, and this is a new log. */
+  restoresCleared: number
 }
 
 export function noDirectoryRecovery(): DirectoryRecovery {
-  return { identityRestored: 0, identityReplaced: 0, factsSalvaged: 0, factsMissing: 0, factsDamaged: 0 }
+  return {
+    identityRestored: 0,
+    identityReplaced: 0,
+    factsSalvaged: 0,
+    factsMissing: 0,
+    factsDamaged: 0,
+    restoresCleared: 0,
+  }
 }

@@ -19,6 +19,9 @@ import type { Disk, Store } from './store.ts'
 
 const PAGE_BYTES = 64 * 1024
 
+/** Facts under it are of what upstreams have of this incarnation of the log: another incarnation starts without them. */
+export const UPSTREAM_FACTS = 'sync/'
+
 export const FACT_STORE_OPTIONS = { writeBufferBytes: 256 * 1024, createIfMissing: true }
 
 const FACT = 1

@@ -17,6 +17,8 @@ export interface Identity {
   readonly edge: string
   readonly incarnation: string
   readonly createdAt: string
+  /** Of a log that came out of a backup: whose it was, and when. */
+  readonly restoredFrom?: { readonly edge: string; readonly incarnation: string; readonly takenAt: string }
 }
 
 export type StoredIdentity =

@@ -79,6 +79,32 @@ export const nodeDisk: Disk = {
     await syncDirectory(dirname(from))
   },
 
+  async newFile(path) {
+    // the rename would fail in the end, or take the place of a device
+    const there = await stat(path).catch(() => null)
+    if (there?.isDirectory()) throw Object.assign(new Error('it is a directory'), { code: 'EISDIR' })
+    if (there?.isFile() === false)
+      throw Object.assign(new Error('it is no regular file'), { code: 'ENOTSUP' })
+    const temporary = `${path}.partial`
+    const file = await open(temporary, 'w', 0o600)
+    return {
+      write: (bytes) => file.writeFile(bytes),
+      async commit() {
+        try {
+          await file.sync()
+        } finally {
+          await file.close()
+        }
+        await rename(temporary, path)
+        await syncDirectory(dirname(path))
+      },
+      async discard() {
+        await file.close().catch(() => undefined)
+        await rm(temporary, { force: true })
+      },
+    }
+  },
+
   async makeDirectory(path) {
     // level by level: a recursive mkdir of Node's says ENOENT on a read-only disk, and never ends below /proc
     const missing: string[] = []

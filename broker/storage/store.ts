@@ -68,6 +68,16 @@ export interface OpenFile {
   close(): Promise<void>
 }
 
+/** A file that is written piece by piece and stands nowhere until it is whole. */
+export interface NewFile {
+  /** Resolves once the piece is taken: the disk sets the pace. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Puts it in its place, on disk: a power cut leaves the old file or this one. */
+  commit(): Promise<void>
+  /** Removes what was written. */
+  discard(): Promise<void>
+}
+
 export interface Disk {
   /** True where a store's directory holds LevelDB's files, which level-files/ can judge and read. */
   readonly hasLevelFiles: boolean
@@ -91,6 +101,8 @@ export interface Disk {
    * name or the new one. @throws where the new name is taken (EEXIST)
    */
   move(from: string, to: string): Promise<void>
+  /** The same for a file that is too large for one piece. What is written is `PATH.partial` until it is whole. */
+  newFile(path: string): Promise<NewFile>
   /** Makes the directory and its parents, durable in their parent. */
   makeDirectory(path: string): Promise<void>
   /**

@@ -19,6 +19,9 @@ test.each([
   ['sync', 'resume'],
   ['sync', 'now'],
   ['log', 'verify'],
+  ['log', 'dump'],
+  ['backup'],
+  ['restore'],
 ])('headwater %s %s --help has an example', async (...command) => {
   const words = command.filter((word) => word !== undefined)
   const { code, stdout } = await headwater([...words, '--help'], home)

@@ -13,7 +13,7 @@ const lines = (found: readonly Import[]) => found.map(({ from, to }) => `${from}
 const moduleOf = (path: string) => path.split('/')[0]!
 
 /** Files at the top of broker/ that all may use and that use nothing but each other. */
-const LEAVES = ['assert.ts', 'errors.ts', 'log-sink.ts', 'limited-log.ts']
+const LEAVES = ['assert.ts', 'errors.ts', 'log-sink.ts', 'limited-log.ts', 'version.ts']
 /** What puts the broker together; only the command line and sync's one door are above them. */
 const ASSEMBLY = ['broker.ts', 'index.ts']
 

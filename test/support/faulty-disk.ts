@@ -12,6 +12,7 @@ import { writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type {
   Disk,
+  NewFile,
   OpenFile,
   RangeOptions,
   Store,
@@ -29,6 +30,7 @@ export type OperationKind =
   | 'sync'
   | 'write'
   | ReplaceStage
+  | 'write-file'
   | 'make-directory'
   | 'create-store'
   | 'settle-store'
@@ -241,6 +243,23 @@ export class FaultyDisk implements Disk {
     // as in `replaceFile`: both are done, and the caller is told otherwise
     await below.move(from, to)
     await before('sync-directory')
+  }
+
+  async newFile(path: string): Promise<NewFile> {
+    const { below } = this
+    const staged = (kind: ReplaceStage) => this.#before({ kind, path }).then(() => {})
+    const create = () =>
+      below instanceof MemoryDisk ? below.newFileInStages(path, staged) : below.newFile(path)
+    const file = await this.run({ kind: 'write-file', path }, create)
+    return {
+      write: (bytes) => this.run({ kind: 'write-file', path }, () => file.write(bytes)),
+      commit: async () => {
+        // on a real disk it cannot be stopped in between
+        if (!(below instanceof MemoryDisk)) await staged('replace')
+        await file.commit()
+      },
+      discard: () => this.run({ kind: 'remove', path }, () => file.discard()),
+    }
   }
 
   makeDirectory(path: string): Promise<void> {

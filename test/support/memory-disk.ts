@@ -16,6 +16,7 @@ import { DataDirectoryError, DataDirectoryLockedError } from '../../broker/error
 import type {
   Disk,
   Entry,
+  NewFile,
   OpenFile,
   RangeOptions,
   Store,
@@ -219,6 +220,35 @@ export class MemoryDisk implements Disk {
       if (name !== from && !name.startsWith(`${from}/`)) continue
       this.#nodes.delete(name)
       this.#nodes.set(to + name.slice(from.length), node)
+    }
+  }
+
+  async newFile(path: string): Promise<NewFile> {
+    return this.newFileInStages(path, async () => {})
+  }
+
+  async newFileInStages(path: string, before: (stage: ReplaceStage) => Promise<void>): Promise<NewFile> {
+    const partial = `${path}.partial`
+    const pieces: Buffer[] = []
+    const put = () =>
+      this.#nodes.set(partial, { kind: 'file', view: Buffer.concat(pieces), durable: undefined })
+    await tick()
+    put()
+    return {
+      write: async (bytes) => {
+        await tick()
+        pieces.push(Buffer.from(bytes))
+        put()
+      },
+      commit: () =>
+        this.replaceFileInStages(path, Buffer.concat(pieces), async (stage) => {
+          await before(stage)
+          if (stage === 'rename') this.#nodes.delete(partial)
+        }),
+      discard: async () => {
+        await tick()
+        this.#nodes.delete(partial)
+      },
     }
   }
 

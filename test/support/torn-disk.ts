@@ -107,6 +107,7 @@ export class TornDisk implements Disk {
   readonly isStoreLocked = this.#unlessOff(nodeDisk.isStoreLocked)
   readonly checkAccess = this.#unlessOff(nodeDisk.checkAccess)
   readonly move = this.#unlessOff(nodeDisk.move)
+  readonly newFile = this.#unlessOff(nodeDisk.newFile)
   readonly replaceFile = this.#unlessOff(nodeDisk.replaceFile)
   readonly makeDirectory = this.#unlessOff(nodeDisk.makeDirectory)
   readonly syncDirectory = this.#unlessOff(nodeDisk.syncDirectory)

@@ -1,5 +1,7 @@
 /** The log as a command sees it: asked of the running broker, or opened here when none runs. */
+import type { DumpQuery } from '../../log/dump.ts'
 import { ControlClient } from '../control/control-client.ts'
+import { dumpLines } from '../dump-json.ts'
 import { ControlError, NotRunningError } from '../errors.ts'
 import { type OpenedLog, type StreamReport, streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
@@ -30,6 +32,10 @@ export interface LogAccess {
   ): Promise<AsyncIterable<string | Buffer>>
   verify(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullReport>
   repair(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullRepair>
+  /** Pieces of newline-delimited JSON (dump-json.ts), each of whole lines or not. */
+  dump(query: DumpQuery, signal: AbortSignal): AsyncIterable<string | Buffer>
+  /** The bytes of a backup (log/backup/format.ts). */
+  backup(signal: AbortSignal): AsyncIterable<Buffer>
   close(): Promise<void>
 }
 
@@ -96,6 +102,14 @@ class BrokerAccess implements LogAccess {
     throw new ControlError('the broker ended the work before its report')
   }
 
+  dump(query: DumpQuery, signal: AbortSignal): AsyncIterable<Buffer> {
+    return this.#client.pieces('GET', '/log/dump', { ...query }, signal)
+  }
+
+  backup(signal: AbortSignal): AsyncIterable<Buffer> {
+    return this.#client.pieces('GET', '/backup', {}, signal)
+  }
+
   async close(): Promise<void> {}
 }
 
@@ -140,7 +154,22 @@ class DirectoryAccess implements LogAccess {
     return repairAll(this.#log, await this.#log.tables(), onProgress)
   }
 
+  dump(query: DumpQuery, signal: AbortSignal): AsyncIterable<string> {
+    return until(signal, dumpLines(this.#log, query))
+  }
+
+  backup(signal: AbortSignal): AsyncIterable<Buffer> {
+    return until(signal, this.#log.backup())
+  }
+
   close(): Promise<void> {
     return this.#log.close()
+  }
+}
+
+async function* until<T>(signal: AbortSignal, pieces: AsyncIterable<T>): AsyncGenerator<T, void, void> {
+  for await (const piece of pieces) {
+    if (signal.aborted) return
+    yield piece
   }
 }

@@ -1,7 +1,10 @@
 /** The command line's words: commands, options, help. What they do comes in as `Actions`. */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { BackupCommandOptions } from './backup.ts'
 import type { ConfigOptions } from './context.ts'
+import type { DumpCommandOptions } from './log-dump.ts'
 import type { ReadCommandOptions } from './read.ts'
+import type { RestoreCommandOptions } from './restore.ts'
 import type { SyncCommand } from './sync-status.ts'
 import type { TableCommandOptions } from './table.ts'
 
@@ -21,6 +24,9 @@ export interface Actions {
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
   logVerify(options: Reporting): Promise<number>
   logRepair(options: Reporting): Promise<number>
+  logDump(options: DumpCommandOptions): Promise<number>
+  backup(file: string, options: BackupCommandOptions): Promise<number>
+  restore(file: string, options: RestoreCommandOptions): Promise<number>
   rename(edge: string, options: Reporting): Promise<number>
 }
 
@@ -38,6 +44,7 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
   addConfiguration(program, actions, done)
   addReports(program, actions, done)
   addSync(program, actions, done)
+  addBackup(program, actions, done)
   addIdentity(program, actions, done)
   return program
 }
@@ -105,6 +112,37 @@ function addIdentity(program: Command, actions: Actions, done: (code: number) =>
     .action(async (edge, options) => done(await actions.rename(edge, options)))
 }
 
+function addBackup(program: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(program.command('backup')))
+    .description('write the whole log into one file; works on a running broker too')
+    .argument('<file>', 'where to, replaced once the backup is whole; - is standard output')
+    .option('--gzip', 'compress it; also where the file ends with .gz', false)
+    .option('--verify', 'read the file and tell what it holds; nothing is written', false)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater backup /mnt/usb/line-7.hwb.gz',
+        'headwater backup - | ssh store "cat > line-7.hwb"',
+        'headwater backup --verify /mnt/usb/line-7.hwb.gz',
+      ),
+    )
+    .action(async (file, options) => done(await actions.backup(file, options)))
+  reporting(located(program.command('restore')))
+    .description('make a data directory out of a backup: another log, with a new incarnation')
+    .argument('<file>', 'what `headwater backup` wrote; - is standard input')
+    .option('--edge <name>', 'give the edge another name upstream')
+    .option('--check', 'read the file and tell what it holds; nothing is changed', false)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater restore /mnt/usb/line-7.hwb.gz --data /var/lib/headwater',
+        'headwater restore line-7.hwb --data /tmp/look --edge line-7-copy',
+        'headwater restore --check line-7.hwb',
+      ),
+    )
+    .action(async (file, options) => done(await actions.restore(file, options)))
+}
+
 function addReports(program: Command, actions: Actions, done: (code: number) => void): void {
   reporting(located(program.command('status')))
     .description('how the broker is, what it holds, how far upstream is')
@@ -156,6 +194,23 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
     .description('write what is damaged anew, without the damage; works on a running broker too')
     .addHelpText('after', examples('headwater log repair'))
     .action(async (options) => done(await actions.logRepair(options)))
+  reporting(located(log.command('dump')))
+    .description('print what lies in the log: segments, batches, notes; damaged ones are named, not skipped')
+    .option('--stream <name>', 'this stream alone, without notes')
+    .option('-p, --partition <n>', 'this partition of it alone', wholeNumber)
+    .option('--from <offset>', 'batches that hold something from this offset on', wholeNumber)
+    .option('--to <offset>', 'batches that hold something below this offset', wholeNumber)
+    .option('--segment <id>', 'this segment alone, such as 0000000a or main/0000000a')
+    .option('--records', 'also each record', false)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater log dump | less',
+        'headwater log dump --stream events --partition 0 --from 1200 --to 1210 --records',
+        "headwater log dump --json | jq 'select(.fault != null)'",
+      ),
+    )
+    .action(async (options) => done(await actions.logDump(options)))
 }
 
 function addTable(program: Command, actions: Actions, done: (code: number) => void): void {

@@ -1,24 +1,16 @@
 /** `headwater rename`: another name for this edge, on the data directory of a broker that does not run. */
 import { renameEdge } from '../../storage/data-directory.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
-import { UsageError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
-
-/** As in config/schema.ts, whose library a command does not load for one pattern. */
-const EDGE_NAME = /^[A-Za-z0-9._-]{1,64}$/
+import { checkEdgeName } from './edge-name.ts'
 
 export async function runRename(
   context: CommandContext,
   edge: string,
   options: ConfigOptions & { json: boolean },
 ): Promise<number> {
-  if (!EDGE_NAME.test(edge)) {
-    throw new UsageError(
-      `"${edge}" is no name for an edge`,
-      'it has 1 to 64 letters, digits, ".", "_" or "-"',
-    )
-  }
+  checkEdgeName(edge)
   const { from, to } = await renameEdge(nodeDisk, await dataDirectoryOf(context, options), edge)
   if (options.json) {
     context.out.json({ from, to })

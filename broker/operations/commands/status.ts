@@ -166,7 +166,9 @@ function refusedText(refused: number, ingress: BrokerStatus['ingress']): string 
 
 function recoveryText({ dataRecovery, log: { recovery } }: BrokerStatus): string {
   const parts: string[] = []
-  const { identityRestored, identityReplaced, factsSalvaged, factsMissing, factsDamaged } = dataRecovery
+  const { identityRestored, identityReplaced, factsSalvaged, factsMissing, factsDamaged, restoresCleared } =
+    dataRecovery
+  if (restoresCleared > 0) parts.push('an unfinished restore removed')
   if (identityReplaced > 0) parts.push('identity lost, a new incarnation')
   if (identityRestored > 0) parts.push('headwater.json restored from its copy')
   if (factsSalvaged > 0) parts.push('damaged facts salvaged')

@@ -1,6 +1,7 @@
 /** What a running broker answers. The routes are the same on the control socket and, later, on a TCP port. */
 
 import { NotCompactedError, UnknownStreamError } from '../../errors.ts'
+import { dumpLines } from '../dump-json.ts'
 import { UsageError } from '../errors.ts'
 import type { Operations, StatusReport } from '../operations.ts'
 import { streamReports } from '../operations.ts'
@@ -33,6 +34,8 @@ export function controlRoutes(operations: Operations): Route[] {
       handle: () => ({ lines: progressLines((tell) => repairAll(log, tables, tell)) }),
     },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
+    { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
+    { method: 'GET', path: '/log/dump', handle: (request) => dump(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({
         method: 'POST',
@@ -98,6 +101,18 @@ async function compact({ log }: Operations, { query }: RouteRequest) {
     throw new NotCompactedError(stream)
   }
   return { lines: progressLines((tell) => log.compact(stream, tell)) }
+}
+
+function dump({ log }: Operations, { query }: RouteRequest) {
+  const lines = dumpLines(log, {
+    stream: query.get('stream'),
+    partition: countParameter(query, 'partition'),
+    from: countParameter(query, 'from'),
+    to: countParameter(query, 'to'),
+    segment: query.get('segment'),
+    records: query.get('records') === 'true',
+  })
+  return { lines }
 }
 
 /** Lines of { progress }, the last one { report }. */

@@ -191,3 +191,71 @@ test('a long data directory has its socket elsewhere, and nothing is left of it'
   expect(readdirSync(long)).toEqual([])
   expect(() => statSync(dirname(other.path))).toThrow('ENOENT')
 })
+
+async function bytesOf(signal = never): Promise<Buffer> {
+  const pieces: Buffer[] = []
+  for await (const piece of client.pieces('GET', '/backup', {}, signal)) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+test('a backup comes as its bytes', async () => {
+  log.backupPieces = [Buffer.from([0xff, 0x0a, 0x00, 0xc3]), Buffer.alloc(300_000, 7)]
+  expect((await bytesOf()).equals(Buffer.concat(log.backupPieces as Buffer[]))).toBe(true)
+})
+
+test('an error in the middle of a backup is thrown at its end', async () => {
+  log.backupPieces = [Buffer.alloc(1000), new CorruptLogError('main', 'it is gone')]
+  await expect(bytesOf()).rejects.toMatchObject({ code: 'HW_CORRUPT_LOG', message: 'main: it is gone' })
+})
+
+test('a backup is read at the pace of who writes it, and not on when that one leaves', async () => {
+  const pieceBytes = 65_536
+  log.backupPieces = Array.from({ length: 400 }, () => Buffer.alloc(pieceBytes))
+  const leave = new AbortController()
+  for await (const _piece of client.pieces('GET', '/backup', {}, leave.signal)) {
+    // what fits between the two is taken, and no more
+    await vi.waitFor(() => expect(log.backupPiecesTaken).toBeGreaterThan(2))
+    let taken = 0
+    while (taken !== log.backupPiecesTaken) {
+      taken = log.backupPiecesTaken
+      for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(taken).toBeLessThan(100)
+    leave.abort()
+  }
+  const left = log.backupPiecesTaken
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(log.backupPiecesTaken).toBeLessThan(left + 2)
+})
+
+test('a dump comes as lines, its records behind their batch, its times and bytes to be read', async () => {
+  const place = { chain: 'main', segment: '00000001', commit: 2 }
+  const record = { offset: 4, timestamp: 0, key: Buffer.from('k'), value: null, headers: [] }
+  const batch = { fault: null, baseOffset: 4, nextOffset: 5, records: 1, minTimestamp: 0, maxTimestamp: 1000 }
+  log.dumped = [
+    {
+      type: 'note',
+      ...place,
+      bytes: 9,
+      fault: null,
+      note: { states: { a: Buffer.from('x'), b: 2n ** 60n } },
+    },
+    {
+      type: 'batch',
+      ...place,
+      stream: 'events',
+      partition: 1,
+      id: 1,
+      bytes: 70,
+      ...batch,
+      content: [record],
+    },
+    { type: 'unreadable', ...place, toCommit: 3, reason: 'EIO' },
+  ]
+  expect(await lines('/log/dump')).toMatchObject([
+    { type: 'note', note: { states: { a: { base64: 'eA==' }, b: '1152921504606846976' } } },
+    { type: 'batch', minTimestamp: '1970-01-01T00:00:00.000Z', maxTimestamp: '1970-01-01T00:00:01.000Z' },
+    { type: 'record', offset: 4, key: 'k', value: null, timestamp: '1970-01-01T00:00:00.000Z' },
+    { type: 'unreadable', toCommit: 3 },
+  ])
+})

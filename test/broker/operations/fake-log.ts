@@ -2,6 +2,7 @@
 import type { CommitClock } from '../../../broker/clock/facts.ts'
 import { UnknownPartitionError, UnknownStreamError } from '../../../broker/errors.ts'
 import type { CompactionReport } from '../../../broker/log/compactor.ts'
+import type { Dumped } from '../../../broker/log/dump.ts'
 import { BatchBuilder, encodeHeaders, type RecordHeader } from '../../../broker/log/record-batch.ts'
 import { NO_RECOVERY } from '../../../broker/log/recovery-counters.ts'
 import type { RepairReport } from '../../../broker/log/repair.ts'
@@ -135,6 +136,24 @@ export class FakeLog implements ReadableLog {
 
   async compact(): Promise<CompactionReport[]> {
     return []
+  }
+
+  /** What a backup gives out; an error in place of a piece is thrown there. */
+  backupPieces: (Buffer | Error)[] = []
+  backupPiecesTaken = 0
+
+  async *backup(): AsyncGenerator<Buffer> {
+    for (const piece of this.backupPieces) {
+      if (piece instanceof Error) throw piece
+      this.backupPiecesTaken++
+      yield piece
+    }
+  }
+
+  dumped: Dumped[] = []
+
+  async *dump(): AsyncGenerator<Dumped> {
+    yield* this.dumped
   }
 
   async verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport> {

@@ -221,6 +221,25 @@ export function describeDisk(name: string, make: () => Disk): void {
       expect((await disk.readFile(join(root, 'b')))?.toString()).toBe('b')
     })
 
+    it('writes a new file piece by piece, which stands nowhere before it is whole', async () => {
+      const path = join(root, 'file')
+      await disk.replaceFile(path, Buffer.from('old'))
+      const file = await disk.newFile(path)
+      for (const piece of ['a long', ' text', '']) await file.write(Buffer.from(piece))
+      expect((await disk.readFile(path))?.toString()).toBe('old')
+      expect((await disk.list(root)).toSorted()).toEqual(['file', 'file.partial'])
+      await file.commit()
+      expect((await disk.readFile(path))?.toString()).toBe('a long text')
+      expect(await disk.list(root)).toEqual(['file'])
+    })
+
+    it('leaves nothing of a new file that is discarded', async () => {
+      const file = await disk.newFile(join(root, 'file'))
+      await file.write(Buffer.from('x'))
+      await file.discard()
+      expect(await disk.list(root)).toEqual([])
+    })
+
     it('makes directories with their parents, and again without harm', async () => {
       await disk.makeDirectory(join(root, 'a', 'b'))
       await disk.makeDirectory(join(root, 'a', 'b'))
