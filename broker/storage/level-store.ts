@@ -1,7 +1,7 @@
 /** `Store` on level (classic-level), Google's LevelDB with prebuilt binaries for x64, arm64 and armv7. */
 import { Level } from 'level'
 import { CorruptLogError, DataDirectoryError, DataDirectoryLockedError } from '../errors.ts'
-import type { Entry, RangeOptions, Store, StoreOptions, WriteBatch } from './store.ts'
+import type { Entry, RangeOptions, Store, StoreOptions, StoreScan, WriteBatch } from './store.ts'
 
 type Db = Level<Buffer, Buffer>
 
@@ -10,13 +10,18 @@ const ENTRIES_PER_CALL = 1000
 /** Blocks read are used once: a large cache would only hold memory. */
 const CACHE_BYTES = 1024 * 1024
 const OPEN_FILES_MAX = 64
+/** What a scan has read ahead. */
+const SCAN_BYTES = 64 * 1024
+/** Above every key that is used. */
+const LAST_KEY = Buffer.alloc(16, 0xff)
 
 export async function openLevelStore(directory: string, options: StoreOptions): Promise<Store> {
   const db: Db = new Level(directory, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
-    compression: false,
+    compression: options.isCompressed ?? false,
     writeBufferSize: options.writeBufferBytes,
+    ...(options.fileBytes === undefined ? {} : { maxFileSize: options.fileBytes }),
     cacheSize: CACHE_BYTES,
     maxOpenFiles: OPEN_FILES_MAX,
     createIfMissing: options.createIfMissing,
@@ -86,33 +91,49 @@ class LevelStore implements Store {
     return this.#db.getMany(keys, { fillCache: false }).catch((error) => this.#failed(error))
   }
 
-  range(options: RangeOptions): Promise<Entry[]> {
-    return this.#range(options).catch((error) => this.#failed(error))
+  async range({ from, to, bytesMax }: RangeOptions): Promise<Entry[]> {
+    const scan = this.#scan(from, to, Math.min(bytesMax, 1024 * 1024))
+    try {
+      return await scan.next(bytesMax)
+    } finally {
+      await scan.close()
+    }
   }
 
-  async #range(options: RangeOptions): Promise<Entry[]> {
-    const iterator = this.#db.iterator({
-      gte: options.from,
-      lt: options.to,
-      fillCache: false,
-      highWaterMarkBytes: Math.min(options.bytesMax, 1024 * 1024),
-    })
-    const entries: Entry[] = []
-    let bytes = 0
-    try {
-      while (bytes < options.bytesMax) {
-        const read = await iterator.nextv(ENTRIES_PER_CALL)
-        if (read.length === 0) break
-        for (const [key, value] of read) {
-          if (bytes >= options.bytesMax) break
+  scan(from: Buffer, to: Buffer): StoreScan {
+    return this.#scan(from, to, SCAN_BYTES)
+  }
+
+  /** LevelDB's iterator sees the database as it is when it is made, which is in this call. */
+  #scan(from: Buffer, to: Buffer, highWaterMarkBytes: number): StoreScan {
+    const iterator = this.#db.iterator({ gte: from, lt: to, fillCache: false, highWaterMarkBytes })
+    let ahead: [Buffer, Buffer][] = []
+    const next = async (bytesMax: number): Promise<Entry[]> => {
+      const entries: Entry[] = []
+      let bytes = 0
+      while (bytes < bytesMax) {
+        if (ahead.length === 0) ahead = await iterator.nextv(ENTRIES_PER_CALL)
+        if (ahead.length === 0) break
+        let taken = 0
+        while (taken < ahead.length && bytes < bytesMax) {
+          const [key, value] = ahead[taken++]!
           entries.push({ key, value })
           bytes += key.length + value.length
         }
+        ahead = taken === ahead.length ? [] : ahead.slice(taken)
       }
-    } finally {
-      await iterator.close()
+      return entries
     }
-    return entries
+    return {
+      next: (bytesMax) => next(bytesMax).catch((error) => this.#failed(error)),
+      close: () => iterator.close(),
+    }
+  }
+
+  storedBytes(): Promise<number> {
+    // classic-level has it, which `level` is in Node
+    const sized = this.#db as unknown as { approximateSize(from: Buffer, to: Buffer): Promise<number> }
+    return sized.approximateSize(Buffer.of(0), LAST_KEY)
   }
 
   close(): Promise<void> {

@@ -18,6 +18,14 @@ export interface RangeOptions {
   readonly bytesMax: number
 }
 
+/** Entries in key order of the moment at which it was begun, however long it takes. */
+export interface StoreScan {
+  /** The next entries, up to the one with which this many bytes are reached; none at the end. */
+  next(bytesMax: number): Promise<Entry[]>
+  /** A store keeps what was replaced since for as long as its scans are open. */
+  close(): Promise<void>
+}
+
 export interface WriteBatch {
   /** Copies key and value: the caller may use their buffers again at once. */
   put(key: Buffer, value: Buffer): void
@@ -36,6 +44,10 @@ export interface Store {
   getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]>
   /** Entries in key order, of a consistent snapshot. */
   range(options: RangeOptions): Promise<Entry[]>
+  /** All entries from a key, inclusive, to another, exclusive, as they are at this call. */
+  scan(from: Buffer, to: Buffer): StoreScan
+  /** About how many bytes the entries take on the disk, without those that are still in memory. */
+  storedBytes(): Promise<number>
   close(): Promise<void>
 }
 
@@ -43,6 +55,10 @@ export interface StoreOptions {
   /** Bytes collected in memory before a table is written: LevelDB's write buffer. */
   readonly writeBufferBytes: number
   readonly createIfMissing: boolean
+  /** Snappy, block by block: where bytes written count more than processor time. Default false. */
+  readonly isCompressed?: boolean
+  /** The size of LevelDB's files, and so of one step of its merging. Default 2 MiB. */
+  readonly fileBytes?: number
 }
 
 /** A file open for reading. */

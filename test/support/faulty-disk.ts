@@ -16,6 +16,7 @@ import type {
   RangeOptions,
   Store,
   StoreOptions,
+  StoreScan,
   WriteBatch,
 } from '../../broker/storage/store.ts'
 import { MemoryDisk, type ReplaceStage } from './memory-disk.ts'
@@ -355,6 +356,15 @@ class FaultyStore implements Store {
 
   range(options: RangeOptions): ReturnType<Store['range']> {
     return this.#read(() => this.#below.range(options))
+  }
+
+  scan(from: Buffer, to: Buffer): StoreScan {
+    const scan = this.#below.scan(from, to)
+    return { next: (bytesMax) => this.#read(() => scan.next(bytesMax)), close: () => scan.close() }
+  }
+
+  storedBytes(): Promise<number> {
+    return this.#read(() => this.#below.storedBytes())
   }
 
   async close(): Promise<void> {

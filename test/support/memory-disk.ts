@@ -20,6 +20,7 @@ import type {
   RangeOptions,
   Store,
   StoreOptions,
+  StoreScan,
   WriteBatch,
 } from '../../broker/storage/store.ts'
 
@@ -319,17 +320,37 @@ class MemoryStore implements Store {
   }
 
   async range({ from, to, bytesMax }: RangeOptions): Promise<Entry[]> {
+    return this.scan(from, to).next(bytesMax)
+  }
+
+  scan(from: Buffer, to: Buffer): StoreScan {
     this.#check()
-    const entries: Entry[] = []
-    let bytes = 0
-    for (const key of this.#node.range(from.toString('latin1'), to.toString('latin1'))) {
-      if (bytes >= bytesMax) break
-      const entry = { key: Buffer.from(key, 'latin1'), value: copyOf(this.#node.view.get(key))! }
-      entries.push(entry)
-      bytes += entry.key.length + entry.value.length
+    const { view } = this.#node
+    const entries = this.#node
+      .range(from.toString('latin1'), to.toString('latin1'))
+      .map((key) => ({ key, value: view.get(key)! }))
+    let at = 0
+    return {
+      next: async (bytesMax) => {
+        this.#check()
+        const found: Entry[] = []
+        for (let bytes = 0; bytes < bytesMax && at < entries.length; at++) {
+          const entry = { key: Buffer.from(entries[at]!.key, 'latin1'), value: copyOf(entries[at]!.value)! }
+          found.push(entry)
+          bytes += entry.key.length + entry.value.length
+        }
+        await tick()
+        return found
+      },
+      close: async () => {},
     }
-    await tick()
-    return entries
+  }
+
+  async storedBytes(): Promise<number> {
+    this.#check()
+    let bytes = 0
+    for (const [key, value] of this.#node.view) bytes += key.length + value.length
+    return bytes
   }
 
   async close(): Promise<void> {

@@ -61,6 +61,46 @@ export function describeDisk(name: string, make: () => Disk): void {
       expect(await keysOf(opened, { bytesMax: entryBytes + 1 })).toEqual(['a', 'b'])
     })
 
+    it('scans in steps what was there when the scan began, whatever changes meanwhile', async () => {
+      const opened = await store()
+      await put(opened, ['a', 'b', 'c', 'd'])
+      const scan = opened.scan(Buffer.from('b'), Buffer.from('z'))
+      const batch = opened.batch()
+      batch.put(Buffer.from('bb'), Buffer.from('new'))
+      batch.put(Buffer.from('c'), Buffer.from('new'))
+      batch.delete(Buffer.from('d'))
+      await batch.write({ sync: false })
+      const steps: string[][] = []
+      for (let step = await scan.next(1); step.length > 0; step = await scan.next(1)) {
+        steps.push(step.map(({ key, value }) => `${key}: ${value}`))
+      }
+      await scan.close()
+      expect(steps).toEqual([['b: value of b'], ['c: value of c'], ['d: value of d']])
+      expect(await keysOf(opened)).toEqual(['a', 'b', 'bb', 'c'])
+    })
+
+    it('scans many entries in steps of the bytes asked for', async () => {
+      const opened = await store()
+      const keys = Array.from({ length: 2500 }, (_, i) => String(i).padStart(4, '0'))
+      await put(opened, keys)
+      const scan = opened.scan(Buffer.of(), Buffer.of(0xff))
+      const found: string[] = []
+      for (let step = await scan.next(1000); step.length > 0; step = await scan.next(1000)) {
+        expect(step.length).toBeLessThan(100)
+        found.push(...step.map(({ key }) => key.toString()))
+      }
+      await scan.close()
+      expect(found).toEqual(keys)
+    })
+
+    it('knows about how many bytes its entries take', async () => {
+      const opened = await store()
+      await put(opened, ['a'])
+      const size = await opened.storedBytes()
+      expect(size).toBeGreaterThanOrEqual(0)
+      expect(size).toBeLessThan(10_000)
+    })
+
     it('brings an empty range as no entries, and a key that is not there as undefined', async () => {
       const opened = await store()
       await put(opened, ['a'])
