@@ -82,7 +82,7 @@ function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {
   const names = new Map<string, number>()
   /** The valid filters so far, in the order in which messages meet them. */
   const taken: { stream: string; filter: string }[] = []
-  for (const [index, { name, topics }] of streams.entries()) {
+  for (const [index, { name, topics, key, table }] of streams.entries()) {
     const first = names.get(name)
     if (first === undefined) names.set(name, index)
     else problems.push(duplicateName('stream', ['streams', index, 'name'], name, `streams[${first}]`))
@@ -91,6 +91,11 @@ function streamProblems(streams: readonly StreamConfig[]): RuleProblem[] {
       problems.push({ path: ['streams', index, 'name'], message, hint: 'Kafka allows no topic of that name' })
     }
     problems.push(...cleanupProblems(streams[index]!, index))
+    if (table && key === 'none') {
+      const message = `stream "${name}" cannot have a table: its records have no key`
+      const hint = 'set key to topic, { levels: [...] } or { pointer: ... }, or table: false'
+      problems.push({ path: ['streams', index, 'table'], message, hint })
+    }
     for (const [at, filter] of topics.entries()) {
       const path = ['streams', index, 'topics', at]
       const fault = streamFilterFault(filter)

@@ -248,6 +248,12 @@ const StreamSchema = Type.Object(
       maximum: 9,
       default: 5,
     }),
+    table: Type.Boolean({
+      description:
+        'Whether the latest value of every key is kept at hand on disk, for `headwater table`: the state of each entity. ' +
+        'It is built from the log, again whenever it has to be, and takes about the room of one record a key.',
+      default: false,
+    }),
   },
   { ...closed, description: 'one stream' },
 )

@@ -10,6 +10,7 @@ export function streamConfig(stream: Partial<StreamConfig> & Pick<StreamConfig, 
     retention: { unsynced: 'keep' },
     tombstoneSeconds: 86_400,
     priority: 5,
+    table: false,
     ...stream,
   }
 }

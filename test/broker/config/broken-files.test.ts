@@ -141,7 +141,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   [
     'streams:\n  - events\n',
     [
-      '2:5: streams[0] is "events" - it is a group of keys: name, topics, key, partitions, cleanup, retention, tombstoneSeconds, priority',
+      '2:5: streams[0] is "events" - it is a group of keys: name, topics, key, partitions, cleanup, retention, tombstoneSeconds, priority, table',
     ],
   ],
   [
@@ -305,6 +305,12 @@ const cases: [text: string | Buffer, lines: string[]][] = [
     'upstreams:\n  - {kind: archive, name: a, directory: data}\n',
     [
       '2:41: upstream "a" would write into the data directory itself - give the archive a directory of its own',
+    ],
+  ],
+  [
+    'streams:\n  - name: a\n    topics: ["#"]\n    key: none\n    table: true\n',
+    [
+      '5:12: stream "a" cannot have a table: its records have no key - set key to topic, { levels: [...] } or { pointer: ... }, or table: false',
     ],
   ],
   ['upstreams:\n', ['1:11: upstreams has no value - it is a list']],
