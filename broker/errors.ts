@@ -115,6 +115,44 @@ export class UnknownPartitionError extends HeadwaterError {
   }
 }
 
+/** The stream keeps no table of its latest values. */
+export class NoTableError extends HeadwaterError {
+  constructor(stream: string) {
+    super('HW_NO_TABLE', `stream "${stream}" has no table`, {
+      hint: 'set table: true on it in the configuration and start the broker; the table is built from the log',
+    })
+  }
+}
+
+/** A table cannot be read now: it is being built, or its storage is away. */
+export class TableUnavailableError extends HeadwaterError {
+  constructor(stream: string, reason: string, cause?: unknown) {
+    super('HW_TABLE_UNAVAILABLE', `the table of stream "${stream}" ${reason}`, {
+      hint: 'try again later; `headwater status` shows how far it is',
+      retryable: true,
+      cause,
+    })
+  }
+}
+
+/** A table has no such key: it was never written, or removed by a tombstone or by retention. */
+export class UnknownKeyError extends HeadwaterError {
+  constructor(stream: string, key: string) {
+    super('HW_UNKNOWN_KEY', `the table of stream "${stream}" has no key "${key}"`, {
+      hint: `\`headwater table ${stream}\` shows its keys`,
+    })
+  }
+}
+
+/** Offsets that retention has removed cannot be read any more. */
+export class OffsetGoneError extends HeadwaterError {
+  constructor(stream: string, partition: number, offset: number, lowest: number) {
+    super('HW_OFFSET_GONE', `offset ${offset} of ${stream}/${partition} is no longer in the log`, {
+      hint: `the lowest is ${lowest}`,
+    })
+  }
+}
+
 /** Stored bytes are not what was written: bad CRC, impossible length, missing commit. */
 export class CorruptLogError extends HeadwaterError {
   constructor(place: string, reason: string, cause?: unknown) {

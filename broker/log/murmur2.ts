@@ -30,5 +30,10 @@ export function murmur2(key: Uint8Array): number {
 
 /** The partition of a key, 0 to `partitions` - 1. */
 export function partitionOf(key: Uint8Array, partitions: number): number {
-  return partitions === 1 ? 0 : (murmur2(key) & 0x7fffffff) % partitions
+  return partitions === 1 ? 0 : partitionOfHash(murmur2(key), partitions)
+}
+
+/** The same, for a key whose murmur2 is known. */
+export function partitionOfHash(hash: number, partitions: number): number {
+  return (hash & 0x7fffffff) % partitions
 }

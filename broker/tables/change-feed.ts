@@ -1,0 +1,112 @@
+/**
+ * The changes of a table, from a position of each partition on: the records of the log that the table is made of, tombstones
+ * included. What compaction has removed is no change any more; where retention has removed something that was asked for, the feed
+ * ends with an error that says so, because whoever follows it would miss changes.
+ */
+import { setImmediate as turn } from 'node:timers/promises'
+import { OffsetGoneError } from '../errors.ts'
+import type { StoredBatch } from '../log/source.ts'
+import { RecordScan } from './record-scan.ts'
+import type { TableEntry } from './table-entry.ts'
+import { placedHash, type TableLog } from './table-log.ts'
+import { Wake } from './wake.ts'
+
+export interface ChangeRequest {
+  /** By partition: the first offset. Other partitions are left out. */
+  readonly from: ReadonlyMap<number, number>
+  /** Goes on with what is written later, until the signal. */
+  readonly follow: boolean
+  readonly signal: AbortSignal
+}
+
+const READ_BYTES = 64 * 1024
+/** Changes brought at once, and before other work of this process has a turn. */
+const TURN_CHANGES = 500
+
+interface Lane {
+  readonly partition: number
+  next: number
+  /** Where it ends; null goes on. */
+  readonly end: number | null
+}
+
+/**
+ * Changes as they come, each partition's in order.
+ * @throws OffsetGoneError; UnknownStreamError
+ */
+export async function* changesOf(
+  log: TableLog,
+  stream: string,
+  { from, follow, signal }: ChangeRequest,
+): AsyncGenerator<TableEntry[], void, void> {
+  const { partitions } = log.stream(stream)
+  const lanes = [...from].map(
+    ([partition, next]): Lane => ({
+      partition,
+      next,
+      end: follow ? null : partitions[partition]!.durableOffset,
+    }),
+  )
+  const wake = new Wake()
+  const raise = () => wake.raise()
+  const unsubscribe = log.onDurable(raise)
+  signal.addEventListener('abort', raise)
+  try {
+    while (!signal.aborted) {
+      let isDry = true
+      for (const lane of lanes) {
+        if (lane.next >= (lane.end ?? partitions[lane.partition]!.durableOffset)) continue
+        isDry = false
+        for await (const changes of nextChanges(log, stream, lane)) {
+          yield changes
+          if (signal.aborted) return
+        }
+      }
+      if (!isDry) continue
+      if (!follow) return
+      await wake.wait()
+    }
+  } finally {
+    unsubscribe()
+    signal.removeEventListener('abort', raise)
+  }
+}
+
+/** Reads on in a partition and moves its lane. */
+async function* nextChanges(
+  log: TableLog,
+  stream: string,
+  lane: Lane,
+): AsyncGenerator<TableEntry[], void, void> {
+  const { partitions } = log.stream(stream)
+  const state = partitions[lane.partition]!
+  const { durableOffset } = state
+  const batches = await log.read(stream, lane.partition, lane.next, READ_BYTES)
+  // looked at after the read, so that nothing is dropped in between unseen
+  const first = batches[0]?.baseOffset ?? durableOffset
+  if (state.logStartOffset > lane.next && first > lane.next) {
+    throw new OffsetGoneError(stream, lane.partition, lane.next, state.logStartOffset)
+  }
+  for (const batch of batches) yield* changesIn(batch, lane, partitions.length)
+  lane.next = Math.max(lane.next, batches.at(-1)?.nextOffset ?? durableOffset)
+}
+
+async function* changesIn(
+  { bytes }: StoredBatch,
+  { partition, next, end }: Lane,
+  partitions: number,
+): AsyncGenerator<TableEntry[], void, void> {
+  const scan = new RecordScan(bytes)
+  let changes: TableEntry[] = []
+  while (scan.next()) {
+    if (scan.offset < next || (end !== null && scan.offset >= end)) continue
+    if (typeof placedHash(scan, partition, partitions) !== 'number') continue
+    const { offset, timestamp, value, headers } = scan
+    changes.push({ partition, offset, timestamp, key: scan.key!, value, headers })
+    if (changes.length < TURN_CHANGES) continue
+    yield changes
+    changes = []
+    await turn()
+  }
+  if (changes.length > 0) yield changes
+}

@@ -1,0 +1,161 @@
+/**
+ * What an open table holds: its LevelDB, and over it what is applied and not written yet. Both together are the fold of the log up
+ * to the positions in `meta`. One caller changes it, a step at a time; readers may come in between.
+ */
+import { murmur2 } from '../log/murmur2.ts'
+import type { Store } from '../storage/store.ts'
+import type { OneAtATime } from './pace.ts'
+import { PendingChanges } from './pending-changes.ts'
+import type { RecordScan } from './record-scan.ts'
+import {
+  END_ENTRY_KEY,
+  entryKey,
+  entryRange,
+  type KeyRange,
+  recordKeyOf,
+  type StoredEntry,
+} from './table-entry.ts'
+import type { PendingLimits } from './table-limits.ts'
+import { placedHash, type TablePartition } from './table-log.ts'
+import type { TableMeta } from './table-meta.ts'
+import { TableSnapshot } from './table-snapshot.ts'
+import { batchOf } from './write-batch.ts'
+
+export class TableContents {
+  readonly store: Store
+  readonly meta: TableMeta
+  readonly #partitions: readonly TablePartition[]
+  readonly #limits: PendingLimits
+  readonly #writing: OneAtATime
+  readonly #pending = new PendingChanges()
+  /** performance.now() of the first change that is not written; Infinity without one. */
+  #pendingSince = Number.POSITIVE_INFINITY
+  #pendingLogBytes = 0
+  #storedBytes = 0
+
+  /** @param writing of all tables together */
+  constructor(
+    store: Store,
+    meta: TableMeta,
+    partitions: readonly TablePartition[],
+    limits: PendingLimits,
+    writing: OneAtATime,
+  ) {
+    this.store = store
+    this.meta = meta
+    this.#partitions = partitions
+    this.#limits = limits
+    this.#writing = writing
+  }
+
+  /** About, on disk, after the last write. */
+  get storedBytes(): number {
+    return this.#storedBytes
+  }
+
+  /** About how many keys: what is pending is not looked up. */
+  get keys(): number {
+    return Math.max(this.meta.keys.estimate, this.#pending.size)
+  }
+
+  async measure(): Promise<void> {
+    this.#storedBytes = await this.store.storedBytes()
+  }
+
+  // -- reading ------------------------------------------------------------------------------------------------------
+
+  /** The stored form of a key's entry; null when there is none. */
+  async find(key: Buffer): Promise<Buffer | null> {
+    const pending = this.#pending.find(key.toString('latin1'))
+    if (pending !== undefined) return pending
+    return (await this.store.get(entryKey(key))) ?? null
+  }
+
+  hasPending(key: string): boolean {
+    return this.#pending.has(key)
+  }
+
+  /** Not while a change or a write is under way. */
+  snapshot(stream: string, range: KeyRange, ended: { damaged(reason: string): void; closed(): void }) {
+    const { from, to } = entryRange(range)
+    return new TableSnapshot({
+      stream,
+      scan: this.store.scan(from, to),
+      pending: this.#pending.sorted(
+        recordKeyOf(from).toString('latin1'),
+        Buffer.compare(to, END_ENTRY_KEY) === 0 ? null : recordKeyOf(to).toString('latin1'),
+      ),
+      positions: [...this.meta.next],
+      starts: this.starts(),
+      ...ended,
+    })
+  }
+
+  /** By partition: entries below are no part of the table any more. */
+  starts(): number[] {
+    return this.#partitions.map(({ logStartOffset }) => logStartOffset)
+  }
+
+  /** What retention has dropped is not waited for. */
+  skipDropped(): void {
+    const { next } = this.meta
+    for (const [i, { logStartOffset }] of this.#partitions.entries()) {
+      if (next[i]! < logStartOffset) next[i] = logStartOffset
+    }
+  }
+
+  // -- changing -----------------------------------------------------------------------------------------------------
+
+  /** Something that has to be written begins, if only a position. */
+  touch(): void {
+    if (this.#pendingSince === Number.POSITIVE_INFINITY) this.#pendingSince = performance.now()
+  }
+
+  /** Applies the record at which the scan stands. */
+  apply(scan: RecordScan, partition: number): void {
+    this.touch()
+    const hash = placedHash(scan, partition, this.#partitions.length)
+    if (typeof hash !== 'number') {
+      this.meta[hash]++
+      return
+    }
+    if (scan.valueFrom < 0) this.#pending.remove(scan.keyText, partition, scan.offset, hash)
+    else this.#pending.put(scan, partition, hash)
+  }
+
+  /** A batch of the log is applied to its end. */
+  applied(logBytes: number): void {
+    this.#pendingLogBytes += logBytes
+  }
+
+  remove(key: string, { partition, offset }: StoredEntry): void {
+    this.#pending.remove(key, partition, offset, murmur2(Buffer.from(key, 'latin1')))
+  }
+
+  get isPendingFull(): boolean {
+    return this.#pending.bytes >= this.#limits.pendingBytesMax
+  }
+
+  /** In how many ms changes are to be written; Infinity without any. */
+  writeDueMs(now: number): number {
+    const { pendingLogBytesMax, pendingMsMax } = this.#limits
+    if (this.isPendingFull || this.#pendingLogBytes >= pendingLogBytesMax) return 0
+    return Math.max(0, this.#pendingSince + pendingMsMax - now)
+  }
+
+  /**
+   * One batch: the changes, and the positions that they bring the table to. Synced: without that LevelDB's write-ahead file can come
+   * back from a power cut with a hole in it, and LevelDB, which skips what it cannot read, would bring the positions of a batch and
+   * not the changes of the one before.
+   * @param rest lets other work of this process have a turn
+   */
+  async write(rest: () => Promise<void>): Promise<void> {
+    if (this.#pendingSince === Number.POSITIVE_INFINITY) return
+    const batch = await batchOf(this.store, this.#pending, this.meta, this.starts(), rest)
+    await this.#writing.run(() => batch.write({ sync: true }))
+    this.#pending.clear()
+    this.#pendingSince = Number.POSITIVE_INFINITY
+    this.#pendingLogBytes = 0
+    await this.measure()
+  }
+}
