@@ -80,13 +80,13 @@ async function* nextChanges(
 ): AsyncGenerator<TableEntry[], void, void> {
   const { partitions } = log.stream(stream)
   const state = partitions[lane.partition]!
+  const gone = () => new OffsetGoneError(stream, lane.partition, lane.next, state.logStartOffset)
+  if (lane.next < state.logStartOffset) throw gone()
   const { durableOffset } = state
   const batches = await log.read(stream, lane.partition, lane.next, READ_BYTES)
-  // looked at after the read, so that nothing is dropped in between unseen
+  // and again after the read, during which it can have been dropped
   const first = batches[0]?.baseOffset ?? durableOffset
-  if (state.logStartOffset > lane.next && first > lane.next) {
-    throw new OffsetGoneError(stream, lane.partition, lane.next, state.logStartOffset)
-  }
+  if (lane.next < state.logStartOffset && lane.next < first) throw gone()
   for (const batch of batches) yield* changesIn(batch, lane, partitions.length)
   lane.next = Math.max(lane.next, batches.at(-1)?.nextOffset ?? durableOffset)
 }

@@ -179,7 +179,16 @@ export class FaultyDisk implements Disk {
 
   async openStore(directory: string, options: StoreOptions): Promise<Store> {
     const kind = options.createIfMissing ? 'create-store' : 'open-store'
-    const store = await this.run({ kind, path: directory }, () => this.below.openStore(directory, options))
+    let opened: Store | undefined
+    const open = async () => {
+      opened = await this.below.openStore(directory, options)
+      return opened
+    }
+    const store = await this.run({ kind, path: directory }, open).catch(async (error) => {
+      // nobody gets it: who is told that it failed, or is dead by now, closes nothing
+      await opened?.close()
+      throw error
+    })
     this.#stores.add(store)
     return new FaultyStore(this, store, directory, () => this.#stores.delete(store))
   }
