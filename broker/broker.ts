@@ -18,12 +18,13 @@ import { DEAD_LETTER_STREAM, Ingress } from './mqtt/ingress.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
 import { clockChangeText } from './operations/clock-text.ts'
-import type { BrokerStatus, Operations, ReadableLog } from './operations/operations.ts'
+import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
 import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/file-system.ts'
 import { nodeDisk } from './storage/node-disk.ts'
 import type { Disk } from './storage/store.ts'
+import { Tables } from './tables/tables.ts'
 
 /** LevelDB's write buffer, of which it holds two at times. */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
@@ -40,6 +41,7 @@ export interface BrokerDependencies {
 
 export class Broker implements Operations {
   readonly log: EventLog
+  readonly tables: Tables
   /** Facts that the log does not hold, such as the positions upstream acknowledged. */
   readonly facts: FactStore
   readonly #config: BrokerConfig
@@ -58,6 +60,7 @@ export class Broker implements Operations {
     watch: ClockWatch,
     clocks: ChainClocks,
     log: EventLog,
+    tables: Tables,
     ingress: Ingress,
     front: MqttFront,
     schedule: Schedule | null,
@@ -65,6 +68,7 @@ export class Broker implements Operations {
   ) {
     this.#schedule = schedule
     this.log = log
+    this.tables = tables
     this.facts = data.facts
     this.#config = config
     this.#data = data
@@ -86,6 +90,7 @@ export class Broker implements Operations {
     const watch = new ClockWatch({ ...clock, mode: config.clock.trust })
     const clocks = new ChainClocks(watch)
     let log: EventLog | undefined
+    let tables: Tables | undefined
     try {
       const fileSystem = await fileSystemOf(config.data, dependencies.fileSystemProbe)
       if (fileSystem.warning !== null) {
@@ -112,6 +117,8 @@ export class Broker implements Operations {
       log = await EventLog.open(disk, data, options, sink, statesOf)
       const opened = log
       await startClock(watch, clocks, log, sink)
+      const withTable = config.streams.filter(({ table }) => table).map(({ name }) => name)
+      tables = Tables.open({ disk, data: data.path, log, sink }, withTable)
       const router = new Router(config.streams, (name) => opened.stream(name))
       const { recordBytesMax, admittedBytesMax: waitingBytesMax } = config.limits
       const ingressOptions = { recordBytesMax, waitingBytesMax, now: () => watch.now() }
@@ -123,8 +130,9 @@ export class Broker implements Operations {
       const front = new AedesFront(ingress, frontOptions, sink)
       await front.listen()
       const schedule = await scheduleCompaction(config, log, sink)
-      return new Broker(config, data, watch, clocks, log, ingress, front, schedule, fileSystem)
+      return new Broker(config, data, watch, clocks, log, tables, ingress, front, schedule, fileSystem)
     } catch (error) {
+      await tables?.close()
       await log?.close()
       watch.close()
       await data.facts.close()
@@ -161,6 +169,7 @@ export class Broker implements Operations {
   async close(): Promise<void> {
     await this.#schedule?.destroy()
     await this.#front.close()
+    await this.tables.close()
     await this.log.close()
     this.#watch.close()
     await this.facts.close()
@@ -194,10 +203,7 @@ async function scheduleCompaction(
  * Opens the log of a data directory that no broker runs on, to read it.
  * @throws DataDirectoryLockedError while one runs; DataDirectoryError where there is no log.
  */
-export async function openLog(
-  directory: string,
-  dependencies: BrokerDependencies = {},
-): Promise<ReadableLog & { close(): Promise<void> }> {
+export async function openLog(directory: string, dependencies: BrokerDependencies = {}): Promise<OpenedLog> {
   const { disk = nodeDisk, log: sink = silentSink } = dependencies
   if (!(await isDataDirectory(disk, directory))) {
     throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
@@ -220,8 +226,15 @@ export async function openLog(
     },
   )
   const close = log.close.bind(log)
+  let tables: Promise<Tables> | undefined
   return Object.assign(log, {
+    tables() {
+      const streams = log.streams().map(({ stream }) => stream)
+      tables ??= Tables.openStored({ disk, data: data.path, log, sink }, streams)
+      return tables
+    },
     async close() {
+      await (await tables)?.close()
       await close()
       await data.facts.close()
     },

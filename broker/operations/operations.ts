@@ -12,6 +12,8 @@ import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
 import type { FileSystem } from '../storage/file-system.ts'
+import type { TableStatus } from '../tables/table-status.ts'
+import type { Tables } from '../tables/tables.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
 export interface ReadableLog extends LogSource {
@@ -35,6 +37,13 @@ export interface LostOffsets {
   /** The first offset after them. */
   readonly to: number
   readonly reason: string
+}
+
+/** A data directory without a broker. */
+export interface OpenedLog extends ReadableLog {
+  /** The tables that are there; opened when first asked for, and closed with the log. */
+  tables(): Promise<Tables>
+  close(): Promise<void>
 }
 
 export interface MqttStatus {
@@ -118,6 +127,8 @@ export interface SyncOperations {
 
 export interface Operations {
   readonly log: ReadableLog
+  /** None where no stream has one. */
+  readonly tables?: Tables
   status(): BrokerStatus
   readonly sync?: SyncOperations
 }
@@ -140,6 +151,8 @@ export interface StreamReport {
   readonly droppedRecords: number
   readonly isCompacted: boolean
   readonly partitions: readonly PartitionReport[]
+  /** Where the stream has one. */
+  readonly table?: TableStatus
 }
 
 export interface PartitionReport {
@@ -150,8 +163,9 @@ export interface PartitionReport {
 }
 
 /** `headwater streams` as JSON. */
-export function streamReports(log: LogSource): StreamReport[] {
+export function streamReports(log: LogSource, tables?: Tables): StreamReport[] {
   const partitions = log.partitions()
+  const statuses = new Map(tables?.status().map((status) => [status.stream, status]))
   return log.streams().map(({ stream, bytes, droppedRecords, isCompacted }) => {
     const own = partitions
       .filter((state) => state.stream === stream)
@@ -162,6 +176,8 @@ export function streamReports(log: LogSource): StreamReport[] {
         records: durableOffset - logStartOffset,
       }))
     const records = own.reduce((sum, partition) => sum + partition.records, 0)
-    return { stream, records, bytes, droppedRecords, isCompacted, partitions: own }
+    const report = { stream, records, bytes, droppedRecords, isCompacted, partitions: own }
+    const table = statuses.get(stream)
+    return table === undefined ? report : { ...report, table }
   })
 }

@@ -3,7 +3,7 @@
 import type { RecordClock } from '../clock/facts.ts'
 import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
 import { type LogRecord, readRecords } from '../log/record-batch.ts'
-import type { StoredBatch } from '../log/source.ts'
+import type { PartitionState, StoredBatch } from '../log/source.ts'
 import { UsageError } from './errors.ts'
 import type { LostOffsets, ReadableLog } from './operations.ts'
 import { gapJson, recordJson } from './record-json.ts'
@@ -128,7 +128,26 @@ function* mergedLines(
 }
 
 async function openLanes(log: ReadableLog, request: ReadRequest): Promise<Lane[]> {
-  const { stream, partition, from, follow } = request
+  return (await placesOf(log, request)).map(({ first, partition, logStartOffset, durableOffset }) => ({
+    partition,
+    holes: log.lostOffsets(request.stream, partition),
+    gaps: [],
+    next: Math.max(first, logStartOffset),
+    end: request.follow ? null : durableOffset,
+    records: [][Symbol.iterator](),
+    recordsEnd: 0,
+    head: null,
+  }))
+}
+
+/**
+ * Where a reading begins in each partition; an offset can be below the log start.
+ * @throws UnknownStreamError, UnknownPartitionError, UsageError
+ */
+export async function placesOf(
+  log: ReadableLog,
+  { stream, partition, from, follow }: Pick<ReadRequest, 'stream' | 'partition' | 'from' | 'follow'>,
+): Promise<(PartitionState & { readonly first: number })[]> {
   const all = log.partitions().filter((state) => state.stream === stream)
   if (all.length === 0) {
     throw new UnknownStreamError(
@@ -150,16 +169,7 @@ async function openLanes(log: ReadableLog, request: ReadRequest): Promise<Lane[]
         const message = `offset ${first} is not written yet in ${stream}/${state.partition}`
         throw new UsageError(message, state.durableOffset > 0 ? `it holds ${held}` : 'it is empty')
       }
-      return {
-        partition: state.partition,
-        holes: log.lostOffsets(state.stream, state.partition),
-        gaps: [],
-        next: Math.max(first, state.logStartOffset),
-        end: follow ? null : state.durableOffset,
-        records: [][Symbol.iterator](),
-        recordsEnd: 0,
-        head: null,
-      }
+      return { ...state, first }
     }),
   )
 }

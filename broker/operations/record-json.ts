@@ -46,11 +46,11 @@ export function recordJson(
     timestamp: isoTime(record.timestamp),
     ...(clock === null ? {} : { clock: clockJson(clock) }),
     topic: topic === null || !isUtf8(topic) ? null : topic.toString('utf8'),
-    key: text(record.key),
-    value: text(record.value),
+    key: textOf(record.key),
+    value: textOf(record.value),
     headers: record.headers
       .filter((header) => header.key !== TOPIC_HEADER)
-      .map(({ key, value }) => ({ key, value: text(value) })),
+      .map(({ key, value }) => ({ key, value: textOf(value) })),
   }
 }
 
@@ -70,7 +70,7 @@ export function gapJson(stream: string, partition: number, { from, to, reason }:
   return { stream, partition, gap: { from, to: to - 1, reason } }
 }
 
-function text(bytes: Buffer | null): string | Base64 | null {
+export function textOf(bytes: Buffer | null): string | Base64 | null {
   if (bytes === null) return null
   return isUtf8(bytes) ? bytes.toString('utf8') : { base64: bytes.toString('base64') }
 }

@@ -49,6 +49,9 @@ const RETRY_MS_MAX = 60_000
 
 export class Table {
   readonly stream: string
+  /** Resolves once it is open for the first time, or has failed to. */
+  readonly opened: Promise<void>
+  #tellOpened!: () => void
   readonly #files: TableFiles
   readonly #partitions: readonly TablePartition[]
   readonly #wake = new Wake()
@@ -75,6 +78,9 @@ export class Table {
   constructor(stream: string, files: TableFiles) {
     this.stream = stream
     this.#files = files
+    this.opened = new Promise((resolve) => {
+      this.#tellOpened = resolve
+    })
     this.#partitions = files.log.stream(stream).partitions
     this.#unsubscribe = files.log.onDurable(() => {
       const now = performance.now()
@@ -219,6 +225,7 @@ export class Table {
     }
     await this.#closeStore()
     this.#state = 'closed'
+    this.#tellOpened()
   }
 
   /** One piece of work. @returns for how long there is none, in ms */
@@ -249,6 +256,7 @@ export class Table {
     }
     this.#state = 'failed'
     this.#reason = error.message
+    this.#tellOpened()
     await this.#closeStore()
     await this.#pause(this.#retryMs)
     this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX)
@@ -279,6 +287,7 @@ export class Table {
     await contents.measure()
     this.#state = 'building'
     this.#reason = null
+    this.#tellOpened()
     return 0
   }
 

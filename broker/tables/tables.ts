@@ -116,12 +116,17 @@ export class Tables {
   ): AsyncGenerator<StoredEntry, void, void> {
     let left = range.limit ?? Number.POSITIVE_INFINITY
     if (left <= 0) return
-    for await (const { entries } of this.#pages(stream, range)) {
+    for await (const entries of this.scanPages(stream, range)) {
       for (const entry of entries) {
         yield entry
         if (--left <= 0) return
       }
     }
+  }
+
+  /** The same, many entries at a time. */
+  async *scanPages(stream: string, range: KeyRange): AsyncGenerator<StoredEntry[], void, void> {
+    for await (const { entries } of this.#pages(stream, range)) if (entries.length > 0) yield entries
   }
 
   /**
@@ -200,6 +205,11 @@ export class Tables {
   /** Removes a table and builds it again, when what the log holds is no longer what it was built from. @throws NoTableError */
   rebuild(stream: string, reason: string): void {
     this.#table(stream).rebuild(reason)
+  }
+
+  /** Resolves once every table is open, or has failed to. */
+  async whenOpen(): Promise<void> {
+    await Promise.all([...this.#tables.values()].map((table) => table.opened))
   }
 
   /** Resolves once a table has everything that is durable now. @param onProgress in percent, now and then */

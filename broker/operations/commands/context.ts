@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import type { LoadedConfig, RefusedConfig } from '../../config/load.ts'
 import type { ConfigError } from '../../errors.ts'
-import type { ReadableLog } from '../operations.ts'
+import type { OpenedLog } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 
 export interface CommandContext {
@@ -14,7 +14,7 @@ export interface CommandContext {
   /** Loads the configuration with the schemas of all modules. */
   loadConfig(options: ConfigOptions): Promise<LoadedConfig | RefusedConfig>
   /** Opens the log of a data directory that no broker runs on. */
-  openLog(directory: string): Promise<ReadableLog & { close(): Promise<void> }>
+  openLog(directory: string): Promise<OpenedLog>
 }
 
 /** The options by which every command finds its data directory. */
