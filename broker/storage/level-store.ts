@@ -12,8 +12,6 @@ const CACHE_BYTES = 1024 * 1024
 const OPEN_FILES_MAX = 64
 /** What a scan has read ahead. */
 const SCAN_BYTES = 64 * 1024
-/** Above every key that is used. */
-const LAST_KEY = Buffer.alloc(16, 0xff)
 
 export async function openLevelStore(directory: string, options: StoreOptions): Promise<Store> {
   const db: Db = new Level(directory, {
@@ -128,12 +126,6 @@ class LevelStore implements Store {
       next: (bytesMax) => next(bytesMax).catch((error) => this.#failed(error)),
       close: () => iterator.close(),
     }
-  }
-
-  storedBytes(): Promise<number> {
-    // classic-level has it, which `level` is in Node
-    const sized = this.#db as unknown as { approximateSize(from: Buffer, to: Buffer): Promise<number> }
-    return sized.approximateSize(Buffer.of(0), LAST_KEY)
   }
 
   close(): Promise<void> {

@@ -46,8 +46,6 @@ export interface Store {
   range(options: RangeOptions): Promise<Entry[]>
   /** All entries from a key, inclusive, to another, exclusive, as they are at this call. */
   scan(from: Buffer, to: Buffer): StoreScan
-  /** About how many bytes the entries take on the disk, without those that are still in memory. */
-  storedBytes(): Promise<number>
   close(): Promise<void>
 }
 

@@ -16,7 +16,7 @@ import {
   type StoredEntry,
 } from './table-entry.ts'
 import type { PendingLimits } from './table-limits.ts'
-import { placedHash, type TablePartition } from './table-log.ts'
+import { type LogHole, placedHash, type TablePartition } from './table-log.ts'
 import type { TableMeta } from './table-meta.ts'
 import { TableSnapshot } from './table-snapshot.ts'
 import { batchOf } from './write-batch.ts'
@@ -31,7 +31,6 @@ export class TableContents {
   /** performance.now() of the first change that is not written; Infinity without one. */
   #pendingSince = Number.POSITIVE_INFINITY
   #pendingLogBytes = 0
-  #storedBytes = 0
 
   /** @param writing of all tables together */
   constructor(
@@ -48,18 +47,9 @@ export class TableContents {
     this.#writing = writing
   }
 
-  /** About, on disk, after the last write. */
-  get storedBytes(): number {
-    return this.#storedBytes
-  }
-
   /** About how many keys: what is pending is not looked up. */
   get keys(): number {
     return Math.max(this.meta.keys.estimate, this.#pending.size)
-  }
-
-  async measure(): Promise<void> {
-    this.#storedBytes = await this.store.storedBytes()
   }
 
   // -- reading ------------------------------------------------------------------------------------------------------
@@ -102,6 +92,17 @@ export class TableContents {
     for (const [i, { logStartOffset }] of this.#partitions.entries()) {
       if (next[i]! < logStartOffset) next[i] = logStartOffset
     }
+  }
+
+  /** @returns why the table is not the fold of the log any more: offsets that it has applied are lost; else null */
+  lostSince(holes: readonly LogHole[]): string | null {
+    const { meta } = this
+    const lost = holes.slice(meta.holes).find(({ partition, from }) => from < meta.next[partition]!)
+    if (lost !== undefined) {
+      return `offsets ${lost.from} to ${lost.to - 1} of partition ${lost.partition} are lost from the log`
+    }
+    meta.holes = holes.length
+    return null
   }
 
   // -- changing -----------------------------------------------------------------------------------------------------
@@ -156,6 +157,5 @@ export class TableContents {
     this.#pending.clear()
     this.#pendingSince = Number.POSITIVE_INFINITY
     this.#pendingLogBytes = 0
-    await this.measure()
   }
 }

@@ -9,10 +9,20 @@ export interface TablePartition {
   readonly durableOffset: number
 }
 
+/** Offsets that were written once and cannot be read any more. */
+export interface LogHole {
+  readonly partition: number
+  readonly from: number
+  /** The first offset after it. */
+  readonly to: number
+}
+
 export interface TableLog {
   readonly identity: LogIdentity
   /** @throws UnknownStreamError */
   stream(name: string): { readonly partitions: readonly TablePartition[] }
+  /** Of a stream, in the order in which they were found; none ever goes. */
+  holes(stream: string): readonly LogHole[]
   /** Stored batches of one partition from the batch that holds `offset` or the first after it; none at the durable offset. */
   read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]>
   /** Calls back after each durable commit. @returns the way to stop. */

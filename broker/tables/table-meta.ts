@@ -2,11 +2,11 @@
  * What a table's LevelDB says of itself, replaced with every batch written to it. On disk: never change but with `FORMAT`.
  *
  *   key   := 0x00
- *   value := crc:u32be format:u8 incarnation shift:varint unkeyed:varint misplaced:varint
+ *   value := crc:u32be format:u8 incarnation shift:varint holes:varint unkeyed:varint misplaced:varint
  *            partitions:varint (next:varint swept:varint)*
  *   incarnation := length:varint utf8
  *
- * `shift` is key-sample.ts's. Per partition, `next` is the first offset that the entries do not have yet, and `swept` a log start offset below which no entry
+ * `shift` is key-sample.ts's; `holes` is how many holes of the log were known. Per partition, `next` is the first offset that the entries do not have yet, and `swept` a log start offset below which no entry
  * is left. `crc` is the CRC-32C of all that follows it. The varints are zigzag (log/varint.ts).
  */
 import { cursor, readVarint, varintSize, writeVarint } from '../log/varint.ts'
@@ -25,6 +25,8 @@ export interface TableMeta {
   /** By partition: no entry is below it. */
   readonly swept: number[]
   readonly keys: KeySample
+  /** Holes of the stream that are known, and were passed or lie ahead. */
+  holes: number
   /** Records that were passed over because they have no key. */
   unkeyed: number
   /** Records that were passed over because their key belongs to another partition. */
@@ -34,12 +36,20 @@ export interface TableMeta {
 /** Of a table that has nothing yet. */
 export function emptyMeta(incarnation: string, partitions: number): TableMeta {
   const zeros = () => new Array<number>(partitions).fill(0)
-  return { incarnation, next: zeros(), swept: zeros(), keys: new KeySample(), unkeyed: 0, misplaced: 0 }
+  return {
+    incarnation,
+    next: zeros(),
+    swept: zeros(),
+    keys: new KeySample(),
+    holes: 0,
+    unkeyed: 0,
+    misplaced: 0,
+  }
 }
 
 export function encodeMeta(meta: TableMeta): Buffer {
   const incarnation = Buffer.from(meta.incarnation, 'utf8')
-  const numbers = [meta.keys.shift, meta.unkeyed, meta.misplaced, meta.next.length]
+  const numbers = [meta.keys.shift, meta.holes, meta.unkeyed, meta.misplaced, meta.next.length]
   for (const [i, next] of meta.next.entries()) numbers.push(next, meta.swept[i]!)
   let size = 5 + varintSize(incarnation.length) + incarnation.length
   for (const number of numbers) size += varintSize(number)
@@ -62,6 +72,7 @@ export function decodeMeta(value: Buffer): (Omit<TableMeta, 'keys'> & { readonly
   const from = cursor.at
   const incarnation = value.toString('utf8', from, from + length)
   const shift = readVarint(value, from + length)
+  const holes = readVarint(value, cursor.at)
   const unkeyed = readVarint(value, cursor.at)
   const misplaced = readVarint(value, cursor.at)
   const partitions = readVarint(value, cursor.at)
@@ -71,5 +82,5 @@ export function decodeMeta(value: Buffer): (Omit<TableMeta, 'keys'> & { readonly
     next.push(readVarint(value, cursor.at))
     swept.push(readVarint(value, cursor.at))
   }
-  return { incarnation, next, swept, shift, unkeyed, misplaced }
+  return { incarnation, next, swept, shift, holes, unkeyed, misplaced }
 }

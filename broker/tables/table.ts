@@ -44,6 +44,7 @@ const READ_BYTES = 256 * 1024
 const TURN_RECORDS = 500
 /** Snapshots open at one time. */
 const SNAPSHOTS_MAX = 100
+const MEASURE_MS = 10_000
 const RETRY_MS_MIN = 100
 const RETRY_MS_MAX = 60_000
 
@@ -73,6 +74,8 @@ export class Table {
   /** Why it has to be built again. */
   #damage: string | null = null
   #rebuilds = 0
+  #bytes = 0
+  #measuredAt = Number.NEGATIVE_INFINITY
 
   /** Begins at once, in the background. */
   constructor(stream: string, files: TableFiles) {
@@ -179,7 +182,7 @@ export class Table {
       appliedPercent: percent,
       lagRecords: lag,
       keys: contents?.keys ?? 0,
-      bytes: contents?.storedBytes ?? 0,
+      bytes: this.#bytes,
       rebuilds: this.#rebuilds,
       unkeyed: contents?.meta.unkeyed ?? 0,
       misplaced: contents?.meta.misplaced ?? 0,
@@ -234,12 +237,18 @@ export class Table {
     const contents = this.#contents
     if (contents === null) return this.#open()
     contents.skipDropped()
+    const lost = contents.lostSince(this.#files.log.holes(this.stream))
+    if (lost !== null) {
+      this.#damaged(lost)
+      return 0
+    }
     this.#waiters.answer(contents.meta.next)
     const now = performance.now()
     const writeMs = contents.writeDueMs(now)
     if (writeMs === 0) {
       this.#pace.begin()
       await contents.write(() => this.#pace.rest())
+      await this.#measure()
       return 0
     }
     const partition = this.#pass.nextPartition(now, !this.#waiters.isEmpty)
@@ -284,11 +293,19 @@ export class Table {
     this.#sweep = new Sweep(contents, limits)
     this.#contents = contents
     this.#isNew = opened.isNew
-    await contents.measure()
+    await this.#measure()
     this.#state = 'building'
     this.#reason = null
     this.#tellOpened()
     return 0
+  }
+
+  /** Looks at its files, but not all the time. */
+  async #measure(): Promise<void> {
+    const now = performance.now()
+    if (now - this.#measuredAt < MEASURE_MS) return
+    this.#measuredAt = now
+    this.#bytes = await this.#files.disk.usage(this.#files.directory)
   }
 
   /** What is pending goes with it: the positions on disk say what is there. */

@@ -372,10 +372,6 @@ class FaultyStore implements Store {
     return { next: (bytesMax) => this.#read(() => scan.next(bytesMax)), close: () => scan.close() }
   }
 
-  storedBytes(): Promise<number> {
-    return this.#read(() => this.#below.storedBytes())
-  }
-
   async close(): Promise<void> {
     await this.#disk.run({ kind: 'close-store', path: this.#path }, () => this.#below.close())
     this.#onClose()

@@ -346,13 +346,6 @@ class MemoryStore implements Store {
     }
   }
 
-  async storedBytes(): Promise<number> {
-    this.#check()
-    let bytes = 0
-    for (const [key, value] of this.#node.view) bytes += key.length + value.length
-    return bytes
-  }
-
   async close(): Promise<void> {
     await tick()
     if (!this.#isClosed && this.#isAlive()) this.#node.isOpen = false

@@ -93,14 +93,6 @@ export function describeDisk(name: string, make: () => Disk): void {
       expect(found).toEqual(keys)
     })
 
-    it('knows about how many bytes its entries take', async () => {
-      const opened = await store()
-      await put(opened, ['a'])
-      const size = await opened.storedBytes()
-      expect(size).toBeGreaterThanOrEqual(0)
-      expect(size).toBeLessThan(10_000)
-    })
-
     it('brings an empty range as no entries, and a key that is not there as undefined', async () => {
       const opened = await store()
       await put(opened, ['a'])
