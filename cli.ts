@@ -68,6 +68,9 @@ const actions: Actions = {
   async read(stream, options) {
     return (await import('./broker/operations/commands/read.ts')).runRead(context, stream, options)
   },
+  async table(stream, key, options) {
+    return (await import('./broker/operations/commands/table.ts')).runTable(context, stream, key, options)
+  },
   async syncStatus(options) {
     return (await import('./broker/operations/commands/sync-status.ts')).runSyncStatus(context, options)
   },

@@ -51,7 +51,7 @@ export async function openTableReading(
   const { stream, key, prefix, from, follow, count } = request
   const started = await placesOf(log, { ...request, from: parseFrom(from ?? 'earliest') })
   if (tables === undefined || !tables.has(stream)) throw new NoTableError(stream)
-  if (key !== null && from === null && !follow) return [await oneLine(tables, stream, key)] as never
+  if (key !== null && from === null && !follow) return only(await lineOfKey(tables, stream, key))
   const range: KeyRange = {
     only: key === null ? undefined : Buffer.from(key),
     prefix: prefix === null ? undefined : Buffer.from(prefix),
@@ -67,7 +67,11 @@ export async function openTableReading(
   return linesOf(stream, tables.changes(stream, { from: positions, follow, signal }, range), left)
 }
 
-async function oneLine(tables: Tables, stream: string, key: string): Promise<string> {
+async function* only(line: string): AsyncGenerator<string, void, void> {
+  yield line
+}
+
+async function lineOfKey(tables: Tables, stream: string, key: string): Promise<string> {
   const entry = await tables.get(stream, Buffer.from(key))
   if (entry === null) throw new UnknownKeyError(stream, key)
   return lineOf(stream, entry)

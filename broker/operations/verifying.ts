@@ -1,4 +1,5 @@
-/** The verification of all that a data directory holds: the log, then its tables against it. */
+/** The verification and the repair of all that a data directory holds: the log, then its tables against it. */
+import type { RepairReport } from '../log/repair.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { TableVerifyProgress, TableVerifyReport } from '../tables/table-verification.ts'
 import type { Tables } from '../tables/tables.ts'
@@ -16,6 +17,12 @@ export interface VerifiedTable extends Omit<TableVerifyReport, 'problems'> {
   readonly problems: readonly { readonly key: string | Base64 | null; readonly reason: string }[]
 }
 
+/** `headwater log repair` as JSON. */
+export interface FullRepair extends RepairReport {
+  /** Streams whose table was not what the log says, and was built again. */
+  readonly rebuiltTables: readonly string[]
+}
+
 export async function verifyAll(
   log: ReadableLog,
   tables: Tables | undefined,
@@ -31,4 +38,20 @@ export async function verifyAll(
       problems: problems.map(({ key, reason }) => ({ key: textOf(key), reason })),
     })),
   }
+}
+
+export async function repairAll(
+  log: ReadableLog,
+  tables: Tables | undefined,
+  onProgress: (progress: FullProgress) => void,
+): Promise<FullRepair> {
+  const report = await log.repair(onProgress)
+  const rebuiltTables: string[] = []
+  for (const { stream, isWhole } of (await tables?.verify(onProgress)) ?? []) {
+    if (isWhole) continue
+    tables?.rebuild(stream, 'it is not what the log says')
+    await tables?.whenBuilt(stream)
+    rebuiltTables.push(stream)
+  }
+  return { ...report, rebuiltTables }
 }

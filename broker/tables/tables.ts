@@ -212,13 +212,21 @@ export class Tables {
     await Promise.all([...this.#tables.values()].map((table) => table.opened))
   }
 
-  /** Resolves once a table has everything that is durable now. @param onProgress in percent, now and then */
-  async whenBuilt(stream: string, onProgress: (percent: number) => void): Promise<void> {
+  /**
+   * Resolves once a table has everything that is durable now, or at the signal.
+   * @param onProgress in percent, now and then
+   */
+  async whenBuilt(
+    stream: string,
+    onProgress: (percent: number) => void = () => {},
+    signal?: AbortSignal,
+  ): Promise<void> {
     const table = this.#table(stream)
+    const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
     const timer = setInterval(() => onProgress(table.status().appliedPercent), 100)
     try {
-      const snapshot = await table.snapshot({}, Number.POSITIVE_INFINITY)
-      await snapshot.close()
+      const built = table.snapshot({}, Number.POSITIVE_INFINITY).then((snapshot) => snapshot.close())
+      await Promise.race([built, aborted])
     } finally {
       clearInterval(timer)
     }

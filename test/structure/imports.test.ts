@@ -33,10 +33,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   storage: ['leaves'],
   clock: ['leaves'],
   log: ['storage', 'clock', 'leaves'],
+  tables: ['log', 'storage', 'leaves'],
   consumers: ['log', 'storage', 'config', 'leaves'],
   mqtt: ['log', 'storage', 'config', 'leaves'],
-  operations: ['mqtt', 'consumers', 'log', 'storage', 'clock', 'config', 'leaves'],
-  assembly: ['operations', 'mqtt', 'consumers', 'log', 'storage', 'clock', 'config', 'leaves'],
+  operations: ['mqtt', 'consumers', 'tables', 'log', 'storage', 'clock', 'config', 'leaves'],
+  assembly: ['operations', 'mqtt', 'consumers', 'tables', 'log', 'storage', 'clock', 'config', 'leaves'],
 }
 
 describe('the parser of imports', () => {

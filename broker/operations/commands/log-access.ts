@@ -1,10 +1,10 @@
 /** The log as a command sees it: asked of the running broker, or opened here when none runs. */
-import type { RepairReport } from '../../log/repair.ts'
-import type { VerifyProgress, VerifyReport } from '../../log/verify.ts'
 import { ControlClient } from '../control/control-client.ts'
 import { ControlError, NotRunningError } from '../errors.ts'
-import { type ReadableLog, type StreamReport, streamReports } from '../operations.ts'
+import { type OpenedLog, type StreamReport, streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
+import { openTableReading, type TableRequest } from '../table-reading.ts'
+import { type FullProgress, type FullRepair, type FullReport, repairAll, verifyAll } from '../verifying.ts'
 import type { CommandContext } from './context.ts'
 
 export interface ReadOptions {
@@ -22,8 +22,14 @@ export interface LogAccess {
   streams(): Promise<StreamReport[]>
   /** Pieces of newline-delimited JSON, each of whole lines or not. */
   read(options: ReadOptions, signal: AbortSignal): Promise<AsyncIterable<string | Buffer>>
-  verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport>
-  repair(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<RepairReport>
+  /** The same. @param onBuilding how far a table is that is opened here, in percent */
+  table(
+    request: TableRequest,
+    onBuilding: (percent: number) => void,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<string | Buffer>>
+  verify(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullReport>
+  repair(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullRepair>
   close(): Promise<void>
 }
 
@@ -61,20 +67,28 @@ class BrokerAccess implements LogAccess {
     return this.#client.pieces('GET', '/read', { ...options }, signal)
   }
 
-  verify(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<VerifyReport> {
+  async table(
+    request: TableRequest,
+    _onBuilding: (percent: number) => void,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<string | Buffer>> {
+    return this.#client.pieces('GET', '/table', { ...request }, signal)
+  }
+
+  verify(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullReport> {
     return this.#long('/log/verify', onProgress, signal)
   }
 
-  repair(onProgress: (progress: VerifyProgress) => void, signal: AbortSignal): Promise<RepairReport> {
+  repair(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullRepair> {
     return this.#long('/log/repair', onProgress, signal)
   }
 
   async #long<Report>(
     path: string,
-    onProgress: (progress: VerifyProgress) => void,
+    onProgress: (progress: FullProgress) => void,
     signal: AbortSignal,
   ): Promise<Report> {
-    type Line = { progress: VerifyProgress } | { report: Report }
+    type Line = { progress: FullProgress } | { report: Report }
     for await (const line of this.#client.lines<Line>('POST', path, {}, signal)) {
       if ('report' in line) return line.report
       onProgress(line.progress)
@@ -88,15 +102,17 @@ class BrokerAccess implements LogAccess {
 class DirectoryAccess implements LogAccess {
   readonly isRunning = false
   readonly #directory: string
-  readonly #log: ReadableLog & { close(): Promise<void> }
+  readonly #log: OpenedLog
 
-  constructor(directory: string, log: ReadableLog & { close(): Promise<void> }) {
+  constructor(directory: string, log: OpenedLog) {
     this.#directory = directory
     this.#log = log
   }
 
   async streams(): Promise<StreamReport[]> {
-    return streamReports(this.#log)
+    const tables = await this.#log.tables()
+    await tables.whenOpen()
+    return streamReports(this.#log, tables)
   }
 
   async read(options: ReadOptions, signal: AbortSignal): Promise<AsyncIterable<string>> {
@@ -105,12 +121,23 @@ class DirectoryAccess implements LogAccess {
     return openReading(this.#log, { ...options, from: parseFrom(options.from) }, signal)
   }
 
-  verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport> {
-    return this.#log.verify(onProgress)
+  async table(
+    request: TableRequest,
+    onBuilding: (percent: number) => void,
+    signal: AbortSignal,
+  ): Promise<AsyncIterable<string>> {
+    if (request.follow) throw new NotRunningError(this.#directory)
+    const tables = await this.#log.tables()
+    if (tables.has(request.stream)) await tables.whenBuilt(request.stream, onBuilding, signal)
+    return openTableReading(this.#log, tables, request, signal)
   }
 
-  repair(onProgress: (progress: VerifyProgress) => void): Promise<RepairReport> {
-    return this.#log.repair(onProgress)
+  async verify(onProgress: (progress: FullProgress) => void): Promise<FullReport> {
+    return verifyAll(this.#log, await this.#log.tables(), onProgress)
+  }
+
+  async repair(onProgress: (progress: FullProgress) => void): Promise<FullRepair> {
+    return repairAll(this.#log, await this.#log.tables(), onProgress)
   }
 
   close(): Promise<void> {

@@ -1,13 +1,14 @@
 /** `headwater log verify`: reads every byte of the log and says whether it is what was written. */
-import type { VerifiedPartition, VerifyReport } from '../../log/verify.ts'
+import type { VerifiedPartition } from '../../log/verify.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { printTable } from '../terminal/table.ts'
 import { bytes, count, plural } from '../terminal/units.ts'
+import type { FullReport, VerifiedTable } from '../verifying.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { openLogAccess } from './log-access.ts'
-import { progressBar } from './progress-bar.ts'
+import { verifyBars } from './progress-bar.ts'
 
 export async function runLogVerify(
   context: CommandContext,
@@ -15,7 +16,7 @@ export async function runLogVerify(
 ): Promise<number> {
   const access = await openLogAccess(context, await dataDirectoryOf(context, options))
   try {
-    const bar = await progressBar(context.err, 'verifying')
+    const bar = await verifyBars(context.err, 'verifying')
     const report = await access.verify((progress) => bar.show(progress), context.signal)
     bar.end()
     if (options.json) context.out.json(report)
@@ -30,7 +31,7 @@ function byName(a: VerifiedPartition, b: VerifiedPartition): number {
   return a.stream < b.stream ? -1 : a.stream > b.stream ? 1 : a.partition - b.partition
 }
 
-function printReport(out: Output, report: VerifyReport): void {
+function printReport(out: Output, report: FullReport): void {
   printTable(
     out,
     [
@@ -61,13 +62,36 @@ function printReport(out: Output, report: VerifyReport): void {
     )
   }
   if (report.problemsLeftOut > 0) out.line(`and ${count(report.problemsLeftOut)} more`)
+  for (const table of report.tables) printTableFaults(out, table)
+  const tables =
+    report.tables.length === 0
+      ? ''
+      : `; ${plural(report.tables.length, 'table')} of ${plural(keysOf(report.tables), 'key')}`
   const checked =
     `${plural(report.records, 'record')} in ${plural(report.batches, 'batch', 'batches')} of ` +
-    `${plural(report.commits, 'commit')}, ${plural(report.segments, 'segment')}, ${bytes(report.bytes)}`
-  const faults = report.problems.length + report.problemsLeftOut
+    `${plural(report.commits, 'commit')}, ${plural(report.segments, 'segment')}, ${bytes(report.bytes)}${tables}`
+  const inTables = report.tables.reduce(
+    (sum, table) => sum + table.missing + table.extra + table.different,
+    0,
+  )
+  const faults = report.problems.length + report.problemsLeftOut + inTables
   out.line(
     report.isWhole
       ? `${out.paint('green', 'whole')}: ${checked}`
       : `${out.paint('red', 'damaged')}: ${plural(faults, 'fault')} in ${checked}`,
   )
+}
+
+function keysOf(tables: readonly VerifiedTable[]): number {
+  return tables.reduce((sum, { keys }) => sum + keys, 0)
+}
+
+/** A table is built from the log: what is wrong with one costs nothing but the building. */
+function printTableFaults(out: Output, { stream, problems, problemsLeftOut }: VerifiedTable): void {
+  const name = printable(stream)
+  for (const { key, reason } of problems) {
+    const text = key === null ? '' : typeof key === 'string' ? key : `base64:${key.base64}`
+    out.line(`${out.paint('red', 'fault')}  table ${name} key ${printable(text)}: ${printable(reason)}`)
+  }
+  if (problemsLeftOut > 0) out.line(`and ${count(problemsLeftOut)} more keys of table ${name}`)
 }

@@ -3,6 +3,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { ConfigOptions } from './context.ts'
 import type { ReadCommandOptions } from './read.ts'
 import type { SyncCommand } from './sync-status.ts'
+import type { TableCommandOptions } from './table.ts'
 
 type Reporting = ConfigOptions & { readonly json: boolean }
 
@@ -15,6 +16,7 @@ export interface Actions {
   streams(options: Reporting): Promise<number>
   compact(stream: string | undefined, options: Reporting): Promise<number>
   read(stream: string, options: ReadCommandOptions): Promise<number>
+  table(stream: string, key: string | undefined, options: TableCommandOptions): Promise<number>
   syncStatus(options: Reporting): Promise<number>
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
   logVerify(options: Reporting): Promise<number>
@@ -144,6 +146,7 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
       ),
     )
     .action(async (stream, options) => done(await actions.read(stream, options)))
+  addTable(program, actions, done)
   const log = group(program.command('log').description('the log on this disk'))
   reporting(located(log.command('verify')))
     .description('read every byte of the log and check it; works on a running broker too')
@@ -153,6 +156,32 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
     .description('write what is damaged anew, without the damage; works on a running broker too')
     .addHelpText('after', examples('headwater log repair'))
     .action(async (options) => done(await actions.logRepair(options)))
+}
+
+function addTable(program: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(program.command('table')))
+    .description('print the latest value of each key of a stream, or of one key, or what changes them')
+    .argument('<stream>', 'the name of a stream that has a table')
+    .argument('[key]', 'this key alone; without --json its value as it was published')
+    .option('--prefix <text>', 'keys that begin so')
+    .option('-n, --count <n>', 'end after this many', wholeNumber)
+    .option(
+      '--from <place>',
+      'changes in place of values, from there on: an offset, earliest, latest, or a time',
+    )
+    .option('-p, --partition <n>', 'with --from: changes of this partition alone', wholeNumber)
+    .option('-f, --follow', 'go on with every later change', false)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater table machines',
+        'headwater table machines plant/7/state',
+        'headwater table machines --prefix plant/7/ --json',
+        'headwater table machines --follow',
+        'headwater table machines --from 1200 --partition 0',
+      ),
+    )
+    .action(async (stream, key, options) => done(await actions.table(stream, key, options)))
 }
 
 function addSync(program: Command, actions: Actions, done: (code: number) => void): void {

@@ -72,6 +72,7 @@ export async function runStart<B extends RunningBroker>(
     )
     const operations: Operations = {
       log: broker.log,
+      ...(broker.tables === undefined ? {} : { tables: broker.tables }),
       status: () => broker.status(),
       sync: sync.operations,
     }

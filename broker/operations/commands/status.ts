@@ -8,6 +8,7 @@ import { printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, milliseconds, plural } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
+import { printTables } from './streams.ts'
 import { printUpstreams } from './sync-status.ts'
 
 export async function runStatus(
@@ -27,8 +28,9 @@ export async function runStatus(
 }
 
 /** A log that does not take records, or an upstream that waits for a person. One that is merely away is not a fault. */
-function isHealthy({ broker, upstreams }: StatusReport): boolean {
+function isHealthy({ broker, streams, upstreams }: StatusReport): boolean {
   return (
+    streams.every(({ table }) => table?.state !== 'failed') &&
     broker?.log.condition === 'open' &&
     !broker.log.space.isFull &&
     upstreams.every(({ state }) => state !== 'stopped')
@@ -82,6 +84,7 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
       ]),
     )
   }
+  printTables(out, streams)
   if (upstreams.length > 0) {
     out.line()
     printUpstreams(out, upstreams)

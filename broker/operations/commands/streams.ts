@@ -19,7 +19,10 @@ export async function runStreams(
   try {
     const streams = await access.streams()
     if (options.json) context.out.json({ streams })
-    else printPartitions(context.out, streams)
+    else {
+      printPartitions(context.out, streams)
+      printTables(context.out, streams)
+    }
   } finally {
     await access.close()
   }
@@ -70,6 +73,36 @@ function compactTexts(rounds: readonly CompactionReport[]): string[] {
     const rest = round.isComplete ? '' : '; the rest follows'
     return `${round.streams.map(printable).join(', ')}: ${removed}${tombstones}; ${size}${rest}`
   })
+}
+
+/** The tables of streams that have one, below the streams; nothing where there are none. */
+export function printTables(out: Output, streams: readonly StreamReport[]): void {
+  const tables = streams.flatMap(({ table }) => table ?? [])
+  if (tables.length === 0) return
+  out.line()
+  printTable(
+    out,
+    [
+      { title: 'TABLE' },
+      { title: 'STATE' },
+      { title: 'KEYS', align: 'right' },
+      { title: 'LAG', align: 'right' },
+      { title: 'BYTES', align: 'right' },
+      { title: 'REBUILDS', align: 'right' },
+    ],
+    tables.map(({ stream, state, reason, appliedPercent, keys, lagRecords, bytes: size, rebuilds }) => [
+      printable(stream),
+      state === 'building'
+        ? `building (${appliedPercent}%)`
+        : state === 'failed'
+          ? out.paint('red', `failed: ${printable(reason ?? '')}`)
+          : state,
+      count(keys),
+      count(lagRecords),
+      bytes(size),
+      count(rebuilds),
+    ]),
+  )
 }
 
 function printPartitions(out: Output, streams: readonly StreamReport[]): void {

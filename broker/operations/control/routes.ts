@@ -5,6 +5,8 @@ import { UsageError } from '../errors.ts'
 import type { Operations, StatusReport } from '../operations.ts'
 import { streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
+import { openTableReading } from '../table-reading.ts'
+import { repairAll, verifyAll } from '../verifying.ts'
 import { countParameter, type Route, type RouteRequest, textParameter } from './http.ts'
 
 /** Progress of long work goes out at most this often. */
@@ -13,21 +15,22 @@ const PROGRESS_MS = 200
 const SETTLE_MS = 100
 
 export function controlRoutes(operations: Operations): Route[] {
-  const { log } = operations
+  const { log, tables } = operations
   return [
     { method: 'GET', path: '/status', handle: () => statusReport(operations) },
-    { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log) }) },
+    { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log, tables) }) },
     { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
+    { method: 'GET', path: '/table', handle: (request) => table(operations, request) },
     { method: 'GET', path: '/sync/status', handle: () => ({ upstreams: operations.sync?.status() ?? [] }) },
     {
       method: 'POST',
       path: '/log/verify',
-      handle: () => ({ lines: progressLines((tell) => log.verify(tell)) }),
+      handle: () => ({ lines: progressLines((tell) => verifyAll(log, tables, tell)) }),
     },
     {
       method: 'POST',
       path: '/log/repair',
-      handle: () => ({ lines: progressLines((tell) => log.repair(tell)) }),
+      handle: () => ({ lines: progressLines((tell) => repairAll(log, tables, tell)) }),
     },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
@@ -50,7 +53,7 @@ export function statusReport(operations: Operations): StatusReport {
   return {
     running: true,
     broker: operations.status(),
-    streams: streamReports(operations.log),
+    streams: streamReports(operations.log, operations.tables),
     upstreams: operations.sync?.status() ?? [],
   }
 }
@@ -68,6 +71,19 @@ async function read({ log }: Operations, { query, signal }: RouteRequest) {
     signal,
   )
   return { lines }
+}
+
+async function table({ log, tables }: Operations, { query, signal }: RouteRequest) {
+  const request = {
+    stream: textParameter(query, 'stream'),
+    key: query.get('key'),
+    prefix: query.get('prefix'),
+    from: query.get('from'),
+    partition: countParameter(query, 'partition'),
+    follow: query.get('follow') === 'true',
+    count: countParameter(query, 'count'),
+  }
+  return { lines: await openTableReading(log, tables, request, signal) }
 }
 
 async function compact({ log }: Operations, { query }: RouteRequest) {

@@ -217,7 +217,7 @@ describe('while a table is not ready', () => {
     })
     expect(tables.status()[0]).toMatchObject({ state: 'building', lagRecords: 1, appliedPercent: 0 })
     gate.release()
-    await tables.whenBuilt(STREAM, () => {})
+    await tables.whenBuilt(STREAM)
     expect(await latestOf(tables, 'a')).toBe('0')
     expect(tables.status()[0]).toMatchObject({ state: 'current', lagRecords: 0 })
   })

@@ -1,0 +1,84 @@
+/** Entries and changes of a table as aligned rows: key, value, place, time. On a terminal each is one line. */
+import type { Base64, RecordJson } from '../record-json.ts'
+import type { Output } from '../terminal/output.ts'
+import { printable } from '../terminal/printable.ts'
+
+/** Columns are as wide as the first rows need, and not wider than this where they are not cut. */
+const WIDTH_MAX = 60
+const WIDTH_MIN = 5
+const GAP = 2
+/** 2026-03-01T12:00:00.000Z */
+const TIME_WIDTH = 24
+
+export class EntryRows {
+  readonly #out: Output
+  #widths: { key: number; value: number; place: number } | null = null
+
+  constructor(out: Output) {
+    this.#out = out
+  }
+
+  get isEmpty(): boolean {
+    return this.#widths === null
+  }
+
+  /** @returns lines, the first time with a heading */
+  texts(records: readonly RecordJson[]): string[] {
+    const rows = records.map((record) => ({
+      key: textOf(record.key),
+      value: record.value === null ? null : textOf(record.value),
+      place: `${record.partition}/${record.offset}`,
+      time: record.timestamp,
+    }))
+    const heading: string[] = []
+    if (this.#widths === null) {
+      this.#widths = this.#widthsOf(rows)
+      const { key, value, place } = this.#widths
+      const titles = `${fit('KEY', key)}  ${fit('VALUE', value)}  ${'OFFSET'.padStart(place)}  TIME`
+      heading.push(this.#out.paint('dim', titles))
+    }
+    const { key, value, place } = this.#widths
+    return [
+      ...heading,
+      ...rows.map((row) => {
+        const cell = row.value === null ? '(removed)' : row.value
+        const text = fit(this.#cut(cell, value), value)
+        const shown = row.value === null ? this.#out.paint('dim', text) : text
+        return `${fit(this.#cut(row.key, key), key)}  ${shown}  ${row.place.padStart(place)}  ${row.time}`
+      }),
+    ]
+  }
+
+  #widthsOf(rows: readonly { key: string; value: string | null; place: string }[]) {
+    const widest = (texts: string[]) => Math.min(Math.max(WIDTH_MIN, ...texts.map(width)), WIDTH_MAX)
+    let key = widest(rows.map((row) => row.key))
+    let value = widest(rows.map((row) => row.value ?? ''))
+    const place = Math.max('OFFSET'.length, ...rows.map((row) => row.place.length))
+    if (this.#out.isTerminal) {
+      const room = Math.max(this.#out.columns - place - TIME_WIDTH - 3 * GAP, 4 * WIDTH_MIN)
+      key = Math.min(key, Math.max(Math.floor(room / 2), room - value))
+      value = room - key
+    }
+    return { key, value, place }
+  }
+
+  /** In a pipe everything is there. */
+  #cut(text: string, to: number): string {
+    if (!this.#out.isTerminal || width(text) <= to) return text
+    return `${[...text].slice(0, to - 1).join('')}…`
+  }
+}
+
+function textOf(bytes: string | Base64 | null): string {
+  if (bytes === null) return ''
+  return printable(typeof bytes === 'string' ? bytes : `base64:${bytes.base64}`)
+}
+
+/** Characters, not code units. */
+function width(text: string): number {
+  return [...text].length
+}
+
+function fit(text: string, to: number): string {
+  return text + ' '.repeat(Math.max(0, to - width(text)))
+}
