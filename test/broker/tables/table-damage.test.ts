@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from '
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { EventLog } from '../../../broker/log/event-log.ts'
+import { partitionOf } from '../../../broker/log/murmur2.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import type { Disk, Store } from '../../../broker/storage/store.ts'
 import { META_KEY } from '../../../broker/tables/table-meta.ts'
@@ -197,6 +198,35 @@ describe('a table is built again', () => {
     // closing does not wait for the pause to end
     await tables.close()
     expect(tables.status()[0]).toMatchObject({ state: 'closed', rebuilds: 1 })
+  })
+
+  it('when offsets that it has applied are lost from the log, and not when they lie ahead or are known', async () => {
+    const disk = new MemoryDisk()
+    const log = await builtTable(disk)
+    const partition = partitionOf(Buffer.from('a'), 2)
+    const holes = [{ partition, from: 1000, to: 1010 }]
+    log.holes = () => holes
+    const sink = new RecordingSink()
+    let tables = openTables(disk, log, { sink })
+    expect(shown(await collected(tables.scan(STREAM)))).toEqual(EXPECTED)
+    expect(tables.status()[0]!.rebuilds).toBe(0)
+    holes.push({ partition, from: 0, to: 1 })
+    await change(log, [['z', 'wakes it']])
+    await until(() => tables.status()[0]!.rebuilds === 1, 'it is built again')
+    expect(sink.matching('built again')[0]!.fields.reason).toBe(
+      `offsets 0 to 0 of partition ${partition} are lost from the log`,
+    )
+    expect(shown(await collected(tables.scan(STREAM)))).toEqual([...EXPECTED, 'z=wakes it'])
+    await tables.close()
+    tables = openTables(disk, log)
+    expect(await latestOf(tables, 'a')).toBe('4')
+    expect(tables.status()[0]!.rebuilds).toBe(0)
+    // found while nobody had it open
+    await tables.close()
+    holes.push({ partition, from: 1, to: 2 })
+    tables = openTables(disk, log)
+    expect(await latestOf(tables, 'a')).toBe('4')
+    expect(tables.status()[0]!.rebuilds).toBe(1)
   })
 
   it('when someone asks for it', async () => {
