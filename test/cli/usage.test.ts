@@ -13,6 +13,7 @@ test.each([
   ['status'],
   ['streams'],
   ['read'],
+  ['table'],
   ['sync', 'status'],
   ['sync', 'pause'],
   ['sync', 'resume'],
