@@ -10,7 +10,14 @@
 import { closeSync, existsSync, openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeDisk } from '../../broker/storage/node-disk.ts'
-import type { Disk, RangeOptions, Store, StoreOptions, WriteBatch } from '../../broker/storage/store.ts'
+import type {
+  Disk,
+  RangeOptions,
+  Store,
+  StoreOptions,
+  StoreScan,
+  WriteBatch,
+} from '../../broker/storage/store.ts'
 import type { Random } from './random.ts'
 
 /**
@@ -161,6 +168,11 @@ class TornStore implements Store {
   async range(options: RangeOptions): ReturnType<Store['range']> {
     this.#hooks.check()
     return this.#below.range(options)
+  }
+
+  scan(from: Buffer, to: Buffer): StoreScan {
+    this.#hooks.check()
+    return this.#below.scan(from, to)
   }
 
   async close(): Promise<void> {
