@@ -248,7 +248,7 @@ export class EventLog implements LogSource {
   }
 
   /** What is to be known of the clock that stamped a stored batch; null where it was trusted. */
-  clockOf({ stream, commit }: StoredBatch): CommitClock | null {
+  clockOf({ stream, commit }: Pick<StoredBatch, 'stream' | 'commit'>): CommitClock | null {
     if (this.#clockFactsOf === undefined || commit === undefined) return null
     return this.#clockFactsOf(this.stream(stream).chain.name).of(commit)
   }
@@ -273,6 +273,17 @@ export class EventLog implements LogSource {
     const found = this.#partition(stream, partition)
     const holes = (found.chain.row.facts.holes ?? []).filter(({ id }) => id === found.partition.id)
     return holes.map(({ from, to, reason }) => ({ from, to, reason })).toSorted((a, b) => a.from - b.from)
+  }
+
+  /**
+   * Compaction has removed older values of keys below this offset of a partition, and tombstones may follow them: who has read a
+   * value before and comes to its tombstone's place afterwards finds neither.
+   */
+  cleanedOffset(stream: string, partition: number): number {
+    const found = this.#partition(stream, partition)
+    const commit = found.chain.row.facts.cleaned?.[stream]?.at(-1)?.[0] ?? 0
+    if (commit === 0) return 0
+    return found.partition.spans.findLast(({ segment }) => segment.firstCommit <= commit)?.nextOffset ?? 0
   }
 
   openCursor(from: ReadonlyMap<string, number>): LogCursor {

@@ -21,7 +21,7 @@ export interface ReadableLog extends LogSource {
   /** @returns the first offset at or after a time (ms since 1970, as stored); the durable offset when there is none. */
   offsetForTime(stream: string, partition: number, timestamp: number): Promise<number>
   /** What is to be known of the clock that stamped a batch's records; null where it was trusted. */
-  clockOf(batch: StoredBatch): CommitClock | null
+  clockOf(batch: Pick<StoredBatch, 'stream' | 'commit'>): CommitClock | null
   /** Offsets of a partition that are known to be lost, in order. */
   lostOffsets(stream: string, partition: number): LostOffsets[]
   verify(onProgress: (progress: VerifyProgress) => void): Promise<VerifyReport>

@@ -1,11 +1,12 @@
 /** Reads a table for people and programs: one key, its entries in the order of their keys, or its changes. */
 import { NoTableError, OffsetGoneError, UnknownKeyError } from '../errors.ts'
-import type { KeyRange, TableEntry } from '../tables/table-entry.ts'
+import type { TableChange } from '../tables/change-feed.ts'
+import type { KeyRange } from '../tables/table-entry.ts'
 import type { Tables } from '../tables/tables.ts'
 import { UsageError } from './errors.ts'
 import type { ReadableLog } from './operations.ts'
 import { parseFrom, placesOf } from './reading.ts'
-import { recordJson } from './record-json.ts'
+import { gapJson, recordJson } from './record-json.ts'
 
 /** Lines are handed on in pieces of about this many characters. */
 const CHUNK_CHARS = 16_384
@@ -51,7 +52,7 @@ export async function openTableReading(
   const { stream, key, prefix, from, follow, count } = request
   const started = await placesOf(log, { ...request, from: parseFrom(from ?? 'earliest') })
   if (tables === undefined || !tables.has(stream)) throw new NoTableError(stream)
-  if (key !== null && from === null && !follow) return only(await lineOfKey(tables, stream, key))
+  if (key !== null && from === null && !follow) return only(await lineOfKey(log, tables, stream, key))
   const range: KeyRange = {
     only: key === null ? undefined : Buffer.from(key),
     prefix: prefix === null ? undefined : Buffer.from(prefix),
@@ -59,31 +60,36 @@ export async function openTableReading(
   const left = count ?? Number.POSITIVE_INFINITY
   if (from === null) {
     const pages = follow ? tables.follow(stream, range, signal) : tables.scanPages(stream, range)
-    return linesOf(stream, pages, left)
+    return linesOf(log, stream, pages, left)
   }
   const gone = started.find(({ first, logStartOffset }) => first < logStartOffset)
   if (gone !== undefined) throw new OffsetGoneError(stream, gone.partition, gone.first, gone.logStartOffset)
   const positions = new Map(started.map(({ partition, first }) => [partition, first]))
-  return linesOf(stream, tables.changes(stream, { from: positions, follow, signal }, range), left)
+  return linesOf(log, stream, tables.changes(stream, { from: positions, follow, signal }, range), left)
 }
 
 async function* only(line: string): AsyncGenerator<string, void, void> {
   yield line
 }
 
-async function lineOfKey(tables: Tables, stream: string, key: string): Promise<string> {
+async function lineOfKey(log: ReadableLog, tables: Tables, stream: string, key: string): Promise<string> {
   const entry = await tables.get(stream, Buffer.from(key))
   if (entry === null) throw new UnknownKeyError(stream, key)
-  return lineOf(stream, entry)
+  return lineOf(log, stream, entry)
 }
 
-function lineOf(stream: string, entry: TableEntry): string {
-  return `${JSON.stringify(recordJson(stream, entry.partition, entry))}\n`
+function lineOf(log: ReadableLog, stream: string, change: TableChange): string {
+  const { partition } = change
+  if ('gap' in change) return `${JSON.stringify(gapJson(stream, partition, change.gap))}\n`
+  const { commit } = change
+  const clock = commit === undefined ? null : log.clockOf({ stream, commit })
+  return `${JSON.stringify(recordJson(stream, partition, change, clock?.(change.timestamp) ?? null))}\n`
 }
 
 async function* linesOf(
+  log: ReadableLog,
   stream: string,
-  pages: AsyncIterable<readonly TableEntry[]>,
+  pages: AsyncIterable<readonly TableChange[]>,
   linesMax: number,
 ): AsyncGenerator<string, void, void> {
   let left = linesMax
@@ -91,7 +97,7 @@ async function* linesOf(
   for await (const entries of pages) {
     let piece = ''
     for (const entry of entries.slice(0, left)) {
-      piece += lineOf(stream, entry)
+      piece += lineOf(log, stream, entry)
       if (piece.length < CHUNK_CHARS) continue
       yield piece
       piece = ''

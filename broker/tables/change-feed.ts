@@ -1,15 +1,23 @@
 /**
  * The changes of a table, from a position of each partition on: the records of the log that the table is made of, tombstones
- * included. What compaction has removed is no change any more; where retention has removed something that was asked for, the feed
- * ends with an error that says so, because whoever follows it would miss changes.
+ * included. What compaction has removed is no change any more. Where retention has removed something that was asked for, the feed
+ * ends with an error that says so, because whoever follows it would miss changes; where damage has, it names the gap and goes on.
  */
 import { setImmediate as turn } from 'node:timers/promises'
 import { OffsetGoneError } from '../errors.ts'
 import type { StoredBatch } from '../log/source.ts'
 import { RecordScan } from './record-scan.ts'
 import type { TableEntry } from './table-entry.ts'
-import { placedHash, type TableLog } from './table-log.ts'
+import { type LostOffsets, placedHash, type TableLog } from './table-log.ts'
 import { Wake } from './wake.ts'
+
+/** In the place of changes that are lost. */
+export interface TableGap {
+  readonly partition: number
+  readonly gap: LostOffsets
+}
+
+export type TableChange = TableEntry | TableGap
 
 export interface ChangeRequest {
   /** By partition: the first offset. Other partitions are left out. */
@@ -38,7 +46,7 @@ export async function* changesOf(
   log: TableLog,
   stream: string,
   { from, follow, signal }: ChangeRequest,
-): AsyncGenerator<TableEntry[], void, void> {
+): AsyncGenerator<TableChange[], void, void> {
   const { partitions } = log.stream(stream)
   const lanes = [...from].map(
     ([partition, next]): Lane => ({
@@ -77,7 +85,7 @@ async function* nextChanges(
   log: TableLog,
   stream: string,
   lane: Lane,
-): AsyncGenerator<TableEntry[], void, void> {
+): AsyncGenerator<TableChange[], void, void> {
   const { partitions } = log.stream(stream)
   const state = partitions[lane.partition]!
   const gone = () => new OffsetGoneError(stream, lane.partition, lane.next, state.logStartOffset)
@@ -87,22 +95,37 @@ async function* nextChanges(
   // and again after the read, during which it can have been dropped
   const first = batches[0]?.baseOffset ?? durableOffset
   if (lane.next < state.logStartOffset && lane.next < first) throw gone()
-  for (const batch of batches) yield* changesIn(batch, lane, partitions.length)
+  const holes = log.lostOffsets(stream, lane.partition)
+  for (const batch of batches) yield* changesIn(batch, lane, partitions.length, holes)
   lane.next = Math.max(lane.next, batches.at(-1)?.nextOffset ?? durableOffset)
 }
 
 async function* changesIn(
-  { bytes }: StoredBatch,
-  { partition, next, end }: Lane,
+  { bytes, commit }: StoredBatch,
+  lane: Lane,
   partitions: number,
-): AsyncGenerator<TableEntry[], void, void> {
+  holes: readonly LostOffsets[],
+): AsyncGenerator<TableChange[], void, void> {
+  const { partition, end } = lane
   const scan = new RecordScan(bytes)
-  let changes: TableEntry[] = []
+  let changes: TableChange[] = []
   while (scan.next()) {
-    if (scan.offset < next || (end !== null && scan.offset >= end)) continue
+    if (scan.offset < lane.next || (end !== null && scan.offset >= end)) continue
+    for (const gap of holes) {
+      if (gap.to > lane.next && gap.from < scan.offset) changes.push({ partition, gap })
+    }
+    lane.next = scan.offset + 1
     if (typeof placedHash(scan, partition, partitions) !== 'number') continue
     const { offset, timestamp, value, headers } = scan
-    changes.push({ partition, offset, timestamp, key: scan.key!, value, headers })
+    changes.push({
+      partition,
+      offset,
+      timestamp,
+      key: scan.key!,
+      value,
+      headers,
+      ...(commit === undefined ? {} : { commit }),
+    })
     if (changes.length < TURN_CHANGES) continue
     yield changes
     changes = []

@@ -5,7 +5,7 @@
  */
 
 import type { RecordScan } from './record-scan.ts'
-import { type EntryPlace, encodeEntry, entrySizeOf } from './table-entry.ts'
+import { type EntryPlace, encodeEntry, entrySizeOf, type RecordSource } from './table-entry.ts'
 
 /** The last change of a key. */
 interface PendingChange {
@@ -46,15 +46,15 @@ export class PendingChanges {
   }
 
   /** Takes the record at which a scan stands. @param hash murmur2 of its key */
-  put(scan: RecordScan, partition: number, hash: number): void {
-    const change = this.#change(scan.keyText, partition, scan.offset, hash)
-    const size = entrySizeOf(scan, partition)
+  put(scan: RecordScan, source: RecordSource, hash: number): void {
+    const change = this.#change(scan.keyText, source.partition, scan.offset, hash)
+    const size = entrySizeOf(scan, source)
     if (change.place === null || change.capacity < size) {
       const slab = this.#room(size)
       change.place = { slab, from: this.#slabAt - size, keyFrom: 0, end: 0 }
       change.capacity = size
     }
-    encodeEntry(scan, partition, change.place)
+    encodeEntry(scan, source, change.place)
   }
 
   remove(key: string, partition: number, offset: number, hash: number): void {

@@ -12,11 +12,12 @@ import {
   entryKey,
   entryRange,
   type KeyRange,
+  type RecordSource,
   recordKeyOf,
   type StoredEntry,
 } from './table-entry.ts'
 import type { PendingLimits } from './table-limits.ts'
-import { type LogHole, placedHash, type TablePartition } from './table-log.ts'
+import { type LostOffsets, placedHash, type TablePartition } from './table-log.ts'
 import type { TableMeta } from './table-meta.ts'
 import { TableSnapshot } from './table-snapshot.ts'
 import { batchOf } from './write-batch.ts'
@@ -95,14 +96,33 @@ export class TableContents {
   }
 
   /** @returns why the table is not the fold of the log any more: offsets that it has applied are lost; else null */
-  lostSince(holes: readonly LogHole[]): string | null {
+  lostSince(holesOf: (partition: number) => readonly LostOffsets[]): string | null {
     const { meta } = this
-    const lost = holes.slice(meta.holes).find(({ partition, from }) => from < meta.next[partition]!)
+    const holes = meta.next.flatMap((next, partition) =>
+      holesOf(partition).map((hole) => ({ ...hole, partition, isApplied: hole.from < next })),
+    )
+    if (holes.length === meta.holes) return null
+    const lost = holes.find(({ isApplied }) => isApplied)
     if (lost !== undefined) {
       return `offsets ${lost.from} to ${lost.to - 1} of partition ${lost.partition} are lost from the log`
     }
     meta.holes = holes.length
     return null
+  }
+
+  /**
+   * To be asked after each read, before what it brought is applied.
+   * @param from where the read began
+   * @param cleaned the log's `cleanedOffset` now
+   * @returns whether compaction may have taken a tombstone from what was just read whose key is in the table
+   */
+  hasMissed(partition: number, from: number, cleaned: number): boolean {
+    const { meta } = this
+    if (cleaned <= meta.cleaned[partition]!) return false
+    const isNothingApplied = from <= this.#partitions[partition]!.logStartOffset
+    if (cleaned > from && !isNothingApplied) return true
+    meta.cleaned[partition] = cleaned
+    return false
   }
 
   // -- changing -----------------------------------------------------------------------------------------------------
@@ -113,7 +133,8 @@ export class TableContents {
   }
 
   /** Applies the record at which the scan stands. */
-  apply(scan: RecordScan, partition: number): void {
+  apply(scan: RecordScan, source: RecordSource): void {
+    const { partition } = source
     this.touch()
     const hash = placedHash(scan, partition, this.#partitions.length)
     if (typeof hash !== 'number') {
@@ -121,7 +142,7 @@ export class TableContents {
       return
     }
     if (scan.valueFrom < 0) this.#pending.remove(scan.keyText, partition, scan.offset, hash)
-    else this.#pending.put(scan, partition, hash)
+    else this.#pending.put(scan, source, hash)
   }
 
   /** A batch of the log is applied to its end. */

@@ -3,14 +3,16 @@
  * table-meta.ts, and the table is built again.
  *
  *   key   := 0x01 recordKey
- *   value := crc:u32be partition:varint offset:varint timestamp:varint headers recordValue
+ *   value := crc:u32be commit:varint content
+ *   content := partition:varint offset:varint timestamp:varint headers recordValue
  *
- * Varints are zigzag (log/varint.ts); `headers` is the section that the record has in its batch, its count first; `recordValue` is
- * all that follows. `crc` is the CRC-32C of the value's bytes after it and then the key's: LevelDB does not check what it reads, and
+ * Varints are zigzag (log/varint.ts). `commit` is the one that brought the record, or that of the batch which compaction has put it
+ * into since, for the clock's facts; -1 is not known. `headers` is the section that the record has in its batch, its count first;
+ * `recordValue` is all that follows. `crc` is the CRC-32C of the value's bytes after it and then the key's: LevelDB does not check what it reads, and
  * a value under the wrong key is as wrong as a wrong value. A worked example, key "a", value "b" without headers at offset 7 of
- * partition 0, written at 1970-01-01T00:00:01Z:
+ * partition 0, written by commit 3 at 1970-01-01T00:00:01Z:
  *
- *   01 61 -> <crc> 00 0e d00f 00 62          crc = CRC-32C of 00 0e d00f 00 62 01 61
+ *   01 61 -> <crc> 06 00 0e d00f 00 62          crc = CRC-32C of 06 00 0e d00f 00 62 01 61
  */
 import type { RecordHeader } from '../log/record-batch.ts'
 import { cursor, readVarint, varintSize, writeVarint } from '../log/varint.ts'
@@ -26,12 +28,15 @@ export interface TableEntry {
   readonly key: Buffer
   readonly value: Buffer | null
   readonly headers: readonly RecordHeader[]
+  /** For `clockOf`. */
+  readonly commit?: number
 }
 
 /** As a table has it. */
 export interface StoredEntry extends TableEntry {
   readonly value: Buffer
-  readonly crc: number
+  /** What the record itself says, as it is stored. */
+  readonly content: Buffer
 }
 
 /** First byte of the keys of entries; 0x00 is for table-meta.ts and key-sample.ts. */
@@ -48,6 +53,14 @@ export function recordKeyOf(entry: Buffer): Buffer {
   return entry.subarray(1)
 }
 
+/** Where a record stands in the log. */
+export interface RecordSource {
+  readonly partition: number
+  readonly commit?: number | undefined
+}
+
+const UNKNOWN_COMMIT = -1
+
 /** Where an encoded entry stands: its value, then its key. */
 export interface EntryPlace {
   readonly slab: Buffer
@@ -57,9 +70,10 @@ export interface EntryPlace {
 }
 
 /** Bytes that the entry of the record at which a scan stands takes, value and key. */
-export function entrySizeOf(scan: RecordScan, partition: number): number {
+export function entrySizeOf(scan: RecordScan, { partition, commit = UNKNOWN_COMMIT }: RecordSource): number {
   return (
     5 +
+    varintSize(commit) +
     varintSize(partition) +
     varintSize(scan.offset) +
     varintSize(scan.timestamp) +
@@ -70,10 +84,11 @@ export function entrySizeOf(scan: RecordScan, partition: number): number {
 }
 
 /** Writes the entry of the record at which a scan stands; there is room for it from `place.from` on. */
-export function encodeEntry(scan: RecordScan, partition: number, place: EntryPlace): void {
+export function encodeEntry(scan: RecordScan, source: RecordSource, place: EntryPlace): void {
   const { batch } = scan
   const { slab, from } = place
-  let at = writeVarint(slab, from + 4, partition)
+  let at = writeVarint(slab, from + 4, source.commit ?? UNKNOWN_COMMIT)
+  at = writeVarint(slab, at, source.partition)
   at = writeVarint(slab, at, scan.offset)
   at = writeVarint(slab, at, scan.timestamp)
   at += batch.copy(slab, at, scan.headersFrom, scan.headersTo)
@@ -87,11 +102,13 @@ export function encodeEntry(scan: RecordScan, partition: number, place: EntryPla
 
 /** @param key the entry's @returns the entry, whose buffers are views; or what is wrong with its bytes. */
 export function decodeEntry(key: Buffer, value: Buffer): StoredEntry | string {
-  if (value.length < 8) return `an entry of ${value.length} bytes is too short`
-  const crc = crcOfEntry(value)
+  if (value.length < 9) return `an entry of ${value.length} bytes is too short`
+  const crc = value.readUInt32BE(0)
   if (crc !== crc32c(Buffer.concat([value.subarray(4), key])))
     return 'the CRC of an entry does not match its bytes'
-  const partition = readVarint(value, 4)
+  const commit = readVarint(value, 4)
+  const content = value.subarray(cursor.at)
+  const partition = readVarint(value, cursor.at)
   const offset = readVarint(value, cursor.at)
   const timestamp = readVarint(value, cursor.at)
   const headers = readHeaders(value, cursor.at)
@@ -102,19 +119,16 @@ export function decodeEntry(key: Buffer, value: Buffer): StoredEntry | string {
     key: recordKeyOf(key),
     value: value.subarray(cursor.at),
     headers,
-    crc,
+    content,
+    ...(commit === UNKNOWN_COMMIT ? {} : { commit }),
   }
 }
 
-function crcOfEntry(value: Buffer): number {
-  return value.readUInt32BE(0)
-}
-
-/** The CRC that the entry of the record at which a scan stands has. */
-export function crcOfRecord(scan: RecordScan, partition: number): number {
-  const slab = Buffer.allocUnsafe(entrySizeOf(scan, partition))
-  encodeEntry(scan, partition, { slab, from: 0, keyFrom: 0, end: 0 })
-  return crcOfEntry(slab)
+/** The content of the entry that the record at which a scan stands has. */
+export function contentOf(scan: RecordScan, partition: number): Buffer {
+  const place = { slab: Buffer.allocUnsafe(entrySizeOf(scan, { partition })), from: 0, keyFrom: 0, end: 0 }
+  encodeEntry(scan, { partition }, place)
+  return place.slab.subarray(4 + varintSize(UNKNOWN_COMMIT), place.keyFrom)
 }
 
 /** Keys from the first on, or those with a beginning, or one. */

@@ -20,6 +20,8 @@ export interface TableLimits extends PendingLimits, SweepLimits {
   readonly writeBufferBytes: number
   /** How long new records collect before they are applied, while nobody waits for them. */
   readonly restMs: number
+  /** How often it is looked for offsets that the log has lost. */
+  readonly holesEveryMs: number
   /** How long a reader waits for what was durable when it asked. */
   readonly waitMsMax: number
 }
@@ -37,6 +39,7 @@ export function limitsOfEach(tables: number): TableLimits {
     pendingMsMax: 10_000,
     pendingLogBytesMax: 32 * MEBIBYTE,
     restMs: 50,
+    holesEveryMs: 1_000,
     waitMsMax: 2_000,
     sweepEveryMs: 600_000,
     sweepPauseMs: 20,

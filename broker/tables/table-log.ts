@@ -10,19 +10,21 @@ export interface TablePartition {
 }
 
 /** Offsets that were written once and cannot be read any more. */
-export interface LogHole {
-  readonly partition: number
+export interface LostOffsets {
   readonly from: number
-  /** The first offset after it. */
+  /** The first offset after them. */
   readonly to: number
+  readonly reason: string
 }
 
 export interface TableLog {
   readonly identity: LogIdentity
   /** @throws UnknownStreamError */
   stream(name: string): { readonly partitions: readonly TablePartition[] }
-  /** Of a stream, in the order in which they were found; none ever goes. */
-  holes(stream: string): readonly LogHole[]
+  /** Of a partition, in order. Once known they stay so. */
+  lostOffsets(stream: string, partition: number): readonly LostOffsets[]
+  /** Compaction has removed older values below, and tombstones may follow them. */
+  cleanedOffset(stream: string, partition: number): number
   /** Stored batches of one partition from the batch that holds `offset` or the first after it; none at the durable offset. */
   read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]>
   /** Calls back after each durable commit. @returns the way to stop. */

@@ -3,11 +3,11 @@
  *
  *   key   := 0x00
  *   value := crc:u32be format:u8 incarnation shift:varint holes:varint unkeyed:varint misplaced:varint
- *            partitions:varint (next:varint swept:varint)*
+ *            partitions:varint (next:varint swept:varint cleaned:varint)*
  *   incarnation := length:varint utf8
  *
- * `shift` is key-sample.ts's; `holes` is how many holes of the log were known. Per partition, `next` is the first offset that the entries do not have yet, and `swept` a log start offset below which no entry
- * is left. `crc` is the CRC-32C of all that follows it. The varints are zigzag (log/varint.ts).
+ * `shift` is key-sample.ts's; `holes` is how many holes of the log were known. Per partition, `next` is the first offset that the entries do not have yet, `swept` a log start offset below which no entry
+ * is left, and `cleaned` how far compaction had come when that was last looked at. `crc` is the CRC-32C of all that follows it. The varints are zigzag (log/varint.ts).
  */
 import { cursor, readVarint, varintSize, writeVarint } from '../log/varint.ts'
 import { crc32c } from '../storage/crc32c.ts'
@@ -24,6 +24,8 @@ export interface TableMeta {
   readonly next: number[]
   /** By partition: no entry is below it. */
   readonly swept: number[]
+  /** By partition: the log's `cleanedOffset` that is known. */
+  readonly cleaned: number[]
   readonly keys: KeySample
   /** Holes of the stream that are known, and were passed or lie ahead. */
   holes: number
@@ -40,6 +42,7 @@ export function emptyMeta(incarnation: string, partitions: number): TableMeta {
     incarnation,
     next: zeros(),
     swept: zeros(),
+    cleaned: zeros(),
     keys: new KeySample(),
     holes: 0,
     unkeyed: 0,
@@ -50,7 +53,7 @@ export function emptyMeta(incarnation: string, partitions: number): TableMeta {
 export function encodeMeta(meta: TableMeta): Buffer {
   const incarnation = Buffer.from(meta.incarnation, 'utf8')
   const numbers = [meta.keys.shift, meta.holes, meta.unkeyed, meta.misplaced, meta.next.length]
-  for (const [i, next] of meta.next.entries()) numbers.push(next, meta.swept[i]!)
+  for (const [i, next] of meta.next.entries()) numbers.push(next, meta.swept[i]!, meta.cleaned[i]!)
   let size = 5 + varintSize(incarnation.length) + incarnation.length
   for (const number of numbers) size += varintSize(number)
   const value = Buffer.allocUnsafe(size)
@@ -78,9 +81,11 @@ export function decodeMeta(value: Buffer): (Omit<TableMeta, 'keys'> & { readonly
   const partitions = readVarint(value, cursor.at)
   const next: number[] = []
   const swept: number[] = []
+  const cleaned: number[] = []
   for (let i = 0; i < partitions; i++) {
     next.push(readVarint(value, cursor.at))
     swept.push(readVarint(value, cursor.at))
+    cleaned.push(readVarint(value, cursor.at))
   }
-  return { incarnation, next, swept, shift, holes, unkeyed, misplaced }
+  return { incarnation, next, swept, cleaned, shift, holes, unkeyed, misplaced }
 }

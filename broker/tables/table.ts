@@ -6,18 +6,16 @@
  * asks it: a durable commit, a reader that waits, `rebuild`, `close`. So no two pieces meet, and between two of them what is written
  * and what is pending are together the fold of the log up to the positions.
  */
-import { assert } from '../assert.ts'
 import { TableUnavailableError } from '../errors.ts'
 import { murmur2, partitionOfHash } from '../log/murmur2.ts'
-import type { StoredBatch } from '../log/source.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import { type OneAtATime, Pace } from './pace.ts'
 import { RebuildPause } from './rebuild-pause.ts'
-import { RecordScan } from './record-scan.ts'
 import { Sweep } from './sweep.ts'
 import { TableContents } from './table-contents.ts'
 import { decodeEntry, entryKey, type KeyRange, type StoredEntry } from './table-entry.ts'
+import { TableIntake } from './table-intake.ts'
 import type { TableLimits } from './table-limits.ts'
 import type { TableLog, TablePartition } from './table-log.ts'
 import { appliedOf, TablePass } from './table-pass.ts'
@@ -38,10 +36,6 @@ export interface TableFiles {
   readonly writing: OneAtATime
 }
 
-/** What is read from the log at once. */
-const READ_BYTES = 256 * 1024
-/** Records applied between two rests. */
-const TURN_RECORDS = 500
 /** Snapshots open at one time. */
 const SNAPSHOTS_MAX = 100
 const MEASURE_MS = 10_000
@@ -61,9 +55,10 @@ export class Table {
   readonly #rebuildPause = new RebuildPause()
   readonly #unsubscribe: () => void
   readonly #ended: Promise<void>
-  /** null while it is not open. The three are made anew with each opening. */
+  /** null while it is not open. The four are made anew with each opening. */
   #contents: TableContents | null = null
   #pass!: TablePass
+  #intake!: TableIntake
   #sweep!: Sweep
   #state: TableStatus['state'] = 'opening'
   #reason: string | null = null
@@ -237,13 +232,13 @@ export class Table {
     const contents = this.#contents
     if (contents === null) return this.#open()
     contents.skipDropped()
-    const lost = contents.lostSince(this.#files.log.holes(this.stream))
+    const now = performance.now()
+    const lost = this.#intake.lost(now, this.#files.limits.holesEveryMs)
     if (lost !== null) {
       this.#damaged(lost)
       return 0
     }
     this.#waiters.answer(contents.meta.next)
-    const now = performance.now()
     const writeMs = contents.writeDueMs(now)
     if (writeMs === 0) {
       this.#pace.begin()
@@ -252,7 +247,7 @@ export class Table {
       return 0
     }
     const partition = this.#pass.nextPartition(now, !this.#waiters.isEmpty)
-    if (partition !== null) return this.#apply(contents, partition)
+    if (partition !== null) return this.#take(partition)
     if (this.#pass.hasCaughtUp) this.#caughtUp(contents)
     if (this.#sweep.isDue(now)) return this.#sweepStep()
     const restMs = this.#pass.restUntil - now
@@ -292,6 +287,13 @@ export class Table {
     this.#pass = new TablePass(this.#partitions, contents.meta.next, limits.restMs)
     this.#sweep = new Sweep(contents, limits)
     this.#contents = contents
+    this.#intake = new TableIntake(
+      this.stream,
+      contents,
+      this.#files,
+      this.#pace,
+      () => this.#isClosing || this.#damage !== null,
+    )
     this.#isNew = opened.isNew
     await this.#measure()
     this.#state = 'building'
@@ -305,7 +307,7 @@ export class Table {
     const now = performance.now()
     if (now - this.#measuredAt < MEASURE_MS) return
     this.#measuredAt = now
-    this.#bytes = await this.#files.disk.usage(this.#files.directory)
+    this.#bytes = await this.#files.disk.usage(this.#files.directory).catch(() => this.#bytes)
   }
 
   /** What is pending goes with it: the positions on disk say what is there. */
@@ -344,75 +346,25 @@ export class Table {
     this.#isNew = false
   }
 
+  async #take(partition: number): Promise<number> {
+    const taken = await this.#intake.take(partition, this.#partitions[partition]!.durableOffset)
+    if (taken === 'taken') {
+      this.#reason = null
+      return 0
+    }
+    if ('stale' in taken) {
+      this.#damaged(taken.stale)
+      return 0
+    }
+    // the log opens itself again, and says so
+    this.#reason = taken.away
+    return RETRY_MS_MIN
+  }
+
   async #sweepStep(): Promise<number> {
     const result = await this.#sweep.step()
     if (typeof result === 'number') return result
     this.#damaged(result)
     return 0
-  }
-
-  // -- applying -----------------------------------------------------------------------------------------------------
-
-  async #apply(contents: TableContents, partition: number): Promise<number> {
-    const { durableOffset } = this.#partitions[partition]!
-    const { next } = contents.meta
-    const from = next[partition]!
-    let batches: StoredBatch[]
-    try {
-      batches = await this.#files.log.read(this.stream, partition, from, READ_BYTES)
-    } catch (error) {
-      // the log opens itself again, and says so
-      this.#reason = (error as Error).message
-      return RETRY_MS_MIN
-    }
-    this.#pace.begin()
-    contents.touch()
-    for (const { bytes, nextOffset } of batches) {
-      assert(nextOffset > from, 'a batch that is read ends above the position')
-      await this.#applyBatch(contents, partition, bytes, nextOffset)
-      if (this.#isStopped) return 0
-    }
-    // nothing whole is left up to there
-    if (batches.length === 0) next[partition] = durableOffset
-    await this.#pace.rest()
-    return 0
-  }
-
-  async #applyBatch(
-    contents: TableContents,
-    partition: number,
-    bytes: Buffer,
-    nextOffset: number,
-  ): Promise<void> {
-    const { next } = contents.meta
-    const scan = new RecordScan(bytes)
-    let records = 0
-    while (this.#advance(scan)) {
-      if (scan.offset < next[partition]!) continue
-      contents.apply(scan, partition)
-      next[partition] = scan.offset + 1
-      if (contents.isPendingFull) await contents.write(() => this.#pace.rest())
-      else if (++records % TURN_RECORDS === 0) await this.#pace.rest()
-      if (this.#isStopped) return
-    }
-    next[partition] = nextOffset
-    contents.applied(bytes.length)
-  }
-
-  get #isStopped(): boolean {
-    return this.#isClosing || this.#damage !== null
-  }
-
-  /** A batch whose CRC is right and whose records are not was written so: it is passed over. */
-  #advance(scan: RecordScan): boolean {
-    try {
-      return scan.next()
-    } catch (error) {
-      this.#files.sink.error(
-        'records that cannot be decoded are not in the table',
-        this.#told(error as Error),
-      )
-      return false
-    }
   }
 }

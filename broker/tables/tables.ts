@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { NoTableError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
-import { type ChangeRequest, changesOf } from './change-feed.ts'
+import { type ChangeRequest, changesOf, type TableChange } from './change-feed.ts'
 import { OneAtATime } from './pace.ts'
 import { Table } from './table.ts'
-import type { KeyRange, StoredEntry, TableEntry } from './table-entry.ts'
+import type { KeyRange, StoredEntry } from './table-entry.ts'
 import { limitsOfEach, type TableLimits } from './table-limits.ts'
 import type { TableLog } from './table-log.ts'
 import type { TableStatus } from './table-status.ts'
@@ -138,7 +138,7 @@ export class Tables {
     stream: string,
     range: KeyRange,
     signal: AbortSignal,
-  ): AsyncGenerator<TableEntry[], void, void> {
+  ): AsyncGenerator<readonly TableChange[], void, void> {
     let positions: readonly number[] = []
     for await (const page of this.#pages(stream, range)) {
       positions = page.positions
@@ -149,17 +149,17 @@ export class Tables {
   }
 
   /**
-   * The changes of a table from an offset of each partition named, tombstones included.
+   * The changes of a table from an offset of each partition named, tombstones included, and gaps where damage has taken some.
    * @throws NoTableError, UnknownStreamError, OffsetGoneError
    */
   async *changes(
     stream: string,
     request: ChangeRequest,
     range: KeyRange = {},
-  ): AsyncGenerator<TableEntry[], void, void> {
+  ): AsyncGenerator<readonly TableChange[], void, void> {
     this.#table(stream)
     for await (const changes of changesOf(this.#files.log, stream, request)) {
-      const wanted = changes.filter(({ key }) => isInRange(key, range))
+      const wanted = changes.filter((change) => 'gap' in change || isInRange(change.key, range))
       if (wanted.length > 0) yield wanted
     }
   }

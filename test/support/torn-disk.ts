@@ -10,7 +10,14 @@
 import { closeSync, existsSync, openSync, readdirSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { nodeDisk } from '../../broker/storage/node-disk.ts'
-import type { Disk, RangeOptions, Store, StoreOptions, WriteBatch } from '../../broker/storage/store.ts'
+import type {
+  Disk,
+  RangeOptions,
+  Store,
+  StoreOptions,
+  StoreScan,
+  WriteBatch,
+} from '../../broker/storage/store.ts'
 import type { Random } from './random.ts'
 
 /**
@@ -164,7 +171,7 @@ class TornStore implements Store {
     return this.#below.range(options)
   }
 
-  scan(from: Buffer, to: Buffer): ReturnType<Store['scan']> {
+  scan(from: Buffer, to: Buffer): StoreScan {
     this.#hooks.check()
     return this.#below.scan(from, to)
   }

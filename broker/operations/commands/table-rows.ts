@@ -1,5 +1,5 @@
 /** Entries and changes of a table as aligned rows: key, value, place, time. On a terminal each is one line. */
-import type { Base64, RecordJson } from '../record-json.ts'
+import type { Base64, GapJson, RecordJson } from '../record-json.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 
@@ -10,9 +10,24 @@ const GAP = 2
 /** 2026-03-01T12:00:00.000Z */
 const TIME_WIDTH = 24
 
+interface Row {
+  readonly key: string
+  /** null where the key was removed. */
+  readonly value: string | null
+  readonly place: string
+  readonly time: string
+  readonly isGap: boolean
+}
+
+interface Widths {
+  readonly key: number
+  readonly value: number
+  readonly place: number
+}
+
 export class EntryRows {
   readonly #out: Output
-  #widths: { key: number; value: number; place: number } | null = null
+  #widths: Widths | null = null
 
   constructor(out: Output) {
     this.#out = out
@@ -23,13 +38,8 @@ export class EntryRows {
   }
 
   /** @returns lines, the first time with a heading */
-  texts(records: readonly RecordJson[]): string[] {
-    const rows = records.map((record) => ({
-      key: textOf(record.key),
-      value: record.value === null ? null : textOf(record.value),
-      place: `${record.partition}/${record.offset}`,
-      time: record.timestamp,
-    }))
+  texts(records: readonly (RecordJson | GapJson)[]): string[] {
+    const rows = records.map(rowOf)
     const heading: string[] = []
     if (this.#widths === null) {
       this.#widths = this.#widthsOf(rows)
@@ -37,19 +47,17 @@ export class EntryRows {
       const titles = `${fit('KEY', key)}  ${fit('VALUE', value)}  ${'OFFSET'.padStart(place)}  TIME`
       heading.push(this.#out.paint('dim', titles))
     }
-    const { key, value, place } = this.#widths
-    return [
-      ...heading,
-      ...rows.map((row) => {
-        const cell = row.value === null ? '(removed)' : row.value
-        const text = fit(this.#cut(cell, value), value)
-        const shown = row.value === null ? this.#out.paint('dim', text) : text
-        return `${fit(this.#cut(row.key, key), key)}  ${shown}  ${row.place.padStart(place)}  ${row.time}`
-      }),
-    ]
+    return [...heading, ...rows.map((row) => this.#text(row, this.#widths!))]
   }
 
-  #widthsOf(rows: readonly { key: string; value: string | null; place: string }[]) {
+  #text({ key, value, place, time, isGap }: Row, widths: Widths): string {
+    const text = fit(this.#cut(value ?? '(removed)', widths.value), widths.value)
+    const shown = isGap ? this.#out.paint('red', text) : value === null ? this.#out.paint('dim', text) : text
+    const name = fit(this.#cut(key, widths.key), widths.key)
+    return `${name}  ${shown}  ${place.padStart(widths.place)}  ${time}`.trimEnd()
+  }
+
+  #widthsOf(rows: readonly Row[]): Widths {
     const widest = (texts: string[]) => Math.min(Math.max(WIDTH_MIN, ...texts.map(width)), WIDTH_MAX)
     let key = widest(rows.map((row) => row.key))
     let value = widest(rows.map((row) => row.value ?? ''))
@@ -66,6 +74,23 @@ export class EntryRows {
   #cut(text: string, to: number): string {
     if (!this.#out.isTerminal || width(text) <= to) return text
     return `${[...text].slice(0, to - 1).join('')}…`
+  }
+}
+
+function rowOf(line: RecordJson | GapJson): Row {
+  if ('gap' in line) {
+    const { from, to, reason } = line.gap
+    const value = `(lost: ${printable(reason)})`
+    return { key: '', value, place: `${line.partition}/${from}-${to}`, time: '', isGap: true }
+  }
+  const { key, value, partition, offset, timestamp, clock } = line
+  return {
+    key: textOf(key),
+    value: value === null ? null : textOf(value),
+    place: `${partition}/${offset}`,
+    // as well as it is known
+    time: clock === undefined ? timestamp : (clock.correctedTimestamp ?? `${timestamp}?`),
+    isGap: false,
   }
 }
 

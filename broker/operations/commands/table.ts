@@ -1,7 +1,7 @@
 /** `headwater table`: the latest value of each key of a stream, or of one key, or the changes. */
 import { splitLines } from '../control/control-client.ts'
 import { ExitCode } from '../exit-codes.ts'
-import { type Base64, bytesOf, type RecordJson } from '../record-json.ts'
+import { type Base64, bytesOf, type GapJson, type RecordJson } from '../record-json.ts'
 import { checkTableRequest } from '../table-reading.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable, printableJson } from '../terminal/printable.ts'
@@ -86,13 +86,15 @@ async function writeRows(
 }
 
 /** The records of each piece together: they are aligned alike, and nothing waits for more. */
-async function* pages(pieces: AsyncIterable<string | Buffer>): AsyncGenerator<RecordJson[], void, void> {
+async function* pages(
+  pieces: AsyncIterable<string | Buffer>,
+): AsyncGenerator<(RecordJson | GapJson)[], void, void> {
   let rest: Buffer = Buffer.alloc(0)
   for await (const piece of pieces) {
     const bytes = Buffer.concat([rest, typeof piece === 'string' ? Buffer.from(piece) : piece])
     const end = bytes.lastIndexOf(10) + 1
     rest = bytes.subarray(end)
     const lines = bytes.toString('utf8', 0, end).split('\n').slice(0, -1)
-    if (lines.length > 0) yield lines.map((line) => JSON.parse(line) as RecordJson)
+    if (lines.length > 0) yield lines.map((line) => JSON.parse(line) as RecordJson | GapJson)
   }
 }

@@ -43,6 +43,25 @@ test('on a terminal no row is wider than it, in a pipe nothing is cut', () => {
   expect(piped).toContain('v'.repeat(300))
 })
 
+test('a gap stands in its place, and a time that is not to be trusted has a mark', () => {
+  const gap = { stream: 'machines', partition: 0, gap: { from: 3, to: 9, reason: 'segment 7 was salvaged' } }
+  const corrected = '2026-03-01T12:00:05.000Z'
+  expect(
+    new EntryRows(output())
+      .texts([
+        gap,
+        { ...record('a', 'b'), clock: { trust: 'untrusted' } },
+        { ...record('a', 'b'), clock: { trust: 'corrected', correctedTimestamp: corrected } },
+      ])
+      .slice(1)
+      .map((line) => line.trim().split(/ {2,}/)),
+  ).toEqual([
+    ['(lost: segment 7 was salvaged)', '0/3-9'],
+    ['a', 'b', '0/7', '2026-03-01T12:00:00.000Z?'],
+    ['a', 'b', '0/7', corrected],
+  ])
+})
+
 test('what is not printable is shown, and moves nothing', () => {
   const [, row] = new EntryRows(output(100)).texts([record('a\nb\u001b[2J', { base64: '/wA=' })])
   expect(row).toContain('a\\nb\\u001b[2J')

@@ -1,16 +1,28 @@
 /** The change feed: without a gap, none twice, while the log grows and while its start moves. */
 import { describe, expect, it } from 'vitest'
+import { trimBatch } from '../../../broker/log/batch-trim.ts'
 import { partitionOf } from '../../../broker/log/murmur2.ts'
 import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
+import type { TableChange } from '../../../broker/tables/change-feed.ts'
 import type { TableEntry } from '../../../broker/tables/table-entry.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
 import { committed, openLog } from '../log/support.ts'
-import { appendChanges, change, collected, moveLogStart, openTables, STREAM, shown } from './support.ts'
+import {
+  appendChanges,
+  change,
+  collected,
+  entriesOf,
+  moveLogStart,
+  openTables,
+  STREAM,
+  shown,
+} from './support.ts'
 
 const never = new AbortController().signal
 const from = (...offsets: number[]) => new Map(offsets.entries())
-const flat = async (pages: AsyncIterable<TableEntry[]>) => (await collected(pages)).flat()
+const flat = async (pages: AsyncIterable<readonly TableChange[]>) =>
+  entriesOf((await collected(pages)).flat())
 
 async function opened(partitions = 1) {
   const disk = new MemoryDisk()
@@ -83,7 +95,7 @@ describe('the changes of a table', () => {
     const { log, tables } = await opened()
     await change(log, [['a', '0']])
     const feed = tables.changes(STREAM, { from: from(0), follow: true, signal: never })
-    expect(shown((await feed.next()).value as TableEntry[])).toEqual(['a=0'])
+    expect(shown(entriesOf((await feed.next()).value as TableChange[]))).toEqual(['a=0'])
     appendChanges(log, [
       ['b', '1'],
       ['c', '2'],
@@ -93,13 +105,36 @@ describe('the changes of a table', () => {
     await expect(feed.next()).rejects.toMatchObject({ code: 'HW_OFFSET_GONE' })
   })
 
+  it('name what is lost in its place, once, and go on behind it', async () => {
+    const { log, tables } = await opened()
+    await change(log, [
+      ['a', '0'],
+      ['b', '1'],
+      ['c', '2'],
+    ])
+    const read = log.read.bind(log)
+    // as after a salvage: the batch is left without its middle
+    log.lostOffsets = () => [{ from: 1, to: 2, reason: 'segment 1 was salvaged' }]
+    log.read = async (...asked) => {
+      const batches = await read(...asked)
+      return batches.map((batch) => ({ ...batch, bytes: trimBatch(batch.bytes, 2)! }))
+    }
+    const request = { from: from(1), follow: false, signal: never }
+    const found = (await collected(tables.changes(STREAM, request, { prefix: Buffer.from('c') }))).flat()
+    expect(found).toEqual([
+      { partition: 0, gap: { from: 1, to: 2, reason: 'segment 1 was salvaged' } },
+      expect.objectContaining({ offset: 2, key: Buffer.from('c') }),
+    ])
+    expect(await flat(tables.changes(STREAM, { ...request, from: from(2) }))).toHaveLength(1)
+  })
+
   it('go on with what is written later, until the reader leaves', async () => {
     const { log, tables } = await opened()
     const leave = new AbortController()
     const feed = tables.changes(STREAM, { from: from(0), follow: true, signal: leave.signal })
     const first = feed.next()
     await change(log, [['a', '0']])
-    expect(shown((await first).value as TableEntry[])).toEqual(['a=0'])
+    expect(shown(entriesOf((await first).value as TableChange[]))).toEqual(['a=0'])
     const last = feed.next()
     leave.abort()
     expect((await last).done).toBe(true)
@@ -154,8 +189,8 @@ describe('a table that is followed', () => {
     const following = (async () => {
       const waitedFor = new Set(LAST_KEYS)
       for await (const page of tables.follow(STREAM, {}, leave.signal)) {
-        entries.push(...page)
-        for (const { key } of page) waitedFor.delete(key.toString())
+        entries.push(...entriesOf(page))
+        for (const { key } of entriesOf(page)) waitedFor.delete(key.toString())
         if (waitedFor.size === 0) return
       }
     })()

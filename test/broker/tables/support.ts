@@ -5,6 +5,7 @@ import type { EventLog } from '../../../broker/log/event-log.ts'
 import { partitionOf } from '../../../broker/log/murmur2.ts'
 import { encodeHeaders, NO_HEADERS, type RecordHeader } from '../../../broker/log/record-batch.ts'
 import type { Disk } from '../../../broker/storage/store.ts'
+import type { TableChange } from '../../../broker/tables/change-feed.ts'
 import type { TableEntry } from '../../../broker/tables/table-entry.ts'
 import type { TableLimits } from '../../../broker/tables/table-limits.ts'
 import { Tables } from '../../../broker/tables/tables.ts'
@@ -14,7 +15,13 @@ export const STREAM = 'events'
 export const TABLE_PATH = join(MEMORY_PATH, 'tables', STREAM)
 
 /** No timer has a say: what is to happen, happens at once or when the test asks for it. */
-export const PROMPT: Partial<TableLimits> = { restMs: 0, sweepPauseMs: 0, sweepEveryMs: 0, waitMsMax: 20_000 }
+export const PROMPT: Partial<TableLimits> = {
+  restMs: 0,
+  holesEveryMs: 0,
+  sweepPauseMs: 0,
+  sweepEveryMs: 0,
+  waitMsMax: 20_000,
+}
 
 let open = new Set<Tables>()
 afterEach(async () => {
@@ -75,6 +82,14 @@ export async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
   const found: T[] = []
   for await (const item of items) found.push(item)
   return found
+}
+
+/** Changes that have no gap among them. */
+export function entriesOf(changes: readonly TableChange[]): TableEntry[] {
+  return changes.map((change) => {
+    if ('gap' in change) throw new Error(`a gap: ${JSON.stringify(change)}`)
+    return change
+  })
 }
 
 /** What retention does to a partition, without its segments. */

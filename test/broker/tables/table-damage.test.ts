@@ -204,13 +204,13 @@ describe('a table is built again', () => {
     const disk = new MemoryDisk()
     const log = await builtTable(disk)
     const partition = partitionOf(Buffer.from('a'), 2)
-    const holes = [{ partition, from: 1000, to: 1010 }]
-    log.holes = () => holes
+    const holes = [{ from: 1000, to: 1010, reason: 'damage' }]
+    log.lostOffsets = (_, of) => (of === partition ? holes : [])
     const sink = new RecordingSink()
     let tables = openTables(disk, log, { sink })
     expect(shown(await collected(tables.scan(STREAM)))).toEqual(EXPECTED)
     expect(tables.status()[0]!.rebuilds).toBe(0)
-    holes.push({ partition, from: 0, to: 1 })
+    holes.push({ from: 0, to: 1, reason: 'damage' })
     await change(log, [['z', 'wakes it']])
     await until(() => tables.status()[0]!.rebuilds === 1, 'it is built again')
     expect(sink.matching('built again')[0]!.fields.reason).toBe(
@@ -223,7 +223,7 @@ describe('a table is built again', () => {
     expect(tables.status()[0]!.rebuilds).toBe(0)
     // found while nobody had it open
     await tables.close()
-    holes.push({ partition, from: 1, to: 2 })
+    holes.push({ from: 1, to: 2, reason: 'damage' })
     tables = openTables(disk, log)
     expect(await latestOf(tables, 'a')).toBe('4')
     expect(tables.status()[0]!.rebuilds).toBe(1)

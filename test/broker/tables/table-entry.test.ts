@@ -8,12 +8,13 @@ import {
 import { crc32c } from '../../../broker/storage/crc32c.ts'
 import { RecordScan } from '../../../broker/tables/record-scan.ts'
 import {
-  crcOfRecord,
+  contentOf,
   decodeEntry,
   encodeEntry,
   entryKey,
   entryRange,
   entrySizeOf,
+  type RecordSource,
 } from '../../../broker/tables/table-entry.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
 
@@ -39,10 +40,10 @@ function scanOf(record: Given, offset: number): RecordScan {
 }
 
 /** The stored key and value of a record. */
-function encoded(scan: RecordScan, partition: number): [Buffer, Buffer] {
-  const size = entrySizeOf(scan, partition)
+function encoded(scan: RecordScan, source: RecordSource): [Buffer, Buffer] {
+  const size = entrySizeOf(scan, source)
   const place = { slab: Buffer.alloc(size + 20, 0xee), from: 7, keyFrom: 0, end: 0 }
-  encodeEntry(scan, partition, place)
+  encodeEntry(scan, source, place)
   expect(place.end - place.from, 'the size that was foretold').toBe(size)
   expect(place.slab.subarray(0, 7).every((byte) => byte === 0xee)).toBe(true)
   expect(place.slab.subarray(place.end).every((byte) => byte === 0xee)).toBe(true)
@@ -51,10 +52,13 @@ function encoded(scan: RecordScan, partition: number): [Buffer, Buffer] {
 
 describe('an entry', () => {
   it('stands on disk as its grammar says', () => {
-    const [key, value] = encoded(scanOf({ key: Buffer.from('a'), value: Buffer.from('b') }, 7), 0)
+    const [key, value] = encoded(scanOf({ key: Buffer.from('a'), value: Buffer.from('b') }, 7), {
+      partition: 0,
+      commit: 3,
+    })
     expect(key.toString('hex')).toBe('0161')
-    expect(value.subarray(4).toString('hex')).toBe('000ed00f0062')
-    expect(value.readUInt32BE(0)).toBe(crc32c(Buffer.from('000ed00f00620161', 'hex')))
+    expect(value.subarray(4).toString('hex')).toBe('06000ed00f0062')
+    expect(value.readUInt32BE(0)).toBe(crc32c(Buffer.from('06000ed00f00620161', 'hex')))
   })
 
   it('comes back as it was, whatever its key, value, headers and place', () => {
@@ -69,19 +73,23 @@ describe('an entry', () => {
       const record = { key: bytes(40), value: bytes(300), timestamp: random.between(0, 2 ** 45), headers }
       const [partition, offset] = [random.between(0, 1023), random.between(0, 2 ** 50)]
       const scan = scanOf(record, offset)
-      const [key, value] = encoded(scan, partition)
+      const commit = random.next() < 0.2 ? undefined : random.between(0, 2 ** 45)
+      const [key, value] = encoded(scan, { partition, commit })
       expect(key).toEqual(entryKey(record.key))
       expect(decodeEntry(key, value)).toEqual({
         ...record,
         partition,
         offset,
-        crc: crcOfRecord(scan, partition),
+        content: contentOf(scan, partition),
+        ...(commit === undefined ? {} : { commit }),
       })
     }
   })
 
   it('is refused when a bit of it was flipped, in its key too, and when it is cut', () => {
-    const [key, value] = encoded(scanOf({ key: Buffer.from('key'), value: Buffer.from('value') }, 3), 1)
+    const [key, value] = encoded(scanOf({ key: Buffer.from('key'), value: Buffer.from('value') }, 3), {
+      partition: 1,
+    })
     const flipped = (bytes: Buffer, bit: number) => {
       const copy = Buffer.from(bytes)
       copy[bit >> 3]! ^= 1 << (bit & 7)

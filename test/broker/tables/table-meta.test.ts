@@ -11,6 +11,7 @@ describe('the positions of a table', () => {
       ...emptyMeta('0f3c7c1e-0000-4000-8000-000000000001', 3),
       next: [0, 17, 2 ** 50],
       swept: [0, 3, 2 ** 49],
+      cleaned: [1, 0, 2 ** 48],
       holes: 7,
       unkeyed: 5,
       misplaced: 2 ** 40,

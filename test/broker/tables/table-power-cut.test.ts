@@ -9,8 +9,9 @@ import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
+import { TornDisk } from '../../support/torn-disk.ts'
 import { openLog, temporaryDirectory } from '../log/support.ts'
-import { change, collected, openTables, STREAM, shown } from './support.ts'
+import { change, collected, entriesOf, openTables, STREAM, shown } from './support.ts'
 
 const ROUNDS = 8
 
@@ -39,7 +40,7 @@ async function foldOf(tables: ReturnType<typeof openTables>, partitions: number)
   const from = new Map(Array.from({ length: partitions }, (_, partition) => [partition, 0] as const))
   const request = { from, follow: false, signal: new AbortController().signal }
   for await (const page of tables.changes(STREAM, request)) {
-    for (const { key, value } of page) {
+    for (const { key, value } of entriesOf(page)) {
       if (value === null) fold.delete(key.toString())
       else fold.set(key.toString(), value.toString())
     }
@@ -78,6 +79,46 @@ describe('a power cut', () => {
   it('also when a part of what was not synced reached the disk', async () => {
     const random = seededRandom(testSeed())
     await cutEverywhere((unsynced) => random.between(0, unsynced))
+  })
+})
+
+/** As `live`, on LevelDB; the cut is at a synced write. */
+async function liveOnLevelDb(disk: TornDisk, path: string): Promise<void> {
+  const log = await openLog(disk, { path, segmentBytes: 2000 })
+  const tables = openTables(disk, log, { data: path, limits: { pendingMsMax: 0, waitMsMax: 500 } })
+  try {
+    for (let round = 0; round < ROUNDS && !disk.isOff; round++) {
+      await change(log, [
+        [`key ${round % 3}`, `round ${round}`],
+        [`key ${round}`, round % 4 === 3 ? null : 'x'.repeat(400)],
+      ])
+      await Promise.race([collected(tables.scan(STREAM)), disk.whenCut])
+    }
+  } catch {
+    // the end of this life
+  }
+  await Promise.all([tables.close(), log.close()])
+}
+
+describe('a power cut that tears what LevelDB was writing', () => {
+  it('leaves a table that goes on, however it tears', async () => {
+    const seed = testSeed()
+    const random = seededRandom(seed)
+    for (let life = 0; life < 25; life++) {
+      const path = temporaryDirectory()
+      const disk = new TornDisk()
+      disk.cutAt(random.between(3, 25))
+      await liveOnLevelDb(disk, path).catch(() => undefined)
+      await disk.bury()
+      const torn = disk.tear(random)
+      const log = await openLog(nodeDisk, { path })
+      const tables = openTables(nodeDisk, log, { data: path })
+      const note = `seed ${seed}, life ${life}: ${JSON.stringify(torn)}`
+      expect(shown(await collected(tables.scan(STREAM))), note).toEqual(await foldOf(tables, 2))
+      expect((await tables.verify())[0], note).toMatchObject({ isWhole: true })
+      await tables.close()
+      await log.close()
+    }
   })
 })
 

@@ -32,8 +32,8 @@ function forged(key: string, value: string, offset: number): Buffer {
   builder.append(1000, Buffer.from(key), Buffer.from(value), NO_HEADERS)
   const scan = new RecordScan(builder.seal(offset))
   scan.next()
-  const place = { slab: Buffer.alloc(entrySizeOf(scan, 0)), from: 0, keyFrom: 0, end: 0 }
-  encodeEntry(scan, 0, place)
+  const place = { slab: Buffer.alloc(entrySizeOf(scan, { partition: 0 })), from: 0, keyFrom: 0, end: 0 }
+  encodeEntry(scan, { partition: 0 }, place)
   return place.slab.subarray(0, place.keyFrom)
 }
 
