@@ -38,8 +38,6 @@ const SOFT = [
   /** The last edit was cut short before it was synced. */
   'manifest-torn',
   'table-longer',
-  /** A table that no version has: a compaction that did not end, or one whose inputs were not removed yet. LevelDB removes it. */
-  'table-unlisted',
   /** The checksum is wrong, but every entry can be read and is in its place: a value may be damaged. */
   'block-checksum',
   /** Compressed, and its checksum right: LevelDB reads it, Headwater wrote none and does not. */

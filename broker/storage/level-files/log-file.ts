@@ -6,8 +6,8 @@
  *
  * A block's last six bytes or fewer are zero filling. LevelDB reads tolerantly: after a piece whose checksum is wrong it drops the rest
  * of the block; at one that runs past the end of the file, or that is all zeros, it does so without a word. This reader finds what
- * LevelDB finds, and what stands whole behind the damage besides: `isSeen` tells them apart. It goes on behind a damaged piece only
- * where that says it ends, or at the next block: a search byte by byte would take for a record what a client put into a payload.
+ * LevelDB finds, and what stands whole behind the damage besides: `isSeen` tells them apart. Behind a damaged piece it goes on where that
+ * says it ends, else where a row of whole pieces begins that reaches the block's end: a piece alone can be what a client put into a payload.
  */
 import { maskedCrc } from './masked-crc.ts'
 import type { TolerantFile } from './tolerant-file.ts'
@@ -86,10 +86,11 @@ export class LogParser {
       const isFilling = block[at + 6] === 0 && end === at + HEADER_BYTES && this.#parts === null
       const isCutShort = end > block.length && block.length < LOG_BLOCK_BYTES
       this.#bad(base + at, isFilling || isCutShort)
-      if (!isWhole(block, end)) break
+      const next = isWhole(block, end) ? end : wholePiecesToTheEnd(block, at + 1)
+      if (next < 0) break
       // LevelDB has dropped the rest of the block
       isDropping = true
-      at = end
+      at = next
     }
     const rest = block.subarray(Math.min(at, block.length))
     if (this.#isZeros) this.#isZeros = !isUnreadable && isZero(rest)
@@ -170,6 +171,18 @@ function isWhole(block: Buffer, at: number): boolean {
   const type = block[at + 6]!
   if (end > block.length || type < FULL || type > LAST) return false
   return maskedCrc(block.subarray(at + 6, end)) === block.readUInt32LE(at)
+}
+
+/** Where whole pieces begin that follow one another to the end of the block; -1 where there are none. */
+function wholePiecesToTheEnd(block: Buffer, from: number): number {
+  const isFull = block.length === LOG_BLOCK_BYTES
+  for (let at = from; at + HEADER_BYTES <= block.length; at++) {
+    let end = at
+    while (isWhole(block, end)) end = endOf(block, end)
+    const left = block.length - end
+    if (end > at && (left === 0 || (isFull && left < HEADER_BYTES))) return at
+  }
+  return -1
 }
 
 function isZero(bytes: Buffer): boolean {

@@ -3,8 +3,10 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { crc32c } from '../../../../broker/storage/crc32c.ts'
+import { readLayout } from '../../../../broker/storage/level-files/layout.ts'
 import { nodeDisk } from '../../../../broker/storage/node-disk.ts'
 import type { Store } from '../../../../broker/storage/store.ts'
 import type { Opened } from '../../../support/level-child.ts'
@@ -95,11 +97,20 @@ export class Writer {
   }
 
   async reopen(): Promise<void> {
-    await this.#store.close()
+    await this.close()
     await this.open()
   }
 
+  /** Once LevelDB has written its tables: closed before, it leaves half of one. */
   async close(): Promise<void> {
+    const until = performance.now() + 20_000
+    for (;;) {
+      const { tables, logs, version } = await readLayout(nodeDisk, this.directory)
+      const live = new Set(version?.live.map(({ number }) => number))
+      if (logs.length === 1 && tables.every(({ number }) => live.has(number))) break
+      if (performance.now() > until) throw new Error('LevelDB does not come to rest')
+      await setTimeout(5)
+    }
     await this.#store.close()
   }
 
@@ -319,7 +330,7 @@ export class LevelJudge {
       const ended = (code: number | null, signal: string | null) =>
         done({ kind: 'ended', by: signal ?? `code ${code}` })
       const answered = (opened: unknown) => done({ kind: 'opened', opened: opened as Opened })
-      const timer = setTimeout(() => {
+      const timer = globalThis.setTimeout(() => {
         child.kill('SIGKILL')
         done({ kind: 'hung' })
       }, limitMs)
