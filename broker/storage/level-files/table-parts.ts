@@ -30,8 +30,6 @@ export interface TableParts {
 
 /** @param live what the manifest says of the table; null where it says nothing, or is not to be believed */
 export async function readParts(file: TolerantFile, live: LiveTable | null): Promise<TableParts> {
-  // made and not written
-  if (live === null && file.size === 0) return { parts: [], filter: null, isForeign: false }
   const size = live === null ? file.size : Math.min(file.size, live.size)
   // a table cut short has its blocks, and no footer
   const { blocks, dataEnd, filter } = await readStructure(file, size)

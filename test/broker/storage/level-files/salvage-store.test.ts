@@ -286,6 +286,28 @@ describe('the salvage of a damaged table', () => {
     ])
   })
 
+  it('does not take for this table’s what was written for another one', async () => {
+    const other = [...log.files.keys()].filter((name) => name.endsWith('.ldb')).toSorted()[1]!
+    // all of it, and its first pages
+    for (const bytes of [log.files.get(other)!.length, 32 * 1024]) {
+      const files = changed(log, (all) => {
+        const [from, to] = [all.get(other)!, all.get(table)!]
+        all.set(table, Buffer.concat([from.subarray(0, bytes), to.subarray(bytes)]))
+      })
+      const salvaged = await salvage(files, { accept: isSealed })
+      const lost = missing(log, salvaged)
+      expect(lost.length).toBeGreaterThan(10)
+      expect(Math.max(...lost)).toBeLessThanOrEqual(lastCommit)
+      for (const commit of lost) {
+        const key = logKey(commit, 0)
+        const isTold = salvaged.report.lost.some(
+          ({ from, to }) => key.compare(from!) >= 0 && key.compare(to!) <= 0,
+        )
+        expect(isTold, `commit ${commit}`).toBe(true)
+      }
+    }
+  })
+
   it('does not take for a block what a client has put into a payload, nor lets it hide one', async () => {
     // one that fits between its neighbours, and one that claims to come after them
     for (const [forgedKey, hasFilter] of [
@@ -495,6 +517,16 @@ describe('which files count', () => {
     const { found, report } = await salvage(files)
     expect(report.hadManifest).toBe(false)
     expect(new Set(found.keys())).toEqual(new Set(source.truth.keys()))
+  })
+
+  it('an empty table is one that was made and not written, unless there is no manifest to say so', async () => {
+    const options = { keysAreWrittenOnce: true }
+    const files = changed(log, (all) => all.set('009999.ldb', Buffer.alloc(0)))
+    expect((await salvage(files, options)).report.lost).toEqual([])
+    files.delete('CURRENT')
+    files.delete(nameOf(files, 'MANIFEST'))
+    const { report } = await salvage(files, options)
+    expect(report.lost).toMatchObject([{ file: '009999.ldb', bytes: 0, from: null, to: null }])
   })
 
   it('a store whose keys are written once is read from all tables and logs', async () => {
