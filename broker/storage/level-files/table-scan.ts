@@ -44,9 +44,8 @@ export function scanTable(bytes: Buffer, dataEnd: number | null, live: LiveTable
     let block = blockAt(bytes, at, end, budget)
     for (at++; block === null && at < end && budget.steps > 0; at++) block = blockAt(bytes, at, end, budget)
     if (block === null) break
-    const index =
-      block.offset > 0 ? readIndex(contentOf(bytes, block), block.offset) : 'a table begins with data'
-    if (typeof index !== 'string') return { found: [], index, isForeign: false }
+    const index = readIndex(contentOf(bytes, block), block.offset)
+    if (typeof index !== 'string' && isIndexOf(index, rows)) return { found: [], index, isForeign: false }
     at = endOf(block)
     const row = rows.at(-1)
     if (row !== undefined && block.offset === from && isBefore(row.at(-1)!, block)) row.push(block)
@@ -57,6 +56,12 @@ export function scanTable(bytes: Buffer, dataEnd: number | null, live: LiveTable
     (first?.offset === 0 && live?.smallest.equals(first.first) === false) ||
     (last !== undefined && endOf(last) === dataEnd && live?.largest.equals(last.last) === false)
   return { found: arrange(rows, dataEnd, live), index: null, isForeign }
+}
+
+/** A block of data can look like an index; it does not name the blocks before it. */
+function isIndexOf(index: readonly IndexedBlock[], [first = []]: readonly Block[][]): boolean {
+  const sizes = new Map(index.map(({ offset, size }) => [offset, size]))
+  return first.every(({ offset, size }) => sizes.get(offset) === size)
 }
 
 /** Anchored rows first, then the longest: what a client has forged neither stands in place of what is certain nor hides it. */
