@@ -196,8 +196,9 @@ async function usage(path: string): Promise<number> {
 function openFile(file: FileHandle, size: number): OpenFile {
   return {
     size,
-    async read(offset, length) {
-      const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, size - offset)))
+    async read(offset, length, into) {
+      const wanted = Math.max(0, Math.min(length, size - offset))
+      const bytes = into?.subarray(0, wanted) ?? Buffer.allocUnsafe(wanted)
       let filled = 0
       while (filled < bytes.length) {
         const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, offset + filled)

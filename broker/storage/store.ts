@@ -63,8 +63,11 @@ export interface StoreOptions {
 export interface OpenFile {
   /** Bytes that it had when it was opened. */
   readonly size: number
-  /** A copy of the bytes from `offset` on; fewer where the file ends before. */
-  read(offset: number, length: number): Promise<Buffer>
+  /**
+   * A copy of the bytes from `offset` on; fewer where the file ends before.
+   * @param into of this length or more: it is used again, where a new buffer for each read would be much to collect
+   */
+  read(offset: number, length: number, into?: Buffer): Promise<Buffer>
   close(): Promise<void>
 }
 

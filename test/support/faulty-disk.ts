@@ -230,7 +230,8 @@ export class FaultyDisk implements Disk {
     if (file === undefined) return undefined
     return {
       size: file.size,
-      read: (offset, length) => this.run({ kind: 'read-file', path }, () => file.read(offset, length)),
+      read: (offset, length, into) =>
+        this.run({ kind: 'read-file', path }, () => file.read(offset, length, into)),
       close: () => file.close(),
     }
   }

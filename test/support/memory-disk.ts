@@ -163,9 +163,10 @@ export class MemoryDisk implements Disk {
     if (bytes === undefined) return undefined
     return {
       size: bytes.length,
-      read: async (offset, length) => {
+      read: async (offset, length, into) => {
         await tick()
-        return Buffer.from(bytes.subarray(offset, offset + length))
+        const part = Buffer.from(bytes.subarray(offset, offset + length))
+        return into === undefined ? part : into.subarray(0, part.copy(into))
       },
       close: () => tick(),
     }

@@ -141,12 +141,21 @@ export interface KeyLimits {
 }
 
 /** True for an internal key that can be one of the block's. */
-export function isInPlace({ key, keyLength }: BlockCursor, limits: KeyLimits): boolean {
-  const { after, through, filter } = limits
-  if (!isInternalKey(key, keyLength) || sequenceAt(key, keyLength) > limits.sequenceMax) return false
-  if (after !== null && compareInternal(key, keyLength, after, after.length) <= 0) return false
-  if (through !== null && compareInternal(key, keyLength, through, through.length) > 0) return false
-  return filter === null || filter.mayHold(limits.offset, key, keyLength - KEY_TRAILER_BYTES)
+export function isInPlace(cursor: BlockCursor, limits: KeyLimits): boolean {
+  return isPlausible(cursor, limits) && isAfter(cursor, limits) && isThrough(cursor, limits)
+}
+
+function isPlausible({ key, keyLength }: BlockCursor, { sequenceMax, filter, offset }: KeyLimits): boolean {
+  if (!isInternalKey(key, keyLength) || sequenceAt(key, keyLength) > sequenceMax) return false
+  return filter === null || filter.mayHold(offset, key, keyLength - KEY_TRAILER_BYTES)
+}
+
+function isAfter({ key, keyLength }: BlockCursor, { after }: KeyLimits): boolean {
+  return after === null || compareInternal(key, keyLength, after, after.length) > 0
+}
+
+function isThrough({ key, keyLength }: BlockCursor, { through }: KeyLimits): boolean {
+  return through === null || compareInternal(key, keyLength, through, through.length) <= 0
 }
 
 export interface BlockCheck {
@@ -175,19 +184,25 @@ export function checkBlock(bytes: Buffer, limits: KeyLimits): BlockCheck {
     last: first === null ? null : Buffer.from(last.subarray(0, lastLength)),
   })
   while (cursor.next()) {
-    const { key, keyLength } = cursor
-    if (!isInPlace(cursor, limits)) return result('a key is damaged')
-    if (first === null) first = cursor.keyCopy()
-    else if (compareInternal(key, keyLength, last, lastLength) <= 0) return result('keys are out of order')
+    const { key, keyLength, shared } = cursor
+    if (!isPlausible(cursor, limits)) return result('a key is damaged')
+    if (first === null) {
+      if (!isAfter(cursor, limits)) return result('a key is damaged')
+      first = cursor.keyCopy()
+    } else if (compareInternal(key, keyLength, last, lastLength, shared) <= 0)
+      return result('keys are out of order')
     if (restart < cursor.restarts && cursor.restart(restart) === cursor.entryStart) {
-      if (cursor.shared !== 0) return result('a restart is not at a whole key')
+      if (shared !== 0) return result('a restart is not at a whole key')
       restart++
     }
-    if (last.length < keyLength) last = Buffer.allocUnsafe(2 * keyLength)
-    key.copy(last, 0, 0, keyLength)
+    if (last.length < keyLength)
+      last = Buffer.concat([last.subarray(0, shared), Buffer.allocUnsafe(2 * keyLength)])
+    // what it shares is there from the key before
+    for (let i = shared; i < keyLength; i++) last[i] = key[i]!
     lastLength = keyLength
   }
   if (cursor.fault !== null) return result(cursor.fault)
   if (first === null) return result('it is empty')
+  if (!isThrough(cursor, limits)) return result('a key is damaged')
   return result(restart === cursor.restarts ? null : 'a restart is out of place')
 }

@@ -23,6 +23,11 @@ export class ByteCursor {
 
   /** 0 to 2^32 - 1, or NONE. */
   varint32(): number {
+    const first = this.at < this.end ? this.bytes[this.at]! : 0x80
+    if (first < 0x80) {
+      this.at++
+      return first
+    }
     const value = this.varint64(5)
     return value > 0xffffffff ? NONE : value
   }

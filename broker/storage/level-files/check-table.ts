@@ -80,7 +80,7 @@ class BlocksCheck {
   }
 
   async run(findings: Findings): Promise<void> {
-    const reader = new BlockReader(this.#file, WINDOW_BYTES)
+    const reader = new BlockReader(this.#file, WINDOW_BYTES, true)
     for (const [i, block] of this.#blocks.entries()) {
       const fault = this.#judge(i, await reader.read(block))
       if (fault === null) continue

@@ -25,7 +25,9 @@ export function typeAt(bytes: Buffer, end: number): number {
 
 /** Exact below 2^53, which no store reaches. */
 export function sequenceAt(bytes: Buffer, end: number): number {
-  return bytes.readUIntLE(end - 3, 3) * 2 ** 32 + bytes.readUInt32LE(end - 7)
+  let sequence = 0
+  for (let i = end - 1; i > end - TRAILER_BYTES; i--) sequence = sequence * 256 + bytes[i]!
+  return sequence
 }
 
 /** True for what LevelDB can compare and read; its own code asserts, which ends the process. */
@@ -36,12 +38,13 @@ export function isInternalKey(bytes: Buffer, length: number): boolean {
 /**
  * Compares the internal keys that the first bytes of two buffers hold. Keys are short and mostly differ late: a loop is faster
  * than a call out of JavaScript.
+ * @param from so many first bytes are known to be equal
  */
-export function compareInternal(a: Buffer, aLength: number, b: Buffer, bLength: number): number {
+export function compareInternal(a: Buffer, aLength: number, b: Buffer, bLength: number, from = 0): number {
   const aEnd = aLength - TRAILER_BYTES
   const bEnd = bLength - TRAILER_BYTES
   const common = aEnd < bEnd ? aEnd : bEnd
-  for (let i = 0; i < common; i++) {
+  for (let i = from; i < common; i++) {
     const difference = a[i]! - b[i]!
     if (difference !== 0) return difference
   }

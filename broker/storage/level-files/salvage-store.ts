@@ -99,10 +99,12 @@ async function tableSources(
   const live = new Map(version?.live.map((table) => [table.number, table]))
   const sources: EntrySource[] = []
   for (const { name, number } of tables) {
-    const table = live.get(number)
+    const table = live.get(number) ?? null
     live.delete(number)
-    const bound = table?.smallest ?? (await firstKey(name, options))
-    if (bound !== null) sources.push(new TableSource(name, table ?? null, bound, options))
+    // what is damaged of one that the manifest does not list is not lost: it lists what counts
+    const report = version !== null && table === null ? new SalvageReport() : options.report
+    const bound = table?.smallest ?? (await firstKey(name, { ...options, report }))
+    if (bound !== null) sources.push(new TableSource(name, table, bound, { ...options, report }))
   }
   for (const { number, size, smallest, largest } of live.values()) {
     const keys = { from: userKeyOf(smallest), to: userKeyOf(largest) }

@@ -1,7 +1,16 @@
 /** The entries of one table, whole or damaged, in the order of their internal keys. */
 import { join } from 'node:path'
 import type { Disk } from '../store.ts'
-import { BlockCursor, checkBlock, hasRightChecksum, type KeyLimits, PLAIN, SNAPPY, typeOf } from './block.ts'
+import {
+  BlockCursor,
+  checkBlock,
+  hasRightChecksum,
+  type KeyLimits,
+  PLAIN,
+  SNAPPY,
+  TRAILER_BYTES,
+  typeOf,
+} from './block.ts'
 import { BlockReader } from './block-reader.ts'
 import type { BloomFilter } from './bloom-filter.ts'
 import type { EntrySource, SourceEntry } from './entry-source.ts'
@@ -50,10 +59,11 @@ export class TableSource implements EntrySource {
     this.#file = await TolerantFile.open(disk, join(directory, this.#name), this.#name)
     report.tables++
     if (this.#file === undefined || this.#file.isLost) {
-      this.#lose('unreadable', { offset: 0, size: this.#live?.size ?? 0 }, null, null)
+      this.#lose('unreadable', 0, this.#live?.size ?? 0, null, null)
       return
     }
-    const { parts, filter } = await readParts(this.#file, this.#live)
+    const { parts, filter, isForeign } = await readParts(this.#file, this.#live)
+    if (isForeign) this.#lose('table-order', 0, this.#file.size, null, null)
     this.#parts = parts
     this.#filter = filter
     this.#reader = new BlockReader(this.#file, WINDOW_BYTES)
@@ -88,11 +98,17 @@ export class TableSource implements EntrySource {
     report.blocks++
     const isRight = part.kind !== 'gap' && hasRightChecksum(bytes)
     if (isRight && typeOf(bytes) === SNAPPY) {
-      this.#lose('block-compressed', part, after, through)
+      this.#lose('block-compressed', offset, bytes.length, after, through)
       return [][Symbol.iterator]()
     }
     const content = bytes.subarray(0, part.size)
-    const limits = { after, through, sequenceMax, offset, filter: isRight ? null : this.#filter }
+    const limits = {
+      after,
+      through,
+      sequenceMax,
+      offset,
+      filter: isRight && part.kind === 'block' ? null : this.#filter,
+    }
     const check = part.kind === 'gap' ? 'no block is known' : checkBlock(content, limits).fault
     if (isRight && check === null && part.kind === 'block') return plainEntries(content)
     return this.#accepted(part, content, limits, check === null && typeOf(bytes) === PLAIN)
@@ -105,26 +121,24 @@ export class TableSource implements EntrySource {
     const accepted = found.filter(({ internalKey, value }) => accept(userKeyOf(internalKey), value))
     const rejected = found.length - accepted.length
     report.rejected += rejected
-    if (rejected > 0 || !isReadable) this.#lose('block-damaged', part, part.after, part.through)
+    if (rejected > 0 || !isReadable) {
+      const bytes = part.kind === 'gap' ? part.size : part.size + TRAILER_BYTES
+      this.#lose('block-damaged', part.offset, bytes, part.after, part.through)
+    }
     return accepted[Symbol.iterator]()
   }
 
-  #lose(
-    kind: FindingKind,
-    { offset: at, size }: { offset: number; size: number },
-    after: Buffer | null,
-    through: Buffer | null,
-  ): void {
+  #lose(kind: FindingKind, at: number, bytes: number, after: Buffer | null, through: Buffer | null): void {
     const { report } = this.#options
-    const isUnread = this.#file?.isUnreadable(at, at + size) === true
+    const isUnread = this.#file?.isUnreadable(at, at + bytes) === true
     const fileSize = this.#file?.size ?? 0
-    const isCut = this.#live !== null && fileSize < this.#live.size && at + size > fileSize
+    const isCut = this.#live !== null && fileSize < this.#live.size && at + bytes > fileSize
     report.blocksLost++
     report.add({
       cause: isUnread ? 'unreadable' : isCut ? 'table-truncated' : kind,
       file: this.#name,
       at,
-      bytes: size,
+      bytes,
       from: userKeyOrNull(after ?? this.#live?.smallest),
       to: userKeyOrNull(through ?? this.#live?.largest),
       isByWriting: false,

@@ -186,8 +186,9 @@ export function readIndex(block: Buffer, end: number): IndexedBlock[] | string {
   const blocks: IndexedBlock[] = []
   let offset = 0
   while (cursor.next()) {
-    const handle = readHandle(new ByteCursor(cursor.value), end)
-    if (handle === null || handle.offset !== offset) return 'a place in it is damaged'
+    const value = new ByteCursor(cursor.value)
+    const handle = readHandle(value, end)
+    if (handle === null || !value.isAtEnd || handle.offset !== offset) return 'a place in it is damaged'
     if (cursor.keyLength < KEY_TRAILER_BYTES) return 'a key in it is damaged'
     const previous = blocks.at(-1)?.separator
     const isAfter =

@@ -42,12 +42,15 @@ export class TolerantFile {
     }
   }
 
-  /** The bytes from `offset` on, fewer where the file ends before; zeros for what cannot be read. */
-  async read(offset: number, length: number): Promise<Buffer> {
+  /**
+   * The bytes from `offset` on, fewer where the file ends before; zeros for what cannot be read.
+   * @param into may be used for it, as in `OpenFile`
+   */
+  async read(offset: number, length: number, into?: Buffer): Promise<Buffer> {
     const wanted = Math.min(length, this.size - offset)
     if (wanted <= 0 || this.#file === undefined) return Buffer.alloc(0)
     try {
-      return await this.#file.read(offset, wanted)
+      return await this.#file.read(offset, wanted, into)
     } catch (error) {
       if (!isMediumError(error)) throw error
       return this.#readPages(this.#file, offset, wanted)

@@ -189,6 +189,9 @@ export function describeDisk(name: string, make: () => Disk): void {
       expect(await file.read(10, 5)).toHaveLength(0)
       expect(await file.read(99, 5)).toHaveLength(0)
       expect(await file.read(3, 0)).toHaveLength(0)
+      const into = Buffer.alloc(6, 'x')
+      expect((await file.read(7, 6, into)).toString()).toBe('789')
+      expect(into.toString()).toBe('789xxx')
       await file.close()
     })
 

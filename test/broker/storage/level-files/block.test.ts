@@ -96,6 +96,19 @@ describe('a block', () => {
     }
   })
 
+  it('is at fault for a restart at an entry that shares its key: a search stops there', () => {
+    const block = blockOf([
+      [key('aa'), ''],
+      [key('ab'), ''],
+    ])
+    const { entriesEnd } = new BlockCursor(block)
+    const second = 3 + key('aa').length
+    const word = (value: number) => Buffer.from([value, 0, 0, 0])
+    const damaged = Buffer.concat([block.subarray(0, entriesEnd), word(0), word(second), word(2)])
+    expect(entriesOf(damaged)).toEqual(['aa=', 'ab='])
+    expect(checkBlock(damaged, ANY).fault).toBe('a restart is not at a whole key')
+  })
+
   it('of any bytes is read to an end, within its bytes', () => {
     const random = seededRandom(testSeed())
     for (let i = 0; i < 3000; i++) {

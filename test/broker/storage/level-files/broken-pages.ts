@@ -14,10 +14,10 @@ export function withBrokenPages(below: Disk, file: string, places: readonly numb
       if (opened === undefined || basename(path) !== file) return opened
       return {
         size: opened.size,
-        read: async (offset, length) => {
+        read: async (offset, length, into) => {
           if (pages.some((page) => page < offset + length && offset < page + PAGE_BYTES))
             throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' })
-          return opened.read(offset, length)
+          return opened.read(offset, length, into)
         },
         close: () => opened.close(),
       }

@@ -314,6 +314,30 @@ describe('a store', () => {
 })
 
 describe('the checker', () => {
+  it('knows a manifest whose last edits are lost by the log that it names: LevelDB would remove the newest tables', async () => {
+    const random = seededRandom(2)
+    const writer = await new Writer(join(temporaryDirectory(), 'store')).open()
+    for (let commit = 1; commit <= 200; commit++) {
+      const key = logKey(commit, 0)
+      await writer.write([[key, sealedValue(key, random, 1000)]])
+    }
+    await writer.close()
+    const { files, truth } = writer.source('log')
+    const manifest = files.get(manifestOf(files))!
+    let at = 0
+    const edits: number[] = []
+    for (; at < manifest.length; at += 7 + manifest.readUInt16LE(at + 4)) edits.push(at)
+    const older = new Map([...files, [manifestOf(files), manifest.subarray(0, edits.at(-1))]])
+    const directory = place(root, 'case', older)
+    const report = await checkStore(nodeDisk, directory, { depth: 'blocks' })
+    expect(report.verdict).toBe('salvage')
+    expect(report.findings.map(({ kind }) => kind)).toEqual(['manifest-behind', 'wal-missing'])
+    const outcome = await judge.open(directory)
+    if (outcome.kind !== 'opened') throw new Error(outcome.kind)
+    expect(outcome.opened.error).toBeNull()
+    expect(outcome.opened.entries.length).toBeLessThan(truth.size)
+  })
+
   it('leaves the data blocks alone at the depth of structure', async () => {
     const directory = place(root, 'case', changed(inTable(inBlock(2, 0), zero(100))))
     const report = await checkStore(nodeDisk, directory, { depth: 'structure' })

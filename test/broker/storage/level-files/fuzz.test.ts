@@ -80,7 +80,8 @@ function isJoinedOfTwo({ steps }: Damage): boolean {
 }
 
 /**
- * What nothing on disk can tell: a file that is gone, or that ends where one of its records does; and, without a manifest, which of the
+ * What nothing on disk can tell: a file that is gone, or that ends where one of its records does; without a manifest, what a table
+ * held a part of which is another's, and which of the
  * tables that a compaction replaced were removed.
  */
 function isTraceless(
@@ -91,9 +92,10 @@ function isTraceless(
 ): boolean {
   if (source.name === 'left-behind' && !hadManifest) return true
   if (check.findings.some(({ kind }) => kind === 'wal-missing') || isJoinedOfTwo(damaged)) return true
-  return damaged.steps.some(
-    ({ file, what }) => what === 'removed' || (file.endsWith('.log') && what.includes('cut to')),
-  )
+  return damaged.steps.some(({ file, what }) => {
+    if (what === 'removed') return true
+    return file.endsWith('.log') ? what.includes('cut to') : what.includes('written at') && !hadManifest
+  })
 }
 
 function differences(source: Source, found: ReadonlyMap<string, Buffer>): string[] {
