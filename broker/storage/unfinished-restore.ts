@@ -96,6 +96,9 @@ export class RestoreTarget {
   /** The restore failed: the directory is as it was. */
   async abandon(): Promise<void> {
     await this.facts.close()
+    // where the last step failed it may be there: without it the rest is an unfinished restore
+    await this.#disk.remove(join(this.path, 'headwater.json'))
+    await this.#disk.syncDirectory(this.path)
     if (!this.#isNew) return removeParts(this.#disk, this.path)
     await this.#disk.remove(this.path)
     await this.#disk.syncDirectory(dirname(this.path))

@@ -58,19 +58,17 @@ export async function restoreBackup(
   const { header } = first.value
   let target: RestoreTarget | null = null
   const building: { chain: ChainBuilder | null } = { chain: null }
+  const tally = new BackupTally()
+  tally.add(first.value)
+  let identity: Identity
   try {
     target = await RestoreTarget.take(disk, directory)
-    const tally = new BackupTally()
-    tally.add(first.value)
     for await (const item of items) {
       await build(disk, target, building, item)
       tally.add(item)
       options.onProgress(tally.progress)
     }
-    const identity = await complete(disk, directory, header, options)
-    await target.facts.putIdentity(identity)
-    await target.release()
-    return { identity, backup: tally.report() }
+    identity = await complete(disk, target, header, options)
   } catch (error) {
     await items.return()
     await building.chain?.abandon()
@@ -78,6 +76,9 @@ export async function restoreBackup(
     const isOfDisk = typeof (error as { code?: unknown }).code === 'string'
     throw isOfDisk ? directoryError(directory, error) : error
   }
+  // it is whole from here on: a marker that stays is removed by the next start
+  await target.release().catch(() => undefined)
+  return { identity, backup: tally.report() }
 }
 
 async function build(
@@ -109,11 +110,11 @@ async function build(
 /** All is there and synced: now the directory becomes a log. */
 async function complete(
   disk: Disk,
-  directory: string,
+  { path, facts }: RestoreTarget,
   header: BackupHeader,
   { edge, incarnation, now }: RestoreOptions,
 ): Promise<Identity> {
-  await writeCatalog(disk, directory, header.streams)
+  await writeCatalog(disk, path, header.streams)
   const identity: Identity = {
     format: DATA_FORMAT,
     edge: edge ?? header.edge,
@@ -121,7 +122,8 @@ async function complete(
     createdAt: new Date(now).toISOString(),
     restoredFrom: { edge: header.edge, incarnation: header.incarnation, takenAt: header.takenAt },
   }
-  await writeIdentity(disk, directory, identity)
+  await facts.putIdentity(identity)
+  await writeIdentity(disk, path, identity)
   return identity
 }
 

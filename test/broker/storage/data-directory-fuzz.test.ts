@@ -164,7 +164,10 @@ describe('a damaged data directory', () => {
       const again = await child.start({ directory: path })
       expect(again, place).toMatchObject({ error: null, identity })
       const { factsDamaged: _, ...mended } = again!.recovery!
-      expect(Object.values(mended), `mended again; ${place}`).toEqual([0, 0, 0, 0])
+      expect(
+        Object.values(mended).every((count) => count === 0),
+        `mended again; ${place}`,
+      ).toBe(true)
     }
     await child.kill()
     if (RUNS > 60) console.log(first, sums)

@@ -84,7 +84,8 @@ describe('a backup', () => {
       const changed = Buffer.from(small)
       changed[at]! ^= 1 << random.between(0, 7)
       const error = await check(changed).catch((thrown) => thrown)
-      const isForeign = at < 12
+      // a version that is higher may be a newer one's
+      const isForeign = at < 8 || (at < 12 && changed.readUInt32BE(8) > 1)
       expect(error, `byte ${at}`).toBeInstanceOf(isForeign ? BackupForeignError : BackupDamagedError)
     }
   })

@@ -8,13 +8,13 @@ import {
   DataDirectoryError,
   DataDirectoryLockedError,
 } from '../../../../broker/errors.ts'
-import { openDataDirectory, renameEdge } from '../../../../broker/storage/data-directory.ts'
+import { isDataDirectory, openDataDirectory, renameEdge } from '../../../../broker/storage/data-directory.ts'
 import { nodeDisk } from '../../../../broker/storage/node-disk.ts'
 import type { Disk } from '../../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../../support/memory-disk.ts'
 import { seededRandom, testSeed } from '../../../support/random.ts'
-import { append, temporaryDirectory } from '../support.ts'
+import { append, RecordingSink, temporaryDirectory } from '../support.ts'
 import { collect, openAll, RESTORED_AT, recordsIn, restore } from './support.ts'
 
 const VALUES = ['a', 'b', 'c', 'd', 'e']
@@ -134,7 +134,7 @@ describe('a restore', () => {
     await expectRestored(nodeDisk, path)
   })
 
-  it.each(['create-store', 'write', 'settle-store', 'replace', 'sync'] as const)(
+  it.each(['create-store', 'write', 'settle-store', 'replace', 'rename', 'sync-directory', 'sync'] as const)(
     'ends with one error and an empty directory when the disk fails at any %s',
     async (on) => {
       for (let nth = 1; ; nth++) {
@@ -148,6 +148,11 @@ describe('a restore', () => {
           expect(nth).toBeGreaterThan(2)
           break
         }
+        if (!(failed instanceof Error)) {
+          // only the marker was left to remove
+          await expectRestored(disk, path)
+          continue
+        }
         expect(failed, `${on} ${nth}`).toBeInstanceOf(DataDirectoryError)
         expect(failed.message).toContain('no space is left on the disk')
         expect(await below.list(path), `${on} ${nth}`).toEqual([])
@@ -157,6 +162,32 @@ describe('a restore', () => {
       }
     },
   )
+
+  it('is done once the log is whole: a marker that cannot be removed then is left to the next start', async () => {
+    const below = new MemoryDisk()
+    const disk = new FaultyDisk(below)
+    const path = temporaryDirectory()
+    await below.makeDirectory(path)
+    disk.fail({ on: 'remove', path: '.restoring' })
+    await restore(disk, path, small)
+    expect(await below.list(path)).toContain('.restoring')
+    await expectRestored(disk, path)
+  })
+
+  it('that was cut short is told and counted by the next start', async () => {
+    const disk = new FaultyDisk(nodeDisk)
+    const path = temporaryDirectory()
+    disk.endProcessAt(12)
+    await restore(disk, path, small).catch(() => undefined)
+    await disk.bury()
+    expect(await isDataDirectory(nodeDisk, path)).toBe(false)
+    const sink = new RecordingSink()
+    const data = await openDataDirectory(nodeDisk, path, { name: 'line-8', isExplicit: false }, sink)
+    await data.facts.close()
+    expect(data.recovery.restoresCleared).toBe(1)
+    expect(sink.matching('removed what an unfinished restore had left')).toHaveLength(1)
+    expect(data.identity.edge).toBe('line-8')
+  })
 })
 
 /** Cuts at each change of the disk in turn; then either a start or another restore comes. */

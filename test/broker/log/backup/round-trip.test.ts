@@ -130,7 +130,8 @@ class Life {
     const first = this.#random.between(0, sealed.length - 1)
     const run = sealed.slice(first, first + this.#random.between(1, 3))
     const done = await rewriteSegments(chain, run, this.#keep(chain, sealed), { isClosing: () => false })
-    if (done!.segment !== null) await chain.rearrange({ remove: run, insert: done!.segment })
+    // null: one of the run had no records and went with a roll
+    if (done?.segment != null) await chain.rearrange({ remove: run, insert: done.segment })
   }
 
   #keep(chain: Chain, sealed: readonly Segment[]): Keep {
