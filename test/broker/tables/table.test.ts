@@ -191,6 +191,28 @@ describe('entries that retention has overtaken', () => {
     expect(entries.map(({ key }) => key.toString())).toEqual(['\x01a', '\x01c', '\x01d'])
   })
 
+  it('do not take a newer value of their key with them', async () => {
+    const disk = new MemoryDisk()
+    const log = await openLog(disk, { streams: [{ name: STREAM, partitions: 1 }] })
+    let tables = openTables(disk, log)
+    await change(log, [
+      ['a', '0'],
+      ['b', '1'],
+    ])
+    await collected(tables.scan(STREAM))
+    await tables.close()
+    // the newer value is applied and not written when the sweep comes to the older one
+    await change(log, [['a', '2']])
+    moveLogStart(log, 0, 2)
+    tables = openTables(disk, log, { limits: { pendingMsMax: 3_600_000 } })
+    await until(() => tables.status()[0]!.state === 'current', 'it has caught up')
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+    expect(await latestOf(tables, 'a')).toBe('2')
+    await tables.close()
+    tables = openTables(disk, log)
+    expect(shown(await collected(tables.scan(STREAM)))).toEqual(['a=2'])
+  })
+
   it('that were never applied are not waited for', async () => {
     const disk = new MemoryDisk()
     const log = await openLog(disk, { streams: [{ name: STREAM, partitions: 1 }] })
