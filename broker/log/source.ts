@@ -63,7 +63,10 @@ export interface LogSource {
   streams(): StreamState[]
   /** All partitions of all streams, in a stable order. */
   partitions(): PartitionState[]
-  /** Stored batches of one partition from the batch that holds `offset`; empty at the durable offset. */
+  /**
+   * Stored batches of one partition from the batch that holds `offset`; empty where nothing whole follows. It may bring
+   * fewer bytes than asked for: what follows is brought by the next read.
+   */
   read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]>
   /** @param from next offset by `partitionKey`; a partition not named starts at its log start offset. */
   openCursor(from: ReadonlyMap<string, number>): LogCursor

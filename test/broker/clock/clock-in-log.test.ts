@@ -46,12 +46,16 @@ function open(disk: Disk): Promise<EventLog> {
 /** By how much each record's best known time is wrong, or null where it says that it does not know. */
 async function errorsOf(log: EventLog): Promise<(number | null)[]> {
   const errors: (number | null)[] = []
-  for (const batch of await log.read('events', 0, 0, 1e9)) {
-    const clockOf = log.clockOf(batch)
-    for (const { timestamp, value } of readRecords(batch.bytes)) {
-      const clock = clockOf?.(timestamp) ?? null
-      const time = clock === null ? timestamp : clock.correctedTimestamp
-      errors.push(time === undefined ? null : time - Number(value))
+  const { durableOffset } = log.partitions()[0]!
+  for (let offset = 0; offset < durableOffset; ) {
+    for (const batch of await log.read('events', 0, offset, 1e9)) {
+      const clockOf = log.clockOf(batch)
+      for (const { timestamp, value } of readRecords(batch.bytes)) {
+        const clock = clockOf?.(timestamp) ?? null
+        const time = clock === null ? timestamp : clock.correctedTimestamp
+        errors.push(time === undefined ? null : time - Number(value))
+      }
+      offset = batch.nextOffset
     }
   }
   return errors

@@ -69,9 +69,12 @@ export interface StoredRecord {
 export async function recordsIn(broker: Broker, stream = 'events'): Promise<StoredRecord[]> {
   const records: StoredRecord[] = []
   for (const state of broker.log.partitions().filter((partition) => partition.stream === stream)) {
-    for (const batch of await broker.log.read(stream, state.partition, 0, 1e9)) {
-      for (const { key, value } of readRecords(batch.bytes)) {
-        records.push({ topic: String(key), value: String(value) })
+    for (let offset = state.logStartOffset; offset < state.durableOffset; ) {
+      for (const { bytes, nextOffset } of await broker.log.read(stream, state.partition, offset, 1e9)) {
+        for (const { key, value } of readRecords(bytes)) {
+          records.push({ topic: String(key), value: String(value) })
+        }
+        offset = nextOffset
       }
     }
   }
