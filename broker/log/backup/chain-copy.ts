@@ -64,7 +64,7 @@ export class ChainCopy {
 
   /** @throws LogUnavailableError */
   async *pieces(): AsyncGenerator<Buffer, void, void> {
-    const { cleaned } = this.#cut.facts
+    const cleanedAtFirst = this.#cut.facts.cleaned
     yield this.#frames.frame(FrameKind.chainBegin, encodeJson({ name: this.#chain.name }))
     for (let cuts = 1; ; cuts++) {
       const isAsItWas = yield* this.#copyToCut()
@@ -73,11 +73,12 @@ export class ChainCopy {
     }
     if (this.#segment !== null) yield this.#endSegment(this.#segment)
     yield this.#frames.frame(FrameKind.head, encodeNote({ head: this.#cut.head }))
+    // what was cleaned since is perhaps in the copy as it was before: only that it was compacted is certain
+    const cleaned = cleanedAtFirst ?? (this.#chain.row.facts.cleaned === undefined ? undefined : {})
     const end: ChainEnd = {
       commit: this.#cut.commit,
       damaged: this.#damaged,
       unreadable: this.#unreadable,
-      // what was cleaned since is perhaps in the copy as it was before
       facts: { ...this.#factsNow(), ...(cleaned === undefined ? {} : { cleaned }) },
     }
     yield this.#frames.frame(FrameKind.chainEnd, encodeJson(end))

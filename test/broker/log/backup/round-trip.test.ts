@@ -130,8 +130,11 @@ class Life {
     const first = this.#random.between(0, sealed.length - 1)
     const run = sealed.slice(first, first + this.#random.between(1, 3))
     const done = await rewriteSegments(chain, run, this.#keep(chain, sealed), { isClosing: () => false })
-    // null: one of the run had no records and went with a roll
-    if (done?.segment != null) await chain.rearrange({ remove: run, insert: done.segment })
+    // one of the run had no records and went with a roll
+    if (done === null) return
+    const cleaned = chain.name === 'compacted' ? { cleaned: { states: [[1, null]] as const } } : {}
+    const insert = done.segment === null ? {} : { insert: done.segment }
+    await chain.rearrange({ remove: run, ...insert, ...cleaned })
   }
 
   #keep(chain: Chain, sealed: readonly Segment[]): Keep {
