@@ -17,7 +17,9 @@ const TIGHT_BYTES = BALLAST_BYTES
 export async function dropBallast(disk: Disk, directory: string): Promise<boolean> {
   const space = await disk.space(directory)
   if (space === null || space.freeBytes >= TIGHT_BYTES) return false
-  if (!(await disk.list(directory)).includes(BALLAST_FILE)) return false
+  const names = await disk.list(directory)
+  // of a directory that is not ours nothing is removed
+  if (!names.includes(BALLAST_FILE) || !names.includes('headwater.json')) return false
   await disk.remove(join(directory, BALLAST_FILE))
   return true
 }

@@ -70,7 +70,10 @@ async function* entriesOf(disk: Disk, directory: string): AsyncGenerator<Entry> 
     yield* salvageStore(disk, directory, { keysAreWrittenOnce: true })
     return
   }
-  const store = await disk.openStore(directory, { writeBufferBytes: 65_536, createIfMissing: true })
+  // one that cannot be opened has nothing to say
+  const options = { writeBufferBytes: 65_536, createIfMissing: true }
+  const store = await disk.openStore(directory, options).catch(() => null)
+  if (store === null) return
   try {
     yield* await store.range({
       from: Buffer.alloc(0),

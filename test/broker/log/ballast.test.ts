@@ -28,6 +28,8 @@ describe('ballast', () => {
     await keepBallast(disk, MEMORY_PATH)
     expect(await dropBallast(disk, MEMORY_PATH)).toBe(false)
     disk.freeBytes = 0
+    expect(await dropBallast(disk, MEMORY_PATH), 'of another program').toBe(false)
+    await disk.replaceFile(join(MEMORY_PATH, 'headwater.json'), Buffer.from('{}'))
     expect(await dropBallast(disk, MEMORY_PATH)).toBe(true)
     expect(await disk.readFile(FILE)).toBeUndefined()
     expect(await dropBallast(disk, MEMORY_PATH)).toBe(false)
