@@ -3,18 +3,34 @@ import { TRAILER_BYTES } from './block.ts'
 import type { BlockHandle } from './table-structure.ts'
 import type { TolerantFile } from './tolerant-file.ts'
 
+const NOTHING: Buffer = Buffer.alloc(0)
+
+/** Memory that is used again for each read: as large as the largest of them. */
+export class Scratch {
+  #bytes = NOTHING
+
+  take(length: number): Buffer {
+    if (this.#bytes.length < length) {
+      // the collector may have the old one before the new one is there
+      this.#bytes = NOTHING
+      this.#bytes = Buffer.allocUnsafe(length)
+    }
+    return this.#bytes
+  }
+}
+
 export class BlockReader {
   readonly #file: TolerantFile
   readonly #windowBytes: number
-  readonly #buffer: Buffer | undefined
-  #window: Buffer = Buffer.alloc(0)
+  readonly #scratch: Scratch | undefined
+  #window = NOTHING
   #windowAt = 0
 
-  /** @param isTransient what is read is done with at the next read: one buffer then serves for all, but for a block that is larger */
-  constructor(file: TolerantFile, windowBytes: number, isTransient = false) {
+  /** @param scratch given where what is read is done with at the next read; else each read has memory of its own */
+  constructor(file: TolerantFile, windowBytes: number, scratch?: Scratch) {
     this.#file = file
     this.#windowBytes = Math.min(windowBytes, file.size)
-    this.#buffer = isTransient ? Buffer.allocUnsafe(this.#windowBytes) : undefined
+    this.#scratch = scratch
   }
 
   /** The block with its trailer, a part of a larger buffer; shorter where the file ends before. Memory: a window, or one block. */
@@ -22,11 +38,13 @@ export class BlockReader {
     const length = size + TRAILER_BYTES
     const isInside = offset >= this.#windowAt && offset + length <= this.#windowAt + this.#window.length
     if (!isInside) {
-      const isLarge = length > this.#windowBytes
+      // not two at a time
+      this.#window = NOTHING
+      const wanted = Math.max(length, this.#windowBytes)
       this.#window = await this.#file.read(
         offset,
-        isLarge ? length : this.#windowBytes,
-        isLarge ? undefined : this.#buffer,
+        wanted,
+        this.#scratch?.take(Math.min(wanted, this.#file.size)),
       )
       this.#windowAt = offset
     }

@@ -16,6 +16,7 @@
  * | write-ahead file: torn, zeros at its end, damage alone | drops it                                   | openable |
  */
 import type { Disk } from '../store.ts'
+import { Scratch } from './block-reader.ts'
 import { checkLog } from './check-log.ts'
 import { checkTable } from './check-table.ts'
 import { type Finding, Findings } from './findings.ts'
@@ -53,12 +54,13 @@ export async function checkStore(disk: Disk, directory: string, options: CheckOp
     if (isReplayed) newest = await checkLog(disk, directory, name, newest, findings)
   }
   const sequenceMax = Math.max(newest, version?.lastSequence ?? Number.MAX_SAFE_INTEGER)
+  const scratch = new Scratch()
   const live = new Map(version?.live.map((table) => [table.number, table]))
   for (const { name, number } of layout.tables) {
     const table = live.get(number)
     // one that no version has is removed by LevelDB, unread
     if (table === undefined) continue
-    const tableOptions = { readsBlocks: options.depth === 'blocks', sequenceMax }
+    const tableOptions = { readsBlocks: options.depth === 'blocks', sequenceMax, scratch }
     await checkTable(disk, directory, name, table, tableOptions, findings)
   }
   return {

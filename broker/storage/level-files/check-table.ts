@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { Disk } from '../store.ts'
 import { checkBlock, hasRightChecksum, PLAIN, SNAPPY, TRAILER_BYTES, typeOf } from './block.ts'
-import { BlockReader } from './block-reader.ts'
+import { BlockReader, type Scratch } from './block-reader.ts'
 import type { BloomFilter } from './bloom-filter.ts'
 import type { BlockKind, Findings, KeyRange } from './findings.ts'
 import { userKeyOf } from './internal-key.ts'
@@ -17,6 +17,8 @@ export interface TableCheckOptions {
   readonly readsBlocks: boolean
   /** The newest sequence that the store knows of. */
   readonly sequenceMax: number
+  /** For the blocks of all tables. */
+  readonly scratch: Scratch
 }
 
 /** @param name of the table's file */
@@ -52,7 +54,7 @@ export async function checkTable(
     const structure = await readStructure(file, live.size)
     for (const finding of structure.findings) findings.add(finding)
     if (structure.blocks === null || !options.readsBlocks) return
-    await new BlocksCheck(file, live, structure, options.sequenceMax).run(findings)
+    await new BlocksCheck(file, live, structure, options.sequenceMax).run(findings, options.scratch)
   } finally {
     await file.close()
   }
@@ -79,8 +81,8 @@ class BlocksCheck {
     this.#sequenceMax = sequenceMax
   }
 
-  async run(findings: Findings): Promise<void> {
-    const reader = new BlockReader(this.#file, WINDOW_BYTES, true)
+  async run(findings: Findings, scratch: Scratch): Promise<void> {
+    const reader = new BlockReader(this.#file, WINDOW_BYTES, scratch)
     for (const [i, block] of this.#blocks.entries()) {
       const fault = this.#judge(i, await reader.read(block))
       if (fault === null) continue

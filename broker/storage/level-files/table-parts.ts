@@ -7,6 +7,9 @@ import { type BlockHandle, type IndexedBlock, readStructure } from './table-stru
 import type { TolerantFile } from './tolerant-file.ts'
 import type { LiveTable } from './version.ts'
 
+/** A block of more is one entry, as a rule: its key is held against what is known of the table when it is read. */
+const KEYS_BLOCK_BYTES_MAX = 1024 * 1024
+
 export interface TablePart extends BlockHandle {
   /**
    * block: its checksum decides. unanchored: found by a search, it can be what a client sent. gap: no block is known, `size` counts all
@@ -98,8 +101,9 @@ async function hasEnds(
   return first?.equals(live.smallest) !== false && last?.equals(live.largest) !== false
 }
 
-/** Its first key and its last; none of a block that is not whole. */
+/** Its first key and its last; none of a block that is not whole, or that is too large to be read for it alone. */
 async function keysOf(file: TolerantFile, { offset, size }: BlockHandle): Promise<Buffer[]> {
+  if (size > KEYS_BLOCK_BYTES_MAX) return []
   const bytes = await file.read(offset, size + TRAILER_BYTES)
   const cursor = new BlockCursor(bytes.subarray(0, size))
   if (!hasRightChecksum(bytes) || !cursor.next()) return []
