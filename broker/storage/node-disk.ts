@@ -1,5 +1,5 @@
 /** `Disk` on the real file system. */
-import type { BigIntStats } from 'node:fs'
+import type { BigIntStats, Dirent } from 'node:fs'
 import {
   access,
   constants,
@@ -181,16 +181,26 @@ async function isListedAsLocked({ dev, ino }: BigIntStats): Promise<boolean> {
 
 async function usage(path: string): Promise<number> {
   let bytes = 0
-  try {
-    for (const entry of await readdir(path, { withFileTypes: true })) {
-      const name = join(path, entry.name)
-      bytes += entry.isDirectory() ? await usage(name) : (await stat(name)).size
-    }
-  } catch (error) {
-    // LevelDB removes files meanwhile
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  for (const entry of await readdir(path, { withFileTypes: true }).catch(unlessGone<Dirent[]>([]))) {
+    const name = join(path, entry.name)
+    // a file that LevelDB removes meanwhile takes nothing; the others still do
+    bytes += entry.isDirectory() ? await usage(name) : await fileBytes(name)
   }
   return bytes
+}
+
+function fileBytes(path: string): Promise<number> {
+  return stat(path)
+    .then(({ size }) => size)
+    .catch(unlessGone(0))
+}
+
+/** What stands for something that is not there (any more). */
+function unlessGone<T>(instead: T): (error: NodeJS.ErrnoException) => T {
+  return (error) => {
+    if (error.code !== 'ENOENT') throw error
+    return instead
+  }
 }
 
 function openFile(file: FileHandle, size: number): OpenFile {

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -224,5 +224,13 @@ describe('the real disk', () => {
     await nodeDisk.replaceFile(join(root, 'f'), Buffer.from('new'))
     expect(await readFile(join(root, 'f'), 'utf8')).toBe('new')
     expect(await nodeDisk.list(root)).toEqual(['f'])
+  })
+
+  it('sums up the files that are there when others vanish meanwhile', async () => {
+    // a name without a file behind it is what a file is that goes between the list and the look
+    for (const name of ['a', 'c', 'e']) await symlink(join(root, 'nowhere'), join(root, name))
+    for (const name of ['b', 'd', 'f']) await writeFile(join(root, name), '12345')
+    expect(await nodeDisk.usage(root)).toBe(15)
+    expect(await nodeDisk.usage(join(root, 'nowhere'))).toBe(0)
   })
 })
