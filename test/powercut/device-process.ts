@@ -6,7 +6,7 @@
  *   node device-process.js DIRECTORY SIZE_BYTES SEED IGNORES_FLUSHES
  */
 import { spawnSync } from 'node:child_process'
-import { openSync, readSync, writeFileSync, writeSync } from 'node:fs'
+import { openSync, readFileSync, readSync, writeFileSync, writeSync } from 'node:fs'
 import { kill, pid } from 'node:process'
 import { seededRandom } from '../support/random.ts'
 import type { Command, Report } from './device.ts'
@@ -109,12 +109,17 @@ function report(message: Report): void {
   if (process.connected) process.send?.(message)
 }
 
-function end(): never {
-  if (brokerPid !== 0) {
-    try {
-      kill(brokerPid, 'SIGKILL')
-    } catch {} // gone already
+/** Its number may be another process's by now. */
+function isOurBroker(id: number): boolean {
+  try {
+    return id !== 0 && readFileSync(`/proc/${id}/cmdline`, 'utf8').includes(place.config)
+  } catch {
+    return false
   }
+}
+
+function end(): never {
+  if (isOurBroker(brokerPid)) kill(brokerPid, 'SIGKILL')
   tearDown(place, isKept)
   // not `exit`: a thread waits for the kernel's next request, and would be waited for
   kill(pid, 'SIGKILL')

@@ -79,9 +79,10 @@ export const SCENARIOS: readonly Scenario[] = [
     triggers: { roll: ROLL },
   },
   {
-    // a file may be longer after a cut than what was written of it: its end is then what the blocks held before
+    // a file may be longer after a cut than what was written of it: its end is then what the blocks held before; and a file that
+    // was renamed over another without an fsync is not saved by ext4's own care for programs that forget it
     name: 'ext4 data=writeback',
-    mountOptions: 'noatime,data=writeback,nodelalloc',
+    mountOptions: 'noatime,data=writeback,nodelalloc,noauto_da_alloc',
     config: SMALL + STREAMS,
     expectation: 'every-record',
     moments: MOMENTS,
