@@ -1,0 +1,77 @@
+/** A Kafka cluster's configuration. */
+import { type Static, Type } from '@sinclair/typebox'
+import { backoff, closed, name, round } from './common.ts'
+import { sasl, tls } from './security.ts'
+
+export const KafkaUpstreamSchema = Type.Object(
+  {
+    name,
+    kind: Type.Literal('kafka', { description: 'Apache Kafka 3.0 or newer, exactly once.' }),
+    bootstrap: Type.Array(
+      Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\s]+):[0-9]{1,5}$', shape: 'host:port' }),
+      {
+        description: 'Brokers to ask first, as host:port.',
+        minItems: 1,
+        maxItems: 32,
+        examples: [['kafka.example.org:9092']],
+      },
+    ),
+    topic: Type.String({
+      description: 'The topic of a stream; {stream} and {edge} stand for their names.',
+      minLength: 1,
+      maxLength: 249,
+      default: '{stream}',
+    }),
+    createTopics: Type.Boolean({
+      description: 'Create a topic that does not exist, with as many partitions as its stream has.',
+      default: false,
+    }),
+    replicationFactor: Type.Integer({
+      description: "Replicas of a topic that is created; -1 is the cluster's default.",
+      minimum: -1,
+      maximum: 32_767,
+      default: -1,
+    }),
+    topicConfig: Type.Record(Type.String(), Type.String(), {
+      description:
+        'Settings of a topic that is created. Unless a message.timestamp setting is given, ' +
+        'message.timestamp.after.max.ms is set to no limit, so that a device whose clock is ahead is not refused.',
+      default: {},
+    }),
+    provenance: Type.Union([Type.Literal('record'), Type.Literal('none')], {
+      description:
+        'record: each record gets the header hw.origin, edge/incarnation/stream/partition/offset, by which any ' +
+        'consumer can audit or deduplicate. none: records go as they are.',
+      default: 'record',
+    }),
+    groupPrefix: Type.String({
+      description:
+        "This and the edge's name are the consumer group that holds its checkpoint, and its transactional id. " +
+        'Two upstreams of one edge on one cluster need different ones.',
+      pattern: '^[A-Za-z0-9._-]{0,150}$',
+      shape: 'at most 150 letters, digits, ".", "_" or "-"',
+      default: 'headwater.',
+    }),
+    transactionTimeoutMs: Type.Integer({
+      description:
+        'After this the cluster gives up on a round, in ms. While one is open it hides later records of other edges in the ' +
+        'same partitions from readers.',
+      minimum: 1000,
+      maximum: 900_000,
+      default: 10_000,
+    }),
+    batchBytesMax: Type.Integer({
+      description: "Bytes of one batch; a topic's max.message.bytes is 1048588 unless changed there.",
+      minimum: 1024,
+      maximum: 67_108_864,
+      default: 1_000_000,
+    }),
+    tls: Type.Optional(tls),
+    sasl: Type.Optional(sasl),
+    round: round(8_388_608, 100, 'Each round is a transaction.'),
+    backoff,
+  },
+  { ...closed, description: 'a Kafka cluster' },
+)
+
+export type KafkaUpstreamConfig = Static<typeof KafkaUpstreamSchema>
