@@ -16,9 +16,10 @@ import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
+import type { Rearrangement } from './rearrangement.ts'
 import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
-import { type Rearrangement, SegmentRow, UncertainManifestError } from './segment-row.ts'
+import { SegmentRow, UncertainManifestError } from './segment-row.ts'
 import type { DamagedSegmentError } from './segment-salvage.ts'
 import type { ChainFiles } from './segment-store.ts'
 
@@ -56,6 +57,8 @@ export class Chain {
   condition: ChainCondition = { state: 'closed' }
   /** The disk is full: nothing new is to be appended. */
   isHeld = false
+  /** It grows faster than it is tidied: what is new waits, for a fraction of a second. */
+  isLate = false
   /** Called after each durable commit and after a recovery. */
   onDurable: () => void = () => {}
 
@@ -129,9 +132,13 @@ export class Chain {
     return this.active.lastCommit
   }
 
-  /** True once the bytes admitted and not yet durable have reached their limit, or the disk is full: producers wait for `drained`. */
+  /** True once the bytes admitted and not yet durable have reached their limit, or there is no room: producers wait for `drained`. */
   get isFull(): boolean {
-    return this.isHeld || this.admittedBytes >= this.#limits.admittedBytesMax
+    return this.isHeld || this.isLate || this.admittedBytes >= this.#limits.admittedBytesMax
+  }
+  /** The size at which a segment is sealed. */
+  get segmentBytes(): number {
+    return this.#limits.segmentBytes
   }
   get admittedBytes(): number {
     return this.#open.bytes + this.#inFlightBytes
@@ -181,6 +188,12 @@ export class Chain {
   /** The disk is full, or has room again. What is in the open commit is still committed. */
   hold(isHeld: boolean): void {
     this.isHeld = isHeld
+    this.#letIn()
+  }
+
+  /** Tidying has fallen behind, or has caught up. */
+  delay(isLate: boolean): void {
+    this.isLate = isLate
     this.#letIn()
   }
 

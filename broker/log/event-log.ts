@@ -417,7 +417,7 @@ function bytesOf(chain: Chain, partitions: readonly LogPartition[]): number {
   return bytes
 }
 
-/** A window is kept to within an eighth: its segments are that much smaller. */
+/** A window is kept to within a sixteenth: its segments are that much smaller. */
 function segmentBytesOf(
   chain: string,
   streams: readonly CatalogStream[],
@@ -428,7 +428,7 @@ function segmentBytesOf(
     own.has(name) ? (policy?.retentionBytes ?? []) : [],
   )
   const budgets = budget?.bytesMax == null ? [] : [budget.bytesMax / 2]
-  return Math.min(segmentBytes, Math.max(SEGMENT_BYTES_MIN, Math.min(...windows, ...budgets) / 8))
+  return Math.min(segmentBytes, Math.max(SEGMENT_BYTES_MIN, Math.min(...windows, ...budgets) / 16))
 }
 
 function partitionsOf(stream: CatalogStream): LogPartition[] {

@@ -7,28 +7,14 @@ import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import { BALLAST_BYTES, keepBallast } from './ballast.ts'
 import type { Chain } from './chain.ts'
-import { planCompaction } from './compaction-plan.ts'
-import { type CompactionProgress, type CompactionReport, compactChain } from './compactor.ts'
+import { type CompactionStatus, Compactions } from './compactions.ts'
+import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DiskSpace } from './disk-space.ts'
-import type { LogPartition } from './partition.ts'
-import {
-  liveBytesFrom,
-  type PlannedStream,
-  planRemovals,
-  planRetention,
-  type RetentionPlan,
-} from './retention-plan.ts'
+import { Retention } from './retention.ts'
 import { type Segment, segmentDirectory } from './segment.ts'
-import { type Keep, rewriteSegments } from './segment-rewriter.ts'
-import type { DiskBudget, StreamPolicy } from './stream-policy.ts'
+import type { DiskBudget } from './stream-policy.ts'
+import type { TidiedStream } from './tidied-stream.ts'
 import type { UpstreamFloors } from './upstream-floors.ts'
-
-export interface JanitorStream {
-  readonly name: string
-  readonly policy: StreamPolicy
-  readonly chain: Chain
-  readonly partitions: readonly LogPartition[]
-}
 
 export interface JanitorOptions {
   readonly budget: DiskBudget
@@ -52,41 +38,20 @@ export interface RetentionStatus {
   readonly compaction: CompactionStatus
 }
 
-export interface CompactionStatus {
-  readonly isRunning: boolean
-  /** Rounds that removed something, since the start. */
-  readonly rounds: number
-  readonly savedBytes: number
-  readonly writtenBytes: number
-  readonly removedRecords: number
-}
-
 const TICK_MS = 5_000
 /** While the disk is full, or nearly so, room is looked for more often. */
 const TICK_FULL_MS = 500
-/** From which share of dead bytes on a segment is written anew: each byte is then copied once at most, on average. */
-const DEAD_SHARE = 0.5
-/** The same when the disk needs room. */
-const DEAD_SHARE_PRESSED = 0.1
-/** A stream with a retention by time is sealed this often within it, so that it expires in small portions. */
-const AGE_PORTIONS = 8
-
 export class Janitor {
   readonly space: DiskSpace
   readonly #chains: readonly Chain[]
-  readonly #streams: readonly JanitorStream[]
-  readonly #floors: UpstreamFloors
   readonly #disk: Disk
   readonly #path: string
   readonly #options: JanitorOptions
   readonly #log: LogSink
-  readonly #evicted = new Map<string, number>()
-  readonly #stats = { removedSegments: 0, rewrittenSegments: 0, rewrittenBytes: 0 }
-  readonly #compactions = { rounds: 0, savedBytes: 0, writtenBytes: 0, removedRecords: 0 }
+  readonly #retention: Retention
+  readonly #compactions: Compactions
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | null = null
-  /** Rounds of compaction follow one another. */
-  #compacting: Promise<unknown> | null = null
   #isClosing = false
   #lastReason = ''
   #bytesAtCheck = 0
@@ -96,7 +61,7 @@ export class Janitor {
     disk: Disk,
     path: string,
     chains: readonly Chain[],
-    streams: readonly JanitorStream[],
+    streams: readonly TidiedStream[],
     floors: UpstreamFloors,
     options: JanitorOptions,
     log: LogSink,
@@ -104,10 +69,12 @@ export class Janitor {
     this.#disk = disk
     this.#path = path
     this.#chains = chains
-    this.#streams = streams
-    this.#floors = floors
     this.#options = options
     this.#log = log
+    const isClosing = () => this.#isClosing
+    const isHindered = () => this.#isClosing || this.#compactions.isRunning
+    this.#compactions = new Compactions(chains, streams, floors, { ...options, isClosing })
+    this.#retention = new Retention(chains, streams, floors, { ...options, isClosing, isHindered }, log)
     this.space = new DiskSpace(disk, path, options.budget, options.segmentBytes, log)
   }
 
@@ -120,7 +87,7 @@ export class Janitor {
     this.#isClosing = true
     clearTimeout(this.#timer)
     await this.#running
-    await this.#compacting?.catch(() => undefined)
+    await this.#compactions.ended()
   }
 
   /** Called after each durable commit. */
@@ -163,8 +130,20 @@ export class Janitor {
   }
 
   status(): RetentionStatus {
-    const compaction = { isRunning: this.#compacting !== null, ...this.#compactions }
-    return { evictedBytes: Object.fromEntries(this.#evicted), ...this.#stats, compaction }
+    return { ...this.#retention.status(), compaction: this.#compactions.status() }
+  }
+
+  /**
+   * Compacts the streams whose cleanup says so: those that are dirty enough, or, when it is forced, all that are dirty.
+   * @param stream one of them, or null for all
+   * @returns a report for each round that was made
+   */
+  compact(
+    stream: string | null = null,
+    isForced = false,
+    onProgress?: (progress: CompactionProgress) => void,
+  ): Promise<CompactionReport[]> {
+    return this.#compactions.run(stream, isForced, onProgress)
   }
 
   #failed(error: Error): void {
@@ -181,11 +160,11 @@ export class Janitor {
     for (const chain of this.#chains) {
       if (now !== null && chain.condition.state === 'open') await chain.dateSealed(now)
     }
-    if (now !== null) this.#sealOld(now)
+    if (now !== null) this.#retention.sealOld(now)
     await this.#measure()
-    await this.#retain(now)
+    await this.#retention.run(now, this.space.bytesToFree)
     await this.#measure()
-    if (this.space.bytesToFree > 0) this.#sealForRoom()
+    if (this.space.bytesToFree > 0) this.#retention.sealForRoom()
     if (this.space.decide()) for (const chain of this.#chains) chain.hold(this.space.isFull)
     if (this.#options.hasBallast && this.space.hasRoomFor(BALLAST_BYTES))
       await keepBallast(this.#disk, this.#path)
@@ -205,220 +184,8 @@ export class Janitor {
     }
     await this.space.measure(bytes)
   }
-
-  /** Seals what a retention by time would otherwise keep for as long as the segment fills. */
-  #sealOld(now: number): void {
-    for (const stream of this.#streams) {
-      const { retentionMs, deletes } = stream.policy
-      if (retentionMs === null || !deletes) continue
-      const oldest = oldestActive(stream)
-      if (oldest !== null && now - oldest > retentionMs / AGE_PORTIONS) stream.chain.roll()
-    }
-  }
-
-  /** Room is needed and all that could go stands in active segments. */
-  #sealForRoom(): void {
-    for (const { policy, chain, partitions } of this.#streams) {
-      const isInActive = partitions.some(
-        ({ id }) => (chain.row.open.index.partitions.get(id)?.count ?? 0) > 0,
-      )
-      if (policy.deletes && isInActive && chain.segments.length === 1) chain.roll()
-    }
-  }
-
-  async #retain(now: number | null): Promise<void> {
-    const open = this.#chains.filter((chain) => chain.condition.state === 'open')
-    const plan = planRetention({
-      sealed: open.flatMap((chain) => chain.row.sealed),
-      activeBytes: new Map(open.flatMap(activeBytes)),
-      streams: this.#planned(open),
-      now,
-      bytesToFree: this.space.bytesToFree,
-    })
-    for (const chain of open) await this.#apply(chain, plan)
-  }
-
-  #planned(chains: readonly Chain[]): PlannedStream[] {
-    return this.#plannedOf(this.#streams.filter(({ chain }) => chains.includes(chain)))
-  }
-
-  #plannedOf(streams: readonly JanitorStream[]): PlannedStream[] {
-    return streams.map(({ name, policy, partitions }) => ({
-      name,
-      policy,
-      partitions: partitions.map(({ id, partition, logStartOffset }) => ({
-        id,
-        logStartOffset,
-        floor: this.#floors.of(name, partition),
-      })),
-    }))
-  }
-
-  async #apply(chain: Chain, plan: RetentionPlan): Promise<void> {
-    const own = this.#streams.filter((stream) => stream.chain === chain)
-    const starts = new Map([...plan.starts].filter(([id]) => chain.partitions.has(id)))
-    const startOf = (id: number) => starts.get(id) ?? chain.partitions.get(id)?.logStartOffset ?? 0
-    const removals = planRemovals(chain.row.sealed, {
-      liveBytesOf: (segment) => liveBytesFrom(segment, startOf),
-      spanMsOf: (segment) => spanMs(own, segment, startOf),
-      deadShare: this.space.bytesToFree > 0 ? DEAD_SHARE_PRESSED : DEAD_SHARE,
-      segmentBytes: this.#options.segmentBytes,
-    })
-    const empty = removals.filter(({ isEmpty }) => isEmpty).flatMap(({ segments }) => segments)
-    if (empty.length > 0 || starts.size > 0) {
-      const dropped = new Map(
-        [...plan.dropped].filter(([name]) => own.some((stream) => stream.name === name)),
-      )
-      if (!(await chain.rearrange({ remove: empty, starts, dropped }))) return
-      this.#stats.removedSegments += empty.length
-      this.#tell(own, plan, dropped)
-    }
-    for (const { segments, isEmpty } of removals) {
-      // a round of compaction takes it along
-      if (isEmpty || this.#isClosing || this.#compacting !== null) continue
-      await this.rewrite(chain, segments, (id, { offset }) => offset >= startOf(id))
-    }
-  }
-
-  #tell(own: readonly JanitorStream[], plan: RetentionPlan, dropped: ReadonlyMap<string, number>): void {
-    for (const { name } of own) {
-      const bytes = plan.evicted.get(name)
-      if (bytes !== undefined) {
-        this.#evicted.set(name, (this.#evicted.get(name) ?? 0) + bytes)
-        this.#log.warn('the disk needs room: old records went before their time', { stream: name, bytes })
-      }
-      const records = dropped.get(name)
-      if (records !== undefined) {
-        this.#log.error('records went that upstream never got, as the stream says', { stream: name, records })
-      }
-    }
-  }
-
-  /**
-   * Compacts the streams whose cleanup says so: those that are dirty enough, or, when it is forced, all that are dirty.
-   * @param stream one of them, or null for all
-   * @returns a report for each round that was made
-   */
-  async compact(
-    stream: string | null = null,
-    isForced = false,
-    onProgress?: (progress: CompactionProgress) => void,
-  ): Promise<CompactionReport[]> {
-    while (this.#compacting !== null) await this.#compacting.catch(() => undefined)
-    const compacting = this.#compact(stream, isForced, onProgress)
-    this.#compacting = compacting
-    return compacting.finally(() => {
-      this.#compacting = null
-    })
-  }
-
-  async #compact(
-    name: string | null,
-    isForced: boolean,
-    onProgress?: (progress: CompactionProgress) => void,
-  ): Promise<CompactionReport[]> {
-    const reports: CompactionReport[] = []
-    for (const chain of this.#chains) {
-      const wanted = (stream: JanitorStream) =>
-        stream.chain === chain && stream.policy.compacts && (name === null || stream.name === name)
-      if (!this.#streams.some(wanted)) continue
-      // what came last is taken along when someone asks for it
-      if (isForced && chain.condition.state === 'open' && chain.row.open.index.count > 0) await chain.seal()
-      for (;;) {
-        const report = await this.#round(chain, wanted, isForced, onProgress)
-        if (report === null) break
-        reports.push(report)
-        if (report.isComplete || this.#isClosing) break
-      }
-    }
-    return reports
-  }
-
-  async #round(
-    chain: Chain,
-    wanted: (stream: JanitorStream) => boolean,
-    isForced: boolean,
-    onProgress?: (progress: CompactionProgress) => void,
-  ): Promise<CompactionReport | null> {
-    if (this.#isClosing || chain.condition.state !== 'open') return null
-    const now = this.#options.trustedNow()
-    const own = this.#streams.filter((stream) => stream.chain === chain)
-    const rounds = planCompaction({
-      sealed: chain.row.sealed,
-      streams: this.#plannedOf(own.filter(wanted)),
-      cleaned: chain.row.facts.cleaned,
-      dirtyShare: this.#options.dirtyShare,
-      isForced,
-      now,
-    })
-    if (rounds.length === 0) return null
-    const report = await compactChain(chain, rounds, {
-      segmentBytes: this.#options.segmentBytes,
-      now,
-      spanMsOf: (segment) => spanMs(own, segment, (id) => chain.partitions.get(id)?.logStartOffset ?? 0),
-      boundaries: this.#options.boundariesOf(chain.name),
-      isClosing: () => this.#isClosing,
-      ...(onProgress === undefined ? {} : { onProgress }),
-    })
-    if (report === null) return null
-    const { recordsRemoved, bytesBefore, bytesAfter, bytesWritten } = report
-    if (report.segments > 0) this.#compactions.rounds++
-    this.#compactions.savedBytes += bytesBefore - bytesAfter
-    this.#compactions.writtenBytes += bytesWritten
-    this.#compactions.removedRecords += recordsRemoved
-    return report
-  }
-
-  /** @returns bytes of stored batches before and after; null when the plan was stale */
-  async rewrite(
-    chain: Chain,
-    segments: readonly Segment[],
-    keep: Keep,
-  ): Promise<{ before: number; after: number } | null> {
-    const before = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-    const written = await rewriteSegments(chain, segments, keep, {
-      isClosing: () => this.#isClosing,
-      boundaries: this.#options.boundariesOf(chain.name),
-    })
-    if (written === null) return null
-    const insert = written.segment ?? undefined
-    const done = await chain.rearrange({ remove: segments, ...(insert === undefined ? {} : { insert }) })
-    if (!done) return null
-    const after = insert?.bytes ?? 0
-    this.#stats.rewrittenSegments += segments.length
-    this.#stats.rewrittenBytes += after
-    return { before, after }
-  }
 }
 
 function directoryOf(chain: Chain, segment: Segment): string {
   return segmentDirectory(chain.files.directory, segment.id)
-}
-
-function activeBytes(chain: Chain): [number, number][] {
-  return [...chain.row.open.index.partitions.values()].map(({ id, bytes }) => [id, bytes])
-}
-
-/** When the oldest record of the stream in the active segment was accepted, ms since 1970. */
-function oldestActive({ chain, partitions }: JanitorStream): number | null {
-  let oldest: number | null = null
-  for (const { id } of partitions) {
-    const index = chain.row.open.index.partitions.get(id)
-    if (index === undefined || index.count === 0) continue
-    oldest = Math.min(oldest ?? Number.POSITIVE_INFINITY, index.timestampAt(0))
-  }
-  return oldest
-}
-
-/** How far apart segments may lie that become one, for the sake of what they hold with a retention by time. */
-export function spanMs(
-  streams: readonly JanitorStream[],
-  segment: Segment,
-  startOf: (id: number) => number,
-): number {
-  const live = new Set(
-    segment.summaries.filter(({ id, nextOffset }) => nextOffset > startOf(id)).map(({ id }) => id),
-  )
-  const own = streams.filter(({ partitions }) => partitions.some(({ id }) => live.has(id)))
-  return Math.min(...own.map(({ policy }) => (policy.retentionMs ?? Number.POSITIVE_INFINITY) / AGE_PORTIONS))
 }

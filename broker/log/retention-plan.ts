@@ -173,7 +173,9 @@ export interface RemovalOptions {
   readonly segmentBytes: number
 }
 
-/** A rewritten neighbour joins while it is at most this many times as large: a byte is then copied a few times at most. */
+/** Rewritten neighbours of about one size become one when there are so many: a byte is copied once for each step of that factor. */
+const NEIGHBOURS_MIN = 7
+/** Of about one size: at most this many times as large as what is written anyway. */
 const NEIGHBOUR_FACTOR = 2
 
 /** Which sealed segments to remove or to write anew, oldest first. */
@@ -209,15 +211,19 @@ function withNeighbours(
   options: RemovalOptions,
 ): Segment[] {
   const joined = [...run]
-  let bytes = run.reduce((sum, segment) => sum + options.liveBytesOf(segment), 0)
-  for (const neighbour of before.toReversed()) {
-    const live = options.liveBytesOf(neighbour)
-    const isSmall = neighbour.isRewritten && live <= bytes * NEIGHBOUR_FACTOR
-    if (!isSmall || !fits([neighbour, ...joined], options)) break
-    joined.unshift(neighbour)
-    bytes += live
+  const left = [...before]
+  for (;;) {
+    const bytes = joined.reduce((sum, segment) => sum + options.liveBytesOf(segment), 0)
+    const alike: Segment[] = []
+    for (const neighbour of left.toReversed()) {
+      const isAlike = neighbour.isRewritten && options.liveBytesOf(neighbour) <= bytes * NEIGHBOUR_FACTOR
+      if (!isAlike || !fits([neighbour, ...alike, ...joined], options)) break
+      alike.unshift(neighbour)
+    }
+    if (alike.length < NEIGHBOURS_MIN) return joined
+    joined.unshift(...alike)
+    left.splice(left.length - alike.length)
   }
-  return joined
 }
 
 function fits(run: readonly Segment[], { liveBytesOf, spanMsOf, segmentBytes }: RemovalOptions): boolean {

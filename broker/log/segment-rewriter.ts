@@ -33,6 +33,8 @@ export interface RewriteOptions {
   readonly boundaries?: readonly number[]
   /** After each step, with the bytes read in it. */
   onStep?(bytes: number): void
+  /** True where the log grows faster than it is tidied: the writer then goes first no longer. */
+  readonly isUrgent?: boolean
 }
 
 /** Bytes read at once: what a step holds in memory, and about how long it keeps the writer waiting (1 to 2 ms). */
@@ -102,7 +104,7 @@ async function copyAll(
       const elapsed = performance.now() - started
       await rewrite.write()
       options.onStep?.(bytes)
-      await giveWay(elapsed, chain.stats.commits !== commits)
+      await giveWay(elapsed, chain.stats.commits !== commits && options.isUrgent !== true)
     }
   }
   rewrite.cut()

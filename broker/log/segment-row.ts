@@ -22,6 +22,7 @@ import { gapsBesideSalvaged } from './holes.ts'
 import { type ChainFacts, type Hole, type Manifest, nextSegmentId, writeManifest } from './manifest.ts'
 import type { Head } from './note.ts'
 import type { LogPartition } from './partition.ts'
+import { factsAfter, listed, type Rearrangement } from './rearrangement.ts'
 import {
   indexFile,
   newSegment,
@@ -34,20 +35,6 @@ import { SegmentIndex } from './segment-index.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { DamagedSegmentError, type SalvagedSegment } from './segment-salvage.ts'
 import { type ChainFiles, createSegmentStore } from './segment-store.ts'
-
-/** What is to change; a field that is not given stays. */
-export interface Rearrangement {
-  /** Sealed segments that go. */
-  readonly remove: readonly Segment[]
-  /** Stands where the removed ones stood: sealed, on disk, its index beside it. */
-  readonly insert?: Segment
-  /** New log start offsets by partition id; a lower one than there is changes nothing. */
-  readonly starts?: ReadonlyMap<number, number>
-  readonly cleaned?: ChainFacts['cleaned']
-  /** By stream: records that go before every upstream has them, added to those so far. */
-  readonly dropped?: ReadonlyMap<string, number>
-  readonly holes?: readonly Hole[]
-}
 
 /** The manifest on disk is the old one or the new one. */
 export class UncertainManifestError extends Error {}
@@ -240,7 +227,7 @@ export class SegmentRow {
       const gone = new Set(plan.remove)
       const segments = this.segments.filter((segment) => !gone.has(segment))
       if (plan.insert !== undefined) segments.splice(at, 0, plan.insert)
-      const facts = this.#factsAfter(plan)
+      const facts = factsAfter(this.facts, plan, this.partitions.values())
       await this.#write(segments, facts)
       this.facts = facts
       this.segments.splice(0, this.segments.length, ...segments)
@@ -356,22 +343,6 @@ export class SegmentRow {
     return isStale ? null : Math.min(...places, this.segments.length - 1)
   }
 
-  #factsAfter({ starts, cleaned, dropped, holes }: Rearrangement): ChainFacts {
-    const facts: { -readonly [K in keyof ChainFacts]: ChainFacts[K] } = { ...this.facts }
-    // from the first change on they are written down: what is there no longer tells where a partition began
-    facts.starts = [...this.partitions.values()]
-      .filter(({ durableOffset }) => durableOffset > 0)
-      .map(({ id, logStartOffset }) => [id, Math.max(logStartOffset, starts?.get(id) ?? 0)] as const)
-    if (cleaned !== undefined) facts.cleaned = { ...facts.cleaned, ...cleaned }
-    if (holes !== undefined && holes.length > 0) facts.holes = [...(facts.holes ?? []), ...holes]
-    if (dropped !== undefined && dropped.size > 0) {
-      const sums = { ...facts.dropped }
-      for (const [stream, records] of dropped) sums[stream] = (sums[stream] ?? 0) + records
-      facts.dropped = sums
-    }
-    return facts
-  }
-
   async #write(segments: readonly Segment[], facts: ChainFacts): Promise<void> {
     const manifest: Manifest = { format: 1, segments: segments.map(listed), ...facts }
     try {
@@ -415,20 +386,5 @@ export class SegmentRow {
     const result = this.#busy.then(change, change)
     this.#busy = result.catch(() => undefined)
     return result
-  }
-}
-
-/** Its line in the manifest. */
-export function listed(segment: Segment): Manifest['segments'][number] {
-  const { id, firstCommit, lastCommit, bytes, isSealed, sealedAt, isRewritten, isSalvaged } = segment
-  if (!isSealed) return { id, firstCommit }
-  return {
-    id,
-    firstCommit,
-    lastCommit,
-    bytes,
-    ...(sealedAt === null ? {} : { sealedAt }),
-    ...(isRewritten ? { isRewritten } : {}),
-    ...(isSalvaged ? { isSalvaged } : {}),
   }
 }

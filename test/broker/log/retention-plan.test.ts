@@ -186,18 +186,36 @@ describe('removing what is dead', () => {
     expect(remove(sealed, { 1: 30 }, { deadShare: 0.6 })).toEqual([])
   })
 
-  it('takes rewritten neighbours along that are not much larger, so that small segments do not gather', () => {
+  describe('takes rewritten neighbours of about its size along once there are many', () => {
     const rewritten = (n: number, bytes: number) => {
       const whole = segment(n, [2], { isRewritten: true })
       return { ...whole, summaries: whole.summaries.map((summary) => ({ ...summary, bytes })) }
     }
-    const fresh = segment(3, [1, 2])
-    expect(remove([rewritten(1, 600), rewritten(2, 150), fresh], { 1: 40 })).toEqual([['2+3', false]])
-    expect(remove([rewritten(1, 500), rewritten(2, 150), fresh], { 1: 40 })).toEqual([['1+2+3', false]])
-    expect(remove([rewritten(2, 201), fresh], { 1: 40 })).toEqual([['3', false]])
-    expect(remove([segment(2, [2]), fresh], { 1: 40 }), 'not those that are as they were').toEqual([
-      ['3', false],
-    ])
+    const fresh = segment(9, [1, 2])
+    const before = (sizes: readonly number[]) => [...sizes.map((bytes, i) => rewritten(i + 1, bytes)), fresh]
+    const seven = [10, 10, 10, 10, 10, 10, 200]
+
+    it('so that small segments do not gather, and a byte is copied a few times at most', () => {
+      expect(remove(before(seven), { 1: 100 })).toEqual([['1+2+3+4+5+6+7+9', false]])
+      expect(remove(before(seven.slice(1)), { 1: 100 }), 'six are left').toEqual([['9', false]])
+    })
+
+    it('and then those that are as large as all of these', () => {
+      const larger = [600, 600, 600, 600, 600, 600, 600]
+      const sealed = [...larger, ...seven.map(() => 100)].map((bytes, i) => rewritten(i + 1, bytes))
+      const ids = sealed.map(({ id }) => id).join('+')
+      const last = segment(20, [1, 2])
+      expect(remove([...sealed, last], { 1: 1000 }, { segmentBytes: 10_000 })).toEqual([
+        [`${ids}+${last.id}`, false],
+      ])
+    })
+
+    it('but none that is larger, none as it was first written, and no more than a segment holds', () => {
+      expect(remove(before([201, ...seven.slice(1)]), { 1: 100 })).toEqual([['9', false]])
+      const whole = [1, 2, 3, 4, 5, 6, 7].map((n) => segment(n, [2]))
+      expect(remove([...whole, fresh], { 1: 100 })).toEqual([['9', false]])
+      expect(remove(before(seven), { 1: 100 }, { segmentBytes: 300 })).toEqual([['9', false]])
+    })
   })
 
   it('puts none into two removals', () => {

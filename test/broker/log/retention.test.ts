@@ -126,6 +126,32 @@ describe('retention', () => {
     expect(again.status().recovery).toMatchObject({ faults: 0, rebuiltIndexes: 0 })
   })
 
+  it('lets ingest wait while more than two segments of dead records are to be written anew, and no longer', async () => {
+    const path = temporaryDirectory()
+    const log = await openLog(nodeDisk, { path, ...MIXED })
+    onlyOnDemand(log)
+    const chain = log.chains()[0]!
+    const delays = vi.spyOn(chain, 'delay')
+    await write(log, 0, 300)
+    await log.janitor.run()
+    expect(delays.mock.calls.map(([isLate]) => isLate)).toContain(true)
+    expect(chain.isLate).toBe(false)
+    delays.mockClear()
+    await write(log, 300, 310)
+    await log.janitor.run()
+    expect(delays.mock.calls.map(([isLate]) => isLate)).not.toContain(true)
+    chain.delay(true)
+    let isLetIn = false
+    const waiting = chain.drained().then(() => {
+      isLetIn = true
+    })
+    await Promise.resolve()
+    expect([chain.isFull, isLetIn]).toEqual([true, false])
+    chain.delay(false)
+    await waiting
+    await expectWhole(log)
+  })
+
   it('lets a reader end that is at work in a segment that goes, and removes it after', async () => {
     const path = temporaryDirectory()
     const disk = new FaultyDisk(nodeDisk)

@@ -30,12 +30,13 @@ export class Writer {
     this.#keys = shape.keys === undefined ? null : new KeyDraw(shape.keys)
   }
 
-  /** One commit's records; resolves once the commit before is durable. */
+  /** One commit's records; resolves once the commit before is durable and the chain takes more. */
   async commit(): Promise<void> {
     this.append(this.#shape.recordsPerCommit)
     const last = this.#underWay
     this.#underWay = this.#committed()
     await last
+    await this.chain.drained()
     // by then the chain has taken what was appended, unless it is sealing a segment; what comes now is the next commit's
     await nextTurn()
   }
