@@ -52,7 +52,17 @@ export interface PacedJob {
   readonly seconds: number
 }
 
-export type LogJob = AppendJob | OpenJob | CompactJob | PacedJob
+/** One record of each of so many keys; then, in another process, the table of them: built, and asked. */
+export interface TableJob {
+  readonly kind: 'fill a table' | 'build a table'
+  readonly directory: string
+  readonly partitions: number
+  readonly keys: number
+  readonly recordBytes: number
+  readonly lookups: number
+}
+
+export type LogJob = AppendJob | OpenJob | CompactJob | PacedJob | TableJob
 
 export type LogResult = {
   readonly records: number
@@ -100,6 +110,17 @@ export type CompactResult = LogResult & {
   readonly bytesWritten: number
   readonly recordsRemoved: number
   readonly rssBeforeBytes: number
+}
+
+export type TableResult = LogResult & {
+  /** Bytes of the table's files. */
+  readonly tableBytes: number
+  /** By `QUANTILES`, ms of a lookup of a key that is there, one after another. */
+  readonly lookupMs: readonly number[]
+  /** The same of keys that are not there. */
+  readonly missMs: readonly number[]
+  /** A scan of all entries. */
+  readonly scannedPerSecond: number
 }
 
 export const QUANTILES = [0.5, 0.9, 0.99, 0.999] as const

@@ -1,4 +1,4 @@
-/** The log alone, in parts: append, read, start, retention, compaction, memory, and what reaches the device. */
+/** The log alone, in parts: append, read, start, retention, compaction, tables, memory, and what reaches the device. */
 import { chosen } from '../options.ts'
 import { type Chart, writeCharts } from '../plots/plots.ts'
 import type { Report } from '../report.ts'
@@ -10,8 +10,17 @@ import { memoryPart } from './parts/memory.ts'
 import { retentionPart } from './parts/retention.ts'
 import { spreadPart } from './parts/spread.ts'
 import { startPart } from './parts/start.ts'
+import { tablePart } from './parts/table.ts'
 
-const PARTS: readonly Part[] = [appendPart, startPart, spreadPart, retentionPart, compactionPart, memoryPart]
+const PARTS: readonly Part[] = [
+  appendPart,
+  startPart,
+  spreadPart,
+  retentionPart,
+  compactionPart,
+  tablePart,
+  memoryPart,
+]
 const PLOTS = 'docs/bench'
 /** What is to be reached with 64 partitions, append-only and with a window at work. */
 const WRITTEN_MAX = 2.3

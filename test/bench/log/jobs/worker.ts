@@ -5,6 +5,7 @@ import { append } from './append.ts'
 import { compact, paced } from './compaction.ts'
 import { appendToFile } from './plain-file.ts'
 import { open, readBatches, readCommits, readInTurns } from './read.ts'
+import { buildTable, fillTable } from './table.ts'
 
 onJob((job: LogJob): Promise<object> => {
   switch (job.kind) {
@@ -22,6 +23,10 @@ onJob((job: LogJob): Promise<object> => {
       return open(job.directory)
     case 'compact':
       return compact(job)
+    case 'fill a table':
+      return fillTable(job)
+    case 'build a table':
+      return buildTable(job)
     case 'paced':
       return paced(job)
   }
