@@ -6,7 +6,7 @@ import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { readRecords } from './record-batch.ts'
 import { type ReplayedBatch, replaySegment } from './replay.ts'
-import type { Segment } from './segment.ts'
+import type { OpenSegment, Segment } from './segment.ts'
 
 export interface VerifyProblem {
   /** `chain/segment` */
@@ -249,20 +249,22 @@ async function verifyChain(
     if (segment === undefined || segment.firstCommit > toCommit) break
     // some of it went meanwhile, with what it held
     if (commit > 0 && segment.firstCommit !== commit) seen.rewritten++
-    // opened once before it is counted: one that is damaged is replaced, and its successor is read
-    if (!(await onSegment(chain, segment, async () => {}))) continue
     const copy = { ...segment, lastCommit: Math.min(segment.lastCommit, toCommit) }
-    await verifySegment(chain, segment, copy, commit, seen, expected, (done) => onBytes(bytes + done))
+    // one that cannot be opened is replaced, and its successor is read
+    const isRead = await onSegment(chain, segment, (open) =>
+      verifySegment(chain, open, copy, commit, seen, expected, (done) => onBytes(bytes + done)),
+    )
+    if (!isRead) continue
     bytes += copy.bytes
     commit = copy.lastCommit + 1
   }
   seen.end(expected, partitions)
 }
 
-/** @param segment as it is; `copy` is what it was when its turn came: the active one grows meanwhile */
+/** @param copy what the segment was when its turn came: the active one grows meanwhile */
 async function verifySegment(
   chain: Chain,
-  segment: Segment,
+  { store, index }: OpenSegment,
   copy: Segment,
   fromCommit: number,
   seen: Verification,
@@ -275,39 +277,37 @@ async function verifySegment(
   if (isRewritten) seen.rewritten++
   seen.segments++
   const counted = new Map<number, number>()
-  await chain.cache.use(segment, async ({ store, index }) => {
-    const { lastCommit } = await replaySegment(store, copy.firstCommit, copy.lastCommit, {
-      batch: (commit, id, batch) => {
-        const nth = counted.get(id) ?? 0
-        counted.set(id, nth + 1)
-        // what was read under an earlier arrangement is not counted again
-        if (commit < fromCommit) return
-        const partition = chain.partitions.get(id)
-        if (partition === undefined) {
-          seen.problem(place, commit, `a batch of partition id ${id}, which no stream has`)
-          return
-        }
-        seen.batch({ place, commit, isRewritten }, partition, batch, expected)
-        const entries = index.partitions.get(id)
-        const isPlaced =
-          entries !== undefined &&
-          nth < entries.count &&
-          entries.offsetAt(nth) === batch.baseOffset &&
-          entries.commitAt(nth) === commit
-        if (!isPlaced) {
-          const reason = `the index does not place offset ${batch.baseOffset} of partition id ${id} here`
-          seen.problem(place, commit, reason)
-        }
-      },
-      fault: (commit, id, reason) => {
-        if (id !== null) seen.problem(place, commit, `id ${id}: ${reason}`)
-        else if (!mayMissCommits) seen.problem(place, commit, reason)
-      },
-      progress: onBytes,
-    })
-    if (lastCommit !== copy.lastCommit && !mayMissCommits) {
-      seen.problem(place, lastCommit, `the last commit should be ${copy.lastCommit}`)
-    }
-    seen.commits += copy.lastCommit - Math.max(copy.firstCommit, fromCommit) + 1
+  const { lastCommit } = await replaySegment(store, copy.firstCommit, copy.lastCommit, {
+    batch: (commit, id, batch) => {
+      const nth = counted.get(id) ?? 0
+      counted.set(id, nth + 1)
+      // what was read under an earlier arrangement is not counted again
+      if (commit < fromCommit) return
+      const partition = chain.partitions.get(id)
+      if (partition === undefined) {
+        seen.problem(place, commit, `a batch of partition id ${id}, which no stream has`)
+        return
+      }
+      seen.batch({ place, commit, isRewritten }, partition, batch, expected)
+      const entries = index.partitions.get(id)
+      const isPlaced =
+        entries !== undefined &&
+        nth < entries.count &&
+        entries.offsetAt(nth) === batch.baseOffset &&
+        entries.commitAt(nth) === commit
+      if (!isPlaced) {
+        const reason = `the index does not place offset ${batch.baseOffset} of partition id ${id} here`
+        seen.problem(place, commit, reason)
+      }
+    },
+    fault: (commit, id, reason) => {
+      if (id !== null) seen.problem(place, commit, `id ${id}: ${reason}`)
+      else if (!mayMissCommits) seen.problem(place, commit, reason)
+    },
+    progress: onBytes,
   })
+  if (lastCommit !== copy.lastCommit && !mayMissCommits) {
+    seen.problem(place, lastCommit, `the last commit should be ${copy.lastCommit}`)
+  }
+  seen.commits += copy.lastCommit - Math.max(copy.firstCommit, fromCommit) + 1
 }
