@@ -1,11 +1,13 @@
 /** `headwater log verify`: reads every byte of the log and checks it, while the broker runs or when it does not. */
+
+import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
 import { onSegment } from './chain-reader.ts'
 import { afterHoles } from './holes.ts'
 import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { readRecords } from './record-batch.ts'
-import { type ReplayedBatch, replaySegment } from './replay.ts'
+import { type ReplayedBatch, replayedBatch, replaySegment } from './replay.ts'
 import type { OpenSegment, Segment } from './segment.ts'
 
 export interface VerifyProblem {
@@ -130,6 +132,14 @@ class Verification {
     this.batches++
     this.records += batch.records
     this.bytes += batch.bytes
+  }
+
+  /** The batch without the records below where the partition's tally stands; null when none is left. */
+  uncounted(id: number, batch: ReplayedBatch): ReplayedBatch | null {
+    const next = this.tallies.get(id)?.next ?? 0
+    if (batch.baseOffset >= next) return batch
+    const bytes = trimBatch(batch.raw, next)
+    return bytes === null ? null : replayedBatch(bytes)
   }
 
   /** What the log says of its partitions must be what was read. */
@@ -288,7 +298,9 @@ async function verifySegment(
         seen.problem(place, commit, `a batch of partition id ${id}, which no stream has`)
         return
       }
-      seen.batch({ place, commit, isRewritten }, partition, batch, expected)
+      // put together with what was counted under an earlier arrangement: the rest of it is new
+      const rest = fromCommit > copy.firstCommit ? seen.uncounted(id, batch) : batch
+      if (rest !== null) seen.batch({ place, commit, isRewritten }, partition, rest, expected)
       const entries = index.partitions.get(id)
       const isPlaced =
         entries !== undefined &&
