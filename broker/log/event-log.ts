@@ -29,13 +29,15 @@ import { DamageLog } from './damage-log.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import { type Dumped, type DumpQuery, dumpChains } from './dump.ts'
 import { Janitor, type RetentionStatus } from './janitor.ts'
+import { type LogStream, streamState } from './log-stream.ts'
 import { newestTrustedTime } from './newest-time.ts'
 import { LogPartition } from './partition.ts'
 import { NO_RECOVERY, type RecoveryCounters } from './recovery-counters.ts'
 import { type RepairReport, repairChains } from './repair.ts'
+import { segmentBytesOf } from './segment-size.ts'
 import { recoverCatalog } from './segment-survey.ts'
 import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
-import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget, type StreamPolicy } from './stream-policy.ts'
+import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget } from './stream-policy.ts'
 import { UpstreamFloors } from './upstream-floors.ts'
 import { type VerifyProgress, type VerifyReport, verifyChains } from './verify.ts'
 
@@ -63,14 +65,6 @@ export interface EventLogOptions {
 /** The states that each chain commits with its records; made once a chain. */
 export type CommitStates = (chain: string) => CommitState[]
 
-/** A stream to append to. */
-export interface LogStream {
-  readonly name: string
-  readonly policy: StreamPolicy
-  readonly chain: Chain
-  readonly partitions: readonly LogPartition[]
-}
-
 export interface LogStatus {
   readonly condition: ChainCondition['state']
   readonly reason: string | null
@@ -90,9 +84,6 @@ export interface LogStatus {
   readonly space: SpaceStatus
   readonly retention: RetentionStatus
 }
-
-/** Below it what a segment's own files take would show. */
-const SEGMENT_BYTES_MIN = 1_048_576
 
 export class EventLog implements LogSource {
   readonly identity: LogIdentity
@@ -212,13 +203,7 @@ export class EventLog implements LogSource {
   }
 
   streams(): StreamState[] {
-    return [...this.#streams.values()].map(({ name, policy, chain, partitions }) => ({
-      stream: name,
-      partitions: partitions.length,
-      bytes: bytesOf(chain, partitions),
-      droppedRecords: chain.row.facts.dropped?.[name] ?? 0,
-      isCompacted: policy.compacts,
-    }))
+    return [...this.#streams.values()].map(streamState)
   }
 
   partitions(): PartitionState[] {
@@ -405,30 +390,6 @@ function refuseLostCatalog(directory: string, chains: Iterable<Chain>): void {
     const reason = 'it is missing beside a log that holds records; restore it from a backup'
     throw new CorruptLogError(join(directory, CATALOG_FILE), reason)
   }
-}
-
-/** Stored batches of these partitions from their log starts on; a segment that holds both sides counts whole. */
-function bytesOf(chain: Chain, partitions: readonly LogPartition[]): number {
-  let bytes = 0
-  for (const { id, spans, logStartOffset } of partitions) {
-    for (const span of spans) if (span.nextOffset > logStartOffset) bytes += span.bytes
-    bytes += chain.row.open?.index.partitions.get(id)?.bytes ?? 0
-  }
-  return bytes
-}
-
-/** A window is kept to within a sixteenth: its segments are that much smaller. */
-function segmentBytesOf(
-  chain: string,
-  streams: readonly CatalogStream[],
-  { streams: definitions, segmentBytes, budget }: EventLogOptions,
-): number {
-  const own = new Set(streams.filter((stream) => stream.chain === chain).map(({ name }) => name))
-  const windows = definitions.flatMap(({ name, policy }) =>
-    own.has(name) ? (policy?.retentionBytes ?? []) : [],
-  )
-  const budgets = budget?.bytesMax == null ? [] : [budget.bytesMax / 2]
-  return Math.min(segmentBytes, Math.max(SEGMENT_BYTES_MIN, Math.min(...windows, ...budgets) / 16))
 }
 
 function partitionsOf(stream: CatalogStream): LogPartition[] {

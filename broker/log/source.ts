@@ -22,6 +22,8 @@ export interface PartitionState {
 export interface StreamState {
   readonly stream: string
   readonly partitions: number
+  /** By partition: records that can be read. */
+  readonly records: readonly number[]
   /** Bytes of stored batches. */
   readonly bytes: number
   /** Records that retention took before every upstream had them, ever. */

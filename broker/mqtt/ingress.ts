@@ -4,7 +4,8 @@
  */
 import { LogFullError, RecordTooLargeError } from '../errors.ts'
 import type { Chain } from '../log/chain.ts'
-import type { EventLog, LogStream } from '../log/event-log.ts'
+import type { EventLog } from '../log/event-log.ts'
+import type { LogStream } from '../log/log-stream.ts'
 import { partitionOf } from '../log/murmur2.ts'
 import { encodeHeaders, recordBytesBound } from '../log/record-batch.ts'
 import { payloadKey } from './payload-key.ts'

@@ -3,7 +3,7 @@
  * takes the message: a message is one event in one stream. What depends on the topic alone is computed once a topic.
  */
 import type { StreamConfig, StreamKey } from '../config/schema.ts'
-import type { LogStream } from '../log/event-log.ts'
+import type { LogStream } from '../log/log-stream.ts'
 import { partitionOf } from '../log/murmur2.ts'
 import { encodeHeaders, NO_HEADERS } from '../log/record-batch.ts'
 

@@ -148,7 +148,7 @@ export interface StatusReport {
 
 export interface StreamReport {
   readonly stream: string
-  /** Offsets between log start and end; compaction may have taken some of their records. */
+  /** Records that can be read. */
   readonly records: number
   /** Bytes of stored batches. */
   readonly bytes: number
@@ -171,14 +171,14 @@ export interface PartitionReport {
 export function streamReports(log: LogSource, tables?: Tables): StreamReport[] {
   const partitions = log.partitions()
   const statuses = new Map(tables?.status().map((status) => [status.stream, status]))
-  return log.streams().map(({ stream, bytes, droppedRecords, isCompacted }) => {
+  return log.streams().map(({ stream, records: counts, bytes, droppedRecords, isCompacted }) => {
     const own = partitions
       .filter((state) => state.stream === stream)
       .map(({ partition, logStartOffset, durableOffset }) => ({
         partition,
         logStartOffset,
         durableOffset,
-        records: durableOffset - logStartOffset,
+        records: counts[partition] ?? 0,
       }))
     const records = own.reduce((sum, partition) => sum + partition.records, 0)
     const report = { stream, records, bytes, droppedRecords, isCompacted, partitions: own }

@@ -97,7 +97,7 @@ export class MemoryLog implements LogSource {
     const counts = new Map<string, number>()
     for (const { stream } of this.#states.values()) counts.set(stream, (counts.get(stream) ?? 0) + 1)
     return [...counts].map(([stream, partitions]) => {
-      return { stream, partitions, bytes: 0, droppedRecords: 0, isCompacted: false }
+      return { stream, partitions, records: [], bytes: 0, droppedRecords: 0, isCompacted: false }
     })
   }
 

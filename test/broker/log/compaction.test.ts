@@ -84,6 +84,7 @@ describe('compaction', () => {
     })
     expect(report!.bytesAfter).toBeLessThan(report!.bytesBefore / 20)
     expect(log.partitions()[0]).toMatchObject({ logStartOffset: 0, durableOffset: 200 })
+    expect(log.streams()[0]!.records[0], 'records, not offsets').toBe(7)
     await expectWhole(log)
     await log.close()
     const again = await openLog(nodeDisk, { path, ...options() })

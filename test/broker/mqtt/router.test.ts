@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { StreamKey } from '../../../broker/config/schema.ts'
-import type { LogStream } from '../../../broker/log/event-log.ts'
+import type { LogStream } from '../../../broker/log/log-stream.ts'
 import { partitionOf } from '../../../broker/log/murmur2.ts'
 import { Router, topicMatches } from '../../../broker/mqtt/router.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'

@@ -69,6 +69,9 @@ export class FakeLog implements ReadableLog {
     return [...this.#batches].map(([stream, partitions]) => ({
       stream,
       partitions: partitions.length,
+      records: partitions.map((batches) =>
+        batches.reduce((sum, { baseOffset, nextOffset }) => sum + nextOffset - baseOffset, 0),
+      ),
       bytes: partitions.flat().reduce((sum, { bytes }) => sum + bytes.length, 0),
       droppedRecords: 0,
       isCompacted: false,
