@@ -8,6 +8,8 @@ export interface ExtraListener {
   /** Upper case, unique in the node, such as `SASL`. */
   name: string
   protocol: 'PLAINTEXT' | 'SSL' | 'SASL_PLAINTEXT' | 'SASL_SSL'
+  /** Clients are sent to this port instead of the listener's own: a proxy's. */
+  advertisedPort?: number
   /** Properties of this listener without their prefix `listener.name.<name>.`, such as `ssl.keystore.location`. */
   properties?: Record<string, string>
 }
@@ -29,8 +31,16 @@ const HOST = '127.0.0.1'
 
 /** The complete `server.properties` of one combined broker and controller. */
 export function nodeProperties(plan: NodePlan): Record<string, string> {
-  const plain = [{ name: 'PLAINTEXT', protocol: 'PLAINTEXT', port: plan.port }, ...plan.extraListeners]
+  const own: NodePlan['extraListeners'][number] = {
+    name: 'PLAINTEXT',
+    protocol: 'PLAINTEXT',
+    port: plan.port,
+  }
+  const plain = [own, ...plan.extraListeners]
   const addresses = plain.map(({ name, port }) => `${name}://${HOST}:${port}`)
+  const advertised = plain.map(
+    ({ name, port, advertisedPort }) => `${name}://${HOST}:${advertisedPort ?? port}`,
+  )
   const protocols = plain.map(({ name, protocol }) => `${name}:${protocol}`)
   const replicas = String(Math.min(3, plan.voters.length))
   const minInSync = String(Math.min(2, plan.voters.length))
@@ -38,7 +48,7 @@ export function nodeProperties(plan: NodePlan): Record<string, string> {
     'process.roles': 'broker,controller',
     'node.id': String(plan.nodeId),
     listeners: [...addresses, `CONTROLLER://${HOST}:${plan.controllerPort}`].join(','),
-    'advertised.listeners': addresses.join(','),
+    'advertised.listeners': advertised.join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': 'PLAINTEXT',
     'listener.security.protocol.map': [...protocols, 'CONTROLLER:PLAINTEXT'].join(','),
