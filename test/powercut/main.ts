@@ -1,6 +1,7 @@
 /** `npm run test:powercut -- --cycles N --seed S` */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { Output } from '../../broker/operations/terminal/output.ts'
+import { positive, wholeNumber } from '../support/number-options.ts'
 import { Reporter } from './report.ts'
 import { PowerCutRun, type RunOptions, type RunResult } from './run.ts'
 import { sweep, whatIsMissing } from './system.ts'
@@ -42,19 +43,6 @@ const program = new Command('npm run test:powercut --')
   .option('--json', 'a JSON object a cycle, then one with the summary', false)
   .addHelpText('after', HELP)
   .exitOverride()
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number above 0.')
-  return value
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.')
-  return value
-}
 
 async function main(): Promise<number> {
   try {

@@ -26,3 +26,19 @@ export function testSeed(): number {
   if (given !== undefined) return Number(given)
   return process.env.CI === 'true' ? CI_SEED : Date.now() % 2 ** 31
 }
+
+/** Plays so many lives, each from a seed of its own; a failure names the seed that plays it again. @param kept seeds that once found a fault */
+export async function playLives(
+  lives: number,
+  play: (random: Random) => Promise<void>,
+  kept: readonly number[] = [],
+): Promise<void> {
+  const seed = testSeed()
+  for (const one of [...kept, ...Array.from({ length: lives }, (_, life) => seed + life)]) {
+    try {
+      await play(seededRandom(one))
+    } catch (error) {
+      throw new Error(`HEADWATER_TEST_SEED=${one}`, { cause: error })
+    }
+  }
+}

@@ -1,9 +1,10 @@
 /** `npm run test:sync-faults -- --cycles N --seed S` */
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { Output } from '../../broker/operations/terminal/output.ts'
 import { count, milliseconds, plural } from '../../broker/operations/terminal/units.ts'
 import { median } from '../bench/statistics.ts'
 import { installation, NoInstallationError } from '../support/kafka/installation.ts'
+import { positive, wholeNumber } from '../support/number-options.ts'
 import { faultName } from './plan.ts'
 import { type CycleResult, FaultRun, type RunOptions, type RunResult } from './run.ts'
 
@@ -37,19 +38,6 @@ const program = new Command('npm run test:sync-faults --')
   .option('--json', 'a JSON object a cycle, then one with the summary', false)
   .addHelpText('after', HELP)
   .exitOverride()
-
-function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('It must be a whole number above 0.')
-  return value
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.')
-  return value
-}
 
 async function main(): Promise<number> {
   try {

@@ -6,7 +6,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ClockWatch } from '../../../broker/clock/clock-watch.ts'
 import { STEP_MS_MIN } from '../../../broker/clock/epoch.ts'
-import { type Random, seededRandom, testSeed } from '../../support/random.ts'
+import { playLives, type Random } from '../../support/random.ts'
 import { DAY, Machine, T0 } from './machine.ts'
 import { type Outcome, SimulatedChain } from './simulated-chain.ts'
 
@@ -222,16 +222,11 @@ class Life {
 
 describe('the clock of a log beside the truth', () => {
   it(`agrees with it through ${LIVES} random lives`, async () => {
-    const seed = testSeed()
     const sum = { corrected: 0, untrusted: 0, notes: 0, seals: 0 }
-    for (let life = 0; life < LIVES; life++) {
-      try {
-        const counts = await new Life(seededRandom(seed + life)).run()
-        for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += counts[name]
-      } catch (error) {
-        throw new Error(`HEADWATER_TEST_SEED=${seed}, life ${life}`, { cause: error })
-      }
-    }
+    await playLives(LIVES, async (random) => {
+      const counts = await new Life(random).run()
+      for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += counts[name]
+    })
     // the lives had something to show
     expect(sum.corrected).toBeGreaterThan(100)
     expect(sum.untrusted).toBeGreaterThan(100)

@@ -9,7 +9,7 @@ import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
 import type { LogCursor } from '../../../broker/log/source.ts'
 import { FaultyDisk, type Gate, type OperationKind } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
-import { type Random, seededRandom, testSeed } from '../../support/random.ts'
+import { playLives, type Random } from '../../support/random.ts'
 import { openLog, readAll, recordsOf, until } from './support.ts'
 
 const PARTITIONS = 3
@@ -229,13 +229,6 @@ class Life {
 
 describe('a log beside its model', () => {
   it(`agrees with it through ${LIVES} random lives`, async () => {
-    const seed = testSeed()
-    for (let life = 0; life < LIVES; life++) {
-      try {
-        await new Life(seededRandom(seed + life)).run()
-      } catch (error) {
-        throw new Error(`HEADWATER_TEST_SEED=${seed}, life ${life}`, { cause: error })
-      }
-    }
-  })
+    await playLives(LIVES, (random) => new Life(random).run())
+  }, 30_000)
 })

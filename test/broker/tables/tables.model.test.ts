@@ -11,7 +11,7 @@ import { DEFAULT_POLICY } from '../../../broker/log/stream-policy.ts'
 import type { Tables } from '../../../broker/tables/tables.ts'
 import { FaultyDisk, type OperationKind } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
-import { type Random, seededRandom, testSeed } from '../../support/random.ts'
+import { playLives, type Random } from '../../support/random.ts'
 import { openLog, until } from '../log/support.ts'
 import { appendChanges, collected, moveLogStart, openTables, STREAM, TABLE_PATH } from './support.ts'
 
@@ -262,13 +262,6 @@ class Life {
 
 describe('a table beside a fold of its log', () => {
   it(`agrees with it through ${LIVES} random lives`, async () => {
-    const seed = testSeed()
-    for (let life = 0; life < LIVES; life++) {
-      try {
-        await new Life(seededRandom(seed + life)).run()
-      } catch (error) {
-        throw new Error(`HEADWATER_TEST_SEED=${seed}, life ${life}`, { cause: error })
-      }
-    }
+    await playLives(LIVES, (random) => new Life(random).run())
   }, 120_000)
 })
