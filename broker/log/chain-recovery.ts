@@ -23,7 +23,7 @@ import { MANIFEST_FILE, type Manifest, nextSegmentId, readManifest, writeManifes
 import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
 import { recordsMaxOf } from './record-batch.ts'
-import { replaySegment } from './replay.ts'
+import { replayStore } from './replay.ts'
 import { indexFile, readSummaries, rebuildSummaries, type Segment, segmentDirectory } from './segment.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 import { type ChainFiles, createSegmentStore, quarantineOf } from './segment-store.ts'
@@ -243,7 +243,7 @@ async function replayActive(
   const lost = new Map<number, number>()
   const nextOf = (id: number) => next.get(id) ?? partitions.get(id)?.spans.at(-1)?.nextOffset ?? 0
   for (const state of states) state.restore(undefined)
-  const result = await replaySegment(store, segment.firstCommit, Number.MAX_SAFE_INTEGER, {
+  const result = await replayStore(store, segment.firstCommit, Number.MAX_SAFE_INTEGER, {
     batch: (commit, id, batch) => {
       if (batch.baseOffset !== nextOf(id)) {
         files.counters.faults++

@@ -51,7 +51,7 @@ export async function checkTable(
       const place = { file: name, at: live.size, bytes: file.size - live.size }
       findings.add({ kind: 'table-longer', ...place, reason: 'bytes follow the table' })
     }
-    const structure = await readStructure(file, live.size)
+    const structure = await readStructure(file, live.size, options.scratch)
     for (const finding of structure.findings) findings.add(finding)
     if (structure.blocks === null || !options.readsBlocks) return
     await new BlocksCheck(file, live, structure, options.sequenceMax).run(findings, options.scratch)

@@ -7,7 +7,9 @@
  *   handle    := offset:varint size:varint               size without the trailer
  *   footer    := handle{metaindex} handle{index} 0* magic:u64le        48 bytes; magic = 0xdb4775248b80fb57
  */
+
 import { BlockCursor, hasRightChecksum, PLAIN, SNAPPY, TRAILER_BYTES, typeOf } from './block.ts'
+import type { Scratch } from './block-reader.ts'
 import { BloomFilter } from './bloom-filter.ts'
 import { ByteCursor, NONE } from './byte-cursor.ts'
 import type { Finding } from './findings.ts'
@@ -41,22 +43,31 @@ export interface TableStructure {
   readonly findings: readonly Finding[]
 }
 
-/** @param size where the table ends in the file: a file may be longer than what LevelDB wrote of it */
-export async function readStructure(file: TolerantFile, size: number): Promise<TableStructure> {
-  return new StructureReader(file, size).read()
+/**
+ * @param size where the table ends in the file: a file may be longer than what LevelDB wrote of it
+ * @param scratch given where many tables are read: nothing of what is returned stands in it
+ */
+export async function readStructure(
+  file: TolerantFile,
+  size: number,
+  scratch?: Scratch,
+): Promise<TableStructure> {
+  return new StructureReader(file, size, scratch).read()
 }
 
 class StructureReader {
   readonly #file: TolerantFile
   readonly #size: number
+  readonly #scratch: Scratch | undefined
   readonly #findings: Finding[] = []
   #tail: Buffer = Buffer.alloc(0)
   #tailAt = 0
   #filter: BloomFilter | null = null
 
-  constructor(file: TolerantFile, size: number) {
+  constructor(file: TolerantFile, size: number, scratch: Scratch | undefined) {
     this.#file = file
     this.#size = size
+    this.#scratch = scratch
   }
 
   async read(): Promise<TableStructure> {
@@ -66,7 +77,8 @@ class StructureReader {
       return this.#result(null, null)
     }
     this.#tailAt = Math.max(0, this.#size - TAIL_BYTES)
-    this.#tail = await this.#file.read(this.#tailAt, this.#size - this.#tailAt)
+    const tailBytes = this.#size - this.#tailAt
+    this.#tail = await this.#file.read(this.#tailAt, tailBytes, this.#scratch?.take(tailBytes))
     const footer = new ByteCursor(await this.#part(footerAt, FOOTER_BYTES))
     const metaindex = readHandle(footer, footerAt)
     const index = readHandle(footer, footerAt)
@@ -138,7 +150,8 @@ class StructureReader {
       if (filter === null) break
       // LevelDB does not check it, and a damaged filter says of keys that they are not there
       const content = await this.#part(filter.offset, filter.size + TRAILER_BYTES)
-      if (hasRightChecksum(content)) this.#filter = BloomFilter.read(content.subarray(0, filter.size))
+      if (hasRightChecksum(content))
+        this.#filter = BloomFilter.read(Buffer.from(content.subarray(0, filter.size)))
       else this.#find('filter-damaged', filter.offset, content.length, 'its checksum is wrong')
     }
     if (cursor.fault !== null || (filter === null && cursor.valueEnd > 0))
