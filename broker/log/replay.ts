@@ -17,7 +17,7 @@ export interface ReplayedBatch {
   readonly records: number
   readonly bytes: number
   readonly maxTimestamp: number
-  /** There during the call only, like the batch itself. */
+  /** There during the call only: what is to be kept is copied. */
   readonly raw: Buffer
 }
 

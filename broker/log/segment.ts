@@ -258,7 +258,9 @@ export class SegmentCache {
   #shrink(): void {
     for (const [id, entry] of this.#entries) {
       if (entry.users > 0) continue
-      if (entry.wasActive || entry.isRetired || this.#entries.size > this.#openMax) this.#close(id, entry)
+      if (!entry.wasActive && !entry.isRetired && this.#entries.size <= this.#openMax) continue
+      entry.opening.then(({ index }) => index.release()).catch(() => undefined)
+      this.#close(id, entry)
     }
   }
 

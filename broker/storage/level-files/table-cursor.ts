@@ -20,12 +20,14 @@ import type { LiveTable } from './version.ts'
 /** Bytes read from the disk at once: what is copied while nothing else runs. */
 const WINDOW_BYTES = 256 * 1024
 
+const NO_BLOCK = Buffer.alloc(0)
+
 /** The files are not what LevelDB wrote: it must not be let near them. */
-export class DamagedFilesError extends Error {
+export class DamagedFilesError extends CorruptLogError {
   readonly findings: readonly Finding[]
 
   constructor(directory: string, findings: readonly Finding[]) {
-    super(`${directory}: ${findings.map(({ file, reason }) => `${file}: ${reason}`).join('; ')}`)
+    super(directory, findings.map(({ file, reason }) => `${file}: ${reason}`).join('; '))
     this.findings = findings
   }
 }
@@ -46,6 +48,7 @@ export class TableCursor {
   #blocks: readonly IndexedBlock[] = []
   #nextBlock = 0
   #block: BlockCursor | null = null
+  readonly #cursor = new BlockCursor(NO_BLOCK)
 
   /** @param scratch this table's alone until it is closed */
   constructor(directory: string, live: LiveTable, sequenceMax: number, scratch: Scratch) {
@@ -102,8 +105,8 @@ export class TableCursor {
     const reader = this.#reader!
     const bytes = reader.readAhead(place) ?? (await reader.read(place))
     this.#check(place, bytes)
-    const block = new BlockCursor(bytes.subarray(0, place.size))
-    this.#block = block
+    this.#cursor.begin(bytes.subarray(0, place.size))
+    this.#block = this.#cursor
     if (!this.next()) this.#fail('block-damaged', 'it is empty')
   }
 

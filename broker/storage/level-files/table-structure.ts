@@ -33,6 +33,27 @@ export interface IndexedBlock extends BlockHandle {
   readonly separator: Buffer
 }
 
+/** One of the thousand that a table has: its separator is made when it is asked for. */
+class IndexEntry implements IndexedBlock {
+  readonly offset: number
+  readonly size: number
+  readonly #keys: Buffer
+  readonly #keyAt: number
+  readonly #keyEnd: number
+
+  constructor({ offset, size }: BlockHandle, keys: Buffer, keyAt: number, keyEnd: number) {
+    this.offset = offset
+    this.size = size
+    this.#keys = keys
+    this.#keyAt = keyAt
+    this.#keyEnd = keyEnd
+  }
+
+  get separator(): Buffer {
+    return this.#keys.subarray(this.#keyAt, this.#keyEnd)
+  }
+}
+
 export interface TableStructure {
   /** null where the index cannot be believed. */
   readonly blocks: readonly IndexedBlock[] | null
@@ -175,7 +196,8 @@ class StructureReader {
       })
       return null
     }
-    const blocks = typeof block === 'string' ? block : readIndex(block, index.offset)
+    // it is kept: not in memory that is used again
+    const blocks = typeof block === 'string' ? block : readIndex(Buffer.from(block), index.offset)
     if (typeof blocks !== 'string') return blocks
     this.#find('index-damaged', index.offset, bytes, blocks)
     return null
@@ -192,22 +214,32 @@ function readHandle(cursor: ByteCursor, end: number): BlockHandle | null {
 
 /**
  * The data blocks that an index names, which follow one another from the file's beginning; or why it is no index.
+ * @param block kept, for the separators
  * @param end where the data blocks must have ended
  */
 export function readIndex(block: Buffer, end: number): IndexedBlock[] | string {
   const cursor = new BlockCursor(block)
   const blocks: IndexedBlock[] = []
   let offset = 0
+  let previous: Buffer = Buffer.allocUnsafe(64)
+  let previousLength = 0
   while (cursor.next()) {
     const value = new ByteCursor(cursor.value)
     const handle = readHandle(value, end)
     if (handle === null || !value.isAtEnd || handle.offset !== offset) return 'a place in it is damaged'
     if (cursor.keyLength < KEY_TRAILER_BYTES) return 'a key in it is damaged'
-    const previous = blocks.at(-1)?.separator
-    const isAfter =
-      previous === undefined || compareInternal(previous, previous.length, cursor.key, cursor.keyLength) < 0
-    if (!isAfter) return 'its keys are out of order'
-    blocks.push({ ...handle, separator: cursor.keyCopy() })
+    const { key, keyLength, shared, valueStart } = cursor
+    if (blocks.length > 0 && compareInternal(previous, previousLength, key, keyLength) >= 0)
+      return 'its keys are out of order'
+    if (previous.length < keyLength) previous = Buffer.allocUnsafe(2 * keyLength)
+    for (let i = 0; i < keyLength; i++) previous[i] = key[i]!
+    previousLength = keyLength
+    // LevelDB writes each key of an index whole
+    blocks.push(
+      shared === 0
+        ? new IndexEntry(handle, block, valueStart - keyLength, valueStart)
+        : new IndexEntry(handle, cursor.keyCopy(), 0, keyLength),
+    )
     offset = handle.offset + handle.size + TRAILER_BYTES
   }
   if (cursor.fault !== null) return cursor.fault
