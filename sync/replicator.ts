@@ -2,8 +2,9 @@
  * Keeps one upstream up to date with the log. A loop drives a state machine; events (durable commits, commands) only raise
  * a signal. Any error drops all that was assumed about upstream: the next step is to recover. Ingest never waits for it.
  *
- *   recovering -> sending | backoff | stopped        sending -> idle | backoff | stopped | recovering (new partition)
- *   idle -> sending | recovering (new partition)     backoff -> recovering        any -> paused -> recovering
+ *   recovering -> sending | held | backoff | stopped     sending -> idle | held | backoff | stopped | recovering (new partition)
+ *   idle -> sending | held | recovering (new partition)  backoff -> recovering
+ *   held -> recovering                                   any -> paused -> recovering
  */
 import {
   AssertionError,
@@ -12,18 +13,27 @@ import {
   type LogSource,
   type PartitionState,
   partitionKey,
-  recordCountOf,
+  type UpstreamEvent,
   unreachable,
 } from '../broker/index.ts'
 import { type BackoffOptions, backoffMs, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
-import { type CheckpointCache, decideStart, isBehind } from './checkpoint.ts'
+import { type CheckpointCache, decideStart } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
 import { SyncInternalError, UpstreamError, UpstreamTimeoutError } from './errors.ts'
 import { FailureLog } from './failure-log.ts'
+import { EVERYTHING, Selection } from './filter/selection.ts'
+import { Health } from './health.ts'
+import { openLanes, wantedPartitions } from './lanes.ts'
+import { Link } from './link/link.ts'
+import type { GateView } from './link/link-gate.ts'
+import { NETWORK_MS } from './link/link-probe.ts'
+import { Watchdog } from './link/watchdog.ts'
 import { Remembered } from './remembered.ts'
-import { RoundBuilder } from './round-builder.ts'
-import { Rate, type ReplicatorState, type ReplicatorStatus } from './status.ts'
-import type { Positions, Recovered, Round, Upstream } from './upstream.ts'
+import { type PlannedRound, RoundBuilder } from './round-builder.ts'
+import { StateFeed } from './state-feed.ts'
+import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import { statusOf } from './status-report.ts'
+import type { Positions, Recovered, Upstream } from './upstream.ts'
 
 export interface ReplicatorOptions {
   readonly round: RoundSizeOptions & {
@@ -38,6 +48,10 @@ export interface ReplicatorDeps {
   readonly upstream: Upstream
   readonly cache: CheckpointCache
   readonly sink: LogSink
+  /** What of the log goes there; all of it without. */
+  readonly selection?: Selection
+  /** Without it nothing holds the link back. */
+  readonly link?: Link
   readonly clock?: Clock
   /** From [0, 1). */
   readonly random?: () => number
@@ -47,6 +61,16 @@ export interface ReplicatorDeps {
 const FIRST_ROUND_BYTES = 256 * 1024
 /** How long `close` lets a round under way come to its end. */
 const CLOSE_GRACE_MS = 3000
+/** Positions of partitions that have nothing to send move upstream at most this often. */
+const MOVES_MS = 10_000
+/** A schedule and a calendar are looked at this often where nothing else wakes. */
+const LOOK_MS = 60_000
+/** Errors after which the link itself may be what is missing. */
+const LINK_CODES: ReadonlySet<string> = new Set([
+  'HW_UPSTREAM_UNREACHABLE',
+  'HW_UPSTREAM_TIMEOUT',
+  'HW_UPSTREAM_STALLED',
+])
 
 export class Replicator {
   readonly #options: ReplicatorOptions
@@ -58,7 +82,11 @@ export class Replicator {
   readonly #random: () => number
   readonly #failures: FailureLog
   readonly #signal: Signal
-  readonly #rate: Rate
+  readonly #selection: Selection
+  readonly #link: Link
+  readonly #watchdog: Watchdog
+  readonly #health: Health
+  readonly #feed: StateFeed
 
   #state: ReplicatorState = { kind: 'recovering' }
   #since: number
@@ -67,18 +95,22 @@ export class Replicator {
   #resumeWanted = false
   #closeWanted = false
   #nowWanted = false
+  /** Records became durable since the log was last read to its end. */
+  #hasNews = false
 
   #builder: RoundBuilder | null = null
   #recovered: Recovered | null = null
   /** As last known, from upstream or, before that, from the cache. */
-  #positions = new Map<string, number>()
+  #positions: Positions = new Map()
+  /** What retention may take: the same, and all of what this upstream does not want. */
+  #floors: Positions = new Map()
+  /** Up to where nothing waits: the positions, or further where records were left out. */
+  #done: Positions = new Map()
   #roundBytes: number
   #tries = 0
-  #oldestTimestamp: number | null = null
-  #sentRecords = 0
-  #sentBytes = 0
-  #rounds = 0
-  #lastAckAt: number | null = null
+  /** Failures since the link last showed a sign of life. */
+  #backoffTries = 0
+  #movedAt = Number.NEGATIVE_INFINITY
   #lastError: ReplicatorStatus['lastError'] = null
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDeps) {
@@ -88,39 +120,51 @@ export class Replicator {
     this.#sink = deps.sink
     this.#clock = deps.clock ?? systemClock
     this.#random = deps.random ?? Math.random
-    this.#failures = new FailureLog(deps.sink, this.#clock, `upstream ${deps.upstream.name}`)
+    const { name } = deps.upstream
+    this.#failures = new FailureLog(deps.sink, this.#clock, `upstream ${name}`)
     const { incarnation } = deps.log.identity
-    this.#remembered = new Remembered(deps.cache, deps.upstream.name, incarnation, deps.sink, this.#clock)
+    this.#remembered = new Remembered(deps.cache, name, incarnation, deps.sink, this.#clock)
     this.#signal = new Signal(this.#clock)
-    this.#rate = new Rate(this.#clock)
+    this.#selection = deps.selection ?? new Selection(EVERYTHING)
+    this.#link = deps.link ?? Link.unlimited({ name, clock: this.#clock, sink: deps.sink })
+    this.#watchdog = new Watchdog(this.#clock, () => this.#upstream.disconnect())
+    this.#health = new Health(this.#clock)
+    this.#feed = new StateFeed(name, deps.sink, this.#clock)
     this.#since = this.#clock.now()
     this.#roundBytes = Math.min(FIRST_ROUND_BYTES, options.round.bytesMax)
+    this.#pauseWanted = this.#link.isPaused
   }
 
   start(): void {
     if (this.#running !== null) return
-    const stopListening = this.#log.onDurable(() => {
-      if (this.#state.kind === 'idle') this.#signal.raise()
-    })
+    const stopListening = this.#log.onDurable(() => this.#durable())
     this.#running = this.#run().finally(stopListening)
   }
 
-  /** Stops after the round under way and drops the connection. */
-  pause(): void {
+  /** Calls back at each change of state. @returns the way to stop */
+  onChange(listener: (event: UpstreamEvent) => void): () => void {
+    return this.#feed.add(listener)
+  }
+
+  /** Stops after the round under way and drops the connection, also after a restart. Done when that is remembered. */
+  pause(): Promise<void> {
     this.#pauseWanted = true
     this.#signal.raise()
+    return this.#link.setPaused(true)
   }
 
   /** Goes on after `pause`, or after an error that stopped this upstream. */
-  resume(): void {
+  resume(): Promise<void> {
     this.#pauseWanted = false
     this.#resumeWanted = true
     this.#signal.raise()
+    return this.#link.setPaused(false)
   }
 
-  /** Tries at once instead of at the end of a backoff, and sends without waiting for more records. */
+  /** Tries at once instead of at the end of a backoff, and sends all that waits, whatever the schedule says. */
   now(): void {
     this.#nowWanted = true
+    this.#link.isOverridden = true
     this.#signal.raise()
   }
 
@@ -132,73 +176,61 @@ export class Replicator {
     cancel()
     await this.#dropSession()
     await this.#remember(true)
+    await this.#link.close()
     await this.#upstream.close().catch(() => {})
   }
 
   /** The next offset that upstream is known to have acknowledged, by `partitionKey`: for retention. */
   positions(): Positions {
-    return this.#positions
+    return this.#floors
   }
 
   status(): ReplicatorStatus {
-    const partitions = this.#log.partitions().map((state) => {
-      const position = this.#positions.get(partitionKey(state.stream, state.partition)) ?? null
-      return {
-        stream: state.stream,
-        partition: state.partition,
-        position,
-        durableOffset: state.durableOffset,
-        lagRecords: Math.max(0, state.durableOffset - Math.max(position ?? 0, state.logStartOffset)),
-      }
-    })
-    const lagRecords = partitions.reduce((sum, partition) => sum + partition.lagRecords, 0)
-    const oldest = lagRecords === 0 ? null : this.#oldestTimestamp
-    return {
-      name: this.#upstream.name,
-      kind: this.#upstream.kind,
-      address: this.#upstream.address,
-      state: this.#state.kind,
+    return statusOf({
+      log: this.#log,
+      upstream: this.#upstream,
+      selection: this.#selection,
+      state: this.#state,
       since: this.#since,
-      retryAt: this.#state.kind === 'backoff' ? this.#state.until : null,
       tries: this.#tries,
-      lagRecords,
-      lagSecondsOldest: oldest === null ? null : Math.max(0, (this.#clock.now() - oldest) / 1000),
-      partitions,
-      sentRecords: this.#sentRecords,
-      sentBytes: this.#sentBytes,
-      rounds: this.#rounds,
-      lastAckAt: this.#lastAckAt,
+      positions: this.#positions,
+      done: this.#builder?.done() ?? this.#done,
+      health: this.#health,
+      link: this.#link.status(),
+      stalls: this.#watchdog.stalls,
       lastError: this.#lastError,
-      recordsPerSecond: this.#rate.perSecond(),
-    }
+      now: this.#clock.now(),
+    })
   }
 
   async #run(): Promise<void> {
     await this.#recall()
     while (this.#state.kind !== 'closed') {
       const next = await this.#step(this.#state).catch((error) => this.#failed(error))
-      if (next.kind !== this.#state.kind) this.#since = this.#clock.now()
+      const { kind } = this.#state
+      if (next.kind !== kind) this.#since = this.#clock.now()
       this.#state = next
+      if (next.kind !== kind) this.#feed.changed(kind, next.kind, this.#lastError, this.#link.status().hold)
     }
   }
 
   async #step(state: ReplicatorState): Promise<ReplicatorState> {
     if (this.#closeWanted) return { kind: 'closed' }
     if (this.#pauseWanted && state.kind !== 'paused') {
-      await this.#dropSession()
-      await this.#upstream.disconnect().catch(() => {})
-      await this.#remember(true)
+      await this.#disconnect()
       return { kind: 'paused' }
     }
     switch (state.kind) {
       case 'recovering':
         return this.#recover()
       case 'sending':
-        return this.#send(state.lingered)
+        return this.#send(state)
       case 'idle':
-        return this.#idle()
+        return this.#idle(state)
       case 'backoff':
         return this.#backoff(state)
+      case 'held':
+        return this.#held(state)
       case 'paused':
         return this.#paused(state)
       case 'stopped':
@@ -214,58 +246,99 @@ export class Replicator {
 
   async #recover(): Promise<ReplicatorState> {
     await this.#dropSession()
-    const partitions = this.#log.partitions()
-    const recovered = await this.#upstream.recover(this.#log.identity, partitions)
-    // The log went on meanwhile; a position is compared with where it ends now.
-    const start = await decideStart(
-      this.#log,
-      this.#current(partitions),
-      recovered,
-      this.#remembered.checkpoint,
+    const leftBehind = this.#watchdog.leftBehind
+    if (leftBehind !== null) {
+      void leftBehind.then(() => this.#signal.raise())
+      await this.#signal.wait()
+      return { kind: 'recovering' }
+    }
+    const gate = this.#link.look()
+    if (!this.#mayGo(gate)) return this.#hold()
+    const partitions = wantedPartitions(this.#log, this.#selection)
+    const recovered = await this.#watched('recover', () =>
+      this.#upstream.recover(this.#log.identity, partitions),
     )
+    // The log went on meanwhile; a position is compared with where it ends now.
+    const current = this.#current(partitions)
+    const start = await decideStart(this.#log, current, recovered, this.#remembered.checkpoint)
     for (const warning of start.warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
+    this.#health.skipped(current, start.positions)
     this.#recovered = recovered
-    this.#positions = start.positions
-    this.#builder = new RoundBuilder(this.#log.openCursor(start.positions), start.positions)
+    this.#stand(start.positions)
+    this.#builder = new RoundBuilder(openLanes(this.#log, this.#selection, start.positions), start.positions)
     return { kind: 'sending', lingered: true }
   }
 
-  async #send(lingered: boolean): Promise<ReplicatorState> {
+  async #send(state: ReplicatorState & { kind: 'sending' }): Promise<ReplicatorState> {
     const builder = this.#builder!
-    await builder.fill(this.#roundBytes)
+    const throttled = this.#link.waitMs()
+    if (throttled > 0) {
+      await this.#signal.wait(throttled)
+      return state
+    }
+    const { priorityMin } = this.#link.look()
+    const bytes = this.#link.roundBytes(this.#roundBytes)
+    this.#hasNews = false
+    await builder.fill(bytes, priorityMin)
     if (this.#partitionsChanged(builder)) return { kind: 'recovering' }
-    const full = builder.pendingBytes >= this.#roundBytes
-    if (builder.pendingBytes === 0) return this.#caughtUp()
-    this.#oldestTimestamp = builder.oldestTimestamp
+    const pending = builder.pendingBytes(priorityMin)
+    if (pending === 0) {
+      if (builder.caughtUp) return this.#caughtUp(priorityMin)
+      // a long stretch of the log of which filters leave nothing
+      await this.#move(builder, priorityMin, false)
+      return state
+    }
+    const full = pending >= bytes
+    this.#health.oldestTimestamp = builder.oldestTimestamp
     // Records that arrived during the last round: more may follow, and a transaction for each would be a waste.
-    if (!full && !lingered) return this.#linger()
+    if (!full && !state.lingered) return this.#linger()
     this.#nowWanted = false
-    const round = builder.take(this.#roundBytes)
-    if (round !== null) await this.#sendRound(builder, round)
-    // What is left of a backlog does not wait.
-    return { kind: 'sending', lingered: full }
+    const round = builder.take(bytes, { priorityMin, withMoves: this.#isMoveDue() })
+    const tookMs = round === null ? 0 : await this.#sendRound(builder, round, bytes, priorityMin)
+    if (full) await this.#link.yield(tookMs, (ms) => this.#signal.wait(ms))
+    // What is left of a backlog does not wait, nor does what came during a round that took as long as it would wait.
+    return { kind: 'sending', lingered: full || tookMs >= this.#options.round.lingerMs }
   }
 
-  async #sendRound(builder: RoundBuilder, round: Round): Promise<void> {
+  /** @returns how long it took, ms */
+  async #sendRound(
+    builder: RoundBuilder,
+    round: PlannedRound,
+    roundBytes: number,
+    priorityMin: number,
+  ): Promise<number> {
+    await this.#link.reserve(round.bytes)
     const startedAt = this.#clock.monotonic()
     // The next round is read while this one is on its way; an error of reading is raised when it is its turn.
-    const readAhead = builder.fill(this.#roundBytes).catch(() => {})
+    const readAhead = builder.fill(roundBytes, priorityMin).catch(() => {})
     try {
-      const positions = await this.#upstream.send(round)
+      const positions = await this.#watched('a round', () => this.#upstream.send(round), round.bytes)
       builder.acknowledge(round, positions)
     } finally {
       await readAhead
     }
-    this.#acknowledged(builder, round, this.#clock.monotonic() - startedAt)
+    const tookMs = this.#clock.monotonic() - startedAt
+    this.#acknowledged(builder, round, roundBytes, tookMs)
     await this.#remember(false)
+    return tookMs
   }
 
-  async #idle(): Promise<ReplicatorState> {
+  async #idle(state: ReplicatorState): Promise<ReplicatorState> {
+    const gate = this.#link.look()
+    if (gate.priorityMin > 0) return this.#hold()
+    const builder = this.#builder!
     await this.#remember(true)
-    // a commit between the read that found nothing and this state raised no signal
-    if (!isBehind(this.#log.partitions(), this.#positions)) await this.#signal.wait()
-    if (this.#pauseWanted || this.#closeWanted) return this.#state
-    return this.#linger()
+    if (!this.#hasNews && !this.#nowWanted) await this.#signal.wait(this.#idleMsMax(builder))
+    if (this.#interrupted()) return state
+    if (this.#hasNews || this.#nowWanted) return this.#linger()
+    await this.#move(builder, gate.priorityMin, false)
+    return state
+  }
+
+  /** undefined where only a signal can change something. */
+  #idleMsMax(builder: RoundBuilder): number | undefined {
+    if (builder.hasMoves) return Math.max(1, this.#movedAt + MOVES_MS - this.#clock.monotonic())
+    return this.#link.isAlwaysOpen ? undefined : LOOK_MS
   }
 
   async #linger(): Promise<ReplicatorState> {
@@ -278,13 +351,30 @@ export class Replicator {
   }
 
   async #backoff(state: ReplicatorState & { kind: 'backoff' }): Promise<ReplicatorState> {
+    const watch = state.isLink ? this.#link.watch() : null
     for (;;) {
-      const left = state.wakeAt - this.#clock.monotonic()
+      const startedAt = this.#clock.monotonic()
+      const left = state.wakeAt - startedAt
       if (left <= 0 || this.#interrupted() || this.#nowWanted) break
-      await this.#signal.wait(left)
+      await this.#signal.wait(watch === null ? left : Math.min(left, NETWORK_MS))
+      const sign = (await watch?.look(this.#clock.monotonic() - startedAt)) ?? null
+      if (sign === null) continue
+      if (sign === 'probe') this.#link.believed(false)
+      this.#backoffTries = 0
+      break
     }
     this.#nowWanted = false
     return { kind: 'recovering' }
+  }
+
+  async #held(state: ReplicatorState): Promise<ReplicatorState> {
+    this.#nowWanted = false
+    this.#hasNews = false
+    const gate = this.#link.look()
+    if (this.#mayGo(gate)) return { kind: 'recovering' }
+    const left = gate.until === null ? LOOK_MS : Math.max(1, gate.until - this.#clock.now())
+    await this.#signal.wait(Math.min(LOOK_MS, left))
+    return state
   }
 
   async #paused(state: ReplicatorState): Promise<ReplicatorState> {
@@ -308,12 +398,71 @@ export class Replicator {
     return this.#pauseWanted || this.#closeWanted
   }
 
+  #durable(): void {
+    this.#hasNews = true
+    this.#health.arrived()
+    if (this.#state.kind === 'idle' || this.#state.kind === 'held') this.#signal.raise()
+  }
+
+  /** A call upstream, with an end in any case, and counted by the link. */
+  async #watched<T>(what: string, call: () => Promise<T>, bytes = 0): Promise<T> {
+    try {
+      return await this.#watchdog.watch(`${what} at ${this.#upstream.address}`, call)
+    } finally {
+      this.#link.spend(this.#upstream.wireBytes, bytes)
+    }
+  }
+
+  /** Whether there is something that the link may bear now. */
+  #mayGo({ priorityMin }: GateView): boolean {
+    if (priorityMin === 0) return true
+    if (!Number.isFinite(priorityMin)) return false
+    const urgent = new Set(
+      this.#log
+        .streams()
+        .filter(
+          (state) => this.#selection.wants(state.stream) && this.#selection.priorityOf(state) >= priorityMin,
+        )
+        .map(({ stream }) => stream),
+    )
+    return this.#log.partitions().some(({ stream, partition, logStartOffset, durableOffset }) => {
+      const done = this.#done.get(partitionKey(stream, partition)) ?? 0
+      return urgent.has(stream) && Math.max(done, logStartOffset) < durableOffset
+    })
+  }
+
+  /** Nothing more may go: the connection is dropped, so that it costs nothing. */
+  async #hold(): Promise<ReplicatorState> {
+    if (this.#builder !== null) await this.#move(this.#builder, 0, true)
+    await this.#disconnect()
+    await this.#health.findOldest(this.#log, wantedPartitions(this.#log, this.#selection), this.#done)
+    return { kind: 'held' }
+  }
+
+  async #disconnect(): Promise<void> {
+    await this.#dropSession()
+    await this.#upstream.disconnect().catch(() => {})
+    await this.#remember(true)
+  }
+
+  /** Moves the positions of partitions that have nothing to send, not more often than `MOVES_MS` unless it is the last chance. */
+  async #move(builder: RoundBuilder, priorityMin: number, isLast: boolean): Promise<void> {
+    if (!builder.hasMoves || !(isLast || this.#isMoveDue())) return
+    const round = builder.takeMoves()
+    if (round !== null) await this.#sendRound(builder, round, 1, priorityMin)
+  }
+
+  #isMoveDue(): boolean {
+    return this.#clock.monotonic() - this.#movedAt >= MOVES_MS
+  }
+
   async #failed(thrown: unknown): Promise<ReplicatorState> {
     const error = toHeadwaterError(thrown)
     await this.#dropSession()
     await this.#upstream.disconnect().catch(() => {})
     if (this.#closeWanted) return { kind: 'closed' }
     this.#tries++
+    this.#backoffTries++
     const { code, message, hint } = error
     this.#lastError = { code, message, hint, at: this.#clock.now() }
     if (!error.retryable) {
@@ -326,29 +475,30 @@ export class Replicator {
       this.#roundBytes = nextRoundBytes(round, this.#roundBytes, Number.POSITIVE_INFINITY)
     }
     const slow = error instanceof UpstreamError && error.slow
-    const wait = backoffMs(backoff, this.#tries, slow, this.#random())
-    return { kind: 'backoff', until: this.#clock.now() + wait, wakeAt: this.#clock.monotonic() + wait }
+    const wait = backoffMs(backoff, this.#backoffTries, slow, this.#random())
+    const wakeAt = this.#clock.monotonic() + wait
+    return { kind: 'backoff', until: this.#clock.now() + wait, wakeAt, isLink: LINK_CODES.has(code) }
   }
 
-  #caughtUp(): ReplicatorState {
-    this.#oldestTimestamp = null
+  #caughtUp(priorityMin: number): ReplicatorState {
     this.#nowWanted = false
+    if (priorityMin === 0) {
+      this.#link.isOverridden = false
+      this.#health.oldestTimestamp = this.#hasNews ? this.#clock.now() : null
+    }
     this.#healthy()
     return { kind: 'idle' }
   }
 
-  #acknowledged(builder: RoundBuilder, round: Round, tookMs: number): void {
-    const batches = round.parts.flatMap((part) => part.batches)
-    const records = batches.reduce((sum, batch) => sum + recordCountOf(batch.bytes), 0)
-    const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0)
-    this.#positions = new Map(builder.positions)
-    this.#sentRecords += records
-    this.#sentBytes += bytes
-    this.#rounds++
-    this.#rate.add(records)
-    this.#lastAckAt = this.#clock.now()
+  #acknowledged(builder: RoundBuilder, round: PlannedRound, roundBytes: number, tookMs: number): void {
+    this.#stand(builder.positions)
+    this.#health.acknowledged(round)
+    if (round.parts.some(({ batches }) => batches.length === 0)) this.#movedAt = this.#clock.monotonic()
     // Only a round that was full says that a larger one would be as quick.
-    if (bytes >= this.#roundBytes || tookMs > this.#options.round.msTarget) {
+    if (
+      (round.bytes >= this.#roundBytes && round.bytes >= roundBytes) ||
+      tookMs > this.#options.round.msTarget
+    ) {
       this.#roundBytes = nextRoundBytes(this.#options.round, this.#roundBytes, tookMs)
     }
     this.#healthy()
@@ -357,11 +507,27 @@ export class Replicator {
   #healthy(): void {
     this.#failures.recovered(this.#tries)
     this.#tries = 0
+    this.#backoffTries = 0
     this.#lastError = null
+    this.#link.believed(true)
+  }
+
+  /** Takes note of where upstream stands. */
+  #stand(positions: Positions): void {
+    this.#positions = new Map(positions)
+    this.#done = this.#positions
+    const floors = new Map(positions)
+    for (const { stream, partition } of this.#log.partitions()) {
+      if (!this.#selection.wants(stream))
+        floors.set(partitionKey(stream, partition), Number.POSITIVE_INFINITY)
+    }
+    this.#floors = floors
   }
 
   #partitionsChanged(builder: RoundBuilder): boolean {
-    return builder.foundUnknown || this.#log.partitions().length !== builder.positions.size
+    return (
+      builder.foundUnknown || wantedPartitions(this.#log, this.#selection).length !== builder.positions.size
+    )
   }
 
   #current(partitions: readonly PartitionState[]): PartitionState[] {
@@ -374,13 +540,22 @@ export class Replicator {
   async #dropSession(): Promise<void> {
     const builder = this.#builder
     this.#builder = null
-    await builder?.close().catch(() => {})
+    if (builder === null) return
+    await builder.close().catch(() => {})
+    this.#done = builder.done()
   }
 
   async #recall(): Promise<void> {
     await this.#remembered.load()
-    const known = this.#remembered.checkpoint?.positions ?? {}
-    for (const [key, { next }] of Object.entries(known)) this.#positions.set(key, next)
+    const known = Object.entries(this.#remembered.checkpoint?.positions ?? {})
+    const wanted = new Set(
+      wantedPartitions(this.#log, this.#selection).map((state) =>
+        partitionKey(state.stream, state.partition),
+      ),
+    )
+    this.#stand(new Map(known.flatMap(([key, { next }]) => (wanted.has(key) ? [[key, next] as const] : []))))
+    const partitions = wantedPartitions(this.#log, this.#selection)
+    await this.#health.findOldest(this.#log, partitions, this.#done).catch(() => {})
   }
 
   #remember(atOnce: boolean): Promise<void> {
