@@ -283,10 +283,9 @@ export class Replicator {
     if (this.#partitionsChanged(builder)) return { kind: 'recovering' }
     const pending = builder.pendingBytes(priorityMin)
     if (pending === 0) {
-      if (builder.caughtUp) return this.#caughtUp(priorityMin)
-      // a long stretch of the log of which filters leave nothing
+      // what was read may all have been left out, also a stretch so long that there is more to read
       await this.#move(builder, priorityMin, false)
-      return state
+      return builder.caughtUp ? this.#caughtUp(priorityMin) : state
     }
     const full = pending >= bytes
     this.#health.oldestTimestamp = builder.oldestTimestamp
