@@ -50,7 +50,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     lagRecords,
     lagBytes: lagBytesOf(log, lags),
     lagSecondsOldest: oldest === null ? null : Math.max(0, (parts.now - oldest) / 1000),
-    drainSeconds: health.drainSeconds(lagRecords),
+    drainSeconds: state.kind === 'sending' || lagRecords === 0 ? health.drainSeconds(lagRecords) : null,
     partitions,
     sentRecords: health.sentRecords,
     sentBytes: health.sentBytes,

@@ -66,7 +66,8 @@ const filter = Type.Object(
 
 const filters = Type.Array(filter, {
   description:
-    'Which records of a stream go there: the first filter that names the stream. What is left out counts as done.',
+    'Which records of a stream go there: the first filter that names the stream. What is left out counts as done. ' +
+    'Such as { streams: [telemetry], oneIn: 10 }, with keys: { include: [] } and newestPerKey: true as further keys.',
   maxItems: 64,
   default: [],
   examples: [[{ streams: ['telemetry'], oneIn: 10 }]],
@@ -75,7 +76,7 @@ const filters = Type.Array(filter, {
 const priorities = Type.Record(Type.String({ minLength: 1, maxLength: 200 }), priority, {
   description:
     'The order in which streams go, by their name or a pattern of it, 0 to 9; the higher first. Where a stream is not named here ' +
-    'its own priority counts.',
+    'its own priority counts. Such as { alarms: 9 }.',
   default: {},
   examples: [{ alarms: 9 }],
 })
@@ -100,6 +101,7 @@ const bandwidth = Type.Object(
         description: "Bytes that may go at once after a pause; without it a second's worth.",
         minimum: 1,
         maximum: 10_000_000_000,
+        examples: [100_000],
       }),
     ),
   },
@@ -206,7 +208,8 @@ const budgets = Type.Array(
   ),
   {
     description:
-      'Data volumes that the link may use. The count survives restarts and never falls short; without a trusted clock no new period begins.',
+      'Data volumes that the link may use. The count survives restarts and never falls short; without a trusted clock no new period begins. ' +
+      'Such as { bytes: 500000000, period: month, resetDay: 1 }.',
     maxItems: 4,
     default: [],
     examples: [[{ bytes: 500_000_000, period: 'month' }]],
