@@ -109,7 +109,9 @@ export class Link {
 
   /** @param bytes of a round, as the upstream would bear it @returns as the link does */
   roundBytes(bytes: number): number {
-    return Math.max(1, Math.min(bytes, this.#bucket?.roundBytesMax ?? bytes, this.#roundBytesLeft(bytes)))
+    const { roundBytesMax = bytes } = this.#bucket ?? {}
+    const busyBytesMax = this.#share?.roundBytesMax ?? bytes
+    return Math.max(1, Math.min(bytes, roundBytesMax, busyBytesMax, this.#roundBytesLeft(bytes)))
   }
 
   /** Before so many bytes are sent. */

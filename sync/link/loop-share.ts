@@ -17,6 +17,8 @@ const LOOK_EVERY_MS = 500
 /** The last look counts half. */
 const SMOOTHING = 0.5
 const PAUSE_MS_MAX = 1000
+/** A round while the loop is busy: what is read and put together at one go delays who comes meanwhile. */
+const BUSY_ROUND_BYTES_MAX = 512 * 1024
 
 export class LoopShare {
   readonly #clock: Clock
@@ -28,6 +30,10 @@ export class LoopShare {
   constructor(clock: Clock, times: LoopTimes) {
     this.#clock = clock
     this.#times = times
+  }
+
+  get roundBytesMax(): number {
+    return this.#others < BUSY_MIN ? Number.POSITIVE_INFINITY : BUSY_ROUND_BYTES_MAX
   }
 
   /**

@@ -28,7 +28,7 @@ function loop(others: number) {
     }
     return working / (working + waited)
   }
-  return { state, drain }
+  return { state, share, drain }
 }
 
 it('a drain on an idle loop hardly waits', async () => {
@@ -44,11 +44,13 @@ it('a drain takes what publishers leave, and a small share of its own when they 
 })
 
 it('it follows them', async () => {
-  const { state, drain } = loop(1)
+  const { state, share, drain } = loop(1)
   await drain(30_000, 25)
+  expect(share.roundBytesMax).toBeLessThan(1_000_000)
   state.others = 0
   await drain(5000, 25)
   expect(await drain(30_000, 25)).toBeGreaterThan(0.9)
+  expect(share.roundBytesMax).toBe(Number.POSITIVE_INFINITY)
   state.others = 1
   await drain(5000, 25)
   expect(await drain(30_000, 25)).toBeLessThan(0.16)
