@@ -87,6 +87,31 @@ describe('filters', () => {
     expect(replicator.status().partitions.map(({ stream }) => stream)).toEqual(['events'])
   })
 
+  it('a stream that was not wanted for a while goes on where it was, also where upstream has forgotten it', async () => {
+    const log = new MemoryLog().addStream('events', 1).addStream('debug', 1)
+    const upstream = new FakeUpstream()
+    const cache = new MemoryCache()
+    const live = async (exclude: string[]) => {
+      const { replicator } = setUp({
+        log,
+        upstream,
+        cache,
+        selection: { streams: { include: ['*'], exclude } },
+      })
+      log.appendMany('debug', 0, 10)
+      log.appendMany('events', 0, 10)
+      replicator.start()
+      await settle()
+      await replicator.close()
+    }
+    await live([])
+    await live(['debug'])
+    upstream.positions.delete('debug/0')
+    await live([])
+    expect(upstream.values.get('debug/0')).toEqual(valuesOf(0, 30, 'debug/0'))
+    expect(upstream.values.get('events/0')).toEqual(valuesOf(0, 30))
+  })
+
   it('a log of which nothing goes moves its position now and then, not with a transaction for each record', async () => {
     const filters = [filter({ keys: { include: ['other'], exclude: [] } })]
     const { log, upstream, clock, cache, replicator } = setUp({ selection: { filters } })

@@ -237,7 +237,8 @@ describe('a schedule', () => {
     let trusted = false
     const clock = new ManualClock()
     const trustedNow = () => (trusted ? clock.time : null)
-    const { log, upstream, replicator } = await withLink({ schedule: NIGHT }, { clock, trustedNow })
+    const schedule = { ...NIGHT, windows: [{ from: '12:00', to: '13:00', days: [] }] }
+    const { log, upstream, replicator } = await withLink({ schedule }, { clock, trustedNow })
     log.appendMany('events', 0, 10)
     replicator.start()
     await settle()
@@ -246,7 +247,7 @@ describe('a schedule', () => {
     clock.advance(60_000)
     await settle()
     expect(replicator.status().state).toBe('held')
-    clock.time += 16 * HOUR
+    clock.time += 4 * HOUR
     clock.advance(60_000)
     await settle()
     expect(replicator.status().state).toBe('idle')
