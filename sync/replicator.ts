@@ -110,6 +110,7 @@ export class Replicator {
   #tries = 0
   /** Failures since the link last showed a sign of life. */
   #backoffTries = 0
+  #urgent: { readonly priorityMin: number; readonly streams: ReadonlySet<string> } | null = null
   #movedAt = Number.NEGATIVE_INFINITY
   #lastError: ReplicatorStatus['lastError'] = null
 
@@ -416,18 +417,22 @@ export class Replicator {
   #mayGo({ priorityMin }: GateView): boolean {
     if (priorityMin === 0) return true
     if (!Number.isFinite(priorityMin)) return false
-    const urgent = new Set(
-      this.#log
-        .streams()
-        .filter(
-          (state) => this.#selection.wants(state.stream) && this.#selection.priorityOf(state) >= priorityMin,
-        )
-        .map(({ stream }) => stream),
-    )
+    const urgent = this.#urgentStreams(priorityMin)
     return this.#log.partitions().some(({ stream, partition, logStartOffset, durableOffset }) => {
       const done = this.#done.get(partitionKey(stream, partition)) ?? 0
       return urgent.has(stream) && Math.max(done, logStartOffset) < durableOffset
     })
+  }
+
+  /** Streams are there from the start on: they are looked up once. */
+  #urgentStreams(priorityMin: number): ReadonlySet<string> {
+    if (this.#urgent?.priorityMin !== priorityMin) {
+      const streams = this.#log.streams().filter((state) => {
+        return this.#selection.wants(state.stream) && this.#selection.priorityOf(state) >= priorityMin
+      })
+      this.#urgent = { priorityMin, streams: new Set(streams.map(({ stream }) => stream)) }
+    }
+    return this.#urgent.streams
   }
 
   /** Nothing more may go: the connection is dropped, so that it costs nothing. */
