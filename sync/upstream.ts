@@ -72,5 +72,5 @@ export interface Upstream {
    * Bytes that went over the link since the start, tries that failed included; may be left out where nobody counts them: then the
    * bytes of the rounds' batches are taken for it, for bandwidth and data budgets.
    */
-  readonly wireBytes?: number
+  readonly wireBytes?: number | undefined
 }
