@@ -6,34 +6,24 @@
  *   idle -> sending | held | recovering (new partition)  backoff -> recovering
  *   held -> recovering                                   any -> paused -> recovering
  */
-import {
-  AssertionError,
-  HeadwaterError,
-  type LogSink,
-  type LogSource,
-  type PartitionState,
-  partitionKey,
-  type UpstreamEvent,
-  unreachable,
-} from '../broker/index.ts'
-import { type BackoffOptions, backoffMs, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
+import { type LogSink, type LogSource, type UpstreamEvent, unreachable } from '../broker/index.ts'
+import { type BackoffOptions, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
 import { type CheckpointCache, decideStart } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
-import { SyncInternalError, UpstreamError, UpstreamTimeoutError } from './errors.ts'
-import { FailureLog } from './failure-log.ts'
+import { UpstreamTimeoutError } from './errors.ts'
 import { EVERYTHING, Selection } from './filter/selection.ts'
 import { Health } from './health.ts'
-import { openLanes, wantedPartitions } from './lanes.ts'
+import { openLanes } from './lanes.ts'
 import { Link } from './link/link.ts'
 import type { GateView } from './link/link-gate.ts'
-import { NETWORK_MS } from './link/link-probe.ts'
 import { Watchdog } from './link/watchdog.ts'
-import { Remembered } from './remembered.ts'
+import { Retries, toHeadwaterError } from './retries.ts'
 import { type PlannedRound, RoundBuilder } from './round-builder.ts'
+import { Standing } from './standing.ts'
 import { StateFeed } from './state-feed.ts'
 import type { ReplicatorState, ReplicatorStatus } from './status.ts'
 import { statusOf } from './status-report.ts'
-import type { Positions, Recovered, Upstream } from './upstream.ts'
+import type { Positions, Upstream } from './upstream.ts'
 
 export interface ReplicatorOptions {
   readonly round: RoundSizeOptions & {
@@ -65,22 +55,14 @@ const CLOSE_GRACE_MS = 3000
 const MOVES_MS = 10_000
 /** A schedule and a calendar are looked at this often where nothing else wakes. */
 const LOOK_MS = 60_000
-/** Errors after which the link itself may be what is missing. */
-const LINK_CODES: ReadonlySet<string> = new Set([
-  'HW_UPSTREAM_UNREACHABLE',
-  'HW_UPSTREAM_TIMEOUT',
-  'HW_UPSTREAM_STALLED',
-])
-
 export class Replicator {
   readonly #options: ReplicatorOptions
   readonly #log: LogSource
   readonly #upstream: Upstream
-  readonly #remembered: Remembered
+  readonly #standing: Standing
   readonly #sink: LogSink
   readonly #clock: Clock
-  readonly #random: () => number
-  readonly #failures: FailureLog
+  readonly #retries: Retries
   readonly #signal: Signal
   readonly #selection: Selection
   readonly #link: Link
@@ -99,20 +81,8 @@ export class Replicator {
   #hasNews = false
 
   #builder: RoundBuilder | null = null
-  #recovered: Recovered | null = null
-  /** As last known, from upstream or, before that, from the cache. */
-  #positions: Positions = new Map()
-  /** What retention may take: the same, and all of what this upstream does not want. */
-  #floors: Positions = new Map()
-  /** Up to where nothing waits: the positions, or further where records were left out. */
-  #done: Positions = new Map()
   #roundBytes: number
-  #tries = 0
-  /** Failures since the link last showed a sign of life. */
-  #backoffTries = 0
-  #urgent: { readonly priorityMin: number; readonly streams: ReadonlySet<string> } | null = null
   #movedAt = Number.NEGATIVE_INFINITY
-  #lastError: ReplicatorStatus['lastError'] = null
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDeps) {
     this.#options = options
@@ -120,14 +90,15 @@ export class Replicator {
     this.#upstream = deps.upstream
     this.#sink = deps.sink
     this.#clock = deps.clock ?? systemClock
-    this.#random = deps.random ?? Math.random
     const { name } = deps.upstream
-    this.#failures = new FailureLog(deps.sink, this.#clock, `upstream ${name}`)
-    const { incarnation } = deps.log.identity
-    this.#remembered = new Remembered(deps.cache, name, incarnation, deps.sink, this.#clock)
     this.#signal = new Signal(this.#clock)
     this.#selection = deps.selection ?? new Selection(EVERYTHING)
     this.#link = deps.link ?? Link.unlimited({ name, clock: this.#clock, sink: deps.sink })
+    const { log, cache, sink } = deps
+    const clock = this.#clock
+    this.#standing = new Standing(name, { log, selection: this.#selection, cache, sink, clock })
+    const { random = Math.random } = deps
+    this.#retries = new Retries(name, { backoff: options.backoff, link: this.#link, sink, clock, random })
     this.#watchdog = new Watchdog(this.#clock, () => this.#upstream.disconnect())
     this.#health = new Health(this.#clock)
     this.#feed = new StateFeed(name, deps.sink, this.#clock)
@@ -176,14 +147,14 @@ export class Replicator {
     await this.#running
     cancel()
     await this.#dropSession()
-    await this.#remember(true)
+    await this.#standing.remember(true)
     await this.#link.close()
     await this.#upstream.close().catch(() => {})
   }
 
   /** The next offset that upstream is known to have acknowledged, by `partitionKey`: for retention. */
   positions(): Positions {
-    return this.#floors
+    return this.#standing.floors
   }
 
   status(): ReplicatorStatus {
@@ -193,25 +164,27 @@ export class Replicator {
       selection: this.#selection,
       state: this.#state,
       since: this.#since,
-      tries: this.#tries,
-      positions: this.#positions,
-      done: this.#builder?.done() ?? this.#done,
+      tries: this.#retries.tries,
+      positions: this.#standing.positions,
+      done: this.#builder?.done() ?? this.#standing.done,
       health: this.#health,
       link: this.#link.status(),
       stalls: this.#watchdog.stalls,
-      lastError: this.#lastError,
+      lastError: this.#retries.lastError,
       now: this.#clock.now(),
     })
   }
 
   async #run(): Promise<void> {
-    await this.#recall()
+    await this.#standing.recall()
+    await this.#findOldest().catch(() => {})
     while (this.#state.kind !== 'closed') {
       const next = await this.#step(this.#state).catch((error) => this.#failed(error))
       const { kind } = this.#state
       if (next.kind !== kind) this.#since = this.#clock.now()
       this.#state = next
-      if (next.kind !== kind) this.#feed.changed(kind, next.kind, this.#lastError, this.#link.status().hold)
+      if (next.kind !== kind)
+        this.#feed.changed(kind, next.kind, this.#retries.lastError, this.#link.status().hold)
     }
   }
 
@@ -255,18 +228,15 @@ export class Replicator {
     }
     const gate = this.#link.look()
     if (!this.#mayGo(gate)) return this.#hold()
-    const partitions = wantedPartitions(this.#log, this.#selection)
-    const recovered = await this.#watched('recover', () =>
-      this.#upstream.recover(this.#log.identity, partitions),
-    )
+    const { wanted, remembered } = this.#standing
+    const recovered = await this.#watched('recover', () => this.#upstream.recover(this.#log.identity, wanted))
     // The log went on meanwhile; a position is compared with where it ends now.
-    const current = this.#current(partitions)
-    const start = await decideStart(this.#log, current, recovered, this.#remembered.checkpoint)
-    for (const warning of start.warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
-    this.#health.skipped(current, start.positions)
-    this.#recovered = recovered
-    this.#stand(start.positions)
-    this.#builder = new RoundBuilder(openLanes(this.#log, this.#selection, start.positions), start.positions)
+    const current = this.#standing.current(wanted)
+    const { positions, warnings } = await decideStart(this.#log, current, recovered, remembered)
+    for (const warning of warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
+    this.#health.skipped(current, positions)
+    this.#standing.recovered(recovered, positions)
+    this.#builder = new RoundBuilder(openLanes(this.#log, this.#selection, positions), positions)
     return { kind: 'sending', lingered: true }
   }
 
@@ -319,7 +289,7 @@ export class Replicator {
     }
     const tookMs = this.#clock.monotonic() - startedAt
     this.#acknowledged(builder, round, roundBytes, tookMs)
-    await this.#remember(false)
+    await this.#standing.remember(false)
     return tookMs
   }
 
@@ -327,7 +297,7 @@ export class Replicator {
     const gate = this.#link.look()
     if (gate.priorityMin > 0) return this.#hold()
     const builder = this.#builder!
-    await this.#remember(true)
+    await this.#standing.remember(true)
     if (!this.#hasNews && !this.#nowWanted) await this.#signal.wait(this.#idleMsMax(builder))
     if (this.#interrupted()) return state
     if (this.#hasNews || this.#nowWanted) return this.#linger()
@@ -351,18 +321,7 @@ export class Replicator {
   }
 
   async #backoff(state: ReplicatorState & { kind: 'backoff' }): Promise<ReplicatorState> {
-    const watch = state.isLink ? this.#link.watch() : null
-    for (;;) {
-      const startedAt = this.#clock.monotonic()
-      const left = state.wakeAt - startedAt
-      if (left <= 0 || this.#interrupted() || this.#nowWanted) break
-      await this.#signal.wait(watch === null ? left : Math.min(left, NETWORK_MS))
-      const sign = (await watch?.look(this.#clock.monotonic() - startedAt)) ?? null
-      if (sign === null) continue
-      if (sign === 'probe') this.#link.believed(false)
-      this.#backoffTries = 0
-      break
-    }
+    await this.#retries.wait(state, this.#signal, () => this.#interrupted() || this.#nowWanted)
     this.#nowWanted = false
     return { kind: 'recovering' }
   }
@@ -417,36 +376,21 @@ export class Replicator {
   #mayGo({ priorityMin }: GateView): boolean {
     if (priorityMin === 0) return true
     if (!Number.isFinite(priorityMin)) return false
-    const urgent = this.#urgentStreams(priorityMin)
-    return this.#log.partitions().some(({ stream, partition, logStartOffset, durableOffset }) => {
-      const done = this.#done.get(partitionKey(stream, partition)) ?? 0
-      return urgent.has(stream) && Math.max(done, logStartOffset) < durableOffset
-    })
-  }
-
-  /** Streams are there from the start on: they are looked up once. */
-  #urgentStreams(priorityMin: number): ReadonlySet<string> {
-    if (this.#urgent?.priorityMin !== priorityMin) {
-      const streams = this.#log.streams().filter((state) => {
-        return this.#selection.wants(state.stream) && this.#selection.priorityOf(state) >= priorityMin
-      })
-      this.#urgent = { priorityMin, streams: new Set(streams.map(({ stream }) => stream)) }
-    }
-    return this.#urgent.streams
+    return this.#standing.isBehind(priorityMin)
   }
 
   /** Nothing more may go: the connection is dropped, so that it costs nothing. */
   async #hold(): Promise<ReplicatorState> {
     if (this.#builder !== null) await this.#move(this.#builder, 0, true)
     await this.#disconnect()
-    await this.#health.findOldest(this.#log, wantedPartitions(this.#log, this.#selection), this.#done)
+    await this.#findOldest()
     return { kind: 'held' }
   }
 
   async #disconnect(): Promise<void> {
     await this.#dropSession()
     await this.#upstream.disconnect().catch(() => {})
-    await this.#remember(true)
+    await this.#standing.remember(true)
   }
 
   /** Moves the positions of partitions that have nothing to send, not more often than `MOVES_MS` unless it is the last chance. */
@@ -465,23 +409,10 @@ export class Replicator {
     await this.#dropSession()
     await this.#upstream.disconnect().catch(() => {})
     if (this.#closeWanted) return { kind: 'closed' }
-    this.#tries++
-    this.#backoffTries++
-    const { code, message, hint } = error
-    this.#lastError = { code, message, hint, at: this.#clock.now() }
-    if (!error.retryable) {
-      this.#sink.error(`upstream ${this.#upstream.name} stopped: ${error.line}`, { code })
-      return { kind: 'stopped', error }
-    }
-    this.#failures.failed(error, this.#tries)
-    const { round, backoff } = this.#options
     if (error instanceof UpstreamTimeoutError) {
-      this.#roundBytes = nextRoundBytes(round, this.#roundBytes, Number.POSITIVE_INFINITY)
+      this.#roundBytes = nextRoundBytes(this.#options.round, this.#roundBytes, Number.POSITIVE_INFINITY)
     }
-    const slow = error instanceof UpstreamError && error.slow
-    const wait = backoffMs(backoff, this.#backoffTries, slow, this.#random())
-    const wakeAt = this.#clock.monotonic() + wait
-    return { kind: 'backoff', until: this.#clock.now() + wait, wakeAt, isLink: LINK_CODES.has(code) }
+    return this.#retries.failed(error)
   }
 
   #caughtUp(priorityMin: number): ReplicatorState {
@@ -490,12 +421,12 @@ export class Replicator {
       this.#link.isOverridden = false
       this.#health.oldestTimestamp = this.#hasNews ? this.#clock.now() : null
     }
-    this.#healthy()
+    this.#retries.over()
     return { kind: 'idle' }
   }
 
   #acknowledged(builder: RoundBuilder, round: PlannedRound, roundBytes: number, tookMs: number): void {
-    this.#stand(builder.positions)
+    this.#standing.at(builder.positions)
     this.#health.acknowledged(round)
     if (round.parts.some(({ batches }) => batches.length === 0)) this.#movedAt = this.#clock.monotonic()
     // Only a round that was full says that a larger one would be as quick.
@@ -505,40 +436,15 @@ export class Replicator {
     ) {
       this.#roundBytes = nextRoundBytes(this.#options.round, this.#roundBytes, tookMs)
     }
-    this.#healthy()
-  }
-
-  #healthy(): void {
-    this.#failures.recovered(this.#tries)
-    this.#tries = 0
-    this.#backoffTries = 0
-    this.#lastError = null
-    this.#link.believed(true)
-  }
-
-  /** Takes note of where upstream stands. */
-  #stand(positions: Positions): void {
-    this.#positions = new Map(positions)
-    this.#done = this.#positions
-    const floors = new Map(positions)
-    for (const { stream, partition } of this.#log.partitions()) {
-      if (!this.#selection.wants(stream))
-        floors.set(partitionKey(stream, partition), Number.POSITIVE_INFINITY)
-    }
-    this.#floors = floors
+    this.#retries.over()
   }
 
   #partitionsChanged(builder: RoundBuilder): boolean {
-    return (
-      builder.foundUnknown || wantedPartitions(this.#log, this.#selection).length !== builder.positions.size
-    )
+    return builder.foundUnknown || this.#standing.wanted.length !== builder.positions.size
   }
 
-  #current(partitions: readonly PartitionState[]): PartitionState[] {
-    const asked = new Set(partitions.map(({ stream, partition }) => partitionKey(stream, partition)))
-    return this.#log
-      .partitions()
-      .filter(({ stream, partition }) => asked.has(partitionKey(stream, partition)))
+  #findOldest(): Promise<void> {
+    return this.#health.findOldest(this.#log, this.#standing.wanted, this.#standing.done)
   }
 
   async #dropSession(): Promise<void> {
@@ -546,30 +452,6 @@ export class Replicator {
     this.#builder = null
     if (builder === null) return
     await builder.close().catch(() => {})
-    this.#done = builder.done()
+    this.#standing.done = builder.done()
   }
-
-  async #recall(): Promise<void> {
-    await this.#remembered.load()
-    const known = Object.entries(this.#remembered.checkpoint?.positions ?? {})
-    const wanted = new Set(
-      wantedPartitions(this.#log, this.#selection).map((state) =>
-        partitionKey(state.stream, state.partition),
-      ),
-    )
-    this.#stand(new Map(known.flatMap(([key, { next }]) => (wanted.has(key) ? [[key, next] as const] : []))))
-    const partitions = wantedPartitions(this.#log, this.#selection)
-    await this.#health.findOldest(this.#log, partitions, this.#done).catch(() => {})
-  }
-
-  #remember(atOnce: boolean): Promise<void> {
-    return this.#remembered.save(this.#positions, this.#recovered, atOnce)
-  }
-}
-
-/** What is not an operating error is a mistake: a broken invariant stops, anything else is tried again. */
-function toHeadwaterError(thrown: unknown): HeadwaterError {
-  if (thrown instanceof HeadwaterError) return thrown
-  const message = thrown instanceof Error ? thrown.message : String(thrown)
-  return new SyncInternalError(message, !(thrown instanceof AssertionError), thrown)
 }
