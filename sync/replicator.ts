@@ -7,18 +7,18 @@
  *   held -> recovering                                   any -> paused -> recovering
  */
 import { type LogSink, type LogSource, type UpstreamEvent, unreachable } from '../broker/index.ts'
-import { type BackoffOptions, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
+import type { BackoffOptions, RoundSizeOptions } from './backoff.ts'
 import { type CheckpointCache, decideStart } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
+import { Courier } from './courier.ts'
 import { UpstreamTimeoutError } from './errors.ts'
 import { EVERYTHING, Selection } from './filter/selection.ts'
 import { Health } from './health.ts'
 import { openLanes } from './lanes.ts'
 import { Link } from './link/link.ts'
 import type { GateView } from './link/link-gate.ts'
-import { Watchdog } from './link/watchdog.ts'
 import { Retries, toHeadwaterError } from './retries.ts'
-import { type PlannedRound, RoundBuilder } from './round-builder.ts'
+import { RoundBuilder } from './round-builder.ts'
 import { Standing } from './standing.ts'
 import { StateFeed } from './state-feed.ts'
 import type { ReplicatorState, ReplicatorStatus } from './status.ts'
@@ -47,14 +47,11 @@ export interface ReplicatorDeps {
   readonly random?: () => number
 }
 
-/** The first round after a start is this large: what the link bears is not known yet. */
-const FIRST_ROUND_BYTES = 256 * 1024
 /** How long `close` lets a round under way come to its end. */
 const CLOSE_GRACE_MS = 3000
-/** Positions of partitions that have nothing to send move upstream at most this often. */
-const MOVES_MS = 10_000
 /** A schedule and a calendar are looked at this often where nothing else wakes. */
 const LOOK_MS = 60_000
+
 export class Replicator {
   readonly #options: ReplicatorOptions
   readonly #log: LogSource
@@ -66,7 +63,7 @@ export class Replicator {
   readonly #signal: Signal
   readonly #selection: Selection
   readonly #link: Link
-  readonly #watchdog: Watchdog
+  readonly #courier: Courier
   readonly #health: Health
   readonly #feed: StateFeed
 
@@ -81,8 +78,6 @@ export class Replicator {
   #hasNews = false
 
   #builder: RoundBuilder | null = null
-  #roundBytes: number
-  #movedAt = Number.NEGATIVE_INFINITY
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDeps) {
     this.#options = options
@@ -99,11 +94,13 @@ export class Replicator {
     this.#standing = new Standing(name, { log, selection: this.#selection, cache, sink, clock })
     const { random = Math.random } = deps
     this.#retries = new Retries(name, { backoff: options.backoff, link: this.#link, sink, clock, random })
-    this.#watchdog = new Watchdog(this.#clock, () => this.#upstream.disconnect())
-    this.#health = new Health(this.#clock)
+    this.#health = new Health(clock)
+    const { round } = options
+    const { upstream } = deps
+    const parts = { round, upstream, link: this.#link, standing: this.#standing, health: this.#health, clock }
+    this.#courier = new Courier(parts)
     this.#feed = new StateFeed(name, deps.sink, this.#clock)
     this.#since = this.#clock.now()
-    this.#roundBytes = Math.min(FIRST_ROUND_BYTES, options.round.bytesMax)
     this.#pauseWanted = this.#link.isPaused
   }
 
@@ -169,7 +166,7 @@ export class Replicator {
       done: this.#builder?.done() ?? this.#standing.done,
       health: this.#health,
       link: this.#link.status(),
-      stalls: this.#watchdog.stalls,
+      stalls: this.#courier.stalls,
       lastError: this.#retries.lastError,
       now: this.#clock.now(),
     })
@@ -220,7 +217,7 @@ export class Replicator {
 
   async #recover(): Promise<ReplicatorState> {
     await this.#dropSession()
-    const leftBehind = this.#watchdog.leftBehind
+    const leftBehind = this.#courier.leftBehind
     if (leftBehind !== null) {
       void leftBehind.then(() => this.#signal.raise())
       await this.#signal.wait()
@@ -229,7 +226,7 @@ export class Replicator {
     const gate = this.#link.look()
     if (!this.#mayGo(gate)) return this.#hold()
     const { wanted, remembered } = this.#standing
-    const recovered = await this.#watched('recover', () => this.#upstream.recover(this.#log.identity, wanted))
+    const recovered = await this.#courier.recover(this.#log.identity, wanted)
     // The log went on meanwhile; a position is compared with where it ends now.
     const current = this.#standing.current(wanted)
     const { positions, warnings } = await decideStart(this.#log, current, recovered, remembered)
@@ -248,14 +245,14 @@ export class Replicator {
       return state
     }
     const { priorityMin } = this.#link.look()
-    const bytes = this.#link.roundBytes(this.#roundBytes)
+    const bytes = this.#link.roundBytes(this.#courier.roundBytes)
     this.#hasNews = false
     await builder.fill(bytes, priorityMin)
     if (this.#partitionsChanged(builder)) return { kind: 'recovering' }
     const pending = builder.pendingBytes(priorityMin)
     if (pending === 0) {
       // what was read may all have been left out, also a stretch so long that there is more to read
-      await this.#move(builder, priorityMin, false)
+      await this.#move(builder, priorityMin)
       return builder.caughtUp ? this.#caughtUp(priorityMin) : state
     }
     const full = pending >= bytes
@@ -263,34 +260,12 @@ export class Replicator {
     // Records that arrived during the last round: more may follow, and a transaction for each would be a waste.
     if (!full && !state.lingered) return this.#linger()
     this.#nowWanted = false
-    const round = builder.take(bytes, { priorityMin, withMoves: this.#isMoveDue() })
-    const tookMs = round === null ? 0 : await this.#sendRound(builder, round, bytes, priorityMin)
+    const round = builder.take(bytes, { priorityMin, withMoves: this.#courier.isMoveDue })
+    const tookMs = round === null ? 0 : await this.#courier.send(builder, round, bytes, priorityMin)
+    if (round !== null) this.#retries.over()
     if (full) await this.#link.yield(tookMs, (ms) => this.#signal.wait(ms))
     // What is left of a backlog does not wait, nor does what came during a round that took as long as it would wait.
     return { kind: 'sending', lingered: full || tookMs >= this.#options.round.lingerMs }
-  }
-
-  /** @returns how long it took, ms */
-  async #sendRound(
-    builder: RoundBuilder,
-    round: PlannedRound,
-    roundBytes: number,
-    priorityMin: number,
-  ): Promise<number> {
-    await this.#link.reserve(round.bytes)
-    const startedAt = this.#clock.monotonic()
-    // The next round is read while this one is on its way; an error of reading is raised when it is its turn.
-    const readAhead = builder.fill(roundBytes, priorityMin).catch(() => {})
-    try {
-      const positions = await this.#watched('a round', () => this.#upstream.send(round), round.bytes)
-      builder.acknowledge(round, positions)
-    } finally {
-      await readAhead
-    }
-    const tookMs = this.#clock.monotonic() - startedAt
-    this.#acknowledged(builder, round, roundBytes, tookMs)
-    await this.#standing.remember(false)
-    return tookMs
   }
 
   async #idle(state: ReplicatorState): Promise<ReplicatorState> {
@@ -301,13 +276,13 @@ export class Replicator {
     if (!this.#hasNews && !this.#nowWanted) await this.#signal.wait(this.#idleMsMax(builder))
     if (this.#interrupted()) return state
     if (this.#hasNews || this.#nowWanted) return this.#linger()
-    await this.#move(builder, gate.priorityMin, false)
+    await this.#move(builder, gate.priorityMin)
     return state
   }
 
   /** undefined where only a signal can change something. */
   #idleMsMax(builder: RoundBuilder): number | undefined {
-    if (builder.hasMoves) return Math.max(1, this.#movedAt + MOVES_MS - this.#clock.monotonic())
+    if (builder.hasMoves) return Math.max(1, this.#courier.movesAt - this.#clock.monotonic())
     return this.#link.isAlwaysOpen ? undefined : LOOK_MS
   }
 
@@ -363,15 +338,6 @@ export class Replicator {
     if (this.#state.kind === 'idle' || this.#state.kind === 'held') this.#signal.raise()
   }
 
-  /** A call upstream, with an end in any case, and counted by the link. */
-  async #watched<T>(what: string, call: () => Promise<T>, bytes = 0): Promise<T> {
-    try {
-      return await this.#watchdog.watch(`${what} at ${this.#upstream.address}`, call)
-    } finally {
-      this.#link.spend(this.#upstream.wireBytes, bytes)
-    }
-  }
-
   /** Whether there is something that the link may bear now. */
   #mayGo({ priorityMin }: GateView): boolean {
     if (priorityMin === 0) return true
@@ -381,7 +347,7 @@ export class Replicator {
 
   /** Nothing more may go: the connection is dropped, so that it costs nothing. */
   async #hold(): Promise<ReplicatorState> {
-    if (this.#builder !== null) await this.#move(this.#builder, 0, true)
+    if (this.#builder !== null) await this.#courier.move(this.#builder, 0, true)
     await this.#disconnect()
     await this.#findOldest()
     return { kind: 'held' }
@@ -393,15 +359,8 @@ export class Replicator {
     await this.#standing.remember(true)
   }
 
-  /** Moves the positions of partitions that have nothing to send, not more often than `MOVES_MS` unless it is the last chance. */
-  async #move(builder: RoundBuilder, priorityMin: number, isLast: boolean): Promise<void> {
-    if (!builder.hasMoves || !(isLast || this.#isMoveDue())) return
-    const round = builder.takeMoves()
-    if (round !== null) await this.#sendRound(builder, round, 1, priorityMin)
-  }
-
-  #isMoveDue(): boolean {
-    return this.#clock.monotonic() - this.#movedAt >= MOVES_MS
+  async #move(builder: RoundBuilder, priorityMin: number): Promise<void> {
+    if (await this.#courier.move(builder, priorityMin, false)) this.#retries.over()
   }
 
   async #failed(thrown: unknown): Promise<ReplicatorState> {
@@ -409,9 +368,7 @@ export class Replicator {
     await this.#dropSession()
     await this.#upstream.disconnect().catch(() => {})
     if (this.#closeWanted) return { kind: 'closed' }
-    if (error instanceof UpstreamTimeoutError) {
-      this.#roundBytes = nextRoundBytes(this.#options.round, this.#roundBytes, Number.POSITIVE_INFINITY)
-    }
+    if (error instanceof UpstreamTimeoutError) this.#courier.timedOut()
     return this.#retries.failed(error)
   }
 
@@ -423,20 +380,6 @@ export class Replicator {
     }
     this.#retries.over()
     return { kind: 'idle' }
-  }
-
-  #acknowledged(builder: RoundBuilder, round: PlannedRound, roundBytes: number, tookMs: number): void {
-    this.#standing.at(builder.positions)
-    this.#health.acknowledged(round)
-    if (round.parts.some(({ batches }) => batches.length === 0)) this.#movedAt = this.#clock.monotonic()
-    // Only a round that was full says that a larger one would be as quick.
-    if (
-      (round.bytes >= this.#roundBytes && round.bytes >= roundBytes) ||
-      tookMs > this.#options.round.msTarget
-    ) {
-      this.#roundBytes = nextRoundBytes(this.#options.round, this.#roundBytes, tookMs)
-    }
-    this.#retries.over()
   }
 
   #partitionsChanged(builder: RoundBuilder): boolean {
