@@ -102,11 +102,12 @@ async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig
   const { loadConfig: load } = await import('./broker/config/load.ts')
   const { UpstreamSchema } = await import('./sync/config.ts')
   const { upstreamFaults } = await import('./sync/index.ts')
+  const { validate } = await import('node-cron')
   return load({
     file: config,
     data,
     env: process.env,
-    upstreams: { schema: UpstreamSchema, faults: (entry) => upstreamFaults(entry as never) },
+    upstreams: { schema: UpstreamSchema, faults: (entry) => upstreamFaults(entry as never, validate) },
   })
 }
 
@@ -177,14 +178,20 @@ async function planStart(options: StartOptions): Promise<number> {
 
 /** A replicator an upstream, their last known positions kept among the broker's facts. */
 async function startSync(config: Config, broker: Broker, sink: LogSink): Promise<RunningSync> {
-  const { checkpointCache, createReplicator } = await import('./sync/index.ts')
+  const { checkpointCache, createReplicator, linkMemory } = await import('./sync/index.ts')
   const { UpstreamCommands } = await import('./broker/operations/upstream-commands.ts')
-  const cache = checkpointCache(broker.facts)
+  const wiring = {
+    log: broker.log,
+    cache: checkpointCache(broker.facts),
+    memory: linkMemory(broker.facts),
+    trustedNow: () => broker.trustedNow(),
+    sink,
+  }
   const replicators = new Map<string, Replicator>()
   for (const entry of config.upstreams) {
     // The schema of these entries is sync's: the configuration was checked with it.
     const upstream = entry as unknown as UpstreamConfig
-    const replicator = await createReplicator(upstream, { log: broker.log, cache, sink })
+    const replicator = await createReplicator(upstream, wiring)
     replicators.set(upstream.name, replicator)
     broker.log.floors.set(upstream.name, () => replicator.positions())
   }

@@ -165,6 +165,11 @@ export class Broker implements Operations {
     }
   }
 
+  /** ms since 1970; null while the clock is not to be trusted. */
+  trustedNow(): number | null {
+    return this.#watch.trustedNow()
+  }
+
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
     await this.#schedule?.destroy()

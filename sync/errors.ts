@@ -38,6 +38,16 @@ export class UpstreamTimeoutError extends UpstreamError {
   }
 }
 
+/** A call upstream went on without an end; the connection was dropped (link/watchdog.ts). */
+export class UpstreamStalledError extends UpstreamError {
+  constructor(what: string, seconds: number) {
+    super('HW_UPSTREAM_STALLED', `${what} did not end in ${seconds} s; the connection was dropped`, {
+      hint: 'sync goes on by itself; if it comes again, look whether the upstream, its disk or the link hangs',
+      retryable: true,
+    })
+  }
+}
+
 /** Retried slowly rather than stopped: credentials are mended on the cluster's side or in a secret file. */
 export class UpstreamAuthError extends UpstreamError {
   constructor(address: string, reason: string, cause?: unknown) {

@@ -12,6 +12,8 @@ export {
   upstreamFaults,
 } from './create.ts'
 export * from './errors.ts'
+export { type LinkMemory, linkMemory } from './link/link-memory.ts'
+export type { ConfigFault } from './link-faults.ts'
 export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'
-export type { ReplicatorPartitionStatus, ReplicatorState, ReplicatorStatus } from './status.ts'
+export type { ReplicatorState, ReplicatorStatus } from './status.ts'
 export type * from './upstream.ts'

@@ -5,18 +5,21 @@ import type { UpstreamDeps } from '../create.ts'
 import { readPassword, readTls } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
+import { LinkMeter } from './link-meter.ts'
 
 const CONNECT_MS = 5000
 
 export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
   const { clock = systemClock, env = process.env } = deps
   const bootstrap = config.bootstrap.map(parseAddress)
+  const meter = new LinkMeter()
   const openWire = async () => {
     const wire = await import('./platformatic-wire.ts')
     const tls = await readTls(config)
     const password = await readPassword(config, env)
     return wire.openWire({
       clientId: 'headwater',
+      meter,
       bootstrap,
       connectMs: CONNECT_MS,
       requestMs: config.transactionTimeoutMs,
@@ -27,7 +30,7 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
         : { sasl: { mechanism: config.sasl.mechanism, username: config.sasl.username, password } }),
     })
   }
-  return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
+  return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, meter })
 }
 
 function parseAddress(address: string): { host: string; port: number } {

@@ -45,6 +45,15 @@ export class Frames {
     socket.on('close', () => this.#fail(new Error('the connection closed')))
   }
 
+  /** Bytes that the connection carried, both ways, since it was opened; those of the client library, too. */
+  get socketBytes(): number {
+    return this.#socket.bytesWritten + this.#socket.bytesRead
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.destroyed
+  }
+
   /**
    * @param pieces the request's body; they must not change until it has been answered
    * @returns the answer's body

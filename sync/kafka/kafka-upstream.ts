@@ -13,6 +13,7 @@ import {
 } from '../errors.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
 import { answerError, toUpstreamError } from './answers.ts'
+import type { LinkMeter } from './link-meter.ts'
 import {
   type FormerProducer,
   fetchCheckpoints,
@@ -53,6 +54,8 @@ export interface KafkaUpstreamDeps {
   /** Opens connections; called again after each `disconnect`. */
   readonly openWire: () => Promise<KafkaWire>
   readonly clock: Clock
+  /** Counts what the wires carry. */
+  readonly meter?: LinkMeter
 }
 
 export class KafkaUpstream implements Upstream {
@@ -75,6 +78,10 @@ export class KafkaUpstream implements Upstream {
     this.#options = options
     this.#deps = deps
     this.#batchBytesMax = options.batchBytesMax
+  }
+
+  get wireBytes(): number | undefined {
+    return this.#deps.meter?.bytes
   }
 
   async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {

@@ -4,8 +4,9 @@
  * AddPartitionsToTxn v4, sequences in memory without wrap).
  */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
-import { Connections } from './connections.ts'
+import { Connections, type Link } from './connections.ts'
 import { type Library, loadLibrary } from './library.ts'
+import type { LinkMeter } from './link-meter.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
@@ -31,6 +32,8 @@ export interface WireOptions {
   readonly tls?: ConnectionOptions['tls']
   readonly tlsServerName?: string
   readonly sasl?: ConnectionOptions['sasl']
+  /** Told of each connection that is used. */
+  readonly meter?: LinkMeter
 }
 
 const PRODUCE_API = 0
@@ -300,7 +303,7 @@ class PlatformaticWire implements KafkaWire {
     api: Api<Args, Response>,
     ...args: Args
   ): Promise<Response> {
-    const { connection } = await this.#connections.get(node.host, node.port)
+    const { connection } = await this.#link(node)
     try {
       return await api.async(connection, ...args)
     } catch (error) {
@@ -311,9 +314,15 @@ class PlatformaticWire implements KafkaWire {
     }
   }
 
+  async #link(node: { readonly host: string; readonly port: number }): Promise<Link> {
+    const link = await this.#connections.get(node.host, node.port)
+    this.#options.meter?.add(link.frames)
+    return link
+  }
+
   /** A Produce request, its batches uncopied. */
   async #send(node: BrokerNode, pieces: readonly Buffer[]): Promise<ProduceResponse> {
-    const { frames } = await this.#connections.get(node.host, node.port)
+    const { frames } = await this.#link(node)
     const { Reader, produceV9 } = this.#library
     try {
       const answer = await frames.request(PRODUCE_API, PRODUCE_VERSION, pieces)

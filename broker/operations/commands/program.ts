@@ -246,9 +246,9 @@ function addSync(program: Command, actions: Actions, done: (code: number) => voi
     .addHelpText('after', examples('headwater sync status'))
     .action(async (options) => done(await actions.syncStatus(options)))
   const commands: [SyncCommand, string][] = [
-    ['pause', 'stop sending after the round under way; not remembered across a restart'],
+    ['pause', 'stop sending after the round under way, also after a restart'],
     ['resume', 'go on after pause, or after an error that stopped an upstream'],
-    ['now', 'try at once, whatever the backoff says'],
+    ['now', 'try at once, and send all that waits, whatever backoff and schedule say'],
   ]
   for (const [command, description] of commands) {
     reporting(located(sync.command(command)))

@@ -5,8 +5,9 @@ function replications() {
   const calls: string[] = []
   const of = (name: string): Replication => ({
     status: () => ({ name }) as ReturnType<Replication['status']>,
-    pause: () => void calls.push(`${name} pause`),
-    resume: () => void calls.push(`${name} resume`),
+    onChange: () => () => {},
+    pause: async () => void calls.push(`${name} pause`),
+    resume: async () => void calls.push(`${name} resume`),
     now: () => void calls.push(`${name} now`),
     close: async () => void calls.push(`${name} close`),
   })
