@@ -4,6 +4,7 @@ import { type LogSink, type LogSource, unreachable } from '../broker/index.ts'
 import { ArchiveUpstream } from './archive/archive-upstream.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { deliveryFaults } from './config/delivery-faults.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamConfigError } from './errors.ts'
 import { EVERYTHING, Selection } from './filter/selection.ts'
@@ -109,5 +110,6 @@ export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) =
     const hint = 'give both certFile and keyFile, or none'
     faults.push({ path: ['tls'], message: 'a certificate and its key belong together', hint })
   }
+  faults.push(...deliveryFaults(config))
   return faults
 }

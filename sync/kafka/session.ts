@@ -1,44 +1,36 @@
 /**
  * What one `recover` establishes and all rounds until the next error use: who writes (producer id and epoch), who
- * coordinates, who leads. Nothing of it survives an error.
+ * coordinates, where each stream goes. Nothing of it survives an error.
  */
-import { type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
-import { CheckpointMismatchError, FencedError } from '../errors.ts'
-import type { Recovered, RecoveredPartition } from '../upstream.ts'
+import { FencedError } from '../errors.ts'
 import { FENCED_ANSWERS } from './answers.ts'
-import { type CheckpointMetadata, parseMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
+import { findLeader, type Lane, type Route } from './routes.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
-  type FetchedOffset,
   type KafkaWire,
   type Producer,
   WireAnswerError,
+  type WriterIdentity,
 } from './wire.ts'
-
-export interface Lane {
-  readonly stream: string
-  readonly partition: number
-  readonly topic: string
-  readonly topicId: string
-  leader: BrokerNode
-  leaderEpoch: number
-  /** The next batch's base sequence; sequences begin at 0 with each epoch. */
-  sequence: number
-}
 
 export interface Session {
   readonly wire: KafkaWire
   readonly clusterId: string
-  /** Group and transactional id. */
+  /** Of the group, and the transactional id where there are transactions. */
   readonly id: string
+  producer: WriterIdentity
+  groupCoordinator: BrokerNode
+  /** By stream; `openRoutes` (checkpoints.ts) fills it in. */
+  readonly routes: Map<string, Route>
+}
+
+/** One that writes transactions. */
+export interface TransactionalSession extends Session {
   producer: Producer
   transactionCoordinator: BrokerNode
-  groupCoordinator: BrokerNode
-  /** By `partitionKey`. */
-  readonly lanes: ReadonlyMap<string, Lane>
 }
 
 export interface SessionOptions {
@@ -55,50 +47,52 @@ export interface FormerProducer {
 
 /** How long the last transaction of this producer may take to end: its timeout, and the coordinator's next look at it. */
 const SETTLE_EXTRA_MS = 20_000
-const FETCH_ANSWERS = new Set([...COORDINATOR_ANSWERS, 'UNSTABLE_OFFSET_COMMIT'])
 
 export async function openSession(
   wire: KafkaWire,
   clock: Clock,
   options: SessionOptions,
   cluster: ClusterInfo,
-  topics: ReadonlyMap<string, { topic: string }>,
-  partitions: readonly PartitionState[],
   former: FormerProducer | null,
   aboutToInit: () => void,
-): Promise<Session> {
+): Promise<TransactionalSession> {
   const { id } = options
-  const [transactionCoordinator, groupCoordinator] = await Promise.all([
+  const [known, groupCoordinator] = await Promise.all([
     findCoordinator(wire, clock, options, 'transaction'),
     findCoordinator(wire, clock, options, 'group'),
   ])
-  if (former !== null) await refuseTakeover(wire, transactionCoordinator, former, 'at recovery')
+  if (former !== null) await refuseTakeover(wire, known, former, 'at recovery')
   aboutToInit()
-  const { producer, coordinator } = await initProducer(wire, clock, options, transactionCoordinator)
-  const lanes = new Map<string, Lane>()
-  for (const { stream, partition } of partitions) {
-    const { topic } = topics.get(stream)!
-    const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
-    const lane: Lane = { stream, partition, topic, topicId, leader, leaderEpoch, sequence: 0 }
-    lanes.set(partitionKey(stream, partition), lane)
-  }
+  const { producer, coordinator } = await initProducer(wire, clock, options, known)
+  const routes = new Map<string, Route>()
   const { clusterId } = cluster
-  return { wire, clusterId, id, producer, transactionCoordinator: coordinator, groupCoordinator, lanes }
+  return { wire, clusterId, id, producer, transactionCoordinator: coordinator, groupCoordinator, routes }
 }
 
-function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
-  const info = cluster.topics.get(topic)
-  const found = info?.partitions.find((candidate) => candidate.partition === partition)
-  const leader = cluster.nodes.get(found?.leader ?? -1)
-  if (info === undefined || found === undefined || leader === undefined) {
-    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
-  }
-  return { topicId: info.topicId, leader, leaderEpoch: found.leaderEpoch }
+/** One without transactions: nobody is fenced, and nothing has to end first. */
+export async function openFleetSession(
+  wire: KafkaWire,
+  clock: Clock,
+  options: SessionOptions,
+  cluster: ClusterInfo,
+): Promise<Session> {
+  const { id } = options
+  const [node] = cluster.nodes.values()
+  if (node === undefined) throw new WireAnswerError('BROKER_NOT_AVAILABLE', 'InitProducerId')
+  const [producer, groupCoordinator] = await Promise.all([
+    patiently(clock, settling(options), () => wire.newProducerId(node)),
+    findCoordinator(wire, clock, options, 'group'),
+  ])
+  return { wire, clusterId: cluster.clusterId, id, producer, groupCoordinator, routes: new Map() }
+}
+
+export function lanesOf(session: Session): Lane[] {
+  return [...session.routes.values()].flatMap(({ lanes }) => lanes)
 }
 
 /** Looks for the leaders again. @throws when a topic is another one now: that is for `recover` to judge */
 export async function refreshLeaders(session: Session): Promise<void> {
-  const lanes = [...session.lanes.values()]
+  const lanes = lanesOf(session)
   const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
   for (const lane of lanes) {
     const { topicId, leader, leaderEpoch } = findLeader(cluster, lane.topic, lane.partition)
@@ -108,7 +102,7 @@ export async function refreshLeaders(session: Session): Promise<void> {
   }
 }
 
-function settling({ transactionTimeoutMs }: SessionOptions): Patience {
+export function settling({ transactionTimeoutMs }: SessionOptions): Patience {
   return { answers: COORDINATOR_ANSWERS, msMax: transactionTimeoutMs + SETTLE_EXTRA_MS }
 }
 
@@ -165,79 +159,6 @@ export async function refuseTakeover(
     return 'timed-out'
   }
   throw new FencedError(transactionalId, `${during}: epoch ${epoch} was followed by ${seen.epoch}`)
-}
-
-/** Asks where the log stands, and compares what was written beside each offset with what there is now. */
-export async function fetchCheckpoints(
-  session: Session,
-  clock: Clock,
-  options: SessionOptions,
-  identity: LogIdentity,
-): Promise<Recovered> {
-  const { wire, id, lanes } = session
-  const wanted = new Map<string, number[]>()
-  for (const { topic, partition } of lanes.values())
-    wanted.set(topic, [...(wanted.get(topic) ?? []), partition])
-  const fetched = await patiently(
-    clock,
-    { ...settling(options), answers: FETCH_ANSWERS },
-    async () => {
-      const offsets = await wire.offsetFetch(session.groupCoordinator, id, wanted)
-      const failed = offsets.find(({ answer }) => answer !== 'NONE')
-      if (failed !== undefined) throw new WireAnswerError(failed.answer, 'OffsetFetch')
-      return offsets
-    },
-    async () => {
-      session.groupCoordinator = await wire.findCoordinator('group', id)
-    },
-  ).catch((error) => {
-    // A group that was never written to: Kafka answers with offsets of -1, emulators with this.
-    if (error instanceof WireAnswerError && error.answer === 'GROUP_ID_NOT_FOUND') return []
-    throw error
-  })
-  const partitions = new Map<string, RecoveredPartition>()
-  for (const [key, lane] of lanes) {
-    const found = fetched.find(({ topic, partition }) => topic === lane.topic && partition === lane.partition)
-    partitions.set(key, readCheckpoint(session, lane, found, identity, options))
-  }
-  return { partitions }
-}
-
-function readCheckpoint(
-  session: Session,
-  lane: Lane,
-  found: FetchedOffset | undefined,
-  identity: LogIdentity,
-  options: SessionOptions,
-): RecoveredPartition {
-  const place = `${session.clusterId}/${lane.topicId}`
-  if (found === undefined || found.offset < 0) return { next: null, proof: null, place }
-  const what = `the checkpoint of ${lane.stream}/${lane.partition} in group ${session.id}`
-  const metadata = parseMetadata(found.metadata)
-  const reset = `stop this edge and give it another name with headwater rename; or, to send this log from its start, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
-  const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
-  if (metadata === null) throw mismatch('was not written by Headwater')
-  const fault = difference(metadata, session, lane, identity)
-  if (fault !== null) throw mismatch(fault)
-  return { next: found.offset, proof: metadata.proof, place }
-}
-
-function difference(
-  metadata: CheckpointMetadata,
-  session: Session,
-  lane: Lane,
-  identity: LogIdentity,
-): string | null {
-  if (metadata.incarnation !== identity.incarnation) {
-    return `belongs to incarnation ${metadata.incarnation}, this log is ${identity.incarnation}`
-  }
-  if (metadata.stream !== lane.stream) return `belongs to stream ${metadata.stream}`
-  if (metadata.cluster !== session.clusterId) {
-    return `belongs to cluster ${metadata.cluster}, this is ${session.clusterId}`
-  }
-  if (metadata.topicId !== lane.topicId)
-    return `belongs to topic id ${metadata.topicId}, it is ${lane.topicId} now`
-  return null
 }
 
 /** True for an answer that says that this producer may no longer write. */

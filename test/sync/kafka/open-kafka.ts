@@ -16,6 +16,9 @@ export function kafkaOptions(bootstrap: string, name: string, changes: Partial<K
     transactionTimeoutMs: 10_000,
     batchBytesMax: 1_000_000,
     provenance: 'record',
+    mode: 'exactly-once',
+    partitioning: 'auto',
+    compression: 'none',
     ...changes,
   }
   return options
@@ -48,15 +51,17 @@ export interface OpenOptions {
   readonly options?: Partial<KafkaUpstreamOptions>
   readonly wire?: Partial<WireOptions>
   readonly around?: (method: string, ask: () => Promise<unknown>) => Promise<unknown>
+  readonly resendMs?: number
 }
 
 export function openKafka(
   bootstrap: string,
   name: string,
-  { options, wire, around }: OpenOptions = {},
+  { options, wire, around, resendMs }: OpenOptions = {},
 ): KafkaUpstream {
   return new KafkaUpstream(kafkaOptions(bootstrap, name, options), {
     clock: systemClock,
+    ...(resendMs === undefined ? {} : { resendMs }),
     openWire: async () => {
       const opened = await openWire(wireOptions(bootstrap, wire))
       return around === undefined ? opened : wrapWire(opened, around)
