@@ -171,9 +171,9 @@ export class FleetRound {
     for (let next = sequence; ; ) {
       const spliced = splicer.next(buffer, stampOf(options.writer), next, bytesMax)
       if (spliced === null) break
-      next = nextSequence(next, spliced.records)
       const { bytes: plain, records } = spliced
-      halves.push({ ...batch, plain, bytes: plain, records, ends: [] })
+      halves.push({ ...batch, sequence: next, plain, bytes: plain, records, ends: [] })
+      next = nextSequence(next, records)
     }
     // Only the last of them shows how far the partition is; the first one tells which record is in the way.
     halves.push({ ...halves.pop()!, ends: batch.ends })

@@ -2,7 +2,9 @@
  * A process for sync's crash tests: sends a fixed log to Kafka, and kills itself with SIGKILL after a given request was
  * answered.
  *
- *   node sync-child.js BOOTSTRAP NAME RECORDS METHOD COUNT      COUNT 0: runs to the end and exits with 0
+ *   node sync-child.js BOOTSTRAP NAME RECORDS METHOD COUNT [OPTIONS]
+ *
+ * COUNT 0: runs to the end and exits with 0. OPTIONS: of the upstream, as JSON.
  */
 import { exit, kill, pid } from 'node:process'
 import { decideStart } from '../../sync/checkpoint.ts'
@@ -12,13 +14,15 @@ import { RoundBuilder } from '../../sync/round-builder.ts'
 import { openKafka } from '../sync/kafka/open-kafka.ts'
 import { MemoryLog } from '../sync/memory-log.ts'
 
-const [bootstrap = '', name = '', records = '', method = '', count = ''] = process.argv.slice(2)
+const [bootstrap = '', name = '', records = '', method = '', count = '', options = '{}'] =
+  process.argv.slice(2)
 
 const log = new MemoryLog().addStream('events', 3)
 for (let done = 0; done < Number(records); done += 4) log.appendMany('events', (done / 4) % 3, 4, 2)
 
 let left = Number(count)
 const upstream = openKafka(bootstrap, name, {
+  options: JSON.parse(options),
   async around(asked, ask) {
     const answer = await ask()
     if (asked === method && --left === 0) kill(pid, 'SIGKILL')
