@@ -20,6 +20,8 @@ import { stableEnds } from './stable-ends.ts'
 const WARM_SHARE = 0.1
 const FETCH_MS_MAX = 600_000
 const COPY_MS_MAX = 300_000
+/** By then its first records are there, or never. */
+const START_MS_MAX = 90_000
 const POLL_MS = 20
 /** The last records are there when nothing has come for so long. */
 const QUIET_MS = 3000
@@ -74,7 +76,7 @@ export interface Mirroring {
 
 async function properties({ source, target, topic }: Mirroring): Promise<Record<string, string>> {
   const one = ['replication.factor', 'offset.storage.replication.factor', 'status.storage.replication.factor']
-  const single = [...one, 'config.storage.replication.factor', 'offset-syncs.topic.replication.factor']
+  const single = [...one, 'config.storage.replication.factor']
   return {
     clusters: 'edge,core',
     'edge.bootstrap.servers': source,
@@ -90,8 +92,8 @@ async function properties({ source, target, topic }: Mirroring): Promise<Record<
     'refresh.groups.enabled': 'false',
     'sync.topic.acls.enabled': 'false',
     'sync.topic.configs.enabled': 'false',
+    // With any other setting of them beside it, Kafka 4.2 refuses this one.
     'emit.offset-syncs.enabled': 'false',
-    'offset-syncs.topic.location': 'target',
     ...Object.fromEntries(single.map((key) => [key, '1'])),
     'core.exactly.once.source.support': 'enabled',
     'dedicated.mode.enable.internal.rest': 'true',
@@ -133,6 +135,7 @@ async function watch(pid: number, target: string, topic: string, records: number
       if (start === null && count >= records * WARM_SHARE) start = last
       // Markers count, too: the exact number is checked when all is there.
       if (start !== null && count >= records && at - last.at > QUIET_MS) break
+      if (count === 0 && at > until - COPY_MS_MAX + START_MS_MAX) throw new Error('nothing came')
       if (at > until) throw new Error(`${count} of ${records} records in ${COPY_MS_MAX / 1000} s`)
       await sleep(POLL_MS)
     }
