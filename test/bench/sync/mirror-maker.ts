@@ -21,7 +21,7 @@ const WARM_SHARE = 0.1
 const FETCH_MS_MAX = 600_000
 const COPY_MS_MAX = 300_000
 /** By then its first records are there, or never. */
-const START_MS_MAX = 90_000
+const START_MS_MAX = 150_000
 const POLL_MS = 20
 /** The last records are there when nothing has come for so long. */
 const QUIET_MS = 3000
@@ -99,6 +99,10 @@ async function properties({ source, target, topic }: Mirroring): Promise<Record<
     'dedicated.mode.enable.internal.rest': 'true',
     listeners: `http://127.0.0.1:${await freePort()}`,
     'tasks.max': '1',
+    // Favoured: by default it commits a transaction for every 500 records.
+    'edge.consumer.max.poll.records': '5000',
+    'transaction.boundary': 'interval',
+    'transaction.boundary.interval.ms': '1000',
   }
 }
 

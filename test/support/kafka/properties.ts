@@ -77,6 +77,8 @@ export function nodeProperties(plan: NodePlan): Record<string, string> {
     'broker.heartbeat.interval.ms': '250',
     // By default the controller gathers changes for 25 ms; a test waits for each.
     'controller.quorum.append.linger.ms': '0',
+    // Tests write records of long ago, and a slow run is longer than Kafka's first look for what may go.
+    'log.retention.ms': '-1',
     // Small: the default cleaner buffer alone is a quarter of our heap.
     'log.cleaner.dedupe.buffer.size': '4194304',
     'num.network.threads': '2',
