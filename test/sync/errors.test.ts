@@ -40,6 +40,9 @@ describe("sync's errors", () => {
       'HW_CHECKPOINT_MISMATCH',
       'HW_FENCED',
       'HW_TOPIC_CONFLICT',
+      // Of readers: these would skip records, or take others for them.
+      'HW_TOPIC_OFFSET_GONE',
+      'HW_TOPIC_RECREATED',
       'HW_UPSTREAM_CONFIG',
     ])
   })
