@@ -226,6 +226,13 @@ export class CheckpointAheadError extends UpstreamError {
   }
 }
 
+/** What an upstream holds cannot be compared with the log. */
+export class UnverifiableError extends UpstreamError {
+  constructor(upstream: string, reason: string, hint: string) {
+    super('HW_UNVERIFIABLE', `upstream ${upstream} cannot be verified: ${reason}`, { hint, retryable: false })
+  }
+}
+
 /** The archive's directory takes no data now: full, read-only, unplugged, not permitted. */
 export class ArchiveUnwritableError extends UpstreamError {
   constructor(directory: string, reason: string, hint: string, cause?: unknown) {

@@ -62,6 +62,8 @@ export interface FetchedRecords {
    * views into one answer: copy what is kept for long.
    */
   readonly records: readonly LogRecord[]
+  /** The topic puts the time of appending in the place of the records' own. */
+  readonly hasOwnTime: boolean
   /** The position after them. */
   readonly nextOffset: number
 }
@@ -230,12 +232,12 @@ export class Fetcher {
   *#takePart(lane: Lane, part: FetchedFrom, wasFirst: boolean): Generator<FetchedRecords> {
     const { topic, partition, until } = lane
     const before = lane.position
-    for (const { records, nextOffset } of visibleBatches(part.records, part.aborted, before)) {
+    for (const { records, nextOffset, hasOwnTime } of visibleBatches(part.records, part.aborted, before)) {
       if (nextOffset <= lane.position) continue
       lane.position = Math.min(nextOffset, until)
       lane.done = lane.position >= until
       const wanted = nextOffset > until ? records.filter(({ offset }) => offset < until) : records
-      yield { topic, partition, records: wanted, nextOffset: lane.position }
+      yield { topic, partition, records: wanted, hasOwnTime, nextOffset: lane.position }
       if (lane.done) return
     }
     // Compaction may have taken the last records before `until`: nothing is left that could come.
@@ -244,7 +246,7 @@ export class Fetcher {
     if (lane.empty < EMPTY_MAX) return
     lane.position = until
     lane.done = true
-    yield { topic, partition, records: [], nextOffset: until }
+    yield { topic, partition, records: [], hasOwnTime: false, nextOffset: until }
   }
 
   // -- trouble --------------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ const ABORT_MARKER = 0
 
 export interface VisibleBatch {
   readonly records: LogRecord[]
+  /** Their time is that of the append, not their own. */
+  readonly hasOwnTime: boolean
   /** The position after the batch. */
   readonly nextOffset: number
 }
@@ -58,7 +60,7 @@ export function* visibleBatches(
     if (isControl && isAbortMarker(batch)) underWay.delete(producerId)
     const isAborted = (attributes & TRANSACTIONAL) !== 0 && underWay.has(producerId)
     const records = isControl || isAborted || nextOffset <= position ? [] : recordsFrom(batch, position)
-    yield { records, nextOffset }
+    yield { records, hasOwnTime: (attributes & LOG_APPEND_TIME) !== 0, nextOffset }
   }
 }
 

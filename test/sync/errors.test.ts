@@ -43,6 +43,8 @@ describe("sync's errors", () => {
       // Of readers: these would skip records, or take others for them.
       'HW_TOPIC_OFFSET_GONE',
       'HW_TOPIC_RECREATED',
+      // Of commands.
+      'HW_UNVERIFIABLE',
       'HW_UPSTREAM_CONFIG',
     ])
   })

@@ -71,6 +71,11 @@ export class HandProducer {
     })
   }
 
+  /** Its transactional id. */
+  get id(): string {
+    return this.#producer.transactionalId
+  }
+
   async end(commit: boolean): Promise<void> {
     await retried(() => this.#wire.endTxn(this.#coordinator, this.#producer, commit))
   }
