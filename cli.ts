@@ -78,6 +78,22 @@ const actions: Actions = {
     const { runSyncCommand } = await import('./broker/operations/commands/sync-status.ts')
     return runSyncCommand(context, command, upstream, options)
   },
+  async syncVerify(upstream, options) {
+    const { runSyncVerify } = await import('./broker/operations/commands/sync-verify.ts')
+    const { createAuditSource, rememberedPositions, verifyUpstream } = await import('./sync/index.ts')
+    return runSyncVerify(context, upstream, options, {
+      remembered: (facts, name, { incarnation }) => rememberedPositions(facts, name, incarnation),
+      async verify(entry, log, request, onProgress, signal) {
+        // The schema of these entries is sync's: the configuration was checked with it.
+        const source = await createAuditSource(entry as unknown as UpstreamConfig)
+        try {
+          return await verifyUpstream(log, source, request, onProgress, signal)
+        } finally {
+          await source.close()
+        }
+      },
+    })
+  },
   async logVerify(options) {
     return (await import('./broker/operations/commands/log-verify.ts')).runLogVerify(context, options)
   },

@@ -9,8 +9,8 @@ import type { AuditedLog, AuditSource, Strangers } from './source.ts'
 export interface VerifyRequest {
   /** By `partitionKey`: up to where upstream has acknowledged. A partition without one has not been sent. */
   readonly positions: ReadonlyMap<string, number>
-  /** This stream alone. */
-  readonly stream?: string | undefined
+  /** By `partitionKey`: these alone. */
+  readonly only?: ReadonlySet<string>
   /** By `partitionKey`: where to begin; the log's start where it is not given. */
   readonly from?: ReadonlyMap<string, number>
 }
@@ -39,7 +39,10 @@ export async function verifyUpstream(
   onProgress: (progress: AuditProgress) => void,
   signal: AbortSignal,
 ): Promise<AuditReport> {
-  const states = (await log.partitions()).filter(({ stream }) => (request.stream ?? stream) === stream)
+  const { only } = request
+  const isWanted = ({ stream, partition }: PartitionState) =>
+    only?.has(partitionKey(stream, partition)) ?? true
+  const states = (await log.partitions()).filter(isWanted)
   const audits = new Map<string, PartitionAudit>()
   for (const state of states) {
     const key = partitionKey(state.stream, state.partition)

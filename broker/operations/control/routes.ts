@@ -10,6 +10,8 @@ import { openTableReading } from '../table-reading.ts'
 import { repairAll, verifyAll } from '../verifying.ts'
 import { countParameter, type Route, type RouteRequest, textParameter } from './http.ts'
 
+/** What a reader of batches gets at once; one batch comes whole even if it is larger. */
+const BATCHES_BYTES = 262_144
 /** Progress of long work goes out at most this often. */
 const PROGRESS_MS = 200
 /** A command to sync is taken up at once, but not in the same turn: its answer should show what came of it. */
@@ -35,6 +37,7 @@ export function controlRoutes(operations: Operations): Route[] {
     },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
+    { method: 'GET', path: '/log/batches', handle: (request) => batches(operations, request) },
     { method: 'GET', path: '/log/dump', handle: (request) => dump(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({
@@ -74,6 +77,18 @@ async function read({ log }: Operations, { query, signal }: RouteRequest) {
     signal,
   )
   return { lines }
+}
+
+/** Some stored batches of a partition, one behind the other, from the one that holds an offset; none at the end. */
+async function batches({ log }: Operations, { query }: RouteRequest) {
+  const stream = textParameter(query, 'stream')
+  const from = countParameter(query, 'from') ?? 0
+  const found = await log.read(stream, countParameter(query, 'partition') ?? 0, from, BATCHES_BYTES)
+  return {
+    bytes: (async function* () {
+      for (const { bytes } of found) yield bytes
+    })(),
+  }
 }
 
 async function table({ log, tables }: Operations, { query, signal }: RouteRequest) {
