@@ -41,6 +41,7 @@ const context: CommandContext = {
     return interrupted()
   },
   loadConfig,
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm } : {}),
   openLog: async (directory) => (await import('./broker/broker.ts')).openLog(directory),
 }
 
@@ -94,6 +95,10 @@ const actions: Actions = {
       },
     })
   },
+  async syncRewind(upstream, stream, partition, options) {
+    const { runSyncRewind } = await import('./broker/operations/commands/sync-rewind.ts')
+    return runSyncRewind(context, upstream, stream, partition, options)
+  },
   async logVerify(options) {
     return (await import('./broker/operations/commands/log-verify.ts')).runLogVerify(context, options)
   },
@@ -112,6 +117,18 @@ const actions: Actions = {
   async rename(edge, options) {
     return (await import('./broker/operations/commands/rename.ts')).runRename(context, edge, options)
   },
+}
+
+/** On a terminal only; anything but yes is no. */
+async function confirm(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await terminal.question(`${question} [y/N] `, { signal: interrupted() })
+    return /^y(es)?$/i.test(answer.trim())
+  } finally {
+    terminal.close()
+  }
 }
 
 async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig | RefusedConfig> {

@@ -226,6 +226,16 @@ export class CheckpointAheadError extends UpstreamError {
   }
 }
 
+/** A position cannot be moved to where a person wants it. */
+export class RewindRefusedError extends UpstreamError {
+  constructor(upstream: string, reason: string, hint: string) {
+    super('HW_REWIND_REFUSED', `upstream ${upstream} stays where it is: ${reason}`, {
+      hint,
+      retryable: false,
+    })
+  }
+}
+
 /** What an upstream holds cannot be compared with the log. */
 export class UnverifiableError extends UpstreamError {
   constructor(upstream: string, reason: string, hint: string) {

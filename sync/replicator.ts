@@ -21,6 +21,7 @@ import { type Clock, Signal, systemClock } from './clock.ts'
 import { SyncInternalError, UpstreamError, UpstreamTimeoutError } from './errors.ts'
 import { FailureLog } from './failure-log.ts'
 import { Remembered } from './remembered.ts'
+import { type RewindChange, RewindQueue, type Rewound, rewindUpstream, type SavePositions } from './rewind.ts'
 import { RoundBuilder } from './round-builder.ts'
 import { Rate, type ReplicatorState, type ReplicatorStatus } from './status.ts'
 import type { Positions, Recovered, Round, Upstream } from './upstream.ts'
@@ -67,6 +68,7 @@ export class Replicator {
   #resumeWanted = false
   #closeWanted = false
   #nowWanted = false
+  readonly #rewinds = new RewindQueue()
 
   #builder: RoundBuilder | null = null
   #recovered: Recovered | null = null
@@ -122,6 +124,12 @@ export class Replicator {
   now(): void {
     this.#nowWanted = true
     this.#signal.raise()
+  }
+
+  /** Moves the position between two rounds; it goes on from there, unless it is paused. @throws where it cannot: it stays */
+  rewind(change: RewindChange): Promise<Rewound> {
+    this.#signal.raise()
+    return this.#rewinds.add(this.#upstream.name, change)
   }
 
   async close(): Promise<void> {
@@ -180,6 +188,7 @@ export class Replicator {
       if (next.kind !== this.#state.kind) this.#since = this.#clock.now()
       this.#state = next
     }
+    this.#rewinds.close(this.#upstream.name)
   }
 
   async #step(state: ReplicatorState): Promise<ReplicatorState> {
@@ -190,6 +199,7 @@ export class Replicator {
       await this.#remember(true)
       return { kind: 'paused' }
     }
+    if (!this.#rewinds.isEmpty) return this.#rewind(state)
     switch (state.kind) {
       case 'recovering':
         return this.#recover()
@@ -264,7 +274,7 @@ export class Replicator {
     await this.#remember(true)
     // a commit between the read that found nothing and this state raised no signal
     if (!isBehind(this.#log.partitions(), this.#positions)) await this.#signal.wait()
-    if (this.#pauseWanted || this.#closeWanted) return this.#state
+    if (this.#interrupted()) return this.#state
     return this.#linger()
   }
 
@@ -302,10 +312,26 @@ export class Replicator {
     return { kind: 'recovering' }
   }
 
+  async #rewind(state: ReplicatorState): Promise<ReplicatorState> {
+    await this.#dropSession()
+    const save: SavePositions = (positions, recovered) => this.#remembered.save(positions, recovered, true)
+    const move = async (change: RewindChange) => {
+      const { checkpoint } = this.#remembered
+      const asked = this.#log.partitions()
+      const rewound = await rewindUpstream(this.#log, asked, this.#upstream, checkpoint, save, change)
+      this.#positions = new Map(rewound.positions)
+      return rewound
+    }
+    const hasMoved = await this.#rewinds.runNext(move, toHeadwaterError)
+    await this.#upstream.disconnect().catch(() => {})
+    const stays = state.kind === 'paused' || (state.kind === 'stopped' && !hasMoved)
+    return stays ? state : { kind: 'recovering' }
+  }
+
   // -- transitions ----------------------------------------------------------------------------------------------------
 
   #interrupted(): boolean {
-    return this.#pauseWanted || this.#closeWanted
+    return this.#pauseWanted || this.#closeWanted || !this.#rewinds.isEmpty
   }
 
   async #failed(thrown: unknown): Promise<ReplicatorState> {

@@ -131,6 +131,18 @@ export interface SyncOperations {
   resume(upstream?: string): Promise<void> | void
   /** Tries at once, whatever the backoff says. */
   now(upstream?: string): Promise<void> | void
+  /**
+   * Moves an upstream's position in a stream: what it gets next, by partition.
+   * @throws UnknownUpstreamError, and the upstream's own reasons why it cannot be
+   */
+  rewind(upstream: string, stream: string, to: ReadonlyMap<number, number>): Promise<RewoundPosition[]>
+}
+
+export interface RewoundPosition {
+  readonly stream: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
 }
 
 export interface Operations {

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { ControlClient } from '../../broker/operations/control/control-client.ts'
 import { headwater, publish, scratch, startBroker } from './headwater.ts'
 
 const ARCHIVE = join('data', 'upstream')
@@ -14,12 +15,14 @@ interface Verified {
   }[]
 }
 
+interface Status {
+  upstreams: { lagRecords: number; partitions: { position: number | null }[] }[]
+}
+
 async function settled(home: string, records: number): Promise<void> {
   for (let tries = 0; tries < 400; tries++) {
-    const { stdout } = await headwater(['sync', 'status', '--json'], home)
-    const { upstreams } = JSON.parse(stdout) as {
-      upstreams: { lagRecords: number; partitions: { position: number }[] }[]
-    }
+    const client = await ControlClient.of(join(home, 'data'))
+    const { upstreams } = await client.json<Status>('GET', '/sync/status')
     const sent = upstreams[0]!.partitions.reduce((sum, { position }) => sum + (position ?? 0), 0)
     if (upstreams[0]!.lagRecords === 0 && sent === records) return
     await new Promise((resolve) => setTimeout(resolve, 25))
@@ -56,7 +59,7 @@ test('sync verify compares a running broker, then a stopped one, and finds what 
   expect(lost.code).toBe(1)
   expect(lost.stdout).toMatch(/^missing {2}events\/\d offsets 0 to \d+$/m)
   expect(lost.stdout).toMatch(/^faulty: 300 missing, 0 duplicated; 0 records the same on both sides$/m)
-})
+}, 120_000)
 
 test('sync verify says in one line what cannot be', async () => {
   const home = scratch()
@@ -74,4 +77,4 @@ test('sync verify says in one line what cannot be', async () => {
   const stream = await headwater(['sync', 'verify', '--stream', 'nothing'], home)
   expect(stream.stderr).toMatch(/^headwater: HW_UNKNOWN_STREAM: /)
   await broker.end('SIGTERM')
-})
+}, 120_000)

@@ -5,6 +5,7 @@ import type { ConfigOptions } from './context.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
 import type { ReadCommandOptions } from './read.ts'
 import type { RestoreCommandOptions } from './restore.ts'
+import type { SyncRewindOptions } from './sync-rewind.ts'
 import type { SyncCommand } from './sync-status.ts'
 import type { SyncVerifyOptions } from './sync-verify.ts'
 import type { TableCommandOptions } from './table.ts'
@@ -24,6 +25,12 @@ export interface Actions {
   syncStatus(options: Reporting): Promise<number>
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
   syncVerify(upstream: string | undefined, options: SyncVerifyOptions): Promise<number>
+  syncRewind(
+    upstream: string,
+    stream: string,
+    partition: number | undefined,
+    options: SyncRewindOptions,
+  ): Promise<number>
   logVerify(options: Reporting): Promise<number>
   logRepair(options: Reporting): Promise<number>
   logDump(options: DumpCommandOptions): Promise<number>
@@ -260,6 +267,7 @@ function addSync(program: Command, actions: Actions, done: (code: number) => voi
       .action(async (upstream, options) => done(await actions.syncCommand(command, upstream, options)))
   }
   addSyncVerify(sync, actions, done)
+  addSyncRewind(sync, actions, done)
 }
 
 function addSyncVerify(sync: Command, actions: Actions, done: (code: number) => void): void {
@@ -278,6 +286,30 @@ function addSyncVerify(sync: Command, actions: Actions, done: (code: number) => 
       ),
     )
     .action(async (upstream, options) => done(await actions.syncVerify(upstream, options)))
+}
+
+function addSyncRewind(sync: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(sync.command('rewind')))
+    .description("move an upstream's position: back, to send records again, or forward, to skip some")
+    .argument('<upstream>', 'its name')
+    .argument('<stream>', 'the name of the stream')
+    .argument('[partition]', 'this partition alone', wholeNumber)
+    .requiredOption(
+      '--to <place>',
+      'what is sent next: earliest, latest, an offset, or a time such as 2026-03-01T12:00:00Z',
+    )
+    .option('-y, --yes', 'do not ask', false)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater sync rewind central events --to earliest',
+        'headwater sync rewind central events 2 --to 120000',
+        'headwater sync rewind central events --to 2026-03-01T12:00:00Z --yes --json',
+      ),
+    )
+    .action(async (upstream, stream, partition, options) =>
+      done(await actions.syncRewind(upstream, stream, partition, options)),
+    )
 }
 
 /** A command without a subcommand prints its help; that is a mistake, not an answer. */

@@ -4,7 +4,6 @@
  */
 import type { UpstreamEntry } from '../../config/schema.ts'
 import { type LogIdentity, type PartitionState, partitionKey } from '../../log/source.ts'
-import { splitLines } from '../control/control-client.ts'
 import { UnknownUpstreamError, UsageError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { StreamReport } from '../operations.ts'
@@ -14,6 +13,7 @@ import { printable } from '../terminal/printable.ts'
 import { printTable } from '../terminal/table.ts'
 import { count, plural } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, loadedConfig } from './context.ts'
+import { firstOffset } from './first-offset.ts'
 import { type LogAccess, openLogAccess, type RememberedPositions } from './log-access.ts'
 import { progressBar } from './progress-bar.ts'
 
@@ -167,7 +167,7 @@ async function selection(
   const log = {
     partitions: () => states,
     streams: () => [...new Set(states.map((state) => state.stream))].map((name) => ({ stream: name })),
-    offsetForTime: (name: string, index: number) => firstOffset(context, access, name, index, text),
+    offsetForTime: (name: string, index: number) => firstOffset(access, name, index, text, context.signal),
   }
   const only = new Set<string>()
   const begin = new Map<string, number>()
@@ -179,25 +179,6 @@ async function selection(
     }
   }
   return { only, from: begin }
-}
-
-/** The offset of the first record from a time on; the end where there is none. */
-async function firstOffset(
-  context: CommandContext,
-  access: LogAccess,
-  stream: string,
-  partition: number,
-  from: string,
-): Promise<number> {
-  const pieces = await access.read({ stream, partition, from, follow: false, count: 1 }, context.signal)
-  for await (const line of splitLines(pieces)) {
-    const { offset } = JSON.parse(line) as { offset?: number }
-    if (offset !== undefined) return offset
-  }
-  const state = statesOf(await access.streams()).find(
-    (each) => each.stream === stream && each.partition === partition,
-  )
-  return state?.durableOffset ?? 0
 }
 
 // -- printing -------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import { NotCompactedError, UnknownStreamError } from '../../errors.ts'
 import { dumpLines } from '../dump-json.ts'
 import { UsageError } from '../errors.ts'
-import type { Operations, StatusReport } from '../operations.ts'
+import type { Operations, StatusReport, SyncOperations } from '../operations.ts'
 import { streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
 import { openTableReading } from '../table-reading.ts'
@@ -39,13 +39,13 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
     { method: 'GET', path: '/log/batches', handle: (request) => batches(operations, request) },
     { method: 'GET', path: '/log/dump', handle: (request) => dump(operations, request) },
+    { method: 'POST', path: '/sync/rewind', handle: (request) => rewind(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({
         method: 'POST',
         path: `/sync/${command}`,
         handle: async ({ query }) => {
-          const sync = operations.sync
-          if (sync === undefined) throw new UsageError('no upstream is configured', 'add one to upstreams')
+          const sync = syncOf(operations)
           await sync[command](query.get('upstream') ?? undefined)
           await delay(SETTLE_MS)
           return { upstreams: sync.status() }
@@ -53,6 +53,24 @@ export function controlRoutes(operations: Operations): Route[] {
       }),
     ),
   ]
+}
+
+function syncOf({ sync }: Operations): SyncOperations {
+  if (sync === undefined) throw new UsageError('no upstream is configured', 'add one to upstreams')
+  return sync
+}
+
+/** `to` is partition:offset, several with commas. */
+async function rewind(operations: Operations, { query }: RouteRequest) {
+  const text = textParameter(query, 'to')
+  const to = new Map<number, number>()
+  for (const pair of text.split(',')) {
+    const [, partition, offset] = /^(\d{1,9}):(\d{1,15})$/.exec(pair) ?? []
+    if (offset === undefined) throw new UsageError(`to is "${text}"`, 'it is partition:offset,...')
+    to.set(Number(partition), Number(offset))
+  }
+  const upstream = textParameter(query, 'upstream')
+  return { rewound: await syncOf(operations).rewind(upstream, textParameter(query, 'stream'), to) }
 }
 
 export function statusReport(operations: Operations): StatusReport {

@@ -50,7 +50,7 @@ function parts(): StartParts<RunningBroker> {
     },
     startSync: async () => {
       calls.push('sync')
-      const sync = { status: () => [], pause() {}, resume() {}, now() {} }
+      const sync = { status: () => [], pause() {}, resume() {}, now() {}, rewind: async () => [] }
       return { operations: sync, close: closing('sync') }
     },
     startDemo: () => {
