@@ -13,7 +13,7 @@ import type { LogRecord, PartitionState } from '../../broker/index.ts'
 import { EdgeCursor } from './edge-cursor.ts'
 import { type OffsetRange, RangeSet } from './range-set.ts'
 import { contentCrc, isSameContent } from './record-content.ts'
-import type { AuditedLog, AuditGap, AuditRun } from './source.ts'
+import type { AuditedLog, AuditGap, AuditRun, RecordWish } from './source.ts'
 
 /** Records passed over whose content is remembered, in case that they come late. */
 const LATE_MAX = 200_000
@@ -47,6 +47,8 @@ export interface PartitionReport {
     readonly dropped: number
     /** The edge has them; upstream does not, and cannot be blamed: `reasons`. */
     readonly excused: number
+    /** Left out on purpose, by this upstream's filters. */
+    readonly leftOut: number
     /** Beyond the position: not sent yet, or not known to be acknowledged. */
     readonly notSent: number
     /** Came late, after their content was forgotten. */
@@ -79,6 +81,8 @@ export class PartitionAudit {
   readonly #reasons = new Set<string>()
   /** Places in which records may be gone before the next one. */
   readonly #gaps = new Set<string>()
+  readonly #wish: RecordWish | null
+  readonly #leftOut = new RangeSet()
   #goneFromEdge = 0
   #contentUnknown = 0
 
@@ -86,8 +90,16 @@ export class PartitionAudit {
    * @param from where to begin; what is below is not looked at
    * @param position up to where upstream has acknowledged
    */
-  constructor(log: AuditedLog, state: PartitionState, from: number, position: number) {
+  constructor(
+    log: AuditedLog,
+    state: PartitionState,
+    from: number,
+    position: number,
+    wish: RecordWish | null = null,
+  ) {
     const { stream, partition, logStartOffset, durableOffset } = state
+    this.#wish = wish
+    if (wish !== null && wish.mayPassOver !== null) this.excuse({ place: '', reason: wish.mayPassOver })
     this.#state = state
     this.#to = Math.min(position, durableOffset)
     this.#from = Math.max(from, logStartOffset)
@@ -105,7 +117,7 @@ export class PartitionAudit {
   }
 
   /** What upstream misses from here on until the next record of that place is not its fault. */
-  excuse({ place, reason }: AuditGap): void {
+  excuse({ place, reason }: Pick<AuditGap, 'place' | 'reason'>): void {
     this.#reasons.add(reason)
     this.#gaps.add(place)
   }
@@ -156,6 +168,7 @@ export class PartitionAudit {
         goneFromEdge: this.#goneFromEdge,
         dropped: this.#dropped,
         excused: this.#excused.size,
+        leftOut: this.#leftOut.size,
         notSent: Math.max(0, durableOffset - Math.max(this.#from, this.#to)),
         contentUnknown: this.#contentUnknown,
       },
@@ -171,14 +184,19 @@ export class PartitionAudit {
     }
     while (this.#head !== null && this.#head.offset < offset) {
       const { offset: skipped } = this.#head
-      const missing = this.#gaps.size > 0 ? this.#excused : this.#missing
-      missing.add(skipped)
+      this.#absent(this.#head).add(skipped)
       if (this.#late.size < LATE_MAX) {
         const crcs = { plain: contentCrc(this.#head, false), timeless: contentCrc(this.#head, true) }
         this.#late.set(skipped, crcs)
       }
       await this.#step()
     }
+  }
+
+  /** Where a record that upstream has passed over belongs. */
+  #absent(record: LogRecord): RangeSet {
+    if (this.#wish?.leavesOut(record)) return this.#leftOut
+    return this.#gaps.size > 0 ? this.#excused : this.#missing
   }
 
   async #step(): Promise<void> {
@@ -197,7 +215,8 @@ export class PartitionAudit {
 
   #behind(record: LogRecord, hasOwnTime: boolean, isBackwards: boolean): void {
     const { offset } = record
-    if (this.#missing.delete(offset) || this.#excused.delete(offset)) {
+    const isLate = [this.#missing, this.#excused, this.#leftOut].some((set) => set.delete(offset))
+    if (isLate) {
       if (isBackwards) addOnce(this.#outOfOrder, offset)
       const crcs = this.#late.get(offset)
       this.#late.delete(offset)

@@ -30,6 +30,14 @@ export interface AuditGap {
 
 export type AuditItem = AuditRun | AuditGap
 
+/** What an upstream's filters say of a stream's records. */
+export interface RecordWish {
+  /** It is not sent, on purpose. */
+  leavesOut(record: LogRecord): boolean
+  /** Why others may not have been sent either, and nobody can say which; null for none. */
+  readonly mayPassOver: string | null
+}
+
 /** Records that were passed over because they are not of this log. */
 export interface Strangers {
   readonly otherEdges: number

@@ -4,7 +4,7 @@
  */
 import { assert, type PartitionState, partitionKey } from '../../broker/index.ts'
 import { PartitionAudit, type PartitionReport } from './partition-audit.ts'
-import type { AuditedLog, AuditSource, Strangers } from './source.ts'
+import type { AuditedLog, AuditSource, RecordWish, Strangers } from './source.ts'
 
 export interface VerifyRequest {
   /** By `partitionKey`: up to where upstream has acknowledged. A partition without one has not been sent. */
@@ -13,6 +13,8 @@ export interface VerifyRequest {
   readonly only?: ReadonlySet<string>
   /** By `partitionKey`: where to begin; the log's start where it is not given. */
   readonly from?: ReadonlyMap<string, number>
+  /** By stream, where this upstream has filters. */
+  readonly wishOf?: (stream: string) => RecordWish | null
 }
 
 export interface AuditReport {
@@ -48,11 +50,15 @@ export async function verifyUpstream(
     const key = partitionKey(state.stream, state.partition)
     const from = request.from?.get(key) ?? state.logStartOffset
     const position = request.positions.get(key) ?? 0
-    audits.set(key, new PartitionAudit(log, state, from, position))
+    audits.set(key, new PartitionAudit(log, state, from, position, request.wishOf?.(state.stream) ?? null))
   }
+  // Of a stream of which nothing was sent there may not even be a topic.
+  const sent = states.filter(({ stream, partition }) =>
+    request.positions.has(partitionKey(stream, partition)),
+  )
   const tell = () => onProgress(progressOf([...audits.values()]))
   tell()
-  for await (const item of source.read(log.identity, states, signal)) {
+  for await (const item of source.read(log.identity, sent, signal)) {
     signal.throwIfAborted()
     const audit = audits.get(partitionKey(item.stream, item.partition))
     assert(audit !== undefined, 'a source gives records of the partitions that it was asked for')

@@ -23,6 +23,8 @@ export interface KafkaAuditOptions {
   readonly bootstrap: string
   readonly topic: string
   readonly provenance: 'record' | 'none'
+  /** Records of one partition of the edge are spread over the topic's by their key. */
+  readonly isByKey?: boolean
 }
 
 export interface KafkaAuditDeps {
@@ -109,13 +111,14 @@ export class KafkaAudit implements AuditSource {
       origins.set(originPrefix(identity, stream, partition), { stream, partition })
     }
     const places = await this.#places([...streamOf.keys()], signal)
-    for (const place of places) yield* gapsOf(place, streamOf.get(place.topic)!, partitions)
+    const { isByKey = false } = this.#options
+    const gaps = (place: Place, reason: string) =>
+      gapsOf(place, reason, streamOf.get(place.topic)!, partitions, isByKey)
+    for (const place of places) if (place.offset > 0) yield* gaps(place, retentionGap(place))
     for await (const { topic, partition, records, hasOwnTime } of this.#committed.read(places, signal)) {
       yield* this.#runs(`${topic}/${partition}`, records, hasOwnTime, origins, identity)
     }
-    for (const place of places.filter(({ isCutShort }) => isCutShort)) {
-      yield* hiddenOf(place, streamOf.get(place.topic)!, partitions)
-    }
+    for (const place of places) if (place.isCutShort) yield* gaps(place, hiddenGap(place))
   }
 
   /** Where each partition of the topics begins, and ends once the transactions in it that are open now have ended. */
@@ -135,7 +138,8 @@ export class KafkaAudit implements AuditSource {
       partitions.map((partition) => {
         const key = partitionKey(topic, partition)
         const end = decided.get(key)!
-        return { topic, partition, offset: starts.get(key)!, until: end, isCutShort: end < written.get(key)! }
+        const isCutShort = end < written.get(key)!
+        return { topic, partition, offset: starts.get(key)!, until: end, isCutShort }
       }),
     )
   }
@@ -194,32 +198,27 @@ function without(headers: readonly RecordHeader[], at: number): readonly RecordH
 }
 
 function* gapsOf(
-  { topic, partition, offset }: Place,
+  { topic, partition }: Place,
+  reason: string,
   stream: string,
   partitions: readonly PartitionState[],
+  isByKey: boolean,
 ): Generator<AuditItem> {
-  if (offset === 0) return
-  const reason = `the topic's retention removed records of ${topic}/${partition} below offset ${offset}`
+  const place = `${topic}/${partition}`
   for (const state of partitions) {
-    if (state.stream !== stream || !mayHold(state, partition)) continue
-    const place = `${topic}/${partition}`
-    yield { kind: 'gap', place, stream, partition: state.partition, reason }
+    if (state.stream !== stream) continue
+    // By key any partition of the stream has records in any of the topic's, and the next one there ends nothing.
+    if (isByKey) yield { kind: 'gap', place: '', stream, partition: state.partition, reason }
+    else if (state.partition === partition) {
+      yield { kind: 'gap', place, stream, partition, reason }
+    }
   }
 }
 
-function* hiddenOf(
-  { topic, partition, until }: Place,
-  stream: string,
-  partitions: readonly PartitionState[],
-): Generator<AuditItem> {
-  const reason = `a transaction that stays open hides ${topic}/${partition} from offset ${until}`
-  for (const state of partitions) {
-    if (state.stream !== stream || !mayHold(state, partition)) continue
-    yield { kind: 'gap', place: `${topic}/${partition}`, stream, partition: state.partition, reason }
-  }
+function retentionGap({ topic, partition, offset }: Place): string {
+  return `the topic's retention removed what ${topic}/${partition} had below offset ${offset}`
 }
 
-/** Whether a partition of the stream may have records in a partition of its topic: they go by identity. */
-function mayHold(state: PartitionState, partition: number): boolean {
-  return state.partition === partition
+function hiddenGap({ topic, partition, until }: Place): string {
+  return `a transaction that stays open hides ${topic}/${partition} from offset ${until} on`
 }

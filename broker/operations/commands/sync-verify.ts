@@ -45,6 +45,7 @@ export interface ComparedPartition {
     readonly goneFromEdge: number
     readonly dropped: number
     readonly excused: number
+    readonly leftOut: number
     readonly notSent: number
     readonly contentUnknown: number
   }
@@ -247,7 +248,7 @@ function printFaults(out: Output, partition: ComparedPartition): void {
 }
 
 function printNotCompared(out: Output, { stream, partition, notCompared, reasons }: ComparedPartition): void {
-  const { goneFromEdge, dropped, excused, notSent, contentUnknown } = notCompared
+  const { goneFromEdge, dropped, excused, leftOut, notSent, contentUnknown } = notCompared
   const place = `${printable(stream)}/${partition}`
   const tell = (records: number, why: string) => {
     if (records > 0) out.line(`not compared  ${place} ${plural(records, 'record')}: ${why}`)
@@ -255,6 +256,7 @@ function printNotCompared(out: Output, { stream, partition, notCompared, reasons
   tell(goneFromEdge, 'upstream has them, retention or compaction removed them here')
   tell(dropped, 'removed here before they were sent')
   tell(excused, `not upstream, perhaps because ${printable(reasons.join('; '))}`)
+  tell(leftOut, "left out by this upstream's filters")
   tell(notSent, 'not acknowledged when the comparison began')
   tell(contentUnknown, 'they came so late that their content was not at hand any more')
 }

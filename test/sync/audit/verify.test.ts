@@ -183,6 +183,46 @@ describe('a verification', () => {
     })
   })
 
+  it('tells what filters left out from what is missing, and compares what was sent all the same', async () => {
+    const log = newLog()
+    const even = recordsOf(log, 'events', 0).filter(({ offset }) => offset % 2 === 0 || offset === 51)
+    const source = handSource([
+      run(even.filter(({ offset }) => offset !== 70)),
+      run(recordsOf(log, 'events', 1), 1),
+    ])
+    const wish = { leavesOut: ({ offset }: LogRecord) => offset % 2 === 1, mayPassOver: null }
+    const wishOf = () => wish
+    const report = await verify(log, source, { wishOf })
+    expect(report.partitions[0]).toMatchObject({
+      compared: 50,
+      missing: ranges([70, 71]),
+      notCompared: { leftOut: 49, excused: 0 },
+    })
+    const some = handSource([run(even.slice(20)), run(recordsOf(log, 'events', 1), 1)])
+    const unsure = { ...wish, mayPassOver: 'only the newest of a key goes' }
+    const excused = await verify(log, some, { wishOf: () => unsure })
+    expect(excused).toMatchObject({ isWhole: true })
+    expect(excused.partitions[0]).toMatchObject({ notCompared: { leftOut: 49, excused: 20 }, missing: none })
+  })
+
+  it('does not ask upstream for what was never sent', async () => {
+    const log = newLog()
+    const asked: number[] = []
+    const source = {
+      ...handSource([]),
+      async *read(_: unknown, partitions: readonly unknown[]) {
+        asked.push(partitions.length)
+        yield* []
+      },
+    }
+    const report = await verify(log, source, { positions: new Map() })
+    expect(asked).toEqual([0])
+    expect(report).toMatchObject({
+      isWhole: true,
+      partitions: [{ compared: 0, notCompared: { notSent: 100 } }, {}],
+    })
+  })
+
   it('begins where it is told to', async () => {
     const log = newLog()
     const all = recordsOf(log, 'events', 0).filter(({ offset }) => offset !== 10 && offset !== 90)

@@ -5,12 +5,13 @@ import { systemClock } from '../../../sync/clock.ts'
 import { KafkaAudit } from '../../../sync/kafka/audit.ts'
 import type { KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
 import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
+import { EARLIEST, type ListedOffset } from '../../../sync/kafka/wire.ts'
 import { createTopic, describeWithKafka, uniqueName } from '../../support/kafka/index.ts'
 import { verify } from '../audit/audited-log.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
 import { settled } from './kafka-place.ts'
-import { kafkaOptions, openKafka, wireOptions } from './open-kafka.ts'
+import { kafkaOptions, openKafka, wireOptions, wrapWire } from './open-kafka.ts'
 import { HandProducer } from './transactions.ts'
 
 const open: { close(): unknown }[] = []
@@ -145,6 +146,68 @@ describeWithKafka('the verification of a Kafka upstream', ({ bootstrap }) => {
       ),
     ).toBe(true)
     expect(all.isWhole).toBe(true)
+  })
+
+  it('does not blame Kafka for what the retention of a topic removed', async () => {
+    const name = uniqueName('cut')
+    const log = newLog()
+    await send(bootstrap, name, log)
+    const made = new KafkaAudit(kafkaOptions(bootstrap, name), {
+      clock: systemClock,
+      openWire: async () =>
+        wrapWire(await openWire(wireOptions(bootstrap)), async (method, ask, args) => {
+          const answer = await ask()
+          if (method !== 'listOffsets' || args.at(-1) !== EARLIEST) return answer
+          return (answer as ListedOffset[]).map((each) =>
+            each.partition === 1 ? { ...each, offset: 10 } : each,
+          )
+        }),
+    })
+    open.push(made)
+    const report = await verify(log, made)
+    expect(report).toMatchObject({ isWhole: true })
+    expect(report.partitions).toMatchObject([
+      { compared: 61, notCompared: { excused: 0 } },
+      {
+        compared: 50,
+        notCompared: { excused: 10 },
+        reasons: [expect.stringContaining("the topic's retention")],
+      },
+    ])
+  })
+
+  it('does not blame Kafka for what a transaction that stays open hides', async () => {
+    const name = uniqueName('hidden')
+    const log = newLog()
+    await send(bootstrap, name, log)
+    const by = await HandProducer.open(bootstrap, uniqueName('hand'))
+    open.push(by)
+    await settled(bootstrap, `${name}.edge-a`)
+    await by.write(`${name}-events`, 1, [{ value: 'open' }])
+    const before = new Map([
+      ['events/0', 61],
+      ['events/1', 60],
+    ])
+    log.appendMany('events', 1, 25, 4)
+    await send(bootstrap, name, log, before)
+    await settled(bootstrap, `${name}.edge-a`)
+    let time = 0
+    // Time flies: nobody waits for a transaction that its producer has forgotten.
+    const clock = { ...systemClock, monotonic: () => (time += 10_000) }
+    const made = new KafkaAudit(kafkaOptions(bootstrap, name), {
+      clock,
+      openWire: () => openWire(wireOptions(bootstrap)),
+    })
+    open.push(made)
+    expect((await verify(log, made)).partitions[1]).toMatchObject({
+      compared: 60,
+      missing: { records: 0 },
+      notCompared: { excused: 25 },
+      reasons: [expect.stringContaining('a transaction that stays open hides')],
+    })
+    await by.end(false)
+    await settled(bootstrap, by.id)
+    expect((await verify(log, audit(bootstrap, name))).partitions[1]).toMatchObject({ compared: 85 })
   })
 
   it('says that it cannot where records do not say where they are from', async () => {
