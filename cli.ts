@@ -80,6 +80,9 @@ const actions: Actions = {
     return runSyncCommand(context, command, upstream, options)
   },
   async syncVerify(upstream, options) {
+    // Beside a broker: what it is for goes first.
+    const { constants, setPriority } = await import('node:os')
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
     const { runSyncVerify } = await import('./broker/operations/commands/sync-verify.ts')
     const { createAuditSource, rememberedPositions, verifyUpstream } = await import('./sync/index.ts')
     return runSyncVerify(context, upstream, options, {
