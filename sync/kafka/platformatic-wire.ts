@@ -6,12 +6,15 @@
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import { Connections } from './connections.ts'
 import { type Library, loadLibrary } from './library.ts'
+import { LogRequests } from './log-requests.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
   type CommittedOffset,
+  type FetchedLog,
   type FetchedOffset,
   type KafkaWire,
+  type LogBounds,
   type NewTopic,
   type ProduceAnswer,
   type ProducePart,
@@ -55,6 +58,7 @@ class PlatformaticWire implements KafkaWire {
   readonly #library: Library
   readonly #options: WireOptions
   readonly #connections: Connections
+  readonly #log: LogRequests
   /** Brokers that the cluster named: asked when no configured one answers. */
   #known: readonly BrokerNode[] = []
 
@@ -71,6 +75,11 @@ class PlatformaticWire implements KafkaWire {
     }
     const configured = new Set(options.bootstrap.map(({ host, port }) => `${host}:${port}`))
     this.#connections = new Connections(library.Connection, options.clientId, connection, configured)
+    this.#log = new LogRequests(
+      library,
+      (node, api, ...args) => this.#ask(node, api as never, ...args),
+      (node, ...request) => this.#exchange(node, ...request),
+    )
   }
 
   async metadata(topics: readonly string[]): Promise<ClusterInfo> {
@@ -117,6 +126,24 @@ class PlatformaticWire implements KafkaWire {
     const { listOffsetsV7 } = this.#library
     const response = await this.#ask(node, listOffsetsV7.api, -1, 0, [{ name: topic, partitions: asked }])
     return this.#name(response.topics[0]?.partitions[0]?.errorCode ?? -1)
+  }
+
+  bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds> {
+    return this.#log.bounds(node, topic, partition)
+  }
+
+  epochEnd(node: BrokerNode, topic: string, partition: number, epoch: number): Promise<number> {
+    return this.#log.epochEnd(node, topic, partition, epoch)
+  }
+
+  fetch(
+    node: BrokerNode,
+    topic: string,
+    partition: number,
+    offset: number,
+    bytesMax: number,
+  ): Promise<FetchedLog> {
+    return this.#log.fetch(node, topic, partition, offset, bytesMax)
   }
 
   async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
@@ -321,6 +348,15 @@ class PlatformaticWire implements KafkaWire {
     } catch (error) {
       const { response } = error as { response?: ProduceResponse }
       if (response !== undefined) return response
+      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+    }
+  }
+
+  async #exchange(node: BrokerNode, apiKey: number, apiVersion: number, body: readonly Buffer[]) {
+    const { frames } = await this.#connections.get(node.host, node.port)
+    try {
+      return await frames.request(apiKey, apiVersion, body)
+    } catch (error) {
       throw this.#connections.fault(`${node.host}:${node.port}`, error)
     }
   }

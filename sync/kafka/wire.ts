@@ -84,6 +84,38 @@ export interface ProduceAnswer {
   readonly baseOffset: number
 }
 
+/** Where a partition's log begins and ends. `stable` is where the first open transaction begins, or `end`. */
+export interface LogBounds {
+  readonly start: number
+  readonly stable: number
+  readonly end: number
+}
+
+export interface FetchedRecord {
+  readonly offset: number
+  /** Milliseconds since 1970. */
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly (readonly [Buffer, Buffer | null])[]
+}
+
+export interface FetchedBatch {
+  readonly lastOffset: number
+  readonly bytes: number
+  readonly producerId: bigint
+  readonly isTransactional: boolean
+  /** A marker: its one record ends a transaction. */
+  readonly isControl: boolean
+  readonly records: readonly FetchedRecord[]
+}
+
+/** Up to the first open transaction, with the aborted ones that a reader has to leave out. */
+export interface FetchedLog {
+  readonly aborted: readonly { readonly producerId: bigint; readonly firstOffset: number }[]
+  readonly batches: readonly FetchedBatch[]
+}
+
 export type TopicPartitions = ReadonlyMap<string, readonly number[]>
 
 /** Every method throws WireAnswerError or WireConnectionError. */
@@ -97,6 +129,17 @@ export interface KafkaWire {
   ): Promise<Map<string, { answer: string; message: string }>>
   /** @returns the answer of a partition's leader when it is asked where the partition ends */
   askLeader(node: BrokerNode, topic: string, partition: number): Promise<string>
+  bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds>
+  /** @returns where the leader's log of this epoch ends; what was written in it from there on is gone. -1: it knows no such epoch */
+  epochEnd(node: BrokerNode, topic: string, partition: number, epoch: number): Promise<number>
+  /** Whole batches from the one that holds `offset`, at least one if there is any. */
+  fetch(
+    node: BrokerNode,
+    topic: string,
+    partition: number,
+    offset: number,
+    bytesMax: number,
+  ): Promise<FetchedLog>
   findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
   initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
   describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo>

@@ -1,0 +1,122 @@
+/**
+ * Whether records that the cluster acknowledged are still there. An unclean leader election throws them away, and then the group's
+ * offset, which lives in another partition, still says that they were sent.
+ *
+ *   OffsetForLeaderEpoch(epoch of the last record) ends behind the record and its marker   -> all there
+ *   a reader sees this log's record at the offset that the checkpoint names                -> all there; the epoch was an older one
+ *   else: settle (a transaction of nothing, aborted), look back for this log's last record -> sent again from behind it
+ *
+ * Settling: where the election threw the commit's marker away and left records of its transaction, that transaction is open for
+ * ever in this partition, and the marker of any later one would decide over them, too. An abort takes them out of sight,
+ * so that what is sent again is there once.
+ */
+import { type LogIdentity, partitionKey } from '../../broker/index.ts'
+import type { Clock } from '../clock.ts'
+import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
+import { originPrefix } from '../origin-header.ts'
+import type { Recovered, RecoveredPartition } from '../upstream.ts'
+import { holds, isReadRefused, lookBack } from './look-back.ts'
+import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
+import type { Lane, Session } from './session.ts'
+
+export interface TruncationOptions {
+  readonly transactionTimeoutMs: number
+  readonly provenance: 'record' | 'none'
+}
+
+/** An answer and its markers: the last record of a transaction is followed by one. */
+const MARKERS = 1
+const POLL_MS = 50
+
+/** Lanes whose last acknowledged record may be gone: cheap, and never wrong about one that it leaves out. */
+export async function doubtful(session: Session, lanes: Iterable<Lane>): Promise<Lane[]> {
+  const asked = [...lanes].map(async (lane) => {
+    const { last, topic, partition, leader } = lane
+    if (last === null) return null
+    const end = await session.wire.epochEnd(leader, topic, partition, last.epoch)
+    return end <= last.at + MARKERS ? lane : null
+  })
+  return (await Promise.all(asked)).filter((lane) => lane !== null)
+}
+
+/** What was found by `recover`, with the positions corrected to what is there. @throws PositionUnknownError */
+export async function correctTruncated(
+  session: Session,
+  clock: Clock,
+  options: TruncationOptions,
+  identity: LogIdentity,
+  recovered: Recovered,
+): Promise<Recovered> {
+  const suspects = await doubtful(session, session.lanes.values())
+  const judged = suspects.map(async (lane) => ((await isThere(session, lane, identity, recovered)) ? [] : [lane]))
+  const cut = (await Promise.all(judged)).flat()
+  if (cut.length === 0) return recovered
+  await settle(session, clock, options, cut)
+  const partitions = new Map(recovered.partitions)
+  for (const lane of cut) {
+    const key = keyOf(lane)
+    partitions.set(key, await whatIsLeft(session, options, lane, identity, partitions.get(key)!))
+  }
+  return { partitions }
+}
+
+function keyOf({ stream, partition }: Lane): string {
+  return partitionKey(stream, partition)
+}
+
+async function isThere(
+  { wire }: Session,
+  lane: Lane,
+  identity: LogIdentity,
+  { partitions }: Recovered,
+): Promise<boolean> {
+  const { next, proof } = partitions.get(keyOf(lane))!
+  const prefix = originPrefix(identity, lane.stream, lane.partition)
+  return holds(wire, lane, lane.last!.at, { prefix, next: next!, proof }).catch((error) => {
+    // What is left of it says why it cannot be told.
+    if (isReadRefused(error)) return false
+    throw error
+  })
+}
+
+async function settle(
+  session: Session,
+  clock: Clock,
+  options: TruncationOptions,
+  lanes: readonly Lane[],
+): Promise<void> {
+  const { wire, producer, transactionCoordinator: coordinator } = session
+  const topics = new Map<string, number[]>()
+  for (const { topic, partition } of lanes) topics.set(topic, [...(topics.get(topic) ?? []), partition])
+  const patience = { answers: COORDINATOR_ANSWERS, msMax: options.transactionTimeoutMs }
+  await patiently(clock, patience, () => wire.addPartitionsToTxn(coordinator, producer, topics))
+  await patiently(clock, patience, () => wire.endTxn(coordinator, producer, false))
+  // Answers before the markers are written; behind the next one they are.
+  const until = clock.monotonic() + options.transactionTimeoutMs
+  const ends = await Promise.all(
+    lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)),
+  )
+  for (const [index, lane] of lanes.entries()) {
+    while ((await wire.bounds(lane.leader, lane.topic, lane.partition)).stable < ends[index]!.end) {
+      if (clock.monotonic() > until) {
+        throw new UpstreamTimeoutError(`transactions in ${lane.topic}/${lane.partition} do not end`)
+      }
+      await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
+    }
+  }
+}
+
+async function whatIsLeft(
+  { wire }: Session,
+  { provenance }: TruncationOptions,
+  lane: Lane,
+  identity: LogIdentity,
+  { next, place }: RecoveredPartition,
+): Promise<RecoveredPartition> {
+  const what = `${keyOf(lane)}: ${lane.topic}/${lane.partition} lost records that it acknowledged`
+  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none, so that it does not say which')
+  const prefix = originPrefix(identity, lane.stream, lane.partition)
+  const found = await lookBack(wire, lane, prefix, Number.POSITIVE_INFINITY)
+  if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason)
+  return { next: found.kind === 'found' ? found.next : null, proof: null, place, acknowledged: next! }
+}
