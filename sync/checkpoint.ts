@@ -56,7 +56,9 @@ export async function decideStart(
       throw new CheckpointAheadError(key, next, state.durableOffset)
     }
     const missed = state.logStartOffset - (next ?? state.logStartOffset)
-    if (missed > 0) warnings.push(`retention removed ${missed} records of ${key} before they were sent`)
+    if (missed > 0 && warnings.length === 0) {
+      warnings.push(`retention removed ${missed} records of ${key} before they were sent`)
+    }
     return { key, position: next ?? state.logStartOffset, warnings }
   })
   const positions = new Map<string, number>()
@@ -109,7 +111,9 @@ async function standing(
     const again = resent(state, there, memory.next)
     warnings.push(`${what}; of ${memory.next - (there ?? 0)} records that are not there ${again}`)
   } else if (there !== null) {
-    warnings.push(`upstream has no checkpoint of ${key} but its records below ${there}: it goes on behind them`)
+    warnings.push(
+      `upstream has no checkpoint of ${key} but its records below ${there}: it goes on behind them`,
+    )
   }
   return { next: there, warnings }
 }

@@ -11,9 +11,9 @@ import {
   UpstreamRecordTooLargeError,
   UpstreamTimeoutError,
 } from '../errors.ts'
-import { originPrefix } from '../origin-header.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
 import { answerError, toUpstreamError } from './answers.ts'
+import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
 import {
   type FormerProducer,
   fetchCheckpoints,
@@ -25,10 +25,9 @@ import {
   type Session,
   type SessionOptions,
 } from './session.ts'
-import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
 import { mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
-import { correctTruncated } from './truncation.ts'
 import { BatchRefused, BatchTooLarge, BufferPool, Transaction } from './transaction.ts'
+import { correctTruncated } from './truncation.ts'
 import { type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
 
 /** The leader moved, is new, or could not check the transaction just then: it passes in moments. */
@@ -117,10 +116,10 @@ export class KafkaUpstream implements Upstream {
       // Looking for lost records may have to end a transaction of nothing.
       this.#former = { producer: session.producer, transactionOpen: true }
       const found = await fetchCheckpoints(session, clock, sessionOptions, identity)
-      const recovered = await correctTruncated(session, clock, this.#options, identity, found)
+      const recovered = await correctTruncated(session, clock, this.#options, found)
       this.#former = { producer: session.producer, transactionOpen: false }
       this.#session = session
-      return this.#withLookBack(session, identity, recovered)
+      return this.#withLookBack(session, recovered)
     } catch (error) {
       throw this.#told(error)
     }
@@ -155,13 +154,12 @@ export class KafkaUpstream implements Upstream {
     return toUpstreamError(error, this.address)
   }
 
-  #withLookBack(session: Session, identity: LogIdentity, { partitions }: Recovered): Recovered {
+  #withLookBack(session: Session, { partitions }: Recovered): Recovered {
     if (this.#options.provenance === 'none') return { partitions }
     const looking = [...partitions].map(([key, found]) => {
       const lane = session.lanes.get(key)!
-      const prefix = originPrefix(identity, lane.stream, lane.partition)
       const glance = () =>
-        lookBack(session.wire, lane, prefix, GLANCE_BYTES_MAX).catch((error) => {
+        lookBack(session.wire, lane, GLANCE_BYTES_MAX).catch((error) => {
           throw this.#told(error)
         })
       return [key, { ...found, lookBack: glance }] as const
@@ -173,7 +171,7 @@ export class KafkaUpstream implements Upstream {
   async #deliver(session: Session, round: Round): Promise<void> {
     const { clock } = this.#deps
     const until = clock.monotonic() + LEADERS_MS_MAX
-    if (clock.monotonic() - session.lookedAt > LOOK_AGAIN_MS) await refreshLeaders(session, clock)
+    if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
     for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
       const failure = await this.#attempt(session, round)
       if (failure === null) return
@@ -184,6 +182,12 @@ export class KafkaUpstream implements Upstream {
       }
       await this.#renewEpoch(session)
     }
+  }
+
+  /** A connection that went away: its broker may have started again with less than it had. */
+  #shouldLookAgain({ wire, looked }: Session): boolean {
+    if (wire.lostConnections !== looked.lostConnections) return true
+    return this.#deps.clock.monotonic() - looked.at > LOOK_AGAIN_MS
   }
 
   /** @returns null, or why the round was aborted and is to be tried again: in smaller batches, or with other leaders */

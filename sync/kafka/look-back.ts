@@ -6,7 +6,7 @@
 import { crc32c, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
 import { ORIGIN_HEADER } from '../origin-header.ts'
 import type { LookBack } from '../upstream.ts'
-import type { Lane } from './session.ts'
+import type { Lane, LastRecord } from './session.ts'
 import { type FetchedLog, type FetchedRecord, type KafkaWire, WireAnswerError } from './wire.ts'
 
 /** Offsets of the first window, and how much larger each next one is. */
@@ -16,13 +16,8 @@ const FETCH_BYTES_MAX = 256 * 1024
 /** How much of a shared topic an edge that was perhaps never there reads of each partition. */
 export const GLANCE_BYTES_MAX = 256 * 1024
 
-/** @param prefix of this log's hw.origin in this partition */
-export async function lookBack(
-  wire: KafkaWire,
-  lane: Lane,
-  prefix: string,
-  bytesMax: number,
-): Promise<LookBack> {
+/** @param bytesMax how much to read before giving up */
+export async function lookBack(wire: KafkaWire, lane: Lane, bytesMax: number): Promise<LookBack> {
   try {
     const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
     let spent = 0
@@ -35,7 +30,7 @@ export async function lookBack(
           return { kind: 'unknown', reason: `it is not in the last ${spent} bytes` }
         }
         spent += bytes
-        next = (record === null ? null : originOffset(record, prefix)) ?? next
+        next = (record === null ? null : originOffset(record, lane.prefix)) ?? next
       }
       if (next !== null) return { kind: 'found', next: next + 1 }
       to = from
@@ -52,21 +47,17 @@ export function isReadRefused(error: unknown): boolean {
   return error instanceof WireAnswerError && error.answer === 'TOPIC_AUTHORIZATION_FAILED'
 }
 
-/** Whether a reader sees at `offset` of the topic a record of this log from before `own.next`. */
-export async function holds(
-  wire: KafkaWire,
-  lane: Lane,
-  offset: number,
-  own: { readonly prefix: string; readonly next: number; readonly proof: number | null },
-): Promise<boolean> {
+/** Whether a reader sees the last acknowledged record of a lane where it was. */
+export async function holds(wire: KafkaWire, lane: Lane, last: LastRecord): Promise<boolean> {
+  const { at: offset, next, proof } = last
   const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
   // Retention removed it: it was there.
   if (offset < start) return true
   if (offset >= stable) return false
   for await (const { record } of visible(wire, lane, offset, offset + 1)) {
     if (record === null) continue
-    const origin = originOffset(record, own.prefix)
-    return origin === null ? proofOf(record) === own.proof : origin < own.next
+    const origin = originOffset(record, lane.prefix)
+    return origin === null ? proofOf(record) === proof : origin < next
   }
   return false
 }

@@ -82,6 +82,10 @@ class PlatformaticWire implements KafkaWire {
     )
   }
 
+  get lostConnections(): number {
+    return this.#connections.lost
+  }
+
   async metadata(topics: readonly string[]): Promise<ClusterInfo> {
     const response = await this.#askAny(this.#library.metadataV12.api, [...topics], false, false)
     const nodes = new Map(

@@ -5,11 +5,12 @@
 import { type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { CheckpointMismatchError, FencedError } from '../errors.ts'
+import { originPrefix } from '../origin-header.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { FENCED_ANSWERS } from './answers.ts'
 import { type CheckpointMetadata, parseMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
-import { doubtful } from './truncation.ts'
+import { truncated } from './truncation.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
@@ -19,15 +20,24 @@ import {
   WireAnswerError,
 } from './wire.ts'
 
+/** The last acknowledged record of a lane: where it stands in the topic, and the checkpoint behind it. */
+export interface LastRecord {
+  readonly at: number
+  readonly epoch: number
+  readonly next: number
+  readonly proof: number | null
+}
+
 export interface Lane {
   readonly stream: string
   readonly partition: number
   readonly topic: string
   readonly topicId: string
+  /** Of this log's hw.origin in this partition. */
+  readonly prefix: string
   leader: BrokerNode
   leaderEpoch: number
-  /** Where the last acknowledged record of this log stands in the topic; null when that is not known. */
-  last: { readonly at: number; readonly epoch: number } | null
+  last: LastRecord | null
   /** The next batch's base sequence; sequences begin at 0 with each epoch. */
   sequence: number
 }
@@ -42,8 +52,8 @@ export interface Session {
   groupCoordinator: BrokerNode
   /** By `partitionKey`. */
   readonly lanes: ReadonlyMap<string, Lane>
-  /** When the leaders and the topics' ids were looked up, monotonic. */
-  lookedAt: number
+  /** When the leaders and the topics' ids were looked up, monotonic, and how many connections had gone away by then. */
+  looked: { readonly at: number; readonly lostConnections: number }
 }
 
 export interface SessionOptions {
@@ -75,7 +85,7 @@ export async function openSession(
 ): Promise<Session> {
   const { id } = options
   const { clusterId } = cluster
-  const lookedAt = clock.monotonic()
+  const looked = { at: clock.monotonic(), lostConnections: wire.lostConnections }
   const [transactionCoordinator, groupCoordinator] = await Promise.all([
     findCoordinator(wire, clock, options, 'transaction'),
     findCoordinator(wire, clock, options, 'group'),
@@ -84,10 +94,12 @@ export async function openSession(
   for (const { stream, partition } of partitions) {
     const { topic } = topics.get(stream)!
     const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
-    const lane: Lane = { stream, partition, topic, topicId, leader, leaderEpoch, last: null, sequence: 0 }
+    const prefix = originPrefix(identity, stream, partition)
+    const place = { stream, partition, topic, topicId, prefix }
+    const lane: Lane = { ...place, leader, leaderEpoch, last: null, sequence: 0 }
     lanes.set(partitionKey(stream, partition), lane)
   }
-  const known = { wire, clusterId, id, groupCoordinator, lanes, lookedAt }
+  const known = { wire, clusterId, id, groupCoordinator, lanes, looked }
   if (former !== null) await refuseTakeover(wire, transactionCoordinator, former, 'at recovery')
   else await refuseToFence(known, identity, options)
   aboutToInit()
@@ -137,11 +149,11 @@ function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
 
 /**
  * Looks for the leaders again.
- * @throws when a topic is another one now, or a new leader may lack what was acknowledged: that is for `recover` to judge
+ * @throws when a topic is another one now, or a new leader lacks what was acknowledged: that is for `recover` to judge
  */
 export async function refreshLeaders(session: Session, clock: Clock): Promise<void> {
   const lanes = [...session.lanes.values()]
-  const lookedAt = clock.monotonic()
+  const looked = { at: clock.monotonic(), lostConnections: session.wire.lostConnections }
   const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
   const moved: Lane[] = []
   for (const lane of lanes) {
@@ -151,12 +163,12 @@ export async function refreshLeaders(session: Session, clock: Clock): Promise<vo
     lane.leader = leader
     lane.leaderEpoch = leaderEpoch
   }
-  const [first] = await doubtful(session, moved)
+  const [first] = await truncated(session, clock, moved)
   if (first !== undefined) {
-    const what = `${first.topic}/${first.partition}, whose leader changed and may lack records that were acknowledged`
+    const what = `${first.topic}/${first.partition}, whose leader changed and lacks records that were acknowledged`
     throw new WireAnswerError('OFFSET_OUT_OF_RANGE', `OffsetForLeaderEpoch of ${what}`)
   }
-  session.lookedAt = lookedAt
+  session.looked = looked
 }
 
 function settling({ transactionTimeoutMs }: SessionOptions): Patience {
@@ -275,7 +287,10 @@ function readCheckpoint(
   if (metadata.topicId !== lane.topicId) return nothing
   const { proof, at, epoch } = metadata
   const isKnown = Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(epoch) && epoch >= 0
-  return { recovered: { next: found.offset, proof, place }, last: isKnown ? { at, epoch } : null }
+  return {
+    recovered: { next: found.offset, proof, place },
+    last: isKnown ? { at, epoch, next: found.offset, proof } : null,
+  }
 }
 
 function difference(

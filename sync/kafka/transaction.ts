@@ -279,8 +279,9 @@ async function settled(requests: readonly Promise<void>[]): Promise<void> {
 }
 
 /** Where the last record of a lane stands after a round; one that moves a position alone leaves it. */
-function lastOf({ lane, at }: Work): Lane['last'] {
-  return at < 0 ? lane.last : { at, epoch: lane.leaderEpoch }
+function lastOf({ lane, part, at }: Work): Lane['last'] {
+  if (at < 0) return lane.last
+  return { at, epoch: lane.leaderEpoch, next: part.nextOffset, proof: partProof(part) }
 }
 
 function checkProduced(lane: Lane, batch: SplicedBatch, found: ProduceAnswer | undefined): void {

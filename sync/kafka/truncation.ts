@@ -10,14 +10,14 @@
  * ever in this partition, and the marker of any later one would decide over them, too. An abort takes them out of sight,
  * so that what is sent again is there once.
  */
-import { type LogIdentity, partitionKey } from '../../broker/index.ts'
+import { partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
-import { originPrefix } from '../origin-header.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { holds, isReadRefused, lookBack } from './look-back.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
 import type { Lane, Session } from './session.ts'
+import type { KafkaWire } from './wire.ts'
 
 export interface TruncationOptions {
   readonly transactionTimeoutMs: number
@@ -27,16 +27,30 @@ export interface TruncationOptions {
 /** An answer and its markers: the last record of a transaction is followed by one. */
 const MARKERS = 1
 const POLL_MS = 50
+/** A new leader does not tell where it ends until it knows what its followers have. */
+const NEW_LEADER = { answers: new Set(['OFFSET_NOT_AVAILABLE', 'LEADER_NOT_AVAILABLE']), msMax: 5000 }
 
-/** Lanes whose last acknowledged record may be gone: cheap, and never wrong about one that it leaves out. */
-export async function doubtful(session: Session, lanes: Iterable<Lane>): Promise<Lane[]> {
-  const asked = [...lanes].map(async (lane) => {
-    const { last, topic, partition, leader } = lane
-    if (last === null) return null
-    const end = await session.wire.epochEnd(leader, topic, partition, last.epoch)
-    return end <= last.at + MARKERS ? lane : null
+/** Lanes whose last acknowledged record a reader does not see any more. One small request for each where all is well. */
+export async function truncated({ wire }: Session, clock: Clock, lanes: Iterable<Lane>): Promise<Lane[]> {
+  const judged = [...lanes].map(async (lane) => {
+    const isCut = await patiently(clock, NEW_LEADER, () => lacksLast(wire, lane))
+    return isCut ? lane : null
   })
-  return (await Promise.all(asked)).filter((lane) => lane !== null)
+  return (await Promise.all(judged)).filter((lane) => lane !== null)
+}
+
+async function lacksLast(wire: KafkaWire, lane: Lane): Promise<boolean> {
+  const { last, topic, partition, leader } = lane
+  if (last === null) return false
+  const end = await wire.epochEnd(leader, topic, partition, last.epoch)
+  if (end > last.at + MARKERS) return false
+  try {
+    return !(await holds(wire, lane, last))
+  } catch (error) {
+    // What is done about it says why it cannot be told.
+    if (isReadRefused(error)) return true
+    throw error
+  }
 }
 
 /** What was found by `recover`, with the positions corrected to what is there. @throws PositionUnknownError */
@@ -44,39 +58,18 @@ export async function correctTruncated(
   session: Session,
   clock: Clock,
   options: TruncationOptions,
-  identity: LogIdentity,
   recovered: Recovered,
 ): Promise<Recovered> {
-  const suspects = await doubtful(session, session.lanes.values())
-  const judged = suspects.map(async (lane) => ((await isThere(session, lane, identity, recovered)) ? [] : [lane]))
-  const cut = (await Promise.all(judged)).flat()
+  const cut = await truncated(session, clock, session.lanes.values())
   if (cut.length === 0) return recovered
   await settle(session, clock, options, cut)
   const partitions = new Map(recovered.partitions)
   for (const lane of cut) {
-    const key = keyOf(lane)
-    partitions.set(key, await whatIsLeft(session, options, lane, identity, partitions.get(key)!))
+    const key = partitionKey(lane.stream, lane.partition)
+    partitions.set(key, await whatIsLeft(session, options, lane, partitions.get(key)!))
+    lane.last = null
   }
   return { partitions }
-}
-
-function keyOf({ stream, partition }: Lane): string {
-  return partitionKey(stream, partition)
-}
-
-async function isThere(
-  { wire }: Session,
-  lane: Lane,
-  identity: LogIdentity,
-  { partitions }: Recovered,
-): Promise<boolean> {
-  const { next, proof } = partitions.get(keyOf(lane))!
-  const prefix = originPrefix(identity, lane.stream, lane.partition)
-  return holds(wire, lane, lane.last!.at, { prefix, next: next!, proof }).catch((error) => {
-    // What is left of it says why it cannot be told.
-    if (isReadRefused(error)) return false
-    throw error
-  })
 }
 
 async function settle(
@@ -93,9 +86,7 @@ async function settle(
   await patiently(clock, patience, () => wire.endTxn(coordinator, producer, false))
   // Answers before the markers are written; behind the next one they are.
   const until = clock.monotonic() + options.transactionTimeoutMs
-  const ends = await Promise.all(
-    lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)),
-  )
+  const ends = await Promise.all(lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)))
   for (const [index, lane] of lanes.entries()) {
     while ((await wire.bounds(lane.leader, lane.topic, lane.partition)).stable < ends[index]!.end) {
       if (clock.monotonic() > until) {
@@ -110,13 +101,11 @@ async function whatIsLeft(
   { wire }: Session,
   { provenance }: TruncationOptions,
   lane: Lane,
-  identity: LogIdentity,
   { next, place }: RecoveredPartition,
 ): Promise<RecoveredPartition> {
-  const what = `${keyOf(lane)}: ${lane.topic}/${lane.partition} lost records that it acknowledged`
-  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none, so that it does not say which')
-  const prefix = originPrefix(identity, lane.stream, lane.partition)
-  const found = await lookBack(wire, lane, prefix, Number.POSITIVE_INFINITY)
+  const what = `topic ${lane.topic}, partition ${lane.partition}, lost records of ${lane.stream} that it acknowledged`
+  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none')
+  const found = await lookBack(wire, lane, Number.POSITIVE_INFINITY)
   if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason)
   return { next: found.kind === 'found' ? found.next : null, proof: null, place, acknowledged: next! }
 }

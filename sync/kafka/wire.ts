@@ -120,6 +120,8 @@ export type TopicPartitions = ReadonlyMap<string, readonly number[]>
 
 /** Every method throws WireAnswerError or WireConnectionError. */
 export interface KafkaWire {
+  /** How many connections have gone away by themselves; a request opens the next one. */
+  readonly lostConnections: number
   /** Asks any broker that can be reached; never creates a topic. */
   metadata(topics: readonly string[]): Promise<ClusterInfo>
   /** @returns an answer for each topic that was not made, with the cluster's words */
