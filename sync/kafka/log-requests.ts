@@ -2,6 +2,7 @@
 import type { Library } from './library.ts'
 import {
   type BrokerNode,
+  type EpochAsked,
   type FetchedBatch,
   type FetchedLog,
   type LogBounds,
@@ -59,26 +60,40 @@ export class LogRequests {
     return { start, stable, end }
   }
 
-  async epochEnd(node: BrokerNode, topic: string, partition: number, epoch: number): Promise<number> {
-    const asked = [{ partitionIndex: partition, currentLeaderEpoch: NONE, leaderEpoch: epoch }]
+  async epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]> {
     const { offsetForLeaderEpochV4, Reader } = this.#library
-    const request = offsetForLeaderEpochV4.createRequest(NONE, [{ name: topic, partitions: asked }])
+    const topics = [...new Set(asked.map(({ topic }) => topic))].map((name) => {
+      const partitions = asked
+        .filter(({ topic }) => topic === name)
+        .map(({ partition, epoch }) => ({
+          partitionIndex: partition,
+          currentLeaderEpoch: NONE,
+          leaderEpoch: epoch,
+        }))
+      return { name, partitions }
+    })
+    const request = offsetForLeaderEpochV4.createRequest(NONE, topics)
     const answer = await this.#exchange(node, EPOCH_API, EPOCH_VERSION, request.buffers)
     const reader = Reader.from(answer)
     reader.readInt32() // throttle time
-    const topics = reader.readArray((r) => {
-      r.readString()
-      // The library's own parser takes the partition for the error: it reads the two in the other order.
-      return r.readArray((inner) => ({
-        code: inner.readInt16(),
-        partition: inner.readInt32(),
-        epoch: inner.readInt32(),
-        end: Number(inner.readInt64()),
-      }))
+    const found = reader
+      .readArray((r) => {
+        const topic = r.readString()
+        // The library's own parser takes the partition for the error: it reads the two in the other order.
+        return r.readArray((inner) => ({
+          topic,
+          code: inner.readInt16(),
+          partition: inner.readInt32(),
+          epoch: inner.readInt32(),
+          end: Number(inner.readInt64()),
+        }))
+      })
+      .flat()
+    return asked.map(({ topic, partition }) => {
+      const one = found.find((other) => other.topic === topic && other.partition === partition)
+      this.#check('OffsetForLeaderEpoch', one?.code)
+      return one!.end
     })
-    const found = topics[0]?.[0]
-    this.#check('OffsetForLeaderEpoch', found?.code)
-    return found!.end
   }
 
   async fetch(

@@ -11,6 +11,7 @@ import {
   type BrokerNode,
   type ClusterInfo,
   type CommittedOffset,
+  type EpochAsked,
   type FetchedLog,
   type FetchedOffset,
   type KafkaWire,
@@ -136,8 +137,8 @@ class PlatformaticWire implements KafkaWire {
     return this.#log.bounds(node, topic, partition)
   }
 
-  epochEnd(node: BrokerNode, topic: string, partition: number, epoch: number): Promise<number> {
-    return this.#log.epochEnd(node, topic, partition, epoch)
+  epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]> {
+    return this.#log.epochEnds(node, asked)
   }
 
   fetch(

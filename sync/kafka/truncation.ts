@@ -24,33 +24,38 @@ export interface TruncationOptions {
   readonly provenance: 'record' | 'none'
 }
 
-/** An answer and its markers: the last record of a transaction is followed by one. */
+/** The last record of a transaction is followed by the marker that ends it. */
 const MARKERS = 1
 const POLL_MS = 50
 /** A new leader does not tell where it ends until it knows what its followers have. */
 const NEW_LEADER = { answers: new Set(['OFFSET_NOT_AVAILABLE', 'LEADER_NOT_AVAILABLE']), msMax: 5000 }
 
-/** Lanes whose last acknowledged record a reader does not see any more. One small request for each where all is well. */
+/** Lanes whose last acknowledged record a reader does not see any more. One request to each leader where all is well. */
 export async function truncated({ wire }: Session, clock: Clock, lanes: Iterable<Lane>): Promise<Lane[]> {
-  const judged = [...lanes].map(async (lane) => {
-    const isCut = await patiently(clock, NEW_LEADER, () => lacksLast(wire, lane))
-    return isCut ? lane : null
+  const doubtful = await patiently(clock, NEW_LEADER, () => endedBefore(wire, [...lanes]))
+  const judged = doubtful.map(async (lane) => {
+    const isThere = await patiently(clock, NEW_LEADER, () => holds(wire, lane, lane.last!)).catch((error) => {
+      // What is done about it says why it cannot be told.
+      if (isReadRefused(error)) return false
+      throw error
+    })
+    return isThere ? null : lane
   })
   return (await Promise.all(judged)).filter((lane) => lane !== null)
 }
 
-async function lacksLast(wire: KafkaWire, lane: Lane): Promise<boolean> {
-  const { last, topic, partition, leader } = lane
-  if (last === null) return false
-  const end = await wire.epochEnd(leader, topic, partition, last.epoch)
-  if (end > last.at + MARKERS) return false
-  try {
-    return !(await holds(wire, lane, last))
-  } catch (error) {
-    // What is done about it says why it cannot be told.
-    if (isReadRefused(error)) return true
-    throw error
+/** Lanes where the epoch of the last record ends at the record or at its marker. */
+async function endedBefore(wire: KafkaWire, lanes: readonly Lane[]): Promise<Lane[]> {
+  const byLeader = new Map<number, Lane[]>()
+  for (const lane of lanes) {
+    if (lane.last !== null) byLeader.set(lane.leader.id, [...(byLeader.get(lane.leader.id) ?? []), lane])
   }
+  const asked = [...byLeader.values()].map(async (led) => {
+    const epochs = led.map(({ topic, partition, last }) => ({ topic, partition, epoch: last!.epoch }))
+    const ends = await wire.epochEnds(led[0]!.leader, epochs)
+    return led.filter(({ last }, index) => ends[index]! <= last!.at + MARKERS)
+  })
+  return (await Promise.all(asked)).flat()
 }
 
 /** What was found by `recover`, with the positions corrected to what is there. @throws PositionUnknownError */

@@ -91,6 +91,12 @@ export interface LogBounds {
   readonly end: number
 }
 
+export interface EpochAsked {
+  readonly topic: string
+  readonly partition: number
+  readonly epoch: number
+}
+
 export interface FetchedRecord {
   readonly offset: number
   /** Milliseconds since 1970. */
@@ -132,8 +138,11 @@ export interface KafkaWire {
   /** @returns the answer of a partition's leader when it is asked where the partition ends */
   askLeader(node: BrokerNode, topic: string, partition: number): Promise<string>
   bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds>
-  /** @returns where the leader's log of this epoch ends; what was written in it from there on is gone. -1: it knows no such epoch */
-  epochEnd(node: BrokerNode, topic: string, partition: number, epoch: number): Promise<number>
+  /**
+   * @returns for each of `asked`, where the leader's log of its epoch ends: what was written in it from there on is gone.
+   * -1: it knows no such epoch
+   */
+  epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]>
   /** Whole batches from the one that holds `offset`, at least one if there is any. */
   fetch(
     node: BrokerNode,

@@ -12,6 +12,7 @@ import {
   type KafkaCluster,
   moveLeader,
   placeOf,
+  readTopic,
   startKafka,
   startKafkaCluster,
   uniqueName,
@@ -174,7 +175,6 @@ describeWithOwnKafka('a cluster of three brokers', () => {
     const told = again.lines.join('\n')
     expect(told).toMatch(/upstream lost 30 acknowledged records of events\/0: 30 are sent again$/m)
     expect(told).toMatch(/upstream lost 30 acknowledged records of events\/1: 10 are sent again, 20 are gone/)
-    const { readTopic } = await import('../../support/kafka/index.ts')
     const values = (await readTopic(bootstrap, topic, { settled: true })).map(
       ({ partition, value }) => `${partition}:${value}`,
     )
