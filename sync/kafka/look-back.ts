@@ -26,11 +26,14 @@ export async function lookBack(wire: KafkaWire, lane: Lane, bytesMax: number): P
       const from = Math.max(start, to - size)
       let next: number | null = null
       for await (const { record, bytes } of visible(wire, lane, from, to)) {
+        if (record !== null) {
+          next = originOffset(record, lane.prefix) ?? next
+          continue
+        }
         if (spent > bytesMax && next === null) {
           return { kind: 'unknown', reason: `it is not in the last ${spent} bytes` }
         }
         spent += bytes
-        next = (record === null ? null : originOffset(record, lane.prefix)) ?? next
       }
       if (next !== null) return { kind: 'found', next: next + 1 }
       to = from
