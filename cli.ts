@@ -41,6 +41,7 @@ const context: CommandContext = {
     return interrupted()
   },
   loadConfig,
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm } : {}),
   openLog: async (directory) => (await import('./broker/broker.ts')).openLog(directory),
 }
 
@@ -78,6 +79,29 @@ const actions: Actions = {
     const { runSyncCommand } = await import('./broker/operations/commands/sync-status.ts')
     return runSyncCommand(context, command, upstream, options)
   },
+  async syncVerify(upstream, options) {
+    // Beside a broker: what it is for goes first.
+    const { constants, setPriority } = await import('node:os')
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+    const { runSyncVerify } = await import('./broker/operations/commands/sync-verify.ts')
+    const { createAuditSource, rememberedPositions, verifyUpstream } = await import('./sync/index.ts')
+    return runSyncVerify(context, upstream, options, {
+      remembered: (facts, name, { incarnation }) => rememberedPositions(facts, name, incarnation),
+      async verify(entry, log, request, onProgress, signal) {
+        // The schema of these entries is sync's: the configuration was checked with it.
+        const source = await createAuditSource(entry as unknown as UpstreamConfig)
+        try {
+          return await verifyUpstream(log, source, request, onProgress, signal)
+        } finally {
+          await source.close()
+        }
+      },
+    })
+  },
+  async syncRewind(upstream, stream, partition, options) {
+    const { runSyncRewind } = await import('./broker/operations/commands/sync-rewind.ts')
+    return runSyncRewind(context, upstream, stream, partition, options)
+  },
   async logVerify(options) {
     return (await import('./broker/operations/commands/log-verify.ts')).runLogVerify(context, options)
   },
@@ -96,6 +120,18 @@ const actions: Actions = {
   async rename(edge, options) {
     return (await import('./broker/operations/commands/rename.ts')).runRename(context, edge, options)
   },
+}
+
+/** On a terminal only; anything but yes is no. */
+async function confirm(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await terminal.question(`${question} [y/N] `, { signal: interrupted() })
+    return /^y(es)?$/i.test(answer.trim())
+  } finally {
+    terminal.close()
+  }
 }
 
 async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig | RefusedConfig> {

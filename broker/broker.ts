@@ -233,6 +233,7 @@ export async function openLog(directory: string, dependencies: BrokerDependencie
   const close = log.close.bind(log)
   let tables: Promise<Tables> | undefined
   return Object.assign(log, {
+    facts: data.facts,
     tables() {
       const streams = log.streams().map(({ stream }) => stream)
       tables ??= Tables.openStored({ disk, data: data.path, log, sink }, streams)

@@ -2,6 +2,8 @@
 import { randomUUID } from 'node:crypto'
 import { type LogSink, type LogSource, unreachable } from '../broker/index.ts'
 import { ArchiveUpstream } from './archive/archive-upstream.ts'
+import { ArchiveAudit } from './archive/audit.ts'
+import type { AuditSource } from './audit/source.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { deliveryFaults } from './config/delivery-faults.ts'
@@ -86,6 +88,23 @@ export async function createUpstream(config: UpstreamConfig, deps: UpstreamDeps 
       return new ArchiveUpstream(config, { randomUuid: randomUUID })
     case 'kafka':
       return (await import('./kafka/create.ts')).createKafka(config, deps)
+    default:
+      return unreachable(config)
+  }
+}
+
+/** What an upstream holds, read back. @throws UpstreamConfigError */
+export async function createAuditSource(
+  config: UpstreamConfig,
+  deps: UpstreamDeps = {},
+): Promise<AuditSource> {
+  const [fault] = upstreamFaults(config)
+  if (fault !== undefined) throw new UpstreamConfigError(config.name, fault.message, fault.hint)
+  switch (config.kind) {
+    case 'archive':
+      return new ArchiveAudit(config)
+    case 'kafka':
+      return (await import('./kafka/create.ts')).createKafkaAudit(config, deps)
     default:
       return unreachable(config)
   }

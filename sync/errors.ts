@@ -120,6 +120,44 @@ export class TopicNotAllowedError extends UpstreamError {
   }
 }
 
+/** A position that a reader of a topic stands at is below what the topic still holds, or above its end. */
+export class TopicOffsetGoneError extends UpstreamError {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** What the topic holds now: from `start`, below `end`. */
+  readonly start: number
+  readonly end: number
+  constructor(topic: string, partition: number, offset: number, start: number, end: number) {
+    super(
+      'HW_TOPIC_OFFSET_GONE',
+      `topic ${topic}/${partition} holds offsets ${start} to ${end}, not ${offset}`,
+      {
+        hint:
+          offset < start
+            ? "the topic's retention removed what was to be read; keep more there (retention.ms, retention.bytes), or read on from its start"
+            : 'the topic lost its end (an unclean election) or was emptied; read on from its end',
+        retryable: false,
+      },
+    )
+    this.topic = topic
+    this.partition = partition
+    this.offset = offset
+    this.start = start
+    this.end = end
+  }
+}
+
+/** While a topic was read it was deleted and created again: its offsets mean other records now. */
+export class TopicRecreatedError extends UpstreamError {
+  constructor(topic: string) {
+    super('HW_TOPIC_RECREATED', `topic ${topic} was deleted and created again while it was read`, {
+      hint: 'read it again from its start',
+      retryable: false,
+    })
+  }
+}
+
 /** Two streams would write one topic, whose partitions then hold one checkpoint for both. */
 export class TopicConflictError extends UpstreamError {
   constructor(topic: string, streams: readonly string[]) {
@@ -195,6 +233,34 @@ export class CheckpointAheadError extends UpstreamError {
         retryable: false,
       },
     )
+  }
+}
+
+/** A position cannot be moved to where a person wants it. */
+export class RewindRefusedError extends UpstreamError {
+  constructor(upstream: string, reason: string, hint: string) {
+    super('HW_REWIND_REFUSED', `upstream ${upstream} stays where it is: ${reason}`, {
+      hint,
+      retryable: false,
+    })
+  }
+}
+
+/** What an upstream holds cannot be compared with the log. */
+export class UnverifiableError extends UpstreamError {
+  constructor(upstream: string, reason: string, hint: string) {
+    super('HW_UNVERIFIABLE', `upstream ${upstream} cannot be verified: ${reason}`, { hint, retryable: false })
+  }
+}
+
+/** Upstream lost what it acknowledged, and it cannot be told from where on. Retried, because a permission can be given. */
+export class PositionUnknownError extends UpstreamError {
+  constructor(what: string, reason: string) {
+    super('HW_POSITION_UNKNOWN', `${what}, and where this log stands there cannot be told: ${reason}`, {
+      hint: 'allow this user Read on the topic; or say where to go on with `headwater sync rewind`',
+      retryable: true,
+      slow: true,
+    })
   }
 }
 

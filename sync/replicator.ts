@@ -18,6 +18,7 @@ import { openLanes } from './lanes.ts'
 import { Link } from './link/link.ts'
 import type { GateView } from './link/link-gate.ts'
 import { Retries, toHeadwaterError } from './retries.ts'
+import { type RewindChange, RewindQueue, type Rewound, rewindUpstream, type SavePositions } from './rewind.ts'
 import { RoundBuilder } from './round-builder.ts'
 import { Standing } from './standing.ts'
 import { StateFeed } from './state-feed.ts'
@@ -76,6 +77,7 @@ export class Replicator {
   #nowWanted = false
   /** Records became durable since the log was last read to its end. */
   #hasNews = false
+  readonly #rewinds = new RewindQueue()
 
   #builder: RoundBuilder | null = null
 
@@ -137,6 +139,12 @@ export class Replicator {
     this.#signal.raise()
   }
 
+  /** Moves the position between two rounds; it goes on from there, unless it is paused. @throws where it cannot: it stays */
+  rewind(change: RewindChange): Promise<Rewound> {
+    this.#signal.raise()
+    return this.#rewinds.add(this.#upstream.name, change)
+  }
+
   async close(): Promise<void> {
     this.#closeWanted = true
     this.#signal.raise()
@@ -183,6 +191,7 @@ export class Replicator {
       if (next.kind !== kind)
         this.#feed.changed(kind, next.kind, this.#retries.lastError, this.#link.status().hold)
     }
+    this.#rewinds.close(this.#upstream.name)
   }
 
   async #step(state: ReplicatorState): Promise<ReplicatorState> {
@@ -191,6 +200,7 @@ export class Replicator {
       await this.#disconnect()
       return { kind: 'paused' }
     }
+    if (!this.#rewinds.isEmpty) return this.#rewind(state)
     switch (state.kind) {
       case 'recovering':
         return this.#recover()
@@ -326,10 +336,31 @@ export class Replicator {
     return { kind: 'recovering' }
   }
 
+  async #rewind(state: ReplicatorState): Promise<ReplicatorState> {
+    await this.#dropSession()
+    const { leftBehind } = this.#courier
+    if (leftBehind !== null) {
+      void leftBehind.then(() => this.#signal.raise())
+      await this.#signal.wait()
+      return state
+    }
+    const save: SavePositions = (positions, recovered) => this.#standing.save(positions, recovered)
+    const move = async (change: RewindChange) => {
+      const { wanted, remembered } = this.#standing
+      const rewound = await rewindUpstream(this.#log, wanted, this.#upstream, remembered, save, change)
+      this.#standing.at(rewound.positions)
+      return rewound
+    }
+    const hasMoved = await this.#rewinds.runNext(move, toHeadwaterError)
+    await this.#upstream.disconnect().catch(() => {})
+    const stays = state.kind === 'paused' || (state.kind === 'stopped' && !hasMoved)
+    return stays ? state : { kind: 'recovering' }
+  }
+
   // -- transitions ----------------------------------------------------------------------------------------------------
 
   #interrupted(): boolean {
-    return this.#pauseWanted || this.#closeWanted
+    return this.#pauseWanted || this.#closeWanted || !this.#rewinds.isEmpty
   }
 
   #durable(): void {

@@ -85,6 +85,11 @@ export class Standing {
     return this.#remembered.save(this.#positions, this.#recovered, atOnce)
   }
 
+  /** Remembers positions that upstream is about to have, or has. */
+  save(positions: Positions, recovered: Recovered): Promise<void> {
+    return this.#remembered.save(positions, recovered, true)
+  }
+
   /** Whether something waits in a stream of this priority or above. */
   isBehind(priorityMin: number): boolean {
     const urgent = this.#streamsFrom(priorityMin)

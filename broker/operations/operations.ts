@@ -12,6 +12,7 @@ import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
+import type { FactStore } from '../storage/fact-store.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import type { TableStatus } from '../tables/table-status.ts'
 import type { Tables } from '../tables/tables.ts'
@@ -46,6 +47,8 @@ export interface LostOffsets {
 
 /** A data directory without a broker. */
 export interface OpenedLog extends ReadableLog {
+  /** What is remembered beside the log. */
+  readonly facts: Pick<FactStore, 'get'>
   /** The tables that are there; opened when first asked for, and closed with the log. */
   tables(): Promise<Tables>
   close(): Promise<void>
@@ -185,6 +188,18 @@ export interface SyncOperations {
   resume(upstream?: string): Promise<void> | void
   /** Tries at once, whatever the backoff says, and sends all that waits, whatever the schedule says. */
   now(upstream?: string): Promise<void> | void
+  /**
+   * Moves an upstream's position in a stream: what it gets next, by partition.
+   * @throws UnknownUpstreamError, and the upstream's own reasons why it cannot be
+   */
+  rewind(upstream: string, stream: string, to: ReadonlyMap<number, number>): Promise<RewoundPosition[]>
+}
+
+export interface RewoundPosition {
+  readonly stream: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
 }
 
 export interface Operations {

@@ -1,6 +1,6 @@
 /** All upstreams of a broker behind one set of commands, each found by its name. */
 import { UnknownUpstreamError } from './errors.ts'
-import type { SyncOperations, UpstreamEvent, UpstreamStatus } from './operations.ts'
+import type { RewoundPosition, SyncOperations, UpstreamEvent, UpstreamStatus } from './operations.ts'
 
 /** What keeps one upstream up to date: sync's replicator. */
 export interface Replication {
@@ -10,6 +10,10 @@ export interface Replication {
   pause(): Promise<void>
   resume(): Promise<void>
   now(): void
+  rewind(change: {
+    readonly stream: string
+    readonly to: ReadonlyMap<number, number>
+  }): Promise<{ readonly partitions: readonly RewoundPosition[] }>
   close(): Promise<void>
 }
 
@@ -41,6 +45,15 @@ export class UpstreamCommands implements SyncOperations {
 
   now(upstream?: string): void {
     for (const replication of this.#named(upstream)) replication.now()
+  }
+
+  async rewind(
+    upstream: string,
+    stream: string,
+    to: ReadonlyMap<number, number>,
+  ): Promise<RewoundPosition[]> {
+    const [replication] = this.#named(upstream)
+    return [...(await replication!.rewind({ stream, to })).partitions]
   }
 
   async close(): Promise<void> {

@@ -18,6 +18,8 @@ import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
 import {
   byStream,
   chooseMapping,
+  type Lane,
+  type LastRecord,
   type Mapping,
   openRoute,
   type Partitioning,
@@ -25,7 +27,7 @@ import {
   type Route,
   type RouteFacts,
 } from './routes.ts'
-import { type Session, type SessionOptions, settling } from './session.ts'
+import { type KnownSession, type Session, type SessionOptions, settling } from './session.ts'
 import type { MappedTopic } from './topics.ts'
 import { type ClusterInfo, type CommittedOffset, type FetchedOffset, WireAnswerError } from './wire.ts'
 
@@ -53,16 +55,16 @@ export async function openRoutes(
   const recovered = new Map<string, RecoveredPartition>()
   for (const [stream, { topic, partitions }] of topics) {
     const info = cluster.topics.get(topic)!
-    const owner = {
-      incarnation: identity.incarnation,
-      stream,
-      cluster: session.clusterId,
-      topicId: info.topicId,
-    }
+    const owner = ownerOf(session, identity, stream, info.topicId)
     const offsets = fetched.filter((found) => found.topic === topic && found.offset >= 0)
-    const { recorded, positions } = readOffsets(offsets, owner, session.id, options.bootstrap)
+    const { recorded, positions, last } = readOffsets(offsets, owner, session.id, options.bootstrap)
     const facts: RouteFacts = { stream, topic, partitions, topicPartitions: info.partitions.length, recorded }
-    const route = openRoute(facts, chooseMapping(options.partitioning, facts, options.bootstrap), cluster)
+    const route = openRoute(
+      facts,
+      chooseMapping(options.partitioning, facts, options.bootstrap),
+      cluster,
+      identity,
+    )
     const place = `${session.clusterId}/${info.topicId}`
     for (let partition = 0; partition < partitions; partition++) {
       const found = positions.get(partition)
@@ -73,9 +75,53 @@ export async function openRoutes(
         place,
       })
     }
+    for (const [partition, record] of last) route.lanes[partition]!.last = record
     session.routes.set(stream, route)
   }
   return { partitions: recovered }
+}
+
+/**
+ * A log that upstream will refuse must not fence the edge whose name it has: a restored backup would stop the original
+ * along with itself. Only a look: an open transaction, or a coordinator that is not ready, is for the real question later.
+ */
+export async function refuseForeign(
+  known: KnownSession,
+  options: SessionOptions,
+  cluster: ClusterInfo,
+  topics: ReadonlyMap<string, MappedTopic>,
+  identity: LogIdentity,
+): Promise<void> {
+  let offsets: FetchedOffset[]
+  try {
+    offsets = await known.wire.offsetFetch(known.groupCoordinator, known.id, placesOf(cluster, topics))
+  } catch (error) {
+    if (error instanceof WireAnswerError) return
+    throw error
+  }
+  for (const [stream, { topic }] of topics) {
+    const owner = ownerOf(known, identity, stream, cluster.topics.get(topic)!.topicId)
+    const found = offsets.filter((item) => item.topic === topic && item.answer === 'NONE' && item.offset >= 0)
+    readOffsets(found, owner, known.id, options.bootstrap)
+  }
+}
+
+/** Where offsets can stand; carriers are never more than the stream's partitions. */
+function placesOf(cluster: ClusterInfo, topics: ReadonlyMap<string, MappedTopic>): Map<string, number[]> {
+  const places = [...topics.values()].map(({ topic, partitions }) => {
+    const length = Math.min(cluster.topics.get(topic)!.partitions.length, partitions)
+    return [topic, Array.from({ length }, (_, partition) => partition)] as const
+  })
+  return new Map(places)
+}
+
+function ownerOf(
+  { clusterId: cluster }: KnownSession,
+  { incarnation }: LogIdentity,
+  stream: string,
+  topicId: string,
+): Owner {
+  return { incarnation, stream, cluster, topicId }
 }
 
 async function fetchOffsets(
@@ -116,10 +162,11 @@ function readOffsets(
   owner: Owner,
   group: string,
   bootstrap: string,
-): { recorded: Mapping | null; positions: Map<number, Position> } {
-  const reset = `stop this edge and give it another name with headwater rename; or, to send this log from its start, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${bootstrap} --delete --group ${group}`
+): { recorded: Mapping | null; positions: Map<number, Position>; last: Map<number, LastRecord> } {
+  const reset = `stop this edge and give it another name with headwater rename; or, to send this log to where its own records end there, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${bootstrap} --delete --group ${group}`
   let recorded: Mapping | null = null
   const positions = new Map<number, Position>()
+  const last = new Map<number, LastRecord>()
   for (const { partition, offset, metadata } of offsets) {
     const what = `the checkpoint of ${owner.stream}/${partition} in group ${group}`
     const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
@@ -127,16 +174,22 @@ function readOffsets(
     if (parsed === null) throw mismatch('was not written by Headwater')
     const fault = difference(parsed, owner)
     if (fault !== null) throw mismatch(fault)
+    // The topic was deleted and made anew, and Kafka has not yet forgotten the offset, which it does by itself.
+    if (parsed.topicId !== owner.topicId) continue
     const mapping: Mapping =
       parsed.kind === 'single' ? { kind: 'identity' } : { kind: 'key', width: parsed.width }
     if (recorded !== null && describe(recorded) !== describe(mapping)) {
       throw mismatch(`is mapped ${describe(mapping)}, another one ${describe(recorded)}`)
     }
     recorded = mapping
-    if (parsed.kind === 'single') positions.set(partition, { next: offset, proof: parsed.proof })
-    else for (const [local, position] of parsed.positions) positions.set(local, position)
+    if (parsed.kind === 'single') {
+      const { proof, at, epoch } = parsed
+      positions.set(partition, { next: offset, proof })
+      const isKnown = Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(epoch) && epoch >= 0
+      if (isKnown) last.set(partition, { at, epoch, next: offset, proof })
+    } else for (const [local, position] of parsed.positions) positions.set(local, position)
   }
-  return { recorded, positions }
+  return { recorded, positions, last }
 }
 
 function describe(mapping: Mapping): string {
@@ -149,8 +202,6 @@ function difference(found: ParsedMetadata, owner: Owner): string | null {
   }
   if (found.stream !== owner.stream) return `belongs to stream ${found.stream}`
   if (found.cluster !== owner.cluster) return `belongs to cluster ${found.cluster}, this is ${owner.cluster}`
-  if (found.topicId !== owner.topicId)
-    return `belongs to topic id ${found.topicId}, it is ${owner.topicId} now`
   return null
 }
 
@@ -168,23 +219,21 @@ export function roundOffsets(session: Session, identity: LogIdentity, round: Rou
     for (const part of parts) {
       positions.set(part.partition, { next: part.nextOffset, proof: partProof(part) })
     }
-    const owner = {
-      incarnation: identity.incarnation,
-      stream,
-      cluster: session.clusterId,
-      topicId: route.topicId,
-    }
+    const owner = ownerOf(session, identity, stream, route.topicId)
     const offsets =
       route.mapping.kind === 'identity'
         ? parts.map((part) => singleOffset(route, owner, part, positions))
         : packedOffsets(route, route.mapping.width, owner, parts, positions)
-    return { route, positions, offsets }
+    return { route, parts, positions, offsets }
   })
   return {
     offsets: streams.flatMap(({ offsets }) => offsets),
     committed() {
-      for (const { route, positions } of streams) {
+      for (const { route, parts, positions } of streams) {
         for (const [partition, position] of positions) route.positions.set(partition, position)
+        if (route.mapping.kind === 'key') continue
+        for (const { partition } of parts)
+          route.lanes[partition]!.last = lastOf(route.lanes[partition]!, positions)
       }
     },
   }
@@ -196,10 +245,16 @@ function singleOffset(
   part: RoundPart,
   positions: ReadonlyMap<number, Position>,
 ): CommittedOffset {
-  const { at, leaderEpoch: epoch } = lanes[part.partition]!
   const { next, proof } = positions.get(part.partition)!
+  const { at, epoch } = lastOf(lanes[part.partition]!, positions) ?? { at: -1, epoch: -1 }
   const metadata = encodeMetadata({ ...owner, proof, at, epoch })
   return { topic, partition: part.partition, offset: next, metadata }
+}
+
+/** Where the last record of a lane stands after a round; one that moves a position alone leaves it. */
+function lastOf(lane: Lane, positions: ReadonlyMap<number, Position>): LastRecord | null {
+  if (lane.at < 0) return lane.last
+  return { at: lane.at, epoch: lane.leaderEpoch, ...positions.get(lane.partition)! }
 }
 
 /** Of each carrier in which a part stands, all positions: a committed offset replaces the one before. */

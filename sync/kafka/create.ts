@@ -1,19 +1,42 @@
 /** From configuration to an upstream on a Kafka cluster. The client is loaded when it is first connected. */
+import type { AuditSource } from '../audit/source.ts'
 import { systemClock } from '../clock.ts'
 import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { readPassword, readTls } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
+import { KafkaAudit } from './audit.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
 import { LinkMeter } from './link-meter.ts'
+import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
 
 export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
-  const { clock = systemClock, env = process.env } = deps
-  const bootstrap = config.bootstrap.map(parseAddress)
+  const { clock = systemClock } = deps
   const meter = new LinkMeter()
-  const openWire = async () => {
+  const openWire = wireOpener(config, deps, meter)
+  return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, meter })
+}
+
+export async function createKafkaAudit(
+  config: KafkaUpstreamConfig,
+  deps: UpstreamDeps,
+): Promise<AuditSource> {
+  const { clock = systemClock } = deps
+  const openWire = wireOpener(config, deps)
+  return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
+}
+
+/** Connections of their own at each call, with secrets as they are then. */
+export function wireOpener(
+  config: KafkaUpstreamConfig,
+  deps: UpstreamDeps,
+  meter: LinkMeter = new LinkMeter(),
+): () => Promise<KafkaWire> {
+  const { env = process.env } = deps
+  const bootstrap = config.bootstrap.map(parseAddress)
+  return async () => {
     const wire = await import('./platformatic-wire.ts')
     const tls = await readTls(config)
     const password = await readPassword(config, env)
@@ -30,7 +53,6 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
         : { sasl: { mechanism: config.sasl.mechanism, username: config.sasl.username, password } }),
     })
   }
-  return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, meter })
 }
 
 function parseAddress(address: string): { host: string; port: number } {

@@ -144,7 +144,7 @@ export class FleetRound {
         if (!this.#passes(last) || this.#clock.monotonic() + pause > until) throw last
         await new Promise<void>((resolve) => this.#clock.after(pause, resolve))
         pause = Math.min(pause * 2, PAUSE_MS_MAX)
-        last = await failureOf(refreshLeaders(this.#session))
+        last = await failureOf(refreshLeaders(this.#session, this.#clock))
         if (last !== null) continue
       }
       const batch = left[0]!

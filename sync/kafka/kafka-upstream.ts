@@ -14,16 +14,18 @@ import {
 } from '../errors.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
 import { answerError, MOVED_ANSWERS, toUpstreamError } from './answers.ts'
-import { openRoutes } from './checkpoints.ts'
+import { openRoutes, refuseForeign } from './checkpoints.ts'
 import { BatchCompressor, type Codec } from './compression.ts'
 import { Acknowledged, FleetRound } from './fleet.ts'
 import type { LinkMeter } from './link-meter.ts'
+import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
 import { BatchRefused, BatchTooLarge, BufferPool } from './produce.ts'
 import type { Partitioning } from './routes.ts'
 import {
   type FormerProducer,
   initProducer,
   isFenced,
+  type KnownSession,
   lanesOf,
   openFleetSession,
   openSession,
@@ -33,14 +35,20 @@ import {
   type SessionOptions,
   type TransactionalSession,
 } from './session.ts'
-import { mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
+import { type MappedTopic, mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
 import { Transaction } from './transaction.ts'
+import { correctTruncated } from './truncation.ts'
 import { type ClusterInfo, type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
 
 /** How long a round waits for leaders before the replicator backs off. */
 const LEADERS_MS_MAX = 5000
 const FIRST_PAUSE_MS = 20
 const RESEND_MS = 10_000
+/**
+ * Kafka takes records by the topic's name: one that was deleted and made anew between two rounds takes the next one in the middle
+ * of the log. A session looks at the topics' ids this often; sooner a new topic shows by its low offsets.
+ */
+const LOOK_AGAIN_MS = 30_000
 
 export interface KafkaUpstreamOptions extends TopicOptions {
   readonly name: string
@@ -85,6 +93,8 @@ export class KafkaUpstream implements Upstream {
   /** Known from an earlier session of this process; null when an InitProducerId may have been lost since. */
   #former: FormerProducer | null = null
   #batchBytesMax: number
+  /** Another process took over, and that was told. */
+  #isFenced = false
 
   constructor(options: KafkaUpstreamOptions, deps: KafkaUpstreamDeps) {
     this.name = options.name
@@ -103,6 +113,9 @@ export class KafkaUpstream implements Upstream {
   async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {
     this.#session = null
     this.#identity = identity
+    // Only a person makes a fenced upstream go on: this edge is to be the one, whoever was it meanwhile.
+    if (this.#isFenced) this.#former = null
+    this.#isFenced = false
     const { clock } = this.#deps
     const sessionOptions = this.#sessionOptions(`${this.#options.groupPrefix}${identity.edge}`)
     try {
@@ -110,15 +123,22 @@ export class KafkaUpstream implements Upstream {
       const wire = this.#wire
       const topics = mapTopics(this.#options.topic, identity, partitions)
       const cluster = await prepareTopics(wire, clock, this.#options, topics)
-      const open = await this.#open(wire, cluster, sessionOptions)
+      const open = await this.#open(wire, cluster, sessionOptions, topics)
+      const { session } = open
+      // Looking for lost records may have to end a transaction of nothing.
+      if (open.kind === 'transactional')
+        this.#former = { producer: open.session.producer, transactionOpen: true }
       const { partitioning } = this.#options
       const routing = { ...sessionOptions, partitioning }
-      const recovered = await openRoutes(open.session, clock, routing, cluster, topics, identity)
-      if (open.kind === 'fleet') this.#recallAcknowledged(open.session, recovered)
+      const found = await openRoutes(session, clock, routing, cluster, topics, identity)
+      const recovered = await correctTruncated(session, clock, this.#options, found)
+      if (open.kind === 'transactional')
+        this.#former = { producer: open.session.producer, transactionOpen: false }
+      else this.#recallAcknowledged(session, recovered)
       this.#session = open
-      return recovered
+      return this.#withLookBack(session, recovered)
     } catch (error) {
-      throw toUpstreamError(error, this.address)
+      throw this.#told(error)
     }
   }
 
@@ -131,7 +151,7 @@ export class KafkaUpstream implements Upstream {
       if (open.kind === 'fleet') await this.#deliverPlain(open.session, round)
       else await this.#deliver(open.session, round)
     } catch (error) {
-      throw toUpstreamError(error, this.address)
+      throw this.#told(error)
     }
     this.#session = open
     return new Map(round.parts.map((part) => [partitionKey(part.stream, part.partition), part.nextOffset]))
@@ -147,15 +167,20 @@ export class KafkaUpstream implements Upstream {
     await this.disconnect()
   }
 
-  async #open(wire: KafkaWire, cluster: ClusterInfo, options: SessionOptions): Promise<Open> {
+  async #open(
+    wire: KafkaWire,
+    cluster: ClusterInfo,
+    options: SessionOptions,
+    topics: ReadonlyMap<string, MappedTopic>,
+  ): Promise<Open> {
     const { clock } = this.#deps
     if (this.#options.mode === 'fleet') {
       return { kind: 'fleet', session: await openFleetSession(wire, clock, options, cluster) }
     }
-    const session = await openSession(wire, clock, options, cluster, this.#former, () => {
+    const look = (known: KnownSession) => refuseForeign(known, options, cluster, topics, this.#identity!)
+    const session = await openSession(wire, clock, options, cluster, this.#former, look, () => {
       this.#former = null
     })
-    this.#former = { producer: session.producer, transactionOpen: false }
     return { kind: 'transactional', session }
   }
 
@@ -184,26 +209,57 @@ export class KafkaUpstream implements Upstream {
       },
     }
     try {
+      if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
       await new FleetRound(session, clock, options, this.#identity!, this.#acknowledged).run(round)
     } catch (error) {
       throw explainBatch(error)
     }
   }
 
+  #told(error: unknown): unknown {
+    this.#isFenced = error instanceof FencedError
+    return toUpstreamError(error, this.address)
+  }
+
+  #withLookBack(session: Session, { partitions }: Recovered): Recovered {
+    if (this.#options.provenance === 'none') return { partitions }
+    // Of a stream that is mapped by key, no partition of the topic tells where one of this log ends.
+    const lanes = new Map(
+      lanesOf(session).map((lane) => [partitionKey(lane.stream, lane.partition), lane] as const),
+    )
+    const looking = [...partitions].map(([key, found]) => {
+      const lane = lanes.get(key)
+      if (lane === undefined || lane.prefix === null) return [key, found] as const
+      const glance = () =>
+        lookBack(session.wire, lane, GLANCE_BYTES_MAX).catch((error) => {
+          throw this.#told(error)
+        })
+      return [key, { ...found, lookBack: glance }] as const
+    })
+    return { partitions: new Map(looking) }
+  }
+
   /** Tries the round until it is through or an error ends it; each try that failed was aborted before the next. */
   async #deliver(session: TransactionalSession, round: Round): Promise<void> {
     const { clock } = this.#deps
     const until = clock.monotonic() + LEADERS_MS_MAX
+    if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
     for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
       const failure = await this.#attempt(session, round)
       if (failure === null) return
       if (failure instanceof WireAnswerError) {
         if (clock.monotonic() + pause > until) throw failure
         await new Promise<void>((resolve) => clock.after(pause, resolve))
-        await refreshLeaders(session)
+        await refreshLeaders(session, clock)
       }
       await this.#renewEpoch(session)
     }
+  }
+
+  /** A connection that went away: its broker may have started again with less than it had. */
+  #shouldLookAgain({ wire, looked }: Session): boolean {
+    if (wire.lostConnections !== looked.lostConnections) return true
+    return this.#deps.clock.monotonic() - looked.at > LOOK_AGAIN_MS
   }
 
   /** @returns null, or why the round was aborted and is to be tried again: in smaller batches, or with other leaders */

@@ -5,14 +5,29 @@
  */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import { Connections, type Link } from './connections.ts'
+import {
+  decodeFetch,
+  encodeFetch,
+  FETCH_API,
+  FETCH_VERSION,
+  type FetchRequest,
+  type Isolation,
+} from './fetch-codec.ts'
 import { type Library, loadLibrary } from './library.ts'
 import type { LinkMeter } from './link-meter.ts'
+import { LogRequests } from './log-requests.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
   type CommittedOffset,
+  type EpochAsked,
+  type FetchedFrom,
+  type FetchedLog,
   type FetchedOffset,
   type KafkaWire,
+  LATEST,
+  type ListedOffset,
+  type LogBounds,
   type NewTopic,
   type ProduceAnswer,
   type ProducePart,
@@ -41,7 +56,6 @@ const PRODUCE_API = 0
 const PRODUCE_VERSION = 9
 const ACKS_ALL = -1
 const NO_TRANSACTION_MS = 2 ** 31 - 1
-const LATEST = -1n
 /** Kafka keeps the last five batches of a producer: with more in flight a retry could not be recognised. */
 const IN_FLIGHT_MAX = 5
 /** Offsets that no member of the group commits: generation, member, instance. */
@@ -62,6 +76,7 @@ class PlatformaticWire implements KafkaWire {
   readonly #library: Library
   readonly #options: WireOptions
   readonly #connections: Connections
+  readonly #log: LogRequests
   /** Brokers that the cluster named: asked when no configured one answers. */
   #known: readonly BrokerNode[] = []
 
@@ -78,6 +93,15 @@ class PlatformaticWire implements KafkaWire {
     }
     const configured = new Set(options.bootstrap.map(({ host, port }) => `${host}:${port}`))
     this.#connections = new Connections(library.Connection, options.clientId, connection, configured)
+    this.#log = new LogRequests(
+      library,
+      (node, api, ...args) => this.#ask(node, api as never, ...args),
+      (node, ...request) => this.#exchange(node, ...request),
+    )
+  }
+
+  get lostConnections(): number {
+    return this.#connections.lost
   }
 
   async metadata(topics: readonly string[]): Promise<ClusterInfo> {
@@ -120,10 +144,26 @@ class PlatformaticWire implements KafkaWire {
   }
 
   async askLeader(node: BrokerNode, topic: string, partition: number): Promise<string> {
-    const asked = [{ partitionIndex: partition, currentLeaderEpoch: -1, timestamp: LATEST }]
-    const { listOffsetsV7 } = this.#library
-    const response = await this.#ask(node, listOffsetsV7.api, -1, 0, [{ name: topic, partitions: asked }])
-    return this.#name(response.topics[0]?.partitions[0]?.errorCode ?? -1)
+    const [listed] = await this.listOffsets(node, 'read_uncommitted', new Map([[topic, [partition]]]), LATEST)
+    return listed?.answer ?? this.#name(-1)
+  }
+
+  bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds> {
+    return this.#log.bounds(node, topic, partition)
+  }
+
+  epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]> {
+    return this.#log.epochEnds(node, asked)
+  }
+
+  fetchLog(
+    node: BrokerNode,
+    topic: string,
+    partition: number,
+    offset: number,
+    bytesMax: number,
+  ): Promise<FetchedLog> {
+    return this.#log.fetch(node, topic, partition, offset, bytesMax)
   }
 
   async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
@@ -283,6 +323,50 @@ class PlatformaticWire implements KafkaWire {
     this.#check('EndTxn', response.errorCode)
   }
 
+  async listOffsets(
+    node: BrokerNode,
+    isolation: Isolation,
+    partitions: TopicPartitions,
+    when: number,
+  ): Promise<ListedOffset[]> {
+    const ask = { currentLeaderEpoch: -1, timestamp: BigInt(when) }
+    const topics = [...partitions].map(([name, indexes]) => ({
+      name,
+      partitions: indexes.map((partitionIndex) => ({ partitionIndex, ...ask })),
+    }))
+    const { listOffsetsV7 } = this.#library
+    const response = await this.#ask(
+      node,
+      listOffsetsV7.api,
+      -1,
+      isolation === 'read_committed' ? 1 : 0,
+      topics,
+    )
+    return response.topics.flatMap(({ name, partitions }) =>
+      partitions.map(({ partitionIndex, errorCode, offset }) => {
+        return {
+          answer: this.#name(errorCode),
+          topic: name,
+          partition: partitionIndex,
+          offset: Number(offset),
+        }
+      }),
+    )
+  }
+
+  async fetch(node: BrokerNode, request: FetchRequest): Promise<FetchedFrom[]> {
+    const { frames } = await this.#connections.get(node.host, node.port)
+    try {
+      const body = await frames.request(FETCH_API, FETCH_VERSION, [encodeFetch(request)])
+      const { errorCode, partitions } = decodeFetch(body)
+      this.#check('Fetch', errorCode)
+      return partitions.map((partition) => ({ ...partition, answer: this.#name(partition.errorCode) }))
+    } catch (error) {
+      if (error instanceof WireAnswerError) throw error
+      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+    }
+  }
+
   close(): void {
     this.#connections.close()
   }
@@ -339,6 +423,15 @@ class PlatformaticWire implements KafkaWire {
     } catch (error) {
       const { response } = error as { response?: ProduceResponse }
       if (response !== undefined) return response
+      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+    }
+  }
+
+  async #exchange(node: BrokerNode, apiKey: number, apiVersion: number, body: readonly Buffer[]) {
+    const { frames } = await this.#connections.get(node.host, node.port)
+    try {
+      return await frames.request(apiKey, apiVersion, body)
+    } catch (error) {
       throw this.#connections.fault(`${node.host}:${node.port}`, error)
     }
   }

@@ -246,7 +246,13 @@ function produceError(batch: Batch, found: ProduceAnswer | undefined): Error | n
     case 'NONE':
     // It came again, and the cluster has it.
     case 'DUPLICATE_SEQUENCE_NUMBER':
-      return null
+      if (lane.last === null || found!.baseOffset < 0 || found!.baseOffset > lane.last.at) return null
+      // Below what it acknowledged before: the topic was made anew, or lost its end.
+      return new WireAnswerError(
+        'OFFSET_OUT_OF_RANGE',
+        'Produce',
+        `Produce to ${lane.topic}/${lane.partition}: its end fell back behind what it acknowledged`,
+      )
     case 'MESSAGE_TOO_LARGE':
     case 'RECORD_LIST_TOO_LARGE':
       return new BatchTooLarge(batch)

@@ -21,6 +21,14 @@ export type Partitioning = 'auto' | 'identity' | 'key'
 
 export type Mapping = { readonly kind: 'identity' } | { readonly kind: 'key'; readonly width: number }
 
+/** The last acknowledged record of a lane: where it stands in the topic, and the checkpoint behind it. */
+export interface LastRecord {
+  readonly at: number
+  readonly epoch: number
+  readonly next: number
+  readonly proof: number | null
+}
+
 /** A partition of a topic, as this edge writes it. */
 export interface Lane {
   readonly stream: string
@@ -33,8 +41,12 @@ export interface Lane {
   sequence: number
   /** The cluster has taken a batch of this producer there: from then on it knows a gap in the sequences. */
   isKnown: boolean
-  /** The topic's offset of the last record that this session wrote there; -1 before the first. */
+  /** The topic's offset of the last record that the round under way wrote there; -1 before the first. */
   at: number
+  /** Of this log's hw.origin in this partition; null where records of several partitions stand in it. */
+  readonly prefix: string | null
+  /** As committed; null where nothing is, or where `prefix` is. */
+  last: LastRecord | null
 }
 
 /** Where a local partition stands upstream, and the proof of it (proof.ts). */
@@ -93,23 +105,20 @@ export function chooseMapping(partitioning: Partitioning, facts: RouteFacts, boo
   return { kind: 'key', width: topicPartitions }
 }
 
-export function openRoute(facts: RouteFacts, mapping: Mapping, cluster: ClusterInfo): Route {
+export function openRoute(
+  facts: RouteFacts,
+  mapping: Mapping,
+  cluster: ClusterInfo,
+  identity: LogIdentity,
+): Route {
   const { stream, topic, partitions } = facts
   const width = mapping.kind === 'key' ? mapping.width : partitions
   const lanes: Lane[] = []
   for (let partition = 0; partition < width; partition++) {
     const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
-    lanes.push({
-      stream,
-      topic,
-      topicId,
-      partition,
-      leader,
-      leaderEpoch,
-      sequence: 0,
-      isKnown: false,
-      at: -1,
-    })
+    const prefix = mapping.kind === 'identity' ? originPrefix(identity, stream, partition) : null
+    const place = { stream, topic, topicId, partition, prefix }
+    lanes.push({ ...place, leader, leaderEpoch, sequence: 0, isKnown: false, at: -1, last: null })
   }
   const topicId = cluster.topics.get(topic)!.topicId
   const splitter = new KeySplitter()
@@ -165,6 +174,7 @@ export function planWork(
       for (const [target, part] of split) add(lanes[target]!, part)
     }
   }
+  for (const { lanes } of routes.values()) for (const lane of lanes) lane.at = -1
   return [...sources].map(([lane, given]) => ({ lane, splicer: new Splicer(given) }))
 }
 

@@ -7,6 +7,7 @@ import { FencedError } from '../errors.ts'
 import { FENCED_ANSWERS } from './answers.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
 import { findLeader, type Lane, type Route } from './routes.ts'
+import { truncated } from './truncation.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
@@ -25,7 +26,12 @@ export interface Session {
   groupCoordinator: BrokerNode
   /** By stream; `openRoutes` (checkpoints.ts) fills it in. */
   readonly routes: Map<string, Route>
+  /** When the leaders and the topics' ids were looked up, monotonic, and how many connections had gone away by then. */
+  looked: { readonly at: number; readonly lostConnections: number }
 }
+
+/** What is known of a session before anybody writes. */
+export type KnownSession = Pick<Session, 'wire' | 'id' | 'clusterId' | 'groupCoordinator'>
 
 /** One that writes transactions. */
 export interface TransactionalSession extends Session {
@@ -54,19 +60,23 @@ export async function openSession(
   options: SessionOptions,
   cluster: ClusterInfo,
   former: FormerProducer | null,
+  refuseToFence: (known: KnownSession) => Promise<void>,
   aboutToInit: () => void,
 ): Promise<TransactionalSession> {
   const { id } = options
+  const looked = { at: clock.monotonic(), lostConnections: wire.lostConnections }
   const [known, groupCoordinator] = await Promise.all([
     findCoordinator(wire, clock, options, 'transaction'),
     findCoordinator(wire, clock, options, 'group'),
   ])
+  const { clusterId } = cluster
   if (former !== null) await refuseTakeover(wire, known, former, 'at recovery')
+  else await refuseToFence({ wire, id, clusterId, groupCoordinator })
   aboutToInit()
   const { producer, coordinator } = await initProducer(wire, clock, options, known)
   const routes = new Map<string, Route>()
-  const { clusterId } = cluster
-  return { wire, clusterId, id, producer, transactionCoordinator: coordinator, groupCoordinator, routes }
+  const session = { wire, clusterId, id, producer, groupCoordinator, routes, looked }
+  return { ...session, transactionCoordinator: coordinator }
 }
 
 /** One without transactions: nobody is fenced, and nothing has to end first. */
@@ -77,29 +87,42 @@ export async function openFleetSession(
   cluster: ClusterInfo,
 ): Promise<Session> {
   const { id } = options
+  const looked = { at: clock.monotonic(), lostConnections: wire.lostConnections }
   const [node] = cluster.nodes.values()
   if (node === undefined) throw new WireAnswerError('BROKER_NOT_AVAILABLE', 'InitProducerId')
   const [producer, groupCoordinator] = await Promise.all([
     patiently(clock, settling(options), () => wire.newProducerId(node)),
     findCoordinator(wire, clock, options, 'group'),
   ])
-  return { wire, clusterId: cluster.clusterId, id, producer, groupCoordinator, routes: new Map() }
+  return { wire, clusterId: cluster.clusterId, id, producer, groupCoordinator, routes: new Map(), looked }
 }
 
 export function lanesOf(session: Session): Lane[] {
   return [...session.routes.values()].flatMap(({ lanes }) => lanes)
 }
 
-/** Looks for the leaders again. @throws when a topic is another one now: that is for `recover` to judge */
-export async function refreshLeaders(session: Session): Promise<void> {
+/**
+ * Looks for the leaders again.
+ * @throws when a topic is another one now, or a new leader lacks what was acknowledged: that is for `recover` to judge
+ */
+export async function refreshLeaders(session: Session, clock: Clock): Promise<void> {
   const lanes = lanesOf(session)
+  const looked = { at: clock.monotonic(), lostConnections: session.wire.lostConnections }
   const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
+  const moved: Lane[] = []
   for (const lane of lanes) {
     const { topicId, leader, leaderEpoch } = findLeader(cluster, lane.topic, lane.partition)
     if (topicId !== lane.topicId) throw new WireAnswerError('UNKNOWN_TOPIC_ID', `Metadata of ${lane.topic}`)
+    if (leaderEpoch !== lane.leaderEpoch) moved.push(lane)
     lane.leader = leader
     lane.leaderEpoch = leaderEpoch
   }
+  const [first] = await truncated(session, clock, moved)
+  if (first !== undefined) {
+    const what = `${first.topic}/${first.partition}, whose leader changed and lacks records that were acknowledged`
+    throw new WireAnswerError('OFFSET_OUT_OF_RANGE', `OffsetForLeaderEpoch of ${what}`)
+  }
+  session.looked = looked
 }
 
 export function settling({ transactionTimeoutMs }: SessionOptions): Patience {

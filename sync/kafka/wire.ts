@@ -2,6 +2,7 @@
  * What the Kafka upstream asks of a Kafka client: single requests, no state but connections. The library stands behind it, a
  * test puts a faulty one in front. An answer is Kafka's name for an error code, 'NONE' for success.
  */
+import type { FetchedPartition, FetchRequest, Isolation } from './fetch-codec.ts'
 
 export interface BrokerNode {
   readonly id: number
@@ -90,12 +91,85 @@ export interface ProduceAnswer {
   readonly baseOffset: number
 }
 
+/** Where a partition's log begins and ends. `stable` is where the first open transaction begins, or `end`. */
+export interface LogBounds {
+  readonly start: number
+  readonly stable: number
+  readonly end: number
+}
+
+export interface EpochAsked {
+  readonly topic: string
+  readonly partition: number
+  readonly epoch: number
+}
+
+export interface FetchedRecord {
+  readonly offset: number
+  /** Milliseconds since 1970. */
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly (readonly [Buffer, Buffer | null])[]
+}
+
+export interface FetchedBatch {
+  readonly lastOffset: number
+  readonly bytes: number
+  readonly producerId: bigint
+  readonly isTransactional: boolean
+  /** A marker: its one record ends a transaction. */
+  readonly isControl: boolean
+  readonly records: readonly FetchedRecord[]
+}
+
+/** Up to the first open transaction, with the aborted ones that a reader has to leave out. */
+export interface FetchedLog {
+  readonly aborted: readonly { readonly producerId: bigint; readonly firstOffset: number }[]
+  readonly batches: readonly FetchedBatch[]
+}
+
 export type TopicPartitions = ReadonlyMap<string, readonly number[]>
 
-/** Every method throws WireAnswerError or WireConnectionError. */
-export interface KafkaWire {
+export interface ListedOffset {
+  readonly answer: string
+  readonly topic: string
+  readonly partition: number
+  /** -1 when no record is as young as the time asked for. */
+  readonly offset: number
+}
+
+/** What reading takes. Every method throws WireAnswerError or WireConnectionError. */
+export interface FetchWire {
   /** Asks any broker that can be reached; never creates a topic. */
   metadata(topics: readonly string[]): Promise<ClusterInfo>
+  /**
+   * @param when ms since 1970, or EARLIEST or LATEST
+   * @param isolation under read_committed the latest is the last stable offset
+   */
+  listOffsets(
+    node: BrokerNode,
+    isolation: Isolation,
+    partitions: TopicPartitions,
+    when: number,
+  ): Promise<ListedOffset[]>
+  fetch(node: BrokerNode, request: FetchRequest): Promise<FetchedFrom[]>
+  /** Breaks all connections at once; what is under way fails. */
+  close(): void
+}
+
+/** A partition's part of a Fetch answer. */
+export interface FetchedFrom extends FetchedPartition {
+  readonly answer: string
+}
+
+export const EARLIEST = -2
+export const LATEST = -1
+
+/** Every method throws WireAnswerError or WireConnectionError. */
+export interface KafkaWire extends FetchWire {
+  /** How many connections have gone away by themselves; a request opens the next one. */
+  readonly lostConnections: number
   /** @returns an answer for each topic that was not made, with the cluster's words */
   createTopics(
     node: BrokerNode,
@@ -103,6 +177,20 @@ export interface KafkaWire {
   ): Promise<Map<string, { answer: string; message: string }>>
   /** @returns the answer of a partition's leader when it is asked where the partition ends */
   askLeader(node: BrokerNode, topic: string, partition: number): Promise<string>
+  bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds>
+  /**
+   * @returns for each of `asked`, where the leader's log of its epoch ends: what was written in it from there on is gone.
+   * -1: it knows no such epoch
+   */
+  epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]>
+  /** Whole batches from the one that holds `offset`, at least one if there is any. */
+  fetchLog(
+    node: BrokerNode,
+    topic: string,
+    partition: number,
+    offset: number,
+    bytesMax: number,
+  ): Promise<FetchedLog>
   findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
   initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
   /** A producer id that nobody had, without transactions; any broker gives it. */
@@ -128,8 +216,6 @@ export interface KafkaWire {
   endTxn(node: BrokerNode, producer: Producer, commit: boolean): Promise<void>
   /** Outside of transactions. */
   offsetCommit(node: BrokerNode, group: string, offsets: readonly CommittedOffset[]): Promise<void>
-  /** Breaks all connections at once; what is under way fails. */
-  close(): void
 }
 
 /** The broker answered, and the answer is an error. */

@@ -147,7 +147,7 @@ test('sync commands reach sync', async () => {
   const calls: unknown[] = []
   const command = (name: string) => (upstream?: string) => void calls.push([name, upstream])
   const commands = { pause: command('pause'), resume: command('resume'), now: command('now') }
-  const sync = { status: () => [], onChange: () => () => {}, ...commands }
+  const sync = { status: () => [], onChange: () => () => {}, ...commands, rewind: async () => [] }
   server = await ControlServer.start(directory, controlRoutes(fakeOperations(log, sync)))
   await client.json('POST', '/sync/pause', { upstream: 'central' })
   await client.json('POST', '/sync/resume')

@@ -99,7 +99,7 @@ describeWithKafka('records on their way to Kafka', ({ bootstrap }) => {
       const name = uniqueName('killed')
       await createTopic(bootstrap, `${name}-events`, 2)
       const run = (method: string, count: number) =>
-        live([bootstrap, name, String(RECORDS), method, String(count), JSON.stringify(options)])
+        live([bootstrap, name, String(RECORDS), method, String(count), '', JSON.stringify(options)])
       const { lives, methods, repeatsMax } = killed
       for (let life = 0; life < lives; life++) {
         const method = methods[life] ?? methods[random.between(methods.length - 2, methods.length - 1)]!
