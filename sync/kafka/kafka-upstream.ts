@@ -20,13 +20,12 @@ import { Acknowledged, FleetRound } from './fleet.ts'
 import type { LinkMeter } from './link-meter.ts'
 import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
 import { BatchRefused, BatchTooLarge, BufferPool } from './produce.ts'
-import type { Partitioning } from './routes.ts'
+import { lanesOf, type Partitioning } from './routes.ts'
 import {
   type FormerProducer,
   initProducer,
   isFenced,
   type KnownSession,
-  lanesOf,
   openFleetSession,
   openSession,
   refreshLeaders,

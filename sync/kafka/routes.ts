@@ -187,3 +187,7 @@ export function byStream(round: Round): Map<string, RoundPart[]> {
   }
   return streams
 }
+
+export function lanesOf({ routes }: { readonly routes: ReadonlyMap<string, Route> }): Lane[] {
+  return [...routes.values()].flatMap(({ lanes }) => lanes)
+}

@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts'
 import { FencedError } from '../errors.ts'
 import { FENCED_ANSWERS } from './answers.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
-import { findLeader, type Lane, type Route } from './routes.ts'
+import { findLeader, type Lane, lanesOf, type Route } from './routes.ts'
 import { truncated } from './truncation.ts'
 import {
   type BrokerNode,
@@ -95,10 +95,6 @@ export async function openFleetSession(
     findCoordinator(wire, clock, options, 'group'),
   ])
   return { wire, clusterId: cluster.clusterId, id, producer, groupCoordinator, routes: new Map(), looked }
-}
-
-export function lanesOf(session: Session): Lane[] {
-  return [...session.routes.values()].flatMap(({ lanes }) => lanes)
 }
 
 /**

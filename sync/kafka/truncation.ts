@@ -16,8 +16,8 @@ import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { holds, isReadRefused, lookBack } from './look-back.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
-import type { Lane } from './routes.ts'
-import { lanesOf, type Session, type TransactionalSession } from './session.ts'
+import { type Lane, lanesOf } from './routes.ts'
+import type { Session, TransactionalSession } from './session.ts'
 import type { KafkaWire } from './wire.ts'
 
 export interface TruncationOptions {

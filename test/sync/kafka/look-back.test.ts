@@ -133,7 +133,8 @@ describe('records that the cluster lost', () => {
   const correct = (provenance: 'record' | 'none', origins: readonly string[]) => {
     const last = { at: 25, epoch: 0, next: 20, proof: 1 }
     const routes = new Map([['events', { lanes: [{ ...lane, last }] }]])
-    const session = { wire: wireOf(batchesOf(origins)).wire, routes } as unknown as Session
+    const producer = { transactionalId: 'id', producerId: 1n, epoch: 0 }
+    const session = { wire: wireOf(batchesOf(origins)).wire, routes, producer } as unknown as Session
     return correctTruncated(session, systemClock, { transactionTimeoutMs: 1000, provenance }, recovered)
   }
 
