@@ -7,6 +7,7 @@
  *     N below what it acknowledged before         -> N, and a warning: upstream lost data, it is sent again
  *     N below the log's start                     -> N, and a warning: retention removed records before they were sent
  *   upstream has none
+ *     and is certain that nobody removed any     -> the log's start; a warning where the edge remembers N: upstream lost it
  *     the edge remembers N for the same place     -> N: the checkpoint expired there (Kafka: offsets.retention.minutes)
  *     else                                        -> the log's start
  */
@@ -50,13 +51,14 @@ export async function decideStart(
     assert(found !== undefined, 'upstream answers for every partition that it is asked about')
     const memory = remembered[key]
     const known = memory !== undefined && memory.place === found.place ? memory.next : null
-    const next = found.next ?? known
+    const next = found.next ?? (found.nothingRemoved === true ? null : known)
     if (next !== null && next > state.durableOffset) {
       throw new CheckpointAheadError(key, next, state.durableOffset)
     }
     await checkProof(log, state, found)
-    if (found.next !== null && known !== null && known > found.next) {
-      warnings.push(`upstream lost ${known - found.next} acknowledged records of ${key}; they are sent again`)
+    const there = found.next ?? (found.nothingRemoved === true ? 0 : null)
+    if (there !== null && known !== null && known > there) {
+      warnings.push(`upstream lost ${known - there} acknowledged records of ${key}; they are sent again`)
     }
     if (next !== null && next < state.logStartOffset) {
       warnings.push(

@@ -1,0 +1,59 @@
+/** What logs this edge in, from files and the environment; read for each connection, in no log and no status. */
+import type { NatsUpstreamConfig } from '../config.ts'
+import { UpstreamSecretError } from '../errors.ts'
+import { readSecret } from '../secrets.ts'
+
+export type Login =
+  | { readonly kind: 'user'; readonly user: string; readonly password: string }
+  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'nkey'; readonly seed: Uint8Array }
+  | { readonly kind: 'creds'; readonly creds: Uint8Array }
+
+type LoginConfig = NonNullable<NatsUpstreamConfig['login']>
+
+/** @throws UpstreamSecretError */
+export async function readLogin(
+  { login }: Pick<NatsUpstreamConfig, 'login'>,
+  env: NodeJS.ProcessEnv,
+): Promise<Login | null> {
+  if (login === undefined) return null
+  const { user, nkeyFile, credsFile } = login
+  if (credsFile !== undefined) {
+    return { kind: 'creds', creds: await readSecret(`login.credsFile ${credsFile}`, credsFile) }
+  }
+  if (nkeyFile !== undefined) {
+    const seed = (await readSecret(`login.nkeyFile ${nkeyFile}`, nkeyFile)).toString('utf8').trim()
+    return { kind: 'nkey', seed: Buffer.from(seed, 'utf8') }
+  }
+  if (user !== undefined) return { kind: 'user', user, password: await readOne(login, 'password', env) }
+  return { kind: 'token', token: await readOne(login, 'token', env) }
+}
+
+async function readOne(login: LoginConfig, field: 'password' | 'token', env: NodeJS.ProcessEnv) {
+  const given = login[field]
+  if (given !== undefined) return given
+  const variable = login[`${field}Env`]
+  if (variable !== undefined) {
+    const value = env[variable]
+    if (value !== undefined && value !== '') return value
+    throw new UpstreamSecretError(`login.${field}Env ${variable}`, 'the environment has no such variable')
+  }
+  const path = login[`${field}File`]!
+  const text = await readSecret(`login.${field}File ${path}`, path)
+  return text.toString('utf8').replace(/\r?\n$/, '')
+}
+
+/** What is wrong with a login that its schema lets through. */
+export function loginFault({ login }: Pick<NatsUpstreamConfig, 'login'>): string | null {
+  if (login === undefined) return null
+  const given = (...values: unknown[]) => values.filter((value) => value !== undefined).length
+  const passwords = given(login.passwordFile, login.passwordEnv, login.password)
+  const tokens = given(login.tokenFile, login.tokenEnv, login.token)
+  const ways = given(login.user, login.nkeyFile, login.credsFile) + Math.min(1, tokens)
+  if (ways === 0) return 'nobody logs in: there is no user, token, NKey or credentials file'
+  if (ways > 1) return 'there is more than one way to log in'
+  if (login.user === undefined && passwords > 0) return 'there is a password and no user'
+  if (login.user !== undefined && passwords === 0) return 'there is no password'
+  if (passwords > 1) return 'the password is given more than once'
+  return tokens > 1 ? 'the token is given more than once' : null
+}
