@@ -24,8 +24,8 @@ import {
   type StreamFacts,
 } from './wire.ts'
 
-/** Bytes that one read of many messages asks for. */
-const READ_BYTES_MAX = 4 << 20
+/** Messages that one read asks for, each up to `messageBytesMax`. */
+const READ_MESSAGES_MAX = 32
 const READ_MS = 5000
 /** After two of them without an answer the connection is given up. */
 const PING_MS = 20_000
@@ -65,7 +65,8 @@ function connectionOptions(options: WireOptions): ConnectionOptions {
     inboxPrefix,
     // The replicator decides when to try again, and asks where upstream stands when it does.
     reconnect: false,
-    maxReconnectAttempts: 1,
+    // Each server is dialled once: one that does not answer is dropped anyway, and a limit would drop the next one, too.
+    maxReconnectAttempts: -1,
     ignoreClusterUpdates: true,
     noAsyncTraces: true,
     pingInterval: PING_MS,
@@ -179,10 +180,10 @@ class LibraryWire implements NatsWire {
     if (last === null || last.seq < fromSeq) return
     const options = { filter_subjects: subject, opt_start_seq: Math.max(1, fromSeq) }
     const consumer = await guarded(() => this.#client.consumers.get(stream, options))
-    const maxBytes = Math.max(READ_BYTES_MAX, this.messageBytesMax)
+    const read = { max_messages: READ_MESSAGES_MAX, expires: READ_MS }
     for (let seq = 0; ; ) {
       const before = seq
-      const batch = await guarded(() => consumer.fetch({ max_bytes: maxBytes, expires: READ_MS }))
+      const batch = await guarded(() => consumer.fetch(read))
       for await (const message of batch) {
         yield {
           subject: message.subject,
