@@ -163,16 +163,18 @@ describeWithNats('two processes as one edge on NATS', (start) => {
         return answer
       },
     })
-    const opened = await go(upstream, log)
-    lose = true
-    await caught(sendRest(upstream, log, opened))
-    lose = false
-    await upstream.disconnect()
-    const again = await go(upstream, log)
-    expect(again.start.positions.get('events/0')).toBe(10)
-    log.appendMany('events', 0, 10)
-    await sendRest(upstream, log, again)
-    expect(await values(address)).toEqual(numbered(0, 20))
+    await sendRest(upstream, log, await go(upstream, log))
+    for (const position of [20, 30]) {
+      log.appendMany('events', 0, 10)
+      const before = await go(upstream, log)
+      lose = true
+      await caught(sendRest(upstream, log, before))
+      lose = false
+      await upstream.disconnect()
+      const again = await go(upstream, log)
+      expect(again.start.positions.get('events/0')).toBe(position)
+    }
+    expect(await values(address)).toEqual(numbered(0, 30))
     await upstream.close()
   })
 })
@@ -284,40 +286,46 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
     expect(await values(server.address)).toEqual(numbered(0, 30))
   })
 
-  it('lost a tail that others have written over since: a process that knows its sequence is not taken in', async () => {
-    const server = await start()
-    const other = new MemoryLog(testIdentity('edge-b')).addStream('events', 1)
-    const second = openNats(server.address)
-    other.appendMany('events', 0, 30, 3)
-    await sendRest(second, other, await go(second, other))
-    // Retention has taken something: that a subject has nothing says no more that it never had.
-    await operate(server.address, (streams) => streams.deleteMessage('headwater', 1))
-    other.appendMany('events', 0, 3)
-    await sendRest(second, other, await go(second, other))
-    await second.disconnect()
-    await server.kill()
-    await server.copyStore()
-    await server.start()
-    const log = newLog(20)
-    const upstream = openNats(server.address)
-    const opened = await go(upstream, log)
-    await sendRest(upstream, log, opened)
-    await upstream.disconnect()
-    await server.kill()
-    await server.restoreStore()
-    await server.start()
-    for (let i = 0; i < 3; i++) {
-      other.appendMany('events', 0, 1)
+  it.each([
+    ['nobody wrote since', 0],
+    ['others have written over since', 3],
+  ])(
+    'lost a tail where it also removes, %s: a process that knows its sequence is not taken in',
+    async (_since, written) => {
+      const server = await start()
+      const other = new MemoryLog(testIdentity('edge-b')).addStream('events', 1)
+      const second = openNats(server.address)
+      other.appendMany('events', 0, 30, 3)
+      await sendRest(second, other, await go(second, other))
+      // Retention has taken something: that a subject has nothing says no more that it never had.
+      await operate(server.address, (streams) => streams.deleteMessage('headwater', 1))
+      other.appendMany('events', 0, 3)
       await sendRest(second, other, await go(second, other))
       await second.disconnect()
-    }
-    const again = await go(upstream, log, remembered(opened.recovered, 20))
-    expect(again.start.positions.get('events/0')).toBe(0)
-    await sendRest(upstream, log, again)
-    expect(await values(server.address)).toEqual(numbered(0, 20))
-    await second.close()
-    await upstream.close()
-  })
+      await server.kill()
+      await server.copyStore()
+      await server.start()
+      const log = newLog(20)
+      const upstream = openNats(server.address)
+      const opened = await go(upstream, log)
+      await sendRest(upstream, log, opened)
+      await upstream.disconnect()
+      await server.kill()
+      await server.restoreStore()
+      await server.start()
+      for (let i = 0; i < written; i++) {
+        other.appendMany('events', 0, 1)
+        await sendRest(second, other, await go(second, other))
+        await second.disconnect()
+      }
+      const again = await go(upstream, log, remembered(opened.recovered, 20))
+      expect(again.start.positions.get('events/0')).toBe(0)
+      await sendRest(upstream, log, again)
+      expect(await values(server.address)).toEqual(numbered(0, 20))
+      await second.close()
+      await upstream.close()
+    },
+  )
 
   it('holds a message of another program on the subject: sync stops, and says how to purge it', async () => {
     const { address } = await start()

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
+  attributesOf,
   BATCH_HEADER_BYTES,
   batchFault,
+  crc32c,
   type LogRecord,
   readRecords,
   recordCountOf,
@@ -69,6 +71,19 @@ describe('the packer', () => {
     expect(message).toMatchObject({ from: 0, next: 3, records: 3 })
     expect(message!.payload.readBigInt64BE(27)).toBe(2000n)
     expect(message!.payload.readBigInt64BE(35)).toBe(3000n)
+  })
+
+  it('does not join what says otherwise of its times', () => {
+    const batches = logOf(values(1, 10), values(1, 10), values(1, 10))
+    const [, appendTime] = batches as [StoredBatch, StoredBatch, StoredBatch]
+    appendTime.bytes.writeInt16BE(8, 21)
+    appendTime.bytes.writeUInt32BE(crc32c(appendTime.bytes.subarray(21)), 17)
+    const [message] = packAll(batches, 10_000)
+    expect(message).toMatchObject({ from: 0, next: 3, records: 3 })
+    const headers = new Map(encodeHead({ ...message!, origin: ORIGIN, instance: 'p' }))
+    const header = (name: string) => headers.get(name) ?? null
+    const found = decodeMessage({ seq: 1, subject: 's', header, payload: message!.payload }).batches
+    expect(found.map(({ bytes }) => attributesOf(bytes))).toEqual([0, 8, 0])
   })
 
   it('leaves a large stored batch as it is, and puts small ones around it', () => {
