@@ -7,7 +7,7 @@
  *     N below what it acknowledged before         -> N, and a warning: upstream lost data, it is sent again
  *     N below the log's start                     -> N, and a warning: retention removed records before they were sent
  *   upstream has none
- *     and is certain that nobody removed any     -> the log's start; a warning where the edge remembers N: upstream lost it
+ *     and is certain that it removed none        -> the log's start; a warning where the edge remembers N: upstream lost it
  *     the edge remembers N for the same place     -> N: the checkpoint expired there (Kafka: offsets.retention.minutes)
  *     else                                        -> the log's start
  */
@@ -51,14 +51,17 @@ export async function decideStart(
     assert(found !== undefined, 'upstream answers for every partition that it is asked about')
     const memory = remembered[key]
     const known = memory !== undefined && memory.place === found.place ? memory.next : null
-    const next = found.next ?? (found.nothingRemoved === true ? null : known)
+    const next = found.next ?? (found.acknowledged === undefined ? known : null)
     if (next !== null && next > state.durableOffset) {
       throw new CheckpointAheadError(key, next, state.durableOffset)
     }
     await checkProof(log, state, found)
-    const there = found.next ?? (found.nothingRemoved === true ? 0 : null)
-    if (there !== null && known !== null && known > there) {
-      warnings.push(`upstream lost ${known - there} acknowledged records of ${key}; they are sent again`)
+    const before = Math.max(known ?? 0, found.acknowledged ?? 0)
+    const isTold = found.next !== null || found.acknowledged !== undefined
+    if (isTold && before > (next ?? 0)) {
+      warnings.push(
+        `upstream lost ${before - (next ?? 0)} acknowledged records of ${key}; they are sent again`,
+      )
     }
     if (next !== null && next < state.logStartOffset) {
       warnings.push(

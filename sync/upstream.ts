@@ -22,10 +22,10 @@ export interface RecoveredPartition {
    */
   readonly place: string
   /**
-   * Nobody removed anything of the partition there. Where `next` is null it then never had any, or has lost it: what the
-   * edge remembers does not count.
+   * The position that upstream had acknowledged as far as it knows, where it is certain that `next` is all that is left (null
+   * for nothing): what the edge remembers above it was lost there.
    */
-  readonly nothingRemoved?: boolean
+  readonly acknowledged?: number
 }
 
 export interface Recovered {

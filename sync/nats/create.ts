@@ -4,6 +4,7 @@ import type { NatsUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { readTls } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
+import { NatsAudit } from './audit.ts'
 import { readLogin } from './credentials.ts'
 import { NatsUpstream } from './nats-upstream.ts'
 import type { NatsWire } from './wire.ts'
@@ -40,5 +41,13 @@ export async function createNats(config: NatsUpstreamConfig, deps: UpstreamDeps)
       randomUuid: randomUUID,
       openWire: ({ edge }) => connectNats(config, `headwater/${edge}`, deps.env),
     },
+  )
+}
+
+/** What the upstream holds, read back. */
+export async function createNatsAudit(config: NatsUpstreamConfig, deps: UpstreamDeps): Promise<NatsAudit> {
+  return new NatsAudit(
+    { ...config, address: config.servers.join(',') },
+    { openWire: ({ edge }) => connectNats(config, `headwater-verify/${edge}`, deps.env) },
   )
 }

@@ -12,10 +12,10 @@
  *                "Hw-Next: " offset:decimal        all records of the log below it are here or in a message before
  *                "Hw-Proof: " crc:8 hex digits     of the record at Hw-Next - 1 (proof.ts); absent where compaction removed it
  *                "Hw-Instance: " uuid              the process that sent it
- *   payload   := batch+                            RecordBatch v2 as Kafka has them, not compressed, one behind the other
+ *   payload   := batch*                            RecordBatch v2 as Kafka has them, not compressed, one behind the other
  *
  * The batches hold the records from Hw-From up to, not including, Hw-Next, with the offsets of the edge's log; what
- * compaction removed is missing. A subject's messages in their order are the partition's log.
+ * compaction or a filter left out is missing. A subject's messages in their order are the partition's log.
  *
  * Example: edge "pi-7", stream "press.events", partition 2, records 40 and 41:
  *   subject headwater.pi-7.press%2Eevents.2

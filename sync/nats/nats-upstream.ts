@@ -23,6 +23,10 @@ import {
 const LANES_MAX = 8
 /** Bytes that the headers of one message take at most; names are bounded. */
 const HEADERS_BYTES_MAX = 1024
+/** What they and the acknowledgement take of the link, as a rule. */
+const HEADERS_BYTES = 512
+/** `STREAM.MSG.GET` answers in base64. */
+const BASE64_GROWTH = 4 / 3
 
 export interface NatsUpstreamOptions extends StreamOptions {
   readonly name: string
@@ -60,6 +64,7 @@ export class NatsUpstream implements Upstream {
   readonly #instance: string
   readonly #successions: Successions
   #wire: NatsWire | null = null
+  #wireBytes = 0
   #session: Session | null = null
 
   constructor(options: NatsUpstreamOptions, deps: NatsUpstreamDeps) {
@@ -69,6 +74,11 @@ export class NatsUpstream implements Upstream {
     this.#deps = deps
     this.#instance = deps.randomUuid()
     this.#successions = new Successions(this.#instance)
+  }
+
+  /** Bytes that went over the link since the start, tries that failed included. */
+  get wireBytes(): number {
+    return Math.round(this.#wireBytes)
   }
 
   async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {
@@ -84,6 +94,7 @@ export class NatsUpstream implements Upstream {
         const facts = streams.get(target.natsStream)!
         const lane: Lane = { target, place: `${facts.name}@${facts.created}/${target.subject}`, seq: 0 }
         const message = await wire.lastMessage(facts.name, target.subject)
+        this.#wireBytes += HEADERS_BYTES + (message?.payload.length ?? 0) * BASE64_GROWTH
         const key = partitionKey(target.stream, target.partition)
         recovered.set(key, await this.#recoverLane(wire, identity, lane, facts, message))
         lanes.set(key, lane)
@@ -123,9 +134,9 @@ export class NatsUpstream implements Upstream {
   ): Promise<RecoveredPartition> {
     const { target, place } = lane
     if (message === null) {
-      const nothingRemoved = await this.#wasNothingRemoved(wire, lane, facts)
+      const isLost = await this.#isLost(wire, lane, facts)
       this.#successions.foundNothing(place)
-      return { next: null, proof: null, place, nothingRemoved }
+      return { next: null, proof: null, place, ...(isLost ? { acknowledged: 0 } : {}) }
     }
     const head = parseHead(message.header)
     this.#check(lane, identity, head)
@@ -135,7 +146,7 @@ export class NatsUpstream implements Upstream {
   }
 
   /** Whether it is certain that the server has lost what was acknowledged, or never had any: nobody removed it. */
-  async #wasNothingRemoved(wire: NatsWire, { place, target }: Lane, facts: StreamFacts): Promise<boolean> {
+  async #isLost(wire: NatsWire, { place, target }: Lane, facts: StreamFacts): Promise<boolean> {
     if (facts.firstSeq <= 1 && facts.deleted === 0) return true
     const seq = this.#successions.lastSeq(place)
     if (seq === null || seq < facts.firstSeq) return false
@@ -174,6 +185,7 @@ export class NatsUpstream implements Upstream {
         const { payload, from, next, proof } = packed
         const tooLarge = (bytesMax: number) =>
           new NatsRecordTooLargeError(part.stream, part.partition, from, payload.length, bytesMax)
+        this.#wireBytes += payload.length + HEADERS_BYTES
         if (payload.length > payloadBytesMax) throw tooLarge(wire.messageBytesMax)
         const origin = { ...identity, stream: part.stream, partition: part.partition }
         const headers = encodeHead({ origin, from, next, proof, instance: this.#instance })

@@ -1,7 +1,8 @@
 /**
  * Puts the stored batches of one part together into messages of a bounded size. Batches from `JOIN_BYTES_MAX` on go as
  * they are stored, untouched. Smaller ones become one: its 61 bytes of header would be a third of a single reading.
- * Records keep offset, time and bytes; only the varints in front of them are written anew:
+ * Records keep offset, time and bytes; only the varints in front of them are written anew. Where all records of a part are left
+ * out, a message without any moves the position.
  *
  *   stored   length attributes timestampDelta offsetDelta | keyLength key valueLength value headers |
  *   joined   length 0          timestampDelta offsetDelta | the same                               |
@@ -19,7 +20,7 @@ import {
   writeHeader,
   writeVarint,
 } from '../../broker/index.ts'
-import { recordProof } from '../proof.ts'
+import { partProof, recordProof } from '../proof.ts'
 import type { RoundPart } from '../upstream.ts'
 
 /** Of a batch of this size the header is 1.5%. */
@@ -31,7 +32,7 @@ const BUFFER_BYTES_MIN = 4096
 const OFFSET_DELTA_MAX = 2 ** 30 - 1
 
 export interface Packed {
-  /** RecordBatch v2, one behind the other; valid until the next message is asked for. */
+  /** RecordBatch v2, one behind the other, or none; valid until the next message is asked for. */
   readonly payload: Buffer
   readonly records: number
   readonly from: number
@@ -92,11 +93,13 @@ export class Packer {
       this.#recordAt = BATCH_HEADER_BYTES
     }
     this.#seal()
-    if (this.#records === 0) return null
-    if (this.#batchIndex === batches.length) this.#offset = nextOffset
-    const last = this.#pieces.at(-1)!
-    const payload = this.#pieces.length === 1 ? last : Buffer.concat(this.#pieces)
-    const proof = recordProof(last, this.#offset - 1)
+    const isLast = this.#batchIndex === batches.length
+    if (isLast) this.#offset = nextOffset
+    if (this.#offset === from) return null
+    const [first, ...more] = this.#pieces
+    const payload = first === undefined || more.length > 0 ? Buffer.concat(this.#pieces) : first
+    // What was left out behind the last record has its proof in the part.
+    const proof = isLast ? partProof(this.#part) : recordProof(this.#pieces.at(-1)!, this.#offset - 1)
     return { payload, records: this.#records, from, next: this.#offset, proof }
   }
 

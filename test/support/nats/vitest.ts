@@ -6,6 +6,7 @@ import { type NatsOptions, NatsServer } from './server.ts'
 const { path, reason } = await natsBinary()
 const isCi = !['', 'false', '0', undefined].includes(process.env.CI)
 // A green build must mean that these ran.
+if (path === null) process.stderr.write(`\n!!! tests on a real nats-server are SKIPPED: ${reason}\n\n`)
 if (path === null && isCi) throw new Error(`tests on a real nats-server cannot run here: ${reason}`)
 
 /** @param define gets a way to start servers that are stopped after each test */
@@ -14,7 +15,6 @@ export function describeWithNats(
   define: (start: (options?: NatsOptions) => Promise<NatsServer>) => void,
 ): void {
   if (path === null) {
-    process.stderr.write(`\n!!! tests on a real nats-server are SKIPPED: ${reason}\n\n`)
     describe.skip(`${name} [no nats-server: ${reason}]`, () => define(() => NatsServer.start()))
     return
   }

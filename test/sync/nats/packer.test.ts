@@ -125,6 +125,15 @@ describe('the packer', () => {
     expect(new Packer(part, 10_000).next()).toMatchObject({ next: 60, proof: null })
   })
 
+  it('moves the position with an empty message where nothing is to be sent', () => {
+    const part = { stream: 'events', partition: 0, fromOffset: 5, nextOffset: 90, batches: [] }
+    const packer = new Packer(part, 1000)
+    const message = packer.next()
+    expect(message).toEqual({ payload: Buffer.alloc(0), records: 0, from: 5, next: 90, proof: null })
+    expect(packer.next()).toBeNull()
+    expect(read([message!])).toEqual([])
+  })
+
   it('gives back any log, cut at any size', () => {
     const seed = testSeed()
     const random = seededRandom(seed)
