@@ -6,7 +6,6 @@ import { type JetStreamClient, type JetStreamManager, jetstream, jetstreamManage
 import {
   type Authenticator,
   type ConnectionOptions,
-  connect,
   credsAuthenticator,
   type NatsConnection,
   headers as newHeaders,
@@ -15,6 +14,7 @@ import {
 } from '@nats-io/transport-node'
 import type { Login } from './credentials.ts'
 import { toWireError } from './faults.ts'
+import { connect } from './library.ts'
 import {
   type NatsWire,
   NatsWireError,
@@ -56,7 +56,7 @@ export async function openWire(options: WireOptions): Promise<NatsWire> {
   }
 }
 
-function connectionOptions(options: WireOptions): ConnectionOptions {
+function connectionOptions(options: WireOptions): ConnectionOptions & { timeout: number } {
   const { servers, clientName, connectMs, inboxPrefix, tls } = options
   return {
     servers: [...servers],

@@ -1,12 +1,14 @@
 /** Servers and streams that refuse: each one clear line that says what to do, and shows no secret. */
 import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { NatsUpstreamConfig } from '../../../sync/config.ts'
 import { createUpstream, UpstreamError } from '../../../sync/index.ts'
+import { openWire, type WireOptions } from '../../../sync/nats/library-wire.ts'
 import { freePort } from '../../support/kafka/ports.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, type TestRecord } from '../memory-log.ts'
@@ -57,7 +59,15 @@ type Streams = Awaited<ReturnType<typeof import('@nats-io/jetstream').jetstreamM
 
 const ONE = [{ value: 'one' }]
 
+function wireOptions(address: string): WireOptions {
+  const rest = { domain: null, inboxPrefix: '_INBOX', login: null, tls: null }
+  return { servers: [address], clientName: 'test', connectMs: 5000, requestMs: 5000, ...rest }
+}
+
 describeWithNats('a NATS server that refuses', (start) => {
+  const silent = createServer()
+  afterAll(() => void silent.close())
+
   it('is not there', async () => {
     const error = await attempt(`127.0.0.1:${await freePort()}`)
     expect(error).toMatchObject({ code: 'HW_UPSTREAM_UNREACHABLE', retryable: true })
@@ -65,6 +75,24 @@ describeWithNats('a NATS server that refuses', (start) => {
     const name = await attempt('no-such-host.invalid:4222')
     expect(name).toMatchObject({ code: 'HW_UPSTREAM_UNREACHABLE', retryable: true })
     expect(name!.message).toContain('cannot be resolved')
+  })
+
+  it('takes the connection and says nothing: it is given up, and no socket stays open', async () => {
+    const sockets: Socket[] = []
+    const closed = new Promise<void>((resolve) => {
+      silent.on('connection', (socket) => {
+        sockets.push(socket)
+        socket.on('error', () => {})
+        socket.on('close', resolve)
+        socket.resume()
+      })
+    })
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const address = `127.0.0.1:${(silent.address() as AddressInfo).port}`
+    const wire = openWire({ ...wireOptions(address), connectMs: 200 })
+    await expect(wire).rejects.toMatchObject({ fault: 'timeout' })
+    await closed
+    expect(sockets).toHaveLength(1)
   })
 
   it('is found where one of several addresses answers', async () => {
