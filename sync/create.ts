@@ -13,7 +13,7 @@ import { Link, type LinkOptions, UNLIMITED } from './link/link.ts'
 import type { LinkMemory } from './link/link-memory.ts'
 import { localNetworks, tcpProbe } from './link/link-probe.ts'
 import { type ConfigFault, linkFaults } from './link-faults.ts'
-import { loginFault } from './nats/credentials.ts'
+import { natsFaults } from './nats/config-faults.ts'
 import { Replicator } from './replicator.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -120,11 +120,7 @@ export async function createAuditSource(
  */
 export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) => boolean): ConfigFault[] {
   const faults = linkFaults(config, isCron)
-  const login = config.kind === 'nats' ? loginFault(config) : null
-  if (login !== null) {
-    const hint = 'give user and its password, a token, nkeyFile or credsFile, each from one place'
-    faults.push({ path: ['login'], message: login, hint })
-  }
+  if (config.kind === 'nats') return [...faults, ...natsFaults(config)]
   if (config.kind !== 'kafka') return faults
   const { sasl, tls } = config
   if (sasl !== undefined) {

@@ -42,18 +42,3 @@ async function readOne(login: LoginConfig, field: 'password' | 'token', env: Nod
   const text = await readSecret(`login.${field}File ${path}`, path)
   return text.toString('utf8').replace(/\r?\n$/, '')
 }
-
-/** What is wrong with a login that its schema lets through. */
-export function loginFault({ login }: Pick<NatsUpstreamConfig, 'login'>): string | null {
-  if (login === undefined) return null
-  const given = (...values: unknown[]) => values.filter((value) => value !== undefined).length
-  const passwords = given(login.passwordFile, login.passwordEnv, login.password)
-  const tokens = given(login.tokenFile, login.tokenEnv, login.token)
-  const ways = given(login.user, login.nkeyFile, login.credsFile) + Math.min(1, tokens)
-  if (ways === 0) return 'nobody logs in: there is no user, token, NKey or credentials file'
-  if (ways > 1) return 'there is more than one way to log in'
-  if (login.user === undefined && passwords > 0) return 'there is a password and no user'
-  if (login.user !== undefined && passwords === 0) return 'there is no password'
-  if (passwords > 1) return 'the password is given more than once'
-  return tokens > 1 ? 'the token is given more than once' : null
-}
