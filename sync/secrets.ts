@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import type { KafkaUpstreamConfig } from './config.ts'
 import { UpstreamSecretError } from './errors.ts'
 
-export async function readTls({ tls }: Pick<KafkaUpstreamConfig, 'tls'>) {
+export async function readTls({ tls }: KafkaUpstreamConfig) {
   if (tls === undefined) return null
   const read = (field: string, path: string | undefined) =>
     path === undefined ? undefined : readSecret(`tls.${field} ${path}`, path)
@@ -37,7 +37,7 @@ export async function readPassword(
   return text.toString('utf8').replace(/\r?\n$/, '')
 }
 
-export async function readSecret(field: string, path: string): Promise<Buffer> {
+async function readSecret(field: string, path: string): Promise<Buffer> {
   try {
     return await readFile(path)
   } catch (cause) {

@@ -2,10 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import type { NatsUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
-import { readTls } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
 import { NatsAudit } from './audit.ts'
-import { readLogin } from './credentials.ts'
+import { readLogin, readTls } from './credentials.ts'
 import { NatsUpstream } from './nats-upstream.ts'
 import type { NatsWire } from './wire.ts'
 
@@ -21,7 +20,6 @@ export async function connectNats(
   const login = await readLogin(config, env)
   const { openWire } = await import('./library-wire.ts')
   const { servers, ackMs, domain = null, inboxPrefix } = config
-  const serverName = config.tls?.serverName
   return openWire({
     servers,
     clientName,
@@ -30,7 +28,7 @@ export async function connectNats(
     domain,
     inboxPrefix,
     login,
-    tls: tls === null ? null : { ...tls, ...(serverName === undefined ? {} : { servername: serverName }) },
+    tls,
   })
 }
 

@@ -1,7 +1,7 @@
 /** What logs this edge in, from files and the environment; read for each connection, in no log and no status. */
+import { readFile } from 'node:fs/promises'
 import type { NatsUpstreamConfig } from '../config.ts'
 import { UpstreamSecretError } from '../errors.ts'
-import { readSecret } from '../secrets.ts'
 
 export type Login =
   | { readonly kind: 'user'; readonly user: string; readonly password: string }
@@ -27,6 +27,35 @@ export async function readLogin(
   }
   if (user !== undefined) return { kind: 'user', user, password: await readOne(login, 'password', env) }
   return { kind: 'token', token: await readOne(login, 'token', env) }
+}
+
+/** Certificates and key, as PEM. @throws UpstreamSecretError */
+export async function readTls({ tls }: Pick<NatsUpstreamConfig, 'tls'>) {
+  if (tls === undefined) return null
+  const { caFile, certFile, keyFile, serverName } = tls
+  const read = (field: string, path: string | undefined) =>
+    path === undefined ? undefined : readSecret(`tls.${field} ${path}`, path)
+  const [ca, cert, key] = await Promise.all([
+    read('caFile', caFile),
+    read('certFile', certFile),
+    read('keyFile', keyFile),
+  ])
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+  }
+}
+
+async function readSecret(field: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    const reason = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
+    throw new UpstreamSecretError(field, reason, cause)
+  }
 }
 
 async function readOne(login: LoginConfig, field: 'password' | 'token', env: NodeJS.ProcessEnv) {
