@@ -109,6 +109,8 @@ export async function createAuditSource(
       return new ArchiveAudit(config)
     case 'kafka':
       return (await import('./kafka/create.ts')).createKafkaAudit(config, deps)
+    case 'nats':
+      return (await import('./nats/create.ts')).createNatsAudit(config, deps)
     default:
       return unreachable(config)
   }

@@ -1,8 +1,6 @@
-/**
- * A JetStream, read back for the verification: a subject is a partition, and its messages say whose they are. Has the shape of
- * `AuditSource` (sync/audit/source.ts).
- */
-import { type LogIdentity, type LogRecord, type PartitionState, readRecords } from '../../broker/index.ts'
+/** A JetStream, read back for the verification: a subject is a partition, and its messages say whose they are. */
+import { type LogIdentity, type PartitionState, readRecords } from '../../broker/index.ts'
+import type { AuditItem, AuditSource, Strangers } from '../audit/source.ts'
 import { toUpstreamError } from './answers.ts'
 import { parseHead } from './format.ts'
 import { decodeMessage } from './reader.ts'
@@ -19,16 +17,7 @@ export interface NatsAuditOptions extends StreamOptions {
   readonly inboxPrefix: string
 }
 
-interface Item {
-  readonly place: string
-  readonly stream: string
-  readonly partition: number
-}
-type AuditItem =
-  | (Item & { readonly kind: 'records'; readonly records: readonly LogRecord[] })
-  | (Item & { readonly kind: 'gap'; readonly reason: string })
-
-export class NatsAudit {
+export class NatsAudit implements AuditSource {
   readonly kind = 'nats'
   readonly name: string
   readonly address: string
@@ -49,7 +38,7 @@ export class NatsAudit {
   }
 
   /** Records of other edges stand on other subjects. A message that says nothing counts as one record. */
-  get strangers() {
+  get strangers(): Strangers {
     return { otherEdges: 0, otherLogs: this.#otherLogs, unmarked: this.#unmarked }
   }
 
