@@ -13,6 +13,7 @@ import { Link, type LinkOptions, UNLIMITED } from './link/link.ts'
 import type { LinkMemory } from './link/link-memory.ts'
 import { localNetworks, tcpProbe } from './link/link-probe.ts'
 import { type ConfigFault, linkFaults } from './link-faults.ts'
+import { natsFaults } from './nats/config-faults.ts'
 import { Replicator } from './replicator.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -73,6 +74,8 @@ function probeOf(config: UpstreamConfig): (() => Promise<boolean>) | null {
       return null
     case 'kafka':
       return tcpProbe(config.bootstrap)
+    case 'nats':
+      return tcpProbe(config.servers)
     default:
       return unreachable(config)
   }
@@ -87,6 +90,8 @@ export async function createUpstream(config: UpstreamConfig, deps: UpstreamDeps 
       return new ArchiveUpstream(config, { randomUuid: randomUUID })
     case 'kafka':
       return (await import('./kafka/create.ts')).createKafka(config, deps)
+    case 'nats':
+      return (await import('./nats/create.ts')).createNats(config, deps)
     default:
       return unreachable(config)
   }
@@ -104,6 +109,8 @@ export async function createAuditSource(
       return new ArchiveAudit(config)
     case 'kafka':
       return (await import('./kafka/create.ts')).createKafkaAudit(config, deps)
+    case 'nats':
+      return (await import('./nats/create.ts')).createNatsAudit(config, deps)
     default:
       return unreachable(config)
   }
@@ -115,6 +122,7 @@ export async function createAuditSource(
  */
 export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) => boolean): ConfigFault[] {
   const faults = linkFaults(config, isCron)
+  if (config.kind === 'nats') return [...faults, ...natsFaults(config)]
   if (config.kind !== 'kafka') return faults
   const { sasl, tls } = config
   if (sasl !== undefined) {

@@ -5,7 +5,12 @@ export { type AuditProgress, type AuditReport, type VerifyRequest, verifyUpstrea
 export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
 export { checkpointCache, type Facts, rememberedPositions } from './checkpoint-store.ts'
 export { type Clock, systemClock } from './clock.ts'
-export type { ArchiveUpstreamConfig, KafkaUpstreamConfig, UpstreamConfig } from './config.ts'
+export type {
+  ArchiveUpstreamConfig,
+  KafkaUpstreamConfig,
+  NatsUpstreamConfig,
+  UpstreamConfig,
+} from './config.ts'
 export {
   createAuditSource,
   createReplicator,

@@ -58,7 +58,11 @@ export interface RoundPart {
   readonly proof?: number | null
 }
 
-/** What is sent and checkpointed at once: all of it is visible upstream afterwards, or none. One part a partition. */
+/**
+ * What is sent and acknowledged at once; one part a partition. Each record is visible upstream together with the position
+ * behind it. After an error Kafka and an archive show all of the round or none; NATS may show parts of it, or the
+ * beginning of a part: `recover` tells how far each partition came, and nothing more is needed to go on.
+ */
 export interface Round {
   readonly parts: readonly RoundPart[]
 }
