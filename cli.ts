@@ -180,11 +180,15 @@ async function startSync(config: Config, broker: Broker, sink: LogSink): Promise
   const { checkpointCache, createReplicator } = await import('./sync/index.ts')
   const { UpstreamCommands } = await import('./broker/operations/upstream-commands.ts')
   const cache = checkpointCache(broker.facts)
+  const readClock = () => {
+    const { trust, evidence } = broker.clockTrust()
+    return { now: Date.now(), trust, evidence }
+  }
   const replicators = new Map<string, Replicator>()
   for (const entry of config.upstreams) {
     // The schema of these entries is sync's: the configuration was checked with it.
     const upstream = entry as unknown as UpstreamConfig
-    const replicator = await createReplicator(upstream, { log: broker.log, cache, sink })
+    const replicator = await createReplicator(upstream, { log: broker.log, cache, sink, readClock })
     replicators.set(upstream.name, replicator)
     broker.log.floors.set(upstream.name, () => replicator.positions())
   }

@@ -4,6 +4,8 @@ import { type LogSink, type LogSource, unreachable } from '../broker/index.ts'
 import { ArchiveUpstream } from './archive/archive-upstream.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { ReadClock } from './clock-reading.ts'
+import { type ConfigFault, saslFaults, tlsFaults } from './config/security-faults.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamConfigError } from './errors.ts'
 import { Replicator } from './replicator.ts'
@@ -16,6 +18,10 @@ const ROUND_MS_TARGET = 2000
 export interface UpstreamDeps {
   readonly clock?: Clock
   readonly env?: NodeJS.ProcessEnv
+  /** What people should know of: a secret that others can read, a certificate that is about to expire. */
+  readonly sink?: LogSink
+  /** How far this device's clock is to be believed: a certificate's dates are judged by it. */
+  readonly readClock?: ReadClock
 }
 
 export interface ReplicatorWiring extends UpstreamDeps {
@@ -52,23 +58,10 @@ export async function createUpstream(config: UpstreamConfig, deps: UpstreamDeps 
 }
 
 /** What is wrong with an entry that its schema lets through; `path` is below the entry. */
-export function upstreamFaults(
-  config: UpstreamConfig,
-): { readonly path: readonly string[]; readonly message: string; readonly hint: string }[] {
+export function upstreamFaults(config: UpstreamConfig): ConfigFault[] {
   if (config.kind !== 'kafka') return []
-  const faults: { path: string[]; message: string; hint: string }[] = []
-  const { sasl, tls, backoff } = config
-  if (sasl !== undefined) {
-    const { passwordFile, passwordEnv, password } = sasl
-    const given = [passwordFile, passwordEnv, password].filter((value) => value !== undefined).length
-    const message = given === 0 ? 'there is no password' : 'the password is given more than once'
-    const hint = 'give one of passwordFile, passwordEnv and password'
-    if (given !== 1) faults.push({ path: ['sasl'], message, hint })
-  }
-  if (tls !== undefined && (tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    const hint = 'give both certFile and keyFile, or none'
-    faults.push({ path: ['tls'], message: 'a certificate and its key belong together', hint })
-  }
+  const { backoff } = config
+  const faults = [...saslFaults(config.sasl), ...tlsFaults(config.tls)]
   if (backoff.firstMs > backoff.msMax) {
     const hint = 'raise backoff.msMax'
     faults.push({ path: ['backoff'], message: 'firstMs is more than msMax', hint })

@@ -11,6 +11,7 @@ export {
   type UpstreamDeps,
   upstreamFaults,
 } from './create.ts'
+export type { ReadClock } from './clock-reading.ts'
 export * from './errors.ts'
 export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'
 export type { ReplicatorPartitionStatus, ReplicatorState, ReplicatorStatus } from './status.ts'

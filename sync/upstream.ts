@@ -49,6 +49,8 @@ export interface Upstream {
   readonly kind: string
   /** Names the place for people, without secrets. */
   readonly address: string
+  /** When the certificate that this device shows upstream expires, ms since 1970; null where it shows none, or not yet. */
+  readonly certificateUntil?: number | null
   /**
    * Connects where needed, and finds the positions. Fences earlier processes of this edge where the upstream can.
    * @throws UpstreamError; one that is not `retryable` stops this upstream until a person acts.

@@ -1,36 +1,65 @@
 /** From configuration to an upstream on a Kafka cluster. The client is loaded when it is first connected. */
+import { HeadwaterError, silentSink } from '../../broker/index.ts'
 import { systemClock } from '../clock.ts'
+import { unwatchedClock } from '../clock-reading.ts'
 import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
-import { readPassword, readTls } from '../secrets.ts'
+import { SyncInternalError } from '../errors.ts'
+import { FailureLog } from '../failure-log.ts'
+import { Secrets } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
+import { toUpstreamError } from './answers.ts'
+import { Credentials } from './credentials.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
 
 const CONNECT_MS = 5000
 
 export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
-  const { clock = systemClock, env = process.env } = deps
-  const bootstrap = config.bootstrap.map(parseAddress)
+  const { clock = systemClock, sink = silentSink } = deps
+  const bootstrap = config.bootstrap.join(',')
+  const who = `upstream ${config.name}`
+  const credentials = createCredentials(config, deps)
+  const failures = new FailureLog(
+    sink,
+    clock,
+    `${who} goes on with its old credentials, new ones cannot be used yet`,
+  )
   const openWire = async () => {
     const wire = await import('./platformatic-wire.ts')
-    const tls = await readTls(config)
-    const password = await readPassword(config, env)
     return wire.openWire({
       clientId: 'headwater',
-      bootstrap,
+      bootstrap: config.bootstrap.map(parseAddress),
       connectMs: CONNECT_MS,
       requestMs: config.transactionTimeoutMs,
-      ...(tls === null ? {} : { tls }),
-      ...(config.tls?.serverName === undefined ? {} : { tlsServerName: config.tls.serverName }),
-      ...(config.sasl === undefined || password === null
-        ? {}
-        : { sasl: { mechanism: config.sasl.mechanism, username: config.sasl.username, password } }),
+      credentials,
+      clock,
+      onRenewFailed: (error) => failures.failed(namedError(error, bootstrap), 1),
     })
   }
-  return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
+  const certificateUntil = () => credentials.certificateUntil
+  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil })
 }
 
-function parseAddress(address: string): { host: string; port: number } {
+/** What connections of this upstream are opened with; for whoever else connects to its cluster, too. */
+export function createCredentials(
+  { name, tls, sasl }: Pick<KafkaUpstreamConfig, 'name' | 'tls' | 'sasl'>,
+  { clock = systemClock, env = process.env, sink = silentSink, readClock = unwatchedClock }: UpstreamDeps,
+): Credentials {
+  const who = `upstream ${name}`
+  const secrets = new Secrets(env, sink, who)
+  return new Credentials(
+    { tls, sasl },
+    { secrets, clock, readClock, warn: (line) => sink.warn(`${who}: ${line}`) },
+  )
+}
+
+function namedError(error: unknown, bootstrap: string): HeadwaterError {
+  const named = toUpstreamError(error, bootstrap)
+  if (named instanceof HeadwaterError) return named
+  return new SyncInternalError(named instanceof Error ? named.message : String(named), true, named)
+}
+
+export function parseAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':')
   const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
   return { host, port: Number(address.slice(colon + 1)) }

@@ -45,6 +45,11 @@ export class Frames {
     socket.on('close', () => this.#fail(new Error('the connection closed')))
   }
 
+  /** Requests that have no answer yet. */
+  get inFlight(): number {
+    return this.#waiting.size
+  }
+
   /**
    * @param pieces the request's body; they must not change until it has been answered
    * @returns the answer's body

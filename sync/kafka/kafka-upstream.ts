@@ -53,6 +53,7 @@ export interface KafkaUpstreamDeps {
   /** Opens connections; called again after each `disconnect`. */
   readonly openWire: () => Promise<KafkaWire>
   readonly clock: Clock
+  readonly certificateUntil?: () => number | null
 }
 
 export class KafkaUpstream implements Upstream {
@@ -75,6 +76,10 @@ export class KafkaUpstream implements Upstream {
     this.#options = options
     this.#deps = deps
     this.#batchBytesMax = options.batchBytesMax
+  }
+
+  get certificateUntil(): number | null {
+    return this.#deps.certificateUntil?.() ?? null
   }
 
   async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {
