@@ -45,7 +45,7 @@ export async function createNode(
   )
   await writeFile(join(home, 'log4j2.properties'), LOG4J_PROPERTIES)
   const listeners = plan.extraListeners.map(({ name, port }) => [name, `127.0.0.1:${port}`])
-  return new JvmNode(from, home, `127.0.0.1:${plan.port}`, Object.fromEntries(listeners), jvmFlags)
+  return new JvmNode(from, home, `127.0.0.1:${plan.port}`, Object.fromEntries(listeners), jvmFlags, plan.jvmFlags)
 }
 
 class JvmNode implements KafkaServer {
@@ -55,6 +55,7 @@ class JvmNode implements KafkaServer {
   readonly directory: string
   readonly #releaseCleanup: () => void
   readonly #jvmFlags: readonly string[] | undefined
+  readonly #moreFlags: readonly string[]
   #jvm: Jvm | undefined
 
   constructor(
@@ -63,7 +64,9 @@ class JvmNode implements KafkaServer {
     bootstrap: string,
     listeners: Record<string, string>,
     jvmFlags: readonly string[] | undefined,
+    moreFlags: readonly string[] = [],
   ) {
+    this.#moreFlags = moreFlags
     this.#from = from
     this.directory = home
     this.#jvmFlags = jvmFlags
@@ -79,7 +82,7 @@ class JvmNode implements KafkaServer {
 
   async start(): Promise<void> {
     if (this.#jvm?.isRunning) throw new Error(`Kafka on ${this.bootstrap} runs already`)
-    this.#jvm = new Jvm(this.#from, this.directory, this.#jvmFlags)
+    this.#jvm = new Jvm(this.#from, this.directory, this.#jvmFlags, this.#moreFlags)
     await this.#jvm.started()
   }
 

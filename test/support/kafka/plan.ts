@@ -8,6 +8,8 @@ export interface KafkaOptions {
   port?: number
   /** Listeners beside the plain one. */
   listeners?: readonly ExtraListener[]
+  /** Such as system properties, -Dname=value. */
+  jvmFlags?: readonly string[]
 }
 
 /** A plan whose data directory is still to be made. */
@@ -24,7 +26,8 @@ export async function planNodes(nodeCount: number, options: KafkaOptions): Promi
     const extraListeners: NodePlan['extraListeners'][number][] = []
     for (const listener of options.listeners ?? [])
       extraListeners.push({ ...listener, port: await freePort() })
-    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties: options.properties ?? {} })
+    const { properties = {}, jvmFlags = [] } = options
+    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties, jvmFlags })
   }
   return plans
 }
