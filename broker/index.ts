@@ -1,7 +1,7 @@
 /** The broker's public surface: what sync and the command line may use. */
 export { AssertionError, assert, unreachable } from './assert.ts'
-export { EARLIEST_TIME, type Trust } from './clock/trust.ts'
 export { Broker, type BrokerDependencies, openLog } from './broker.ts'
+export { EARLIEST_TIME, type Trust } from './clock/trust.ts'
 export * from './errors.ts'
 export * from './log/record-batch.ts'
 export * from './log/source.ts'

@@ -1,6 +1,6 @@
 /**
  * An OAuth 2.0 access token by client credentials (RFC 6749, 4.4): fetched when the first connection needs it, kept in memory
- * alone, and fetched again once four fifths of its life are over, so that no connection is opened with one that is about to end.
+ * alone, and fetched again once half of its life is over: a connection that it opens lives as long as what is left of it.
  */
 import { type IncomingMessage, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
@@ -31,7 +31,7 @@ export interface TokenDeps {
 const ANSWER_MS_MAX = 10_000
 const ANSWER_BYTES_MAX = 256 * 1024
 /** Of its life a token is used. */
-const USED_SHARE = 0.8
+const USED_SHARE = 0.5
 /** What an endpoint that names no life is taken to give. */
 const LIFE_SECONDS_DEFAULT = 300
 /** A token is fetched at most this often, however short it lives. */
@@ -57,7 +57,7 @@ export class AccessTokens {
     this.#prefix = prefix
   }
 
-  /** A token that still lives for a while. @throws UpstreamTokenError, UpstreamSecretError */
+  /** A token that still lives for half its life. @throws UpstreamTokenError, UpstreamSecretError */
   async token(): Promise<string> {
     if (this.#token !== null && this.#deps.clock.monotonic() < this.#token.until) return this.#token.text
     this.#fetching ??= this.#fetch().finally(() => {
@@ -82,7 +82,12 @@ export class AccessTokens {
     if (scope !== undefined) form.set('scope', scope)
     if (audience !== undefined) form.set('audience', audience)
     const askedAt = clock.monotonic()
-    const { status, body } = await this.#post(tokenEndpoint, basic(clientId, secret), form.toString(), material)
+    const { status, body } = await this.#post(
+      tokenEndpoint,
+      basic(clientId, secret),
+      form.toString(),
+      material,
+    )
     const answer = parse(body)
     const text = answer?.access_token
     if (status !== 200 || typeof text !== 'string' || text === '') throw this.#refused(status, answer)
@@ -103,15 +108,25 @@ export class AccessTokens {
   #refused(status: number, answer: Record<string, unknown> | null): UpstreamTokenError {
     const { tokenEndpoint, clientId } = this.#options
     // The endpoint's own words, which RFC 6749 keeps to printable ASCII; never a part of the token or the secret.
-    const word = (value: unknown) => (typeof value === 'string' ? value.replace(/[^\x20-\x7e]/g, '').slice(0, 200) : '')
+    const word = (value: unknown) =>
+      typeof value === 'string' ? value.replace(/[^\x20-\x7e]/g, '').slice(0, 200) : ''
     const words = [word(answer?.error), word(answer?.error_description)].filter(Boolean).join(', ')
     const said = words === '' ? '' : `: ${words}`
-    if (status === 200) return new UpstreamTokenError(tokenEndpoint, `its answer has no token${said}`, `check ${this.#prefix}.tokenEndpoint`)
+    if (status === 200)
+      return new UpstreamTokenError(
+        tokenEndpoint,
+        `its answer has no token${said}`,
+        `check ${this.#prefix}.tokenEndpoint`,
+      )
     const hint =
       status === 400 || status === 401 || status === 403
         ? `check ${this.#prefix}.clientId, its secret and ${this.#prefix}.scope, and that the client may use client credentials`
         : `check ${this.#prefix}.tokenEndpoint; sync tries again by itself`
-    return new UpstreamTokenError(tokenEndpoint, `it refused client ${clientId} (HTTP ${status}${said})`, hint)
+    return new UpstreamTokenError(
+      tokenEndpoint,
+      `it refused client ${clientId} (HTTP ${status}${said})`,
+      hint,
+    )
   }
 
   async #unreachable(error: Error & { code?: string }, material: TlsMaterial): Promise<Error> {
@@ -119,20 +134,35 @@ export class AccessTokens {
     const { hostname, port, protocol } = new URL(tokenEndpoint)
     const code = error.code ?? ''
     if (isTlsCode(code)) {
-      const peer = { host: hostname.replace(/^\[(.*)\]$/, '$1'), port: Number(port || (protocol === 'https:' ? 443 : 80)) }
+      const peer = {
+        host: hostname.replace(/^\[(.*)\]$/, '$1'),
+        port: Number(port || (protocol === 'https:' ? 443 : 80)),
+      }
       const clock = this.#deps.readClock()
-      const explained: Explained = await explainTls(error, { peer, files: { caFile }, material, prefix: this.#prefix, clock })
+      const explained: Explained = await explainTls(error, {
+        peer,
+        files: { caFile },
+        material,
+        prefix: this.#prefix,
+        clock,
+      })
       return explained(`the token endpoint ${tokenEndpoint}`)
     }
     const hint = `check ${this.#prefix}.tokenEndpoint and the network; sync tries again by itself`
-    return new UpstreamTokenError(tokenEndpoint, `it cannot be reached (${code || error.message})`, hint, error)
+    return new UpstreamTokenError(
+      tokenEndpoint,
+      `it cannot be reached (${code || error.message})`,
+      hint,
+      error,
+    )
   }
 }
 
 /** A token that something else keeps in a file. @throws UpstreamSecretError */
 export async function readTokenFile(secrets: Secrets, field: string, file: string): Promise<string> {
   const text = await secrets.text({ field, file })
-  if (/[^\x21-\x7e]/.test(text)) throw new UpstreamSecretError(`${field}File ${file}`, 'it holds no token: there are spaces in it')
+  if (/[^\x21-\x7e]/.test(text))
+    throw new UpstreamSecretError(`${field}File ${file}`, 'it holds no token: there are spaces in it')
   return text
 }
 
@@ -151,7 +181,12 @@ function parse(body: string): Record<string, unknown> | null {
   }
 }
 
-function post(url: URL, authorization: string, body: string, { ca }: TlsMaterial): Promise<{ status: number; body: string }> {
+function post(
+  url: URL,
+  authorization: string,
+  body: string,
+  { ca }: TlsMaterial,
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const options = {
       method: 'POST',
@@ -171,10 +206,13 @@ function post(url: URL, authorization: string, body: string, { ca }: TlsMaterial
       answer.on('error', reject)
       answer.on('data', (chunk: Buffer) => {
         bytes += chunk.length
-        if (bytes > ANSWER_BYTES_MAX) answer.destroy(new Error(`its answer has more than ${ANSWER_BYTES_MAX} bytes`))
+        if (bytes > ANSWER_BYTES_MAX)
+          answer.destroy(new Error(`its answer has more than ${ANSWER_BYTES_MAX} bytes`))
         else chunks.push(chunk)
       })
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }))
+      answer.on('end', () =>
+        resolve({ status: answer.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
+      )
     }
     const asked =
       url.protocol === 'https:'

@@ -3,6 +3,7 @@ export { readArchive } from './archive/reader.ts'
 export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
 export { checkpointCache, type Facts } from './checkpoint-store.ts'
 export { type Clock, systemClock } from './clock.ts'
+export type { ReadClock } from './clock-reading.ts'
 export type { ArchiveUpstreamConfig, KafkaUpstreamConfig, UpstreamConfig } from './config.ts'
 export {
   createReplicator,
@@ -11,7 +12,6 @@ export {
   type UpstreamDeps,
   upstreamFaults,
 } from './create.ts'
-export type { ReadClock } from './clock-reading.ts'
 export * from './errors.ts'
 export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'
 export type { ReplicatorPartitionStatus, ReplicatorState, ReplicatorStatus } from './status.ts'

@@ -63,7 +63,9 @@ export function nameText(name: string): string {
 
 /** DNS names and addresses in a certificate. */
 export function namesIn(certificate: X509Certificate): string[] {
-  const alternatives = certificate.subjectAltName?.split(', ').map((part) => part.replace(/^(DNS|IP Address):/, ''))
+  const alternatives = certificate.subjectAltName
+    ?.split(', ')
+    .map((part) => part.replace(/^(DNS|IP Address):/, ''))
   if (alternatives !== undefined && alternatives.length > 0) return alternatives
   const common = /CN=([^\n]+)/.exec(certificate.subject)
   return common === null ? [] : [common[1]!]

@@ -58,7 +58,8 @@ export class Secrets {
     const name = `${field} ${path}`
     try {
       const { mode, size } = await stat(path)
-      if (size > SECRET_BYTES_MAX) throw new UpstreamSecretError(name, `it has ${size} bytes: not such a file`)
+      if (size > SECRET_BYTES_MAX)
+        throw new UpstreamSecretError(name, `it has ${size} bytes: not such a file`)
       const bytes = await readFile(path)
       if (isSecret) this.#checkMode(field, path, mode)
       return bytes

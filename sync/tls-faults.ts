@@ -9,8 +9,13 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import { type ClockReading, isClockSuspect, timeText } from './clock-reading.ts'
-import { UpstreamCertificateError, UpstreamClockError, type UpstreamError, UpstreamTlsError } from './errors.ts'
-import { nameText, namesIn, type PeerAddress, peerCertificates } from './peer-certificate.ts'
+import {
+  UpstreamCertificateError,
+  UpstreamClockError,
+  type UpstreamError,
+  UpstreamTlsError,
+} from './errors.ts'
+import { namesIn, nameText, type PeerAddress, peerCertificates } from './peer-certificate.ts'
 import { ownCertificate, type TlsFiles, type TlsMaterial } from './tls.ts'
 
 export interface TlsSituation {
@@ -40,14 +45,13 @@ const AUTHORITY_CODES = new Set([
 /** Alerts by which the other side refuses the certificate it was shown, or the lack of one. */
 const REFUSED_ALERT =
   /ALERT_(BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|CERTIFICATE_REQUIRED|UNKNOWN_CA|ACCESS_DENIED)/
-const VERSION_CODES = /UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|NO_PROTOCOLS_AVAILABLE|HANDSHAKE_FAILURE|NO_SHARED_CIPHER/
+const VERSION_CODES =
+  /UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|NO_PROTOCOLS_AVAILABLE|HANDSHAKE_FAILURE|NO_SHARED_CIPHER/
 const NOT_TLS_CODES = /WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|UNEXPECTED_MESSAGE|HTTP_REQUEST/
 
 /** True for a code of a TLS connection that failed. */
 export function isTlsCode(code: string): boolean {
-  return (
-    /^(ERR_TLS|ERR_SSL|CERT_|HOSTNAME_MISMATCH|EPROTO)/.test(code) || AUTHORITY_CODES.has(code)
-  )
+  return /^(ERR_TLS|ERR_SSL|CERT_|HOSTNAME_MISMATCH|EPROTO)/.test(code) || AUTHORITY_CODES.has(code)
 }
 
 /** @param error with a code for which `isTlsCode` holds */
@@ -97,12 +101,16 @@ function wrongDates(
       : Date.parse(certificate.validFrom) > clock.now
   const at = chain.findIndex(fits)
   const certificate = chain[at]
-  const which = at <= 0 ? 'its certificate' : `the certificate of its authority (${nameText(certificate!.subject)})`
+  const which =
+    at <= 0 ? 'its certificate' : `the certificate of its authority (${nameText(certificate!.subject)})`
   const shows = `the clock shows ${timeText(clock.now)}`
   if (code === 'CERT_HAS_EXPIRED') {
     const when = certificate === undefined ? '' : ` on ${timeText(Date.parse(certificate.validTo))}`
     const doubt = clock.trust === 'untrusted' ? `, by a clock that is not synchronized (${shows})` : ''
-    const renew = material.ca === undefined ? '' : `; an authority's new one belongs into ${prefix}.caFile ${files.caFile}`
+    const renew =
+      material.ca === undefined
+        ? ''
+        : `; an authority's new one belongs into ${prefix}.caFile ${files.caFile}`
     const hint = `the certificate has to be renewed there${renew}`
     return (place) => new UpstreamTlsError(place, `${which} expired${when}${doubt}`, cause, hint)
   }
@@ -123,10 +131,15 @@ function wrongName(chain: readonly X509Certificate[], situation: TlsSituation, c
   const list = names.length === 0 ? 'no name' : names.slice(0, 10).join(', ')
   const set = names.length === 0 ? '' : ` (${prefix}.serverName: ${names[0]})`
   const hint = `connect by a name in it, set ${prefix}.serverName to one${set}, or have ${asked} put into the certificate`
-  return (place) => new UpstreamTlsError(place, `its certificate is not for ${asked} but for ${list}`, cause, hint)
+  return (place) =>
+    new UpstreamTlsError(place, `its certificate is not for ${asked} but for ${list}`, cause, hint)
 }
 
-function unknownAuthority(chain: readonly X509Certificate[], situation: TlsSituation, cause: unknown): Explained {
+function unknownAuthority(
+  chain: readonly X509Certificate[],
+  situation: TlsSituation,
+  cause: unknown,
+): Explained {
   const { files, prefix } = situation
   const last = chain.at(-1)
   const issuer = last === undefined ? '' : ` (${nameText(last.issuer)})`
@@ -136,11 +149,19 @@ function unknownAuthority(chain: readonly X509Certificate[], situation: TlsSitua
       ? `name the file with that authority's certificate in ${prefix}.caFile`
       : "put that authority's certificate into the file; it may have several"
   return (place) =>
-    new UpstreamTlsError(place, `its certificate is from an authority${issuer} that is not ${where}`, cause, hint)
+    new UpstreamTlsError(
+      place,
+      `its certificate is from an authority${issuer} that is not ${where}`,
+      cause,
+      hint,
+    )
 }
 
 /** The other side ended the connection over this device's certificate. */
-export function refusedCertificate(cause: Error & { readonly code?: string }, situation: TlsSituation): Explained {
+export function refusedCertificate(
+  cause: Error & { readonly code?: string },
+  situation: TlsSituation,
+): Explained {
   const { material, files, prefix, clock } = situation
   const own = ownCertificate(material)
   if (own === null) {
@@ -149,16 +170,21 @@ export function refusedCertificate(cause: Error & { readonly code?: string }, si
   }
   const until = Date.parse(own.validTo)
   const from = Date.parse(own.validFrom)
-  const hint = (what: string) => `put ${what} into ${files.certFile} and its key into ${files.keyFile}; they are used without a restart`
+  const hint = (what: string) =>
+    `put ${what} into ${files.certFile} and its key into ${files.keyFile}; they are used without a restart`
   if (until < clock.now) {
     const text = `it expired on ${timeText(until)}`
     return (place) => new UpstreamCertificateError(place, text, hint('a new certificate'), cause)
   }
   if (from > clock.now) {
     const text = `it is valid from ${timeText(from)}, and the clock here shows ${timeText(clock.now)} (${clock.evidence})`
-    return (place) => new UpstreamCertificateError(place, text, "check this device's clock, and the other side's", cause)
+    return (place) =>
+      new UpstreamCertificateError(place, text, "check this device's clock, and the other side's", cause)
   }
-  const alert = /ALERT_([A-Z]+(_[A-Z]+)?)/.exec(cause.code ?? '')?.[1]?.toLowerCase().replaceAll('_', ' ')
+  const alert = /ALERT_([A-Z]+(_[A-Z]+)?)/
+    .exec(cause.code ?? '')?.[1]
+    ?.toLowerCase()
+    .replaceAll('_', ' ')
   const said = alert === undefined ? '' : ` ("${alert}")`
   const text = `${nameText(own.subject)} from ${nameText(own.issuer)}, valid until ${timeText(until)}, was refused${said}`
   const trust = `put ${nameText(own.issuer)} among the authorities that the other side takes clients' certificates from (Kafka: ssl.truststore), or ${hint('a certificate that it takes')}`

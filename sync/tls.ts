@@ -78,7 +78,11 @@ export function materialParts({ ca, cert, key, passphrase }: TlsMaterial) {
   return [ca, cert, key, passphrase] as const
 }
 
-async function keyPassword({ keyPasswordFile: file, keyPasswordEnv: variable }: TlsFiles, secrets: Secrets, prefix: string) {
+async function keyPassword(
+  { keyPasswordFile: file, keyPasswordEnv: variable }: TlsFiles,
+  secrets: Secrets,
+  prefix: string,
+) {
   if (file === undefined && variable === undefined) return undefined
   return secrets.text({ field: `${prefix}.keyPassword`, file, variable })
 }

@@ -89,6 +89,11 @@ function wrongValue(schema: TSchema, value: unknown, path: Path): SchemaProblem 
   const name = pathName(path)
   const wanted = expected(schema)
   if (value === null) return { path, atKey: false, message: `${name} has no value`, hint: `it is ${wanted}` }
+  if (schema.secret === true) {
+    // a password of digits is a number in YAML, and stands in no message
+    const hint = typeof value === 'string' ? `it is ${wanted}` : 'it is text: put it in quotes'
+    return { path, atKey: false, message: `${name} is not what it should be`, hint }
+  }
   if (schema[Kind] === 'String' && (typeof value === 'number' || typeof value === 'boolean')) {
     return {
       path,

@@ -33,7 +33,9 @@ export function saslFaults(sasl: SaslConfig | undefined, path: readonly string[]
   const passwords = given(passwordFile, passwordEnv, password)
   if (mechanism === 'OAUTHBEARER') {
     if (oauth === undefined) {
-      return [{ path, message: 'OAUTHBEARER needs a token', hint: 'add oauth with tokenEndpoint or tokenFile' }]
+      return [
+        { path, message: 'OAUTHBEARER needs a token', hint: 'add oauth with tokenEndpoint or tokenFile' },
+      ]
     }
     if (username !== undefined || passwords > 0) {
       const hint = 'remove username and password: the token says who this is'

@@ -4,11 +4,14 @@ import { closed } from './common.ts'
 
 const file = (description: string) => Type.Optional(Type.String({ description, minLength: 1, path: true }))
 const variable = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
-const secret = (description: string) => Type.Optional(Type.String({ description, minLength: 1, secret: true }))
+const secret = (description: string) =>
+  Type.Optional(Type.String({ description, minLength: 1, secret: true }))
 
 export const tls = Type.Object(
   {
-    caFile: file("The certificate authorities that sign the other side's certificates, PEM; without it the system's own."),
+    caFile: file(
+      "The certificate authorities that sign the other side's certificates, PEM; without it the system's own.",
+    ),
     certFile: file("This device's certificate and the chain to its authority, PEM."),
     keyFile: file("This device's private key, PEM."),
     keyPasswordFile: file('A file with the password of an encrypted private key.'),
@@ -22,7 +25,8 @@ export const tls = Type.Object(
   },
   {
     ...closed,
-    description: 'Encrypted connections; {} uses what the system trusts. A file that changes is used within a minute.',
+    description:
+      'Encrypted connections; {} uses what the system trusts. A file that changes is used within a minute.',
   },
 )
 

@@ -1,12 +1,19 @@
 /** What a connection that failed or broke means: a fault for the code, and for people an error that tells causes apart. */
 import {
-  type UpstreamError,
   UpstreamAuthError,
+  type UpstreamError,
   UpstreamTlsError,
   UpstreamUnreachableError,
 } from '../errors.ts'
 import { peerCertificates } from '../peer-certificate.ts'
-import { type Explained, explainTls, isTlsCode, notTls, refusedCertificate, type TlsSituation } from '../tls-faults.ts'
+import {
+  type Explained,
+  explainTls,
+  isTlsCode,
+  notTls,
+  refusedCertificate,
+  type TlsSituation,
+} from '../tls-faults.ts'
 import type { Credentials } from './credentials.ts'
 import { type ListenerFacts, probeListener } from './listener-probe.ts'
 import type { ConnectionFault } from './wire.ts'
@@ -28,12 +35,21 @@ function* chain(error: unknown): Generator<CodedError> {
 }
 
 /** @param errors what failed, and what the socket said before it closed */
-export function faultOf(...errors: readonly unknown[]): { fault: ConnectionFault; reason: string; cause: CodedError | null } {
+export function faultOf(...errors: readonly unknown[]): {
+  fault: ConnectionFault
+  reason: string
+  cause: CodedError | null
+} {
   const all = errors.flatMap((error) => [...chain(error)])
   const deepest = all.at(-1)?.message ?? String(errors[0])
-  const coded = (test: (code: string) => boolean) => all.find(({ code }) => code !== undefined && test(code)) ?? null
+  const coded = (test: (code: string) => boolean) =>
+    all.find(({ code }) => code !== undefined && test(code)) ?? null
   const is = (...codes: string[]) => coded((code) => codes.includes(code))
-  const found = (fault: ConnectionFault, reason: string, cause: CodedError | null = null) => ({ fault, reason, cause })
+  const found = (fault: ConnectionFault, reason: string, cause: CodedError | null = null) => ({
+    fault,
+    reason,
+    cause,
+  })
   const auth = is('PLT_KFK_AUTHENTICATION')
   if (auth !== null) return found('auth', deepest, auth)
   const tls = coded(isTlsCode)
@@ -57,7 +73,11 @@ export async function explainFault(
   isNew: boolean,
 ): Promise<ExplainedFault> {
   const { fault, reason, cause } = faultOf(...errors)
-  const result = (explained: Explained | null, kind = fault, text = reason) => ({ fault: kind, reason: text, explained })
+  const result = (explained: Explained | null, kind = fault, text = reason) => ({
+    fault: kind,
+    reason: text,
+    explained,
+  })
   if (fault === 'auth') return result(explainAuth(errors, credentials))
   if (fault === 'tls' && cause !== null) return result(await explainTls(cause, situation))
   if (!isNew || (fault !== 'broken' && fault !== 'protocol')) return result(null)
@@ -88,7 +108,9 @@ function explainAuth(errors: readonly unknown[], credentials: Credentials): Expl
     const offered = all.find(({ response }) => response?.mechanisms !== undefined)?.response?.mechanisms ?? []
     return unknownMechanism(mechanism, offered, cause)
   }
-  const said = all.find(({ serverErrorMessage }) => typeof serverErrorMessage === 'string')?.serverErrorMessage
+  const said = all.find(
+    ({ serverErrorMessage }) => typeof serverErrorMessage === 'string',
+  )?.serverErrorMessage
   const deepest = all.at(-1)!.message
   const reason = said ?? deepest
   if (mechanism === 'OAUTHBEARER') {
@@ -96,8 +118,11 @@ function explainAuth(errors: readonly unknown[], credentials: Credentials): Expl
       "check what the token says (issuer, audience, scope, subject) against the listener's sasl.oauthbearer settings; a new token is fetched for the next try"
     return (place) => new UpstreamAuthError(place, reason, cause, hint)
   }
-  const hint = 'check sasl.username and the password, and that the user exists on the cluster; a password file is read anew for each try'
-  const what = /invalid (credentials|username or password)/i.test(reason) ? 'wrong user or password' : 'the login failed'
+  const hint =
+    'check sasl.username and the password, and that the user exists on the cluster; a password file is read anew for each try'
+  const what = /invalid (credentials|username or password)/i.test(reason)
+    ? 'wrong user or password'
+    : 'the login failed'
   return (place) => new UpstreamAuthError(place, `${what} (${reason})`, cause, hint)
 }
 
@@ -105,7 +130,12 @@ function unknownMechanism(mechanism: string, offered: readonly string[], cause?:
   const list = offered.length === 0 ? 'nothing that is known here' : offered.join(', ')
   const hint = `set sasl.mechanism to one that it offers, or enable ${mechanism} there (sasl.enabled.mechanisms)`
   return (place) =>
-    new UpstreamAuthError(place, `it does not know the mechanism ${mechanism}, it offers: ${list}`, cause, hint)
+    new UpstreamAuthError(
+      place,
+      `it does not know the mechanism ${mechanism}, it offers: ${list}`,
+      cause,
+      hint,
+    )
 }
 
 // -- the wrong kind of listener -----------------------------------------------------------------------------------------
@@ -123,8 +153,13 @@ async function explainListener(
   if (asWanted !== null) return missingLogin(asWanted, credentials)
   if (otherwise === null) return refusedAfterHandshake(credentials, situation)
   if (credentials.usesTls) return { fault: 'tls', explained: notTls(situation) }
-  const hint = 'add tls to this upstream (tls: {} where the system knows the authority), or use the port of a listener without TLS'
-  return { fault: 'tls', explained: (place) => new UpstreamTlsError(place, 'that port speaks TLS, and this upstream has no tls', undefined, hint) }
+  const hint =
+    'add tls to this upstream (tls: {} where the system knows the authority), or use the port of a listener without TLS'
+  return {
+    fault: 'tls',
+    explained: (place) =>
+      new UpstreamTlsError(place, 'that port speaks TLS, and this upstream has no tls', undefined, hint),
+  }
 }
 
 function missingLogin(
@@ -134,7 +169,10 @@ function missingLogin(
   if (mechanisms.length === 0 || credentials.mechanism !== null) return null
   const hint = `add sasl to this upstream; it offers: ${mechanisms.join(', ')}`
   const explained: Explained = (place) =>
-    new UpstreamUnreachableError(`Kafka at ${place}: it asks for a login, and this upstream has no sasl`, hint)
+    new UpstreamUnreachableError(
+      `Kafka at ${place}: it asks for a login, and this upstream has no sasl`,
+      hint,
+    )
   return { fault: 'broken', explained }
 }
 

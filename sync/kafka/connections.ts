@@ -31,12 +31,16 @@ export interface ConnectionsOptions {
   readonly clock: Clock
   /** A connection could not be replaced; the old one goes on. */
   readonly onRenewFailed: (error: unknown) => void
-  /** Files are looked at this often, ms. */
-  readonly checkMs?: number
 }
 
+/** How often the files of a connection in use are looked at. */
 const CHECK_MS = 30_000
 const QUIET_POLL_MS = 2
+
+const API_VERSIONS = 18
+const API_VERSIONS_VERSION = 3
+/** request := software:compact_string version:compact_string tags=0, a compact string being its bytes' number + 1 and its bytes */
+const VERSIONS_REQUEST = Buffer.from('\x0aheadwater\x021\x00', 'latin1')
 
 /** One connection and what is known of it. */
 class Slot {
@@ -134,7 +138,8 @@ export class Connections {
     const situation = credentials.situation(slot.host, slot.port, slot.loaded?.material ?? {})
     const errors = slot.socketError === null ? [error] : [error, slot.socketError]
     const { fault, reason, explained } = await explainFault(errors, credentials, situation, !slot.answered)
-    if (fault === 'auth') credentials.refused()
+    // a token that was about to end is refused without a word, too
+    if (fault === 'auth' || !slot.answered) credentials.refused()
     return new WireConnectionError(fault, address, !configured.has(address), reason, error, explained)
   }
 
@@ -190,8 +195,8 @@ export class Connections {
 
   #look(address: string, slot: Slot): void {
     if (slot.isRenewing || slot.link === null) return
-    const { clock, checkMs = CHECK_MS } = this.#options
-    const isTime = clock.monotonic() - slot.checkedAt >= checkMs
+    const { clock } = this.#options
+    const isTime = clock.monotonic() - slot.checkedAt >= CHECK_MS
     if (!isTime && (!slot.due || slot.renewFailed)) return
     slot.isRenewing = true
     slot.checkedAt = clock.monotonic()
@@ -214,6 +219,7 @@ export class Connections {
     this.#next.add(slot)
     slot.ready = this.#connect(address, slot)
     const link = await slot.ready
+    await this.#prove(address, slot, link)
     if (this.#open.get(address) !== old || this.#closed) {
       // The old one broke meanwhile, and with it what was under way: whoever comes next opens its own.
       this.#next.delete(slot)
@@ -230,6 +236,18 @@ export class Connections {
     else this.#open.set(address, slot)
     changed(link)
     old.destroy()
+  }
+
+  /** With TLS 1.3 a client's certificate is refused after the handshake: a connection stands once it has answered something. */
+  async #prove(address: string, slot: Slot, { frames }: Link): Promise<void> {
+    try {
+      await frames.request(API_VERSIONS, API_VERSIONS_VERSION, [VERSIONS_REQUEST])
+      slot.answered = true
+    } catch (error) {
+      this.#next.delete(slot)
+      slot.destroy()
+      throw await this.#explain(address, slot, error)
+    }
   }
 
   /** Waits until nothing is under way; a request ends with its time limit at the latest. */
@@ -255,7 +273,8 @@ function countRequests(connection: Connection, slot: Slot): void {
     send(...args, (error: unknown, answer: unknown) => {
       if (!isOver) slot.inFlight--
       isOver = true
-      if (error === null || error === undefined || (error as { response?: unknown }).response !== undefined) slot.answered = true
+      if (error === null || error === undefined || (error as { response?: unknown }).response !== undefined)
+        slot.answered = true
       done(error, answer)
     })
   }

@@ -23,7 +23,10 @@ export interface ListenerFacts {
  * @param material given: asks through TLS, whatever certificate comes
  * @returns null when nothing there speaks Kafka so
  */
-export function probeListener(peer: PeerAddress, material: TlsMaterial | null): Promise<ListenerFacts | null> {
+export function probeListener(
+  peer: PeerAddress,
+  material: TlsMaterial | null,
+): Promise<ListenerFacts | null> {
   return new Promise((resolve) => {
     const { host, port } = peer
     const socket = material === null ? connectPlain({ host, port }) : openTls(peer, material)

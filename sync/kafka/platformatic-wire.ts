@@ -35,8 +35,6 @@ export interface WireOptions {
   readonly clock?: Clock
   /** A connection could not be replaced by one with newer credentials; the old one goes on. */
   readonly onRenewFailed?: (error: unknown) => void
-  /** Files with credentials are looked at this often, ms. */
-  readonly checkMs?: number
 }
 
 const PRODUCE_API = 0
@@ -67,7 +65,7 @@ class PlatformaticWire implements KafkaWire {
   constructor(library: Library, options: WireOptions) {
     this.#library = library
     this.#options = options
-    const { clientId, clock = systemClock, credentials = noCredentials(clock), checkMs } = options
+    const { clientId, clock = systemClock, credentials = noCredentials(clock) } = options
     this.#connections = new Connections(library.Connection, {
       clientId,
       connection: {
@@ -79,7 +77,6 @@ class PlatformaticWire implements KafkaWire {
       credentials,
       clock,
       onRenewFailed: options.onRenewFailed ?? (() => {}),
-      ...(checkMs === undefined ? {} : { checkMs }),
     })
   }
 

@@ -59,7 +59,9 @@ export function createCertificate(options: CertificateOptions): Certificate {
     extension(OID.basicConstraints, sequence(...(isAuthority ? [der(0x01, Buffer.from([0xff]))] : [])), true),
     // certificates and lists signed by an authority; signatures by others
     extension(OID.keyUsage, der(0x03, Buffer.from(isAuthority ? [1, 0x06] : [7, 0x80])), true),
-    ...(names.length === 0 ? [] : [extension(OID.alternativeNames, sequence(...names.map(alternative)), false)]),
+    ...(names.length === 0
+      ? []
+      : [extension(OID.alternativeNames, sequence(...names.map(alternative)), false)]),
   ]
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),
@@ -121,7 +123,5 @@ function time(date: Date): Buffer {
   const digits = date.toISOString().replace(/[-T:]/g, '').slice(0, 14)
   const year = date.getUTCFullYear()
   const isShort = year >= 1950 && year < 2050
-  return isShort
-    ? der(0x17, Buffer.from(`${digits.slice(2)}Z`))
-    : der(0x18, Buffer.from(`${digits}Z`))
+  return isShort ? der(0x17, Buffer.from(`${digits.slice(2)}Z`)) : der(0x18, Buffer.from(`${digits}Z`))
 }

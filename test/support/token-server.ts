@@ -39,7 +39,9 @@ export async function startTokenServer(
       response.setHeader('content-type', 'application/json')
       if (request.headers.authorization !== wanted) {
         response.statusCode = 401
-        response.end(JSON.stringify({ error: 'invalid_client', error_description: 'no such client or secret' }))
+        response.end(
+          JSON.stringify({ error: 'invalid_client', error_description: 'no such client or secret' }),
+        )
         return
       }
       const token = signToken(key, { sub: clientId, aud: 'kafka' }, state.seconds)

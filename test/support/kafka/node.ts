@@ -45,7 +45,14 @@ export async function createNode(
   )
   await writeFile(join(home, 'log4j2.properties'), LOG4J_PROPERTIES)
   const listeners = plan.extraListeners.map(({ name, port }) => [name, `127.0.0.1:${port}`])
-  return new JvmNode(from, home, `127.0.0.1:${plan.port}`, Object.fromEntries(listeners), jvmFlags, plan.jvmFlags)
+  return new JvmNode(
+    from,
+    home,
+    `127.0.0.1:${plan.port}`,
+    Object.fromEntries(listeners),
+    jvmFlags,
+    plan.jvmFlags,
+  )
 }
 
 class JvmNode implements KafkaServer {

@@ -13,7 +13,14 @@ import { generateKeyPairSync, type KeyObject, pbkdf2Sync, randomBytes } from 'no
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { alterUserScramCredentialsV0, Connection, incrementalAlterConfigsV1 } from '@platformatic/kafka'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'node:tls'
+import {
+  alterUserScramCredentialsV0,
+  Connection,
+  type ConnectionOptions,
+  incrementalAlterConfigsV1,
+} from '@platformatic/kafka'
 import { type Certificate, createAuthority, createCertificate } from '../certificates.ts'
 import type { ExtraListener } from './properties.ts'
 import { type KafkaServer, startKafka } from './server.ts'
@@ -28,7 +35,11 @@ export interface SecureKafka {
   readonly directory: string
   readonly authority: Certificate
   readonly tokenKey: KeyObject
-  setScramPassword(user: string, mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512', password: string): Promise<void>
+  setScramPassword(
+    user: string,
+    mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512',
+    password: string,
+  ): Promise<void>
   /** Changes what the broker shows, and whom it trusts, on all TLS listeners, for connections from now on. */
   reloadCertificates(server: Certificate, clientAuthorities: readonly Certificate[]): Promise<void>
   stop(): Promise<void>
@@ -37,12 +48,13 @@ export interface SecureKafka {
 export interface SecureOptions {
   /** The certificate that the broker shows; one for 127.0.0.1 and localhost without. */
   readonly certificate?: (authority: Certificate) => Certificate
-  /** A login is good for this long. */
+  /** A login at the listener OAUTH is good for this long. */
   readonly loginMsMax?: number
   readonly plainPassword: string
 }
 
 const TLS_LISTENERS: readonly SecureListener[] = ['TLS', 'MUTUAL', 'SCRAM_TLS', 'PLAIN', 'OAUTH']
+const CHANGED_MS_MAX = 10_000
 const ITERATIONS = 4096
 const BROKER_RESOURCE = 4
 const SET = 0
@@ -54,7 +66,8 @@ export async function startSecureKafka(options: SecureOptions): Promise<SecureKa
   const shown =
     options.certificate?.(authority) ??
     createCertificate({ name: 'broker', names: ['127.0.0.1', 'localhost'], issuer: authority })
-  await writeStores(directory, shown, [authority])
+  let version = 1
+  await writeStores(directory, version, shown, [authority])
   const { privateKey: tokenKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const keys = join(directory, 'jwks.json')
   const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'test', use: 'sig', alg: 'RS256' }
@@ -76,10 +89,22 @@ export async function startSecureKafka(options: SecureOptions): Promise<SecureKa
     authority,
     tokenKey,
     address: (listener) => server.listeners[listener]!,
-    setScramPassword: (user, mechanism, password) => setScram(server, user, mechanism, password),
+    async setScramPassword(user, mechanism, password) {
+      await setScram(server, user, mechanism, password)
+      const listener = mechanism === 'SCRAM-SHA-256' ? 'SCRAM' : 'SCRAM_TLS'
+      const login = { tls: { ca: authority.cert }, sasl: { mechanism, username: user, password } }
+      const options = listener === 'SCRAM' ? { sasl: login.sasl } : login
+      await until(`${user} can log in`, () => letsIn(server.listeners[listener]!, options))
+    },
     async reloadCertificates(certificate, clientAuthorities) {
-      await writeStores(directory, certificate, clientAuthorities)
-      await reloadStores(server, directory)
+      version++
+      await writeStores(directory, version, certificate, clientAuthorities)
+      await useStores(server, directory, version)
+      for (const listener of TLS_LISTENERS) {
+        const shows = async () =>
+          (await shownBy(server.listeners[listener]!)) === certificate.x509.fingerprint256
+        await until(`${listener} shows its new certificate`, shows)
+      }
     },
     async stop() {
       await server.stop()
@@ -88,27 +113,43 @@ export async function startSecureKafka(options: SecureOptions): Promise<SecureKa
   }
 }
 
-async function writeStores(directory: string, shown: Certificate, clients: readonly Certificate[]) {
-  await writeFile(join(directory, 'broker.pem'), shown.key + shown.cert)
-  await writeFile(join(directory, 'clients.pem'), clients.map(({ cert }) => cert).join(''))
+/** Each change has files of its own: Kafka may not look at those that it has. */
+function storePaths(directory: string, version: number) {
+  return {
+    shown: join(directory, `broker-${version}.pem`),
+    clients: join(directory, `clients-${version}.pem`),
+  }
 }
 
-function stores(directory: string): Record<string, string> {
+async function writeStores(
+  directory: string,
+  version: number,
+  shown: Certificate,
+  clients: readonly Certificate[],
+): Promise<void> {
+  const paths = storePaths(directory, version)
+  await writeFile(paths.shown, shown.key + shown.cert)
+  await writeFile(paths.clients, clients.map(({ cert }) => cert).join(''))
+}
+
+function stores(directory: string, version: number): Record<string, string> {
+  const { shown, clients } = storePaths(directory, version)
   return {
     'ssl.keystore.type': 'PEM',
-    'ssl.keystore.location': join(directory, 'broker.pem'),
+    'ssl.keystore.location': shown,
     'ssl.truststore.type': 'PEM',
-    'ssl.truststore.location': join(directory, 'clients.pem'),
+    'ssl.truststore.location': clients,
   }
 }
 
 function listeners(directory: string, keysUrl: string, options: SecureOptions): ExtraListener[] {
-  const tls = stores(directory)
-  const limit = options.loginMsMax === undefined ? {} : { 'connections.max.reauth.ms': String(options.loginMsMax) }
+  const tls = stores(directory, 1)
+  const limit =
+    options.loginMsMax === undefined ? {} : { 'connections.max.reauth.ms': String(options.loginMsMax) }
   const sasl = (mechanism: string, module: string, more: Record<string, string> = {}) => {
     const own = { 'sasl.jaas.config': module, ...more }
     const prefixed = Object.entries(own).map(([key, value]) => [`${mechanism.toLowerCase()}.${key}`, value])
-    return { 'sasl.enabled.mechanisms': mechanism, ...limit, ...Object.fromEntries(prefixed) }
+    return { 'sasl.enabled.mechanisms': mechanism, ...Object.fromEntries(prefixed) }
   }
   const scram = `${MODULE}.scram.ScramLoginModule required;`
   const plain = `${MODULE}.plain.PlainLoginModule required user_edge="${options.plainPassword}";`
@@ -126,13 +167,13 @@ function listeners(directory: string, keysUrl: string, options: SecureOptions): 
     { name: 'SCRAM_TLS', protocol: 'SASL_SSL', properties: { ...tls, ...sasl('SCRAM-SHA-512', scram) } },
     { name: 'SCRAM', protocol: 'SASL_PLAINTEXT', properties: sasl('SCRAM-SHA-256', scram) },
     { name: 'PLAIN', protocol: 'SASL_SSL', properties: { ...tls, ...sasl('PLAIN', plain) } },
-    { name: 'OAUTH', protocol: 'SASL_SSL', properties: { ...tls, ...token, ...oauth } },
+    { name: 'OAUTH', protocol: 'SASL_SSL', properties: { ...tls, ...token, ...oauth, ...limit } },
   ]
 }
 
 async function ask<T>(server: KafkaServer, work: (connection: Connection) => Promise<T>): Promise<T> {
   const [host, port] = server.bootstrap.split(':')
-  const connection = new Connection('test-admin')
+  const connection = new Connection('test-admin', { context: 'test' })
   await connection.connect(host!, Number(port))
   try {
     return await work(connection)
@@ -151,18 +192,58 @@ async function setScram(
   const [code, bytes, hash] = mechanism === 'SCRAM-SHA-256' ? [1, 32, 'sha256'] : [2, 64, 'sha512']
   const saltedPassword = pbkdf2Sync(password, salt, ITERATIONS, bytes as number, hash as string)
   const upsertion = { name, mechanism: code as number, iterations: ITERATIONS, salt, saltedPassword }
-  await ask(server, (connection) => alterUserScramCredentialsV0.api.async(connection, [], [upsertion as never]))
+  await ask(server, (connection) =>
+    alterUserScramCredentialsV0.api.async(connection, [], [upsertion as never]),
+  )
 }
 
-/** A store is read again when its location is set, be it to the same file. */
-async function reloadStores(server: KafkaServer, directory: string): Promise<void> {
+async function useStores(server: KafkaServer, directory: string, version: number): Promise<void> {
   const configs = TLS_LISTENERS.flatMap((listener) =>
-    Object.entries(stores(directory)).map(([key, value]) => ({
+    Object.entries(stores(directory, version)).map(([key, value]) => ({
       name: `listener.name.${listener.toLowerCase()}.${key}`,
       configOperation: SET,
       value,
     })),
   )
   const resource = { resourceType: BROKER_RESOURCE, resourceName: '1', configs }
-  await ask(server, (connection) => incrementalAlterConfigsV1.api.async(connection, [resource as never], false))
+  await ask(server, (connection) =>
+    incrementalAlterConfigsV1.api.async(connection, [resource as never], false),
+  )
+}
+
+// A change of configuration is acknowledged before the broker acts on it.
+
+async function until(what: string, isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + CHANGED_MS_MAX
+  while (!(await isTrue())) {
+    if (Date.now() > deadline) throw new Error(`not within ${CHANGED_MS_MAX} ms: ${what}`)
+    await sleep(10)
+  }
+}
+
+async function letsIn(address: string, options: ConnectionOptions): Promise<boolean> {
+  const [host, port] = address.split(':')
+  const connection = new Connection('test-login', { ...options, context: 'test' })
+  connection.on('error', () => {})
+  try {
+    await connection.connect(host!, Number(port))
+    return true
+  } catch {
+    return false
+  } finally {
+    await connection.close()
+  }
+}
+
+/** @returns the fingerprint of the certificate that a listener shows */
+function shownBy(address: string): Promise<string | null> {
+  const [host, port] = address.split(':')
+  return new Promise((resolve) => {
+    const socket = connect({ host: host!, port: Number(port), rejectUnauthorized: false })
+    socket.once('error', () => resolve(null))
+    socket.once('secureConnect', () => {
+      resolve(socket.getPeerX509Certificate()?.fingerprint256 ?? null)
+      socket.destroy()
+    })
+  })
 }

@@ -5,7 +5,12 @@ import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import type { ClockReading } from '../../../sync/clock-reading.ts'
 import type { KafkaUpstreamConfig } from '../../../sync/config.ts'
 import { type Certificate, createAuthority, createCertificate } from '../../support/certificates.ts'
-import { describeWithOwnKafka, type SecureKafka, type SecureListener, startSecureKafka } from '../../support/kafka/index.ts'
+import {
+  describeWithOwnKafka,
+  type SecureKafka,
+  type SecureListener,
+  startSecureKafka,
+} from '../../support/kafka/index.ts'
 import { signToken, startTokenServer, type TokenServer } from '../../support/token-server.ts'
 import { refusal, type Security, secretFile, securityConfig } from './security-setup.ts'
 
@@ -57,7 +62,11 @@ describeWithOwnKafka('a secure listener that refuses', () => {
     return `127.0.0.1:${(server.address() as { port: number }).port}`
   }
 
-  const clock = (trust: ClockReading['trust'], now = Date.now()): ClockReading => ({ now, trust, evidence: 'told by the test' })
+  const clock = (trust: ClockReading['trust'], now = Date.now()): ClockReading => ({
+    now,
+    trust,
+    evidence: 'told by the test',
+  })
   const names = ['127.0.0.1']
 
   it('has an unknown authority', async () => {
@@ -65,7 +74,9 @@ describeWithOwnKafka('a secure listener that refuses', () => {
     expect(await refused(at('TLS'), { tls: { caFile: other } })).toMatch(
       /^HW_UPSTREAM_TLS: .*from an authority \(CN=Test Authority\) that is not in tls\.caFile \S+other\.pem - put that/,
     )
-    expect(await refused(at('TLS'), { tls: {} })).toMatch(/not among the system's - name the file .*tls\.caFile/)
+    expect(await refused(at('TLS'), { tls: {} })).toMatch(
+      /not among the system's - name the file .*tls\.caFile/,
+    )
   })
 
   it('has another name', async () => {
@@ -76,12 +87,16 @@ describeWithOwnKafka('a secure listener that refuses', () => {
 
   it('has a certificate that has expired, whatever the clock', async () => {
     const until = day(-3)
-    const address = await shows(createCertificate({ name: 'a', names, from: day(-9), until, issuer: kafka.authority }))
+    const address = await shows(
+      createCertificate({ name: 'a', names, from: day(-9), until, issuer: kafka.authority }),
+    )
     const when = until.toISOString().slice(0, 10)
     expect(await refused(address, { tls }, clock('synchronized'))).toMatch(
       new RegExp(`^HW_UPSTREAM_TLS: .*its certificate expired on ${when}T\\S+Z - .*renewed there`),
     )
-    expect(await refused(address, { tls }, clock('untrusted'))).toMatch(/expired on .*by a clock that is not synchronized/)
+    expect(await refused(address, { tls }, clock('untrusted'))).toMatch(
+      /expired on .*by a clock that is not synchronized/,
+    )
   })
 
   it('has an authority that has expired', async () => {
@@ -93,16 +108,22 @@ describeWithOwnKafka('a secure listener that refuses', () => {
 
   it('has a certificate that is not valid yet, which speaks against an uncertain clock and for a certain one', async () => {
     const from = day(2)
-    const address = await shows(createCertificate({ name: 'a', names, from, until: day(9), issuer: kafka.authority }))
+    const address = await shows(
+      createCertificate({ name: 'a', names, from, until: day(9), issuer: kafka.authority }),
+    )
     for (const trust of ['untrusted', 'assumed'] as const) {
       expect(await refused(address, { tls }, clock(trust))).toMatch(
         /^HW_UPSTREAM_CLOCK: .*clock is wrong: it shows 2\S+Z \(told by the test\), and its certificate is valid from \S+Z - sync goes on by itself once/,
       )
     }
     for (const trust of ['synchronized', 'rtc'] as const) {
-      expect(await refused(address, { tls }, clock(trust))).toMatch(/^HW_UPSTREAM_TLS: .*valid only from \S+Z; the clock shows/)
+      expect(await refused(address, { tls }, clock(trust))).toMatch(
+        /^HW_UPSTREAM_TLS: .*valid only from \S+Z; the clock shows/,
+      )
     }
-    expect(await refused(address, { tls }, clock('synchronized', Date.UTC(2020, 0, 1)))).toMatch(/^HW_UPSTREAM_CLOCK: /)
+    expect(await refused(address, { tls }, clock('synchronized', Date.UTC(2020, 0, 1)))).toMatch(
+      /^HW_UPSTREAM_CLOCK: /,
+    )
   })
 
   it("asks for this device's certificate, or does not take it", async () => {
@@ -110,18 +131,29 @@ describeWithOwnKafka('a secure listener that refuses', () => {
       /^HW_UPSTREAM_CERTIFICATE: .*asks for one and there is none - .*tls\.certFile/,
     )
     const own = async (name: string, certificate: Certificate) => ({
-      tls: { ...tls, certFile: await file(`${name}.pem`, certificate.cert), keyFile: await file(`${name}.key`, certificate.key) },
+      tls: {
+        ...tls,
+        certFile: await file(`${name}.pem`, certificate.cert),
+        keyFile: await file(`${name}.key`, certificate.key),
+      },
     })
     const stranger = createCertificate({ name: 'edge-a', issuer: createAuthority('Strange Authority') })
     expect(await refused(at('MUTUAL'), await own('stranger', stranger))).toMatch(
       /^HW_UPSTREAM_CERTIFICATE: .*CN=edge-a from CN=Strange Authority, valid until \S+Z, was refused.*ssl\.truststore/,
     )
-    const expired = createCertificate({ name: 'edge-a', from: day(-9), until: day(-2), issuer: kafka.authority })
+    const expired = createCertificate({
+      name: 'edge-a',
+      from: day(-9),
+      until: day(-2),
+      issuer: kafka.authority,
+    })
     expect(await refused(at('MUTUAL'), await own('expired', expired))).toMatch(
       /^HW_UPSTREAM_CERTIFICATE: .*it expired on \S+Z - put a new certificate into \S+expired\.pem/,
     )
     const early = createCertificate({ name: 'edge-a', from: day(2), issuer: kafka.authority })
-    expect(await refused(at('MUTUAL'), await own('early', early))).toMatch(/^HW_UPSTREAM_CERTIFICATE: .*it is valid from/)
+    expect(await refused(at('MUTUAL'), await own('early', early))).toMatch(
+      /^HW_UPSTREAM_CERTIFICATE: .*it is valid from/,
+    )
   })
 
   it('is not asked with files that are wrong', async () => {
@@ -134,22 +166,34 @@ describeWithOwnKafka('a secure listener that refuses', () => {
     )
     expect(await key('no.key', 'hello')).toMatch(/no\.key: it has no PEM private key - .*BEGIN PRIVATE KEY/)
     expect(await key('cut.key', one.key.replace(/\n.{20}/, '\n'))).toMatch(/cut\.key: the key is damaged/)
-    const locked = one.privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'right-secret-2' })
-    expect(await key('locked.key', locked.toString())).toMatch(/is encrypted and there is no password - .*tls\.keyPasswordFile/)
+    const locked = one.privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'right-secret-2',
+    })
+    expect(await key('locked.key', locked.toString())).toMatch(
+      /is encrypted and there is no password - .*tls\.keyPasswordFile/,
+    )
     const keyPasswordFile = await file('locked.pass', 'wrong-secret-1')
-    expect(await key('locked.key', locked.toString(), { keyPasswordFile })).toMatch(/password in tls\.keyPassword does not open/)
+    expect(await key('locked.key', locked.toString(), { keyPasswordFile })).toMatch(
+      /password in tls\.keyPassword does not open/,
+    )
     const noCertificate = await file('empty.pem', 'hello')
     expect(await refused(at('TLS'), { tls: { caFile: noCertificate } })).toMatch(
       /^HW_UPSTREAM_SECRET: tls\.caFile \S+empty\.pem: it has no PEM certificate - .*BEGIN CERTIFICATE/,
     )
     const damaged = await file('damaged.pem', kafka.authority.cert.replace(/\n[^-]{30}/, '\n'))
-    expect(await refused(at('TLS'), { tls: { caFile: damaged } })).toMatch(/damaged\.pem: its certificate 1 is damaged/)
+    expect(await refused(at('TLS'), { tls: { caFile: damaged } })).toMatch(
+      /damaged\.pem: its certificate 1 is damaged/,
+    )
   })
 
   it('has another password, or knows no such user', async () => {
     const scram = (username: string, password: string) =>
       refused(at('SCRAM_TLS'), { tls, sasl: { mechanism: 'SCRAM-SHA-512', username, password } })
-    const wrong = /^HW_UPSTREAM_AUTH: .*refused this edge: wrong user or password \(.*\) - check sasl\.username/
+    const wrong =
+      /^HW_UPSTREAM_AUTH: .*refused this edge: wrong user or password \(.*\) - check sasl\.username/
     expect(await scram('edge', 'wrong-secret-1')).toMatch(wrong)
     expect(await scram('nobody', 'wrong-secret-1')).toMatch(wrong)
     const sasl = { mechanism: 'PLAIN', username: 'edge', password: 'wrong-secret-1' } as const
@@ -161,32 +205,54 @@ describeWithOwnKafka('a secure listener that refuses', () => {
     expect(await refused(at('PLAIN'), { tls, sasl })).toMatch(
       /^HW_UPSTREAM_AUTH: .*does not know the mechanism SCRAM-SHA-256, it offers: PLAIN - set sasl\.mechanism/,
     )
-    expect(await refused(at('TLS'), { tls, sasl })).toMatch(/^HW_UPSTREAM_AUTH: .*asks for no login - remove sasl/)
-    const wants = /^HW_UPSTREAM_UNREACHABLE: .*asks for a login, and this upstream has no sasl - .*it offers: SCRAM-SHA-512/
+    expect(await refused(at('TLS'), { tls, sasl })).toMatch(
+      /^HW_UPSTREAM_AUTH: .*asks for no login - remove sasl/,
+    )
+    const wants =
+      /^HW_UPSTREAM_UNREACHABLE: .*asks for a login, and this upstream has no sasl - .*it offers: SCRAM-SHA-512/
     const { error } = await refusal(securityConfig(at('SCRAM_TLS'), { tls }))
     expect(error.line).toMatch(wants)
   })
 
   it('speaks TLS where none is wanted, and none where it is', async () => {
-    expect(await refused(at('TLS'), {})).toMatch(/^HW_UPSTREAM_TLS: .*that port speaks TLS, and this upstream has no tls - add tls/)
-    expect(await refused(at('SCRAM'), { tls })).toMatch(/^HW_UPSTREAM_TLS: .*that port does not speak TLS - use the port/)
-    expect(await refused(kafka.server.bootstrap, { tls })).toMatch(/^HW_UPSTREAM_TLS: .*that port does not speak TLS/)
+    expect(await refused(at('TLS'), {})).toMatch(
+      /^HW_UPSTREAM_TLS: .*that port speaks TLS, and this upstream has no tls - add tls/,
+    )
+    expect(await refused(at('SCRAM'), { tls })).toMatch(
+      /^HW_UPSTREAM_TLS: .*that port does not speak TLS - use the port/,
+    )
+    expect(await refused(kafka.server.bootstrap, { tls })).toMatch(
+      /^HW_UPSTREAM_TLS: .*that port does not speak TLS/,
+    )
   })
 
   it('does not take a token', async () => {
     const token = async (claims: Record<string, unknown>, seconds: number) => {
-      const oauth = { tokenFile: await file('token', signToken(kafka.tokenKey, claims, seconds)), extensions: {} }
+      const oauth = {
+        tokenFile: await file('token', signToken(kafka.tokenKey, claims, seconds)),
+        extensions: {},
+      }
       return refused(at('OAUTH'), { tls, sasl: { mechanism: 'OAUTHBEARER', oauth } })
     }
-    const line = /^HW_UPSTREAM_AUTH: .*refused this edge: the token was refused \(invalid_token\) - check what the token says/
+    const line =
+      /^HW_UPSTREAM_AUTH: .*refused this edge: the token was refused \(invalid_token\) - check what the token says/
     expect(await token({ sub: 'edge', aud: 'other' }, 600)).toMatch(line)
     expect(await token({ sub: 'edge', aud: 'kafka' }, -600)).toMatch(line)
   })
 
   it('is not asked without a token: the endpoint refuses, is away, is not trusted, or gives none', async () => {
     const ask = (changes: Record<string, string>) => {
-      const oauth = { tokenEndpoint: tokens.url, clientId: 'edge-client', clientSecret: 'client-secret-3', caFile: ca, extensions: {} }
-      return refused(at('OAUTH'), { tls, sasl: { mechanism: 'OAUTHBEARER', oauth: { ...oauth, ...changes } } })
+      const oauth = {
+        tokenEndpoint: tokens.url,
+        clientId: 'edge-client',
+        clientSecret: 'client-secret-3',
+        caFile: ca,
+        extensions: {},
+      }
+      return refused(at('OAUTH'), {
+        tls,
+        sasl: { mechanism: 'OAUTHBEARER', oauth: { ...oauth, ...changes } },
+      })
     }
     expect(await ask({ clientSecret: 'wrong-secret-1' })).toMatch(
       /^HW_UPSTREAM_TOKEN: no token from https:\S+\/token: it refused client edge-client \(HTTP 401: invalid_client, no such client or secret\) - check sasl\.oauth\.clientId/,
@@ -202,12 +268,17 @@ describeWithOwnKafka('a secure listener that refuses', () => {
     servers.push(other)
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
     const { port } = other.address() as { port: number }
-    expect(await ask({ tokenEndpoint: `http://127.0.0.1:${port}/` })).toMatch(/^HW_UPSTREAM_TOKEN: .*its answer has no token/)
+    expect(await ask({ tokenEndpoint: `http://127.0.0.1:${port}/` })).toMatch(
+      /^HW_UPSTREAM_TOKEN: .*its answer has no token/,
+    )
   })
 
   it('says which files with secrets others can read, once each, and how to mend it', async () => {
     const passwordFile = await file('open', 'wrong-secret-1', 0o644)
-    const config = securityConfig(at('SCRAM_TLS'), { tls, sasl: { mechanism: 'SCRAM-SHA-512', username: 'edge', passwordFile } })
+    const config = securityConfig(at('SCRAM_TLS'), {
+      tls,
+      sasl: { mechanism: 'SCRAM-SHA-512', username: 'edge', passwordFile },
+    })
     const { said } = await refusal(config)
     const warnings = said.split('\n').filter((line) => line.includes('chmod'))
     expect(warnings).toEqual([

@@ -22,7 +22,12 @@ describeWithOwnKafka('a Kafka with secure listeners', () => {
   beforeAll(async () => {
     kafka = await startSecureKafka({ plainPassword: SECRETS.plain })
     const certificate = createCertificate({ name: 'tokens', names: ['127.0.0.1'], issuer: kafka.authority })
-    tokens = await startTokenServer(kafka.tokenKey, certificate, 'edge-client', encodeURIComponent(SECRETS.client))
+    tokens = await startTokenServer(
+      kafka.tokenKey,
+      certificate,
+      'edge-client',
+      encodeURIComponent(SECRETS.client),
+    )
     ca = await file('ca.pem', kafka.authority.cert)
     await kafka.setScramPassword('edge', 'SCRAM-SHA-256', SECRETS.scram256)
     await kafka.setScramPassword('edge', 'SCRAM-SHA-512', SECRETS.scram512)
@@ -44,7 +49,8 @@ describeWithOwnKafka('a Kafka with secure listeners', () => {
     await edge.replicate()
     expect(await edge.readBack()).toBe(160)
     expect(edge.lines).toEqual([])
-    for (const secret of [...Object.values(SECRETS), ...tokens.tokens]) expect(edge.said()).not.toContain(secret)
+    for (const secret of [...Object.values(SECRETS), ...tokens.tokens])
+      expect(edge.said()).not.toContain(secret)
   }
 
   it('takes records over TLS with a private authority', async () => {
@@ -53,11 +59,22 @@ describeWithOwnKafka('a Kafka with secure listeners', () => {
 
   it('takes records from a client with a certificate, its key encrypted or not', async () => {
     const own = createCertificate({ name: 'edge-a', issuer: kafka.authority })
-    const tls = { caFile: ca, certFile: await file('edge.pem', own.cert), keyFile: await file('edge.key', own.key) }
+    const tls = {
+      caFile: ca,
+      certFile: await file('edge.pem', own.cert),
+      keyFile: await file('edge.key', own.key),
+    }
     await proveReplication('MUTUAL', { tls })
-    const locked = own.privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'key-pass' })
+    const locked = own.privateKey.export({
+      type: 'pkcs8',
+      format: 'pem',
+      cipher: 'aes-256-cbc',
+      passphrase: 'key-pass',
+    })
     const keyFile = await file('locked.key', locked.toString())
-    await proveReplication('MUTUAL', { tls: { ...tls, keyFile, keyPasswordFile: await file('key.pass', 'key-pass\n') } })
+    await proveReplication('MUTUAL', {
+      tls: { ...tls, keyFile, keyPasswordFile: await file('key.pass', 'key-pass\n') },
+    })
   })
 
   it('takes records by SCRAM-SHA-512 over TLS', async () => {

@@ -5,7 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import type { CheckpointCache } from '../../../sync/checkpoint.ts'
 import type { KafkaUpstreamConfig } from '../../../sync/config.ts'
-import { createReplicator, createUpstream, type Replicator, type UpstreamDeps, type UpstreamError } from '../../../sync/index.ts'
+import {
+  createReplicator,
+  createUpstream,
+  type Replicator,
+  type UpstreamDeps,
+  type UpstreamError,
+} from '../../../sync/index.ts'
 import { readTopic, uniqueName } from '../../support/kafka/index.ts'
 import { MemoryLog } from '../memory-log.ts'
 import { settled } from './kafka-place.ts'
@@ -16,7 +22,11 @@ const RECORDS = 40
 
 export type Security = Pick<KafkaUpstreamConfig, 'tls' | 'sasl'>
 
-export function securityConfig(address: string, security: Security, name = uniqueName('edge')): KafkaUpstreamConfig {
+export function securityConfig(
+  address: string,
+  security: Security,
+  name = uniqueName('edge'),
+): KafkaUpstreamConfig {
   return {
     name: 'central',
     kind: 'kafka',
@@ -116,7 +126,12 @@ export async function refusal(
     await upstream.recover(log.identity, log.partitions())
   } catch (thrown) {
     const error = thrown as UpstreamError
-    const forms = [error.line, error.stack, JSON.stringify(error), inspect(error, { depth: 20, showHidden: true })]
+    const forms = [
+      error.line,
+      error.stack,
+      JSON.stringify(error),
+      inspect(error, { depth: 20, showHidden: true }),
+    ]
     return { error, said: [...lines, ...forms].join('\n') }
   } finally {
     await upstream.close()
@@ -125,7 +140,12 @@ export async function refusal(
 }
 
 /** Files of one device in a directory of their own. */
-export async function secretFile(directory: string, name: string, text: string, mode = 0o600): Promise<string> {
+export async function secretFile(
+  directory: string,
+  name: string,
+  text: string,
+  mode = 0o600,
+): Promise<string> {
   const path = join(directory, name)
   await writeFile(path, text)
   await chmod(path, mode)
