@@ -153,7 +153,9 @@ function shown(value: unknown): string {
   if (typeof value === 'object' && value !== null) {
     return `a group of keys (${Object.keys(value).slice(0, 5).join(', ')})`
   }
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  const whole = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  // a user and a password in an address
+  const text = whole.replace(/:\/\/[^\s/]*@/g, '://(not shown)@')
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`
 }
 
