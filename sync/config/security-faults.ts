@@ -74,6 +74,8 @@ function oauthFaults(oauth: OauthConfig, path: readonly string[]): ConfigFault[]
     const message = secrets === 0 ? 'there is no client secret' : 'the client secret is given more than once'
     return one(message, 'give one of clientSecretFile, clientSecretEnv and clientSecret')
   }
+  if (!URL.canParse(tokenEndpoint))
+    return one('tokenEndpoint is no address', 'such as https://login.example.org/oauth2/token')
   const url = new URL(tokenEndpoint)
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     return one('the token endpoint would get the client secret unencrypted', 'use an https:// address')
