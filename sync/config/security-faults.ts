@@ -83,8 +83,8 @@ function oauthFaults(oauth: OauthConfig, path: readonly string[]): ConfigFault[]
   return []
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
 function given(...values: readonly unknown[]): number {

@@ -2,6 +2,7 @@
 import { HeadwaterError, silentSink } from '../../broker/index.ts'
 import { systemClock } from '../clock.ts'
 import { unwatchedClock } from '../clock-reading.ts'
+import { isLoopback } from '../config/security-faults.ts'
 import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { SyncInternalError } from '../errors.ts'
@@ -19,6 +20,8 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
   const bootstrap = config.bootstrap.join(',')
   const who = `upstream ${config.name}`
   const credentials = createCredentials(config, deps)
+  const exposed = exposedSecret(config)
+  if (exposed !== null) sink.warn(`${who}: ${exposed}`)
   const failures = new FailureLog(
     sink,
     clock,
@@ -38,6 +41,14 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
   }
   const certificateUntil = () => credentials.certificateUntil
   return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil })
+}
+
+/** What anybody on the way could read: PLAIN and OAUTHBEARER send what is secret itself. */
+function exposedSecret({ tls, sasl, bootstrap }: KafkaUpstreamConfig): string | null {
+  if (tls !== undefined || sasl === undefined || sasl.mechanism.startsWith('SCRAM')) return null
+  if (bootstrap.every((address) => isLoopback(parseAddress(address).host))) return null
+  const what = sasl.mechanism === 'PLAIN' ? 'the password' : 'the token'
+  return `${sasl.mechanism} without tls shows ${what} to everybody on the way - add tls`
 }
 
 /** What connections of this upstream are opened with; for whoever else connects to its cluster, too. */

@@ -102,6 +102,26 @@ describe('the configuration of an upstream', () => {
     ).toThrow()
   })
 
+  it('warns where a password or a token would go over a network as it is', async () => {
+    const warnings = async (changes: Record<string, unknown>) => {
+      const lines: string[] = []
+      const note = (line: string) => lines.push(line)
+      await createUpstream(load({ ...KAFKA, ...changes }), { sink: { info: note, warn: note, error: note } })
+      return lines
+    }
+    const bootstrap = ['127.0.0.1:1', 'kafka.example:1']
+    const plain = { mechanism: 'PLAIN', username: 'u', password: 'p' }
+    const oauth = { mechanism: 'OAUTHBEARER', oauth: { tokenFile: '/t' } }
+    const line = (what: string) => [`upstream central: ${what} to everybody on the way - add tls`]
+    expect(await warnings({ bootstrap, sasl: plain })).toEqual(line('PLAIN without tls shows the password'))
+    expect(await warnings({ bootstrap, sasl: oauth })).toEqual(
+      line('OAUTHBEARER without tls shows the token'),
+    )
+    expect(await warnings({ bootstrap, sasl: plain, tls: {} })).toEqual([])
+    expect(await warnings({ bootstrap, sasl: { ...plain, mechanism: 'SCRAM-SHA-512' } })).toEqual([])
+    expect(await warnings({ bootstrap: ['[::1]:1', 'localhost:1'], sasl: plain })).toEqual([])
+  })
+
   it('says which secret cannot be read, and tries again by itself', async () => {
     const identity = { edge: 'e', incarnation: 'i' }
     const recover = async (sasl: Record<string, unknown>, env: NodeJS.ProcessEnv = {}) => {
