@@ -40,8 +40,12 @@ export interface SecureKafka {
     mechanism: 'SCRAM-SHA-256' | 'SCRAM-SHA-512',
     password: string,
   ): Promise<void>
-  /** Changes what the broker shows, and whom it trusts, on all TLS listeners, for connections from now on. */
-  reloadCertificates(server: Certificate, clientAuthorities: readonly Certificate[]): Promise<void>
+  /** Changes what a listener shows, and whom it trusts, for connections from now on. */
+  reloadCertificates(
+    listener: SecureListener,
+    server: Certificate,
+    clientAuthorities: readonly Certificate[],
+  ): Promise<void>
   stop(): Promise<void>
 }
 
@@ -53,7 +57,6 @@ export interface SecureOptions {
   readonly plainPassword: string
 }
 
-const TLS_LISTENERS: readonly SecureListener[] = ['TLS', 'MUTUAL', 'SCRAM_TLS', 'PLAIN', 'OAUTH']
 const CHANGED_MS_MAX = 10_000
 const ITERATIONS = 4096
 const BROKER_RESOURCE = 4
@@ -96,15 +99,13 @@ export async function startSecureKafka(options: SecureOptions): Promise<SecureKa
       const options = listener === 'SCRAM' ? { sasl: login.sasl } : login
       await until(`${user} can log in`, () => letsIn(server.listeners[listener]!, options))
     },
-    async reloadCertificates(certificate, clientAuthorities) {
+    async reloadCertificates(listener, certificate, clientAuthorities) {
       version++
       await writeStores(directory, version, certificate, clientAuthorities)
-      await useStores(server, directory, version)
-      for (const listener of TLS_LISTENERS) {
-        const shows = async () =>
-          (await shownBy(server.listeners[listener]!)) === certificate.x509.fingerprint256
-        await until(`${listener} shows its new certificate`, shows)
-      }
+      await useStores(server, listener, directory, version)
+      const shows = async () =>
+        (await shownBy(server.listeners[listener]!)) === certificate.x509.fingerprint256
+      await until(`${listener} shows its new certificate`, shows)
     },
     async stop() {
       await server.stop()
@@ -197,14 +198,17 @@ async function setScram(
   )
 }
 
-async function useStores(server: KafkaServer, directory: string, version: number): Promise<void> {
-  const configs = TLS_LISTENERS.flatMap((listener) =>
-    Object.entries(stores(directory, version)).map(([key, value]) => ({
-      name: `listener.name.${listener.toLowerCase()}.${key}`,
-      configOperation: SET,
-      value,
-    })),
-  )
+async function useStores(
+  server: KafkaServer,
+  listener: SecureListener,
+  directory: string,
+  version: number,
+): Promise<void> {
+  const configs = Object.entries(stores(directory, version)).map(([key, value]) => ({
+    name: `listener.name.${listener.toLowerCase()}.${key}`,
+    configOperation: SET,
+    value,
+  }))
   const resource = { resourceType: BROKER_RESOURCE, resourceName: '1', configs }
   await ask(server, (connection) =>
     incrementalAlterConfigsV1.api.async(connection, [resource as never], false),
