@@ -12,35 +12,50 @@ import type { Upstream } from '../upstream.ts'
 import { toUpstreamError } from './answers.ts'
 import { Credentials } from './credentials.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
+import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
 
+/** What it takes to connect to a cluster. */
+export type ClusterAccess = Pick<KafkaUpstreamConfig, 'name' | 'bootstrap' | 'tls' | 'sasl'>
+
 export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
   const { clock = systemClock, sink = silentSink } = deps
-  const bootstrap = config.bootstrap.join(',')
-  const who = `upstream ${config.name}`
   const credentials = createCredentials(config, deps)
   const exposed = exposedSecret(config)
-  if (exposed !== null) sink.warn(`${who}: ${exposed}`)
-  const failures = new FailureLog(
-    sink,
-    clock,
-    `${who} goes on with its old credentials, new ones cannot be used yet`,
-  )
-  const openWire = async () => {
+  if (exposed !== null) sink.warn(`upstream ${config.name}: ${exposed}`)
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs, credentials)
+  const certificateUntil = () => credentials.certificateUntil
+  const bootstrap = config.bootstrap.join(',')
+  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil })
+}
+
+/**
+ * Connections of their own at each call, with the files as they are then.
+ * @param requestMs for an answer to come
+ */
+export function wireOpener(
+  config: ClusterAccess,
+  deps: UpstreamDeps,
+  requestMs: number,
+  credentials: Credentials = createCredentials(config, deps),
+): () => Promise<KafkaWire> {
+  const { clock = systemClock, sink = silentSink } = deps
+  const who = `upstream ${config.name} goes on with its old credentials, new ones cannot be used yet`
+  const failures = new FailureLog(sink, clock, who)
+  const bootstrap = config.bootstrap.join(',')
+  return async () => {
     const wire = await import('./platformatic-wire.ts')
     return wire.openWire({
       clientId: 'headwater',
       bootstrap: config.bootstrap.map(parseAddress),
       connectMs: CONNECT_MS,
-      requestMs: config.transactionTimeoutMs,
+      requestMs,
       credentials,
       clock,
       onRenewFailed: (error) => failures.failed(namedError(error, bootstrap), 1),
     })
   }
-  const certificateUntil = () => credentials.certificateUntil
-  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil })
 }
 
 /** What anybody on the way could read: PLAIN and OAUTHBEARER send what is secret itself. */
@@ -53,7 +68,7 @@ function exposedSecret({ tls, sasl, bootstrap }: KafkaUpstreamConfig): string | 
 
 /** What connections of this upstream are opened with; for whoever else connects to its cluster, too. */
 export function createCredentials(
-  { name, tls, sasl }: Pick<KafkaUpstreamConfig, 'name' | 'tls' | 'sasl'>,
+  { name, tls, sasl }: ClusterAccess,
   { clock = systemClock, env = process.env, sink = silentSink, readClock = unwatchedClock }: UpstreamDeps,
 ): Credentials {
   const who = `upstream ${name}`
