@@ -69,15 +69,18 @@ function request(clientId: string): Buffer {
   return bytes
 }
 
+/** @returns null for what is no answer to our question */
 function factsIn(answer: Buffer): ListenerFacts | null {
   if (answer.readInt32BE(4) !== 1) return null
   if (answer.readInt16BE(8) !== UNSUPPORTED_SASL_MECHANISM) return { mechanisms: [] }
   const mechanisms: string[] = []
   let at = 14
-  for (let count = answer.readInt32BE(10); count > 0 && at + 2 <= answer.length; count--) {
-    const length = answer.readInt16BE(at)
-    mechanisms.push(answer.toString('latin1', at + 2, at + 2 + length))
-    at += 2 + length
+  for (let count = answer.readInt32BE(10); count > 0; count--) {
+    const from = at + 2
+    const length = from <= answer.length ? answer.readInt16BE(at) : -1
+    if (length < 0 || from + length > answer.length) return null
+    at = from + length
+    mechanisms.push(answer.toString('latin1', from, at).replace(/[^\x21-\x7e]/g, '?'))
   }
   return { mechanisms }
 }
