@@ -41,6 +41,7 @@ const context: CommandContext = {
     return interrupted()
   },
   loadConfig,
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm } : {}),
   openLog: async (directory) => (await import('./broker/broker.ts')).openLog(directory),
 }
 
@@ -78,6 +79,29 @@ const actions: Actions = {
     const { runSyncCommand } = await import('./broker/operations/commands/sync-status.ts')
     return runSyncCommand(context, command, upstream, options)
   },
+  async syncVerify(upstream, options) {
+    // Beside a broker: what it is for goes first.
+    const { constants, setPriority } = await import('node:os')
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+    const { runSyncVerify } = await import('./broker/operations/commands/sync-verify.ts')
+    const { createAuditSource, rememberedPositions, verifyUpstream } = await import('./sync/index.ts')
+    return runSyncVerify(context, upstream, options, {
+      remembered: (facts, name, { incarnation }) => rememberedPositions(facts, name, incarnation),
+      async verify(entry, log, request, onProgress, signal) {
+        // The schema of these entries is sync's: the configuration was checked with it.
+        const source = await createAuditSource(entry as unknown as UpstreamConfig)
+        try {
+          return await verifyUpstream(log, source, request, onProgress, signal)
+        } finally {
+          await source.close()
+        }
+      },
+    })
+  },
+  async syncRewind(upstream, stream, partition, options) {
+    const { runSyncRewind } = await import('./broker/operations/commands/sync-rewind.ts')
+    return runSyncRewind(context, upstream, stream, partition, options)
+  },
   async logVerify(options) {
     return (await import('./broker/operations/commands/log-verify.ts')).runLogVerify(context, options)
   },
@@ -98,15 +122,28 @@ const actions: Actions = {
   },
 }
 
+/** On a terminal only; anything but yes is no. */
+async function confirm(question: string): Promise<boolean> {
+  const { createInterface } = await import('node:readline/promises')
+  const terminal = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    const answer = await terminal.question(`${question} [y/N] `, { signal: interrupted() })
+    return /^y(es)?$/i.test(answer.trim())
+  } finally {
+    terminal.close()
+  }
+}
+
 async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig | RefusedConfig> {
   const { loadConfig: load } = await import('./broker/config/load.ts')
   const { UpstreamSchema } = await import('./sync/config.ts')
   const { upstreamFaults } = await import('./sync/index.ts')
+  const { validate } = await import('node-cron')
   return load({
     file: config,
     data,
     env: process.env,
-    upstreams: { schema: UpstreamSchema, faults: (entry) => upstreamFaults(entry as never) },
+    upstreams: { schema: UpstreamSchema, faults: (entry) => upstreamFaults(entry as never, validate) },
   })
 }
 
@@ -180,18 +217,21 @@ async function planStart(options: StartOptions): Promise<number> {
 
 /** A replicator an upstream, their last known positions kept among the broker's facts. */
 async function startSync(config: Config, broker: Broker, sink: LogSink): Promise<RunningSync> {
-  const { checkpointCache, createReplicator } = await import('./sync/index.ts')
+  const { checkpointCache, createReplicator, linkMemory } = await import('./sync/index.ts')
   const { UpstreamCommands } = await import('./broker/operations/upstream-commands.ts')
-  const cache = checkpointCache(broker.facts)
-  const readClock = () => {
-    const { trust, evidence } = broker.clockTrust()
-    return { now: Date.now(), trust, evidence }
+  const wiring = {
+    log: broker.log,
+    cache: checkpointCache(broker.facts),
+    memory: linkMemory(broker.facts),
+    trustedNow: () => broker.trustedNow(),
+    sink,
+    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
   }
   const replicators = new Map<string, Replicator>()
   for (const entry of config.upstreams) {
     // The schema of these entries is sync's: the configuration was checked with it.
     const upstream = entry as unknown as UpstreamConfig
-    const replicator = await createReplicator(upstream, { log: broker.log, cache, sink, readClock })
+    const replicator = await createReplicator(upstream, wiring)
     replicators.set(upstream.name, replicator)
     broker.log.floors.set(upstream.name, () => replicator.positions())
   }

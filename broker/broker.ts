@@ -172,6 +172,11 @@ export class Broker implements Operations {
     return { trust, evidence }
   }
 
+  /** ms since 1970; null while the clock is not to be trusted. */
+  trustedNow(): number | null {
+    return this.#watch.trustedNow()
+  }
+
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
     await this.#schedule?.destroy()
@@ -235,6 +240,7 @@ export async function openLog(directory: string, dependencies: BrokerDependencie
   const close = log.close.bind(log)
   let tables: Promise<Tables> | undefined
   return Object.assign(log, {
+    facts: data.facts,
     tables() {
       const streams = log.streams().map(({ stream }) => stream)
       tables ??= Tables.openStored({ disk, data: data.path, log, sink }, streams)

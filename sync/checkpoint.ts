@@ -13,7 +13,7 @@
 import { assert, type LogSource, type PartitionState, partitionKey } from '../broker/index.ts'
 import { CheckpointAheadError, CheckpointMismatchError } from './errors.ts'
 import { logProof } from './proof.ts'
-import type { Positions, Recovered, RecoveredPartition } from './upstream.ts'
+import type { Recovered, RecoveredPartition } from './upstream.ts'
 
 /** What the edge remembers of an upstream: for status and retention while it is away, and against expiry. Not the truth. */
 export interface CachedCheckpoint {
@@ -77,12 +77,4 @@ async function checkProof(log: LogSource, state: PartitionState, found: Recovere
     `upstream has another record than this log at ${partitionKey(state.stream, state.partition)} offset ${next - 1}`,
     'this log was restored or cloned and written since; stop it, give it another name with `headwater rename NAME`, and start it',
   )
-}
-
-/** Whether the log has something durable that upstream does not have. */
-export function isBehind(partitions: readonly PartitionState[], positions: Positions): boolean {
-  return partitions.some(({ stream, partition, logStartOffset, durableOffset }) => {
-    const position = positions.get(partitionKey(stream, partition)) ?? logStartOffset
-    return Math.max(position, logStartOffset) < durableOffset
-  })
 }

@@ -2,12 +2,19 @@
 import { randomUUID } from 'node:crypto'
 import { type LogSink, type LogSource, unreachable } from '../broker/index.ts'
 import { ArchiveUpstream } from './archive/archive-upstream.ts'
+import { ArchiveAudit } from './archive/audit.ts'
+import type { AuditSource } from './audit/source.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { ReadClock } from './clock-reading.ts'
-import { type ConfigFault, saslFaults, tlsFaults } from './config/security-faults.ts'
+import { saslFaults, tlsFaults } from './config/security-faults.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamConfigError } from './errors.ts'
+import { EVERYTHING, Selection } from './filter/selection.ts'
+import { Link, type LinkOptions, UNLIMITED } from './link/link.ts'
+import type { LinkMemory } from './link/link-memory.ts'
+import { localNetworks, tcpProbe } from './link/link-probe.ts'
+import { type ConfigFault, linkFaults } from './link-faults.ts'
 import { Replicator } from './replicator.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -28,6 +35,10 @@ export interface ReplicatorWiring extends UpstreamDeps {
   readonly log: LogSource
   readonly cache: CheckpointCache
   readonly sink: LogSink
+  /** Keeps pauses and data budgets; without it they end with the process. */
+  readonly memory?: LinkMemory
+  /** ms since 1970, or null while the clock is not to be trusted. */
+  readonly trustedNow?: () => number | null
   /** From [0, 1). */
   readonly random?: () => number
 }
@@ -40,7 +51,37 @@ export async function createReplicator(
   const { log, cache, sink, random = Math.random, clock = systemClock } = wiring
   const upstream = await createUpstream(config, wiring)
   const round = { ...config.round, bytesMin: ROUND_BYTES_MIN, msTarget: ROUND_MS_TARGET }
-  return new Replicator({ round, backoff: config.backoff }, { log, upstream, cache, sink, clock, random })
+  const { memory, trustedNow } = wiring
+  const hints = { network: localNetworks, probe: probeOf(config) }
+  const loop = () => performance.eventLoopUtilization()
+  const linkDeps = { name: config.name, clock, sink, memory, trustedNow, hints, loop }
+  const link = await Link.open(linkOptions(config), linkDeps)
+  const selection = new Selection({ ...EVERYTHING, ...config })
+  const deps = { log, upstream, cache, sink, selection, link, clock, random }
+  return new Replicator({ round, backoff: config.backoff }, deps)
+}
+
+function linkOptions(config: UpstreamConfig): LinkOptions {
+  const { bandwidth, schedule, budgets, urgentPriority } = { ...UNLIMITED, ...config }
+  const burstBytes = bandwidth?.burstBytes ?? bandwidth?.bytesPerSecond ?? 0
+  return {
+    bandwidth: bandwidth === undefined ? undefined : { ...bandwidth, burstBytes },
+    schedule,
+    budgets,
+    urgentPriority,
+  }
+}
+
+/** How to ask cheaply whether the place can be reached; null for one whose `recover` is as cheap. */
+function probeOf(config: UpstreamConfig): (() => Promise<boolean>) | null {
+  switch (config.kind) {
+    case 'archive':
+      return null
+    case 'kafka':
+      return tcpProbe(config.bootstrap)
+    default:
+      return unreachable(config)
+  }
 }
 
 /** @throws UpstreamConfigError for what a schema cannot say */
@@ -57,14 +98,29 @@ export async function createUpstream(config: UpstreamConfig, deps: UpstreamDeps 
   }
 }
 
-/** What is wrong with an entry that its schema lets through; `path` is below the entry. */
-export function upstreamFaults(config: UpstreamConfig): ConfigFault[] {
-  if (config.kind !== 'kafka') return []
-  const { backoff } = config
-  const faults = [...saslFaults(config.sasl), ...tlsFaults(config.tls)]
-  if (backoff.firstMs > backoff.msMax) {
-    const hint = 'raise backoff.msMax'
-    faults.push({ path: ['backoff'], message: 'firstMs is more than msMax', hint })
+/** What an upstream holds, read back. @throws UpstreamConfigError */
+export async function createAuditSource(
+  config: UpstreamConfig,
+  deps: UpstreamDeps = {},
+): Promise<AuditSource> {
+  const [fault] = upstreamFaults(config)
+  if (fault !== undefined) throw new UpstreamConfigError(config.name, fault.message, fault.hint)
+  switch (config.kind) {
+    case 'archive':
+      return new ArchiveAudit(config)
+    case 'kafka':
+      return (await import('./kafka/create.ts')).createKafkaAudit(config, deps)
+    default:
+      return unreachable(config)
   }
-  return faults
+}
+
+/**
+ * What is wrong with an entry that its schema lets through; `path` is below the entry.
+ * @param isCron checks a cron expression
+ */
+export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) => boolean): ConfigFault[] {
+  const faults = linkFaults(config, isCron)
+  if (config.kind !== 'kafka') return faults
+  return [...faults, ...saslFaults(config.sasl), ...tlsFaults(config.tls)]
 }

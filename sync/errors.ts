@@ -38,6 +38,16 @@ export class UpstreamTimeoutError extends UpstreamError {
   }
 }
 
+/** A call upstream went on without an end; the connection was dropped (link/watchdog.ts). */
+export class UpstreamStalledError extends UpstreamError {
+  constructor(what: string, seconds: number) {
+    super('HW_UPSTREAM_STALLED', `${what} did not end in ${seconds} s; the connection was dropped`, {
+      hint: 'sync goes on by itself; if it comes again, look whether the upstream, its disk or the link hangs',
+      retryable: true,
+    })
+  }
+}
+
 /** Retried slowly rather than stopped: credentials are mended on the cluster's side or in a secret file. */
 export class UpstreamAuthError extends UpstreamError {
   constructor(
@@ -162,6 +172,44 @@ export class TopicNotAllowedError extends UpstreamError {
   }
 }
 
+/** A position that a reader of a topic stands at is below what the topic still holds, or above its end. */
+export class TopicOffsetGoneError extends UpstreamError {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  /** What the topic holds now: from `start`, below `end`. */
+  readonly start: number
+  readonly end: number
+  constructor(topic: string, partition: number, offset: number, start: number, end: number) {
+    super(
+      'HW_TOPIC_OFFSET_GONE',
+      `topic ${topic}/${partition} holds offsets ${start} to ${end}, not ${offset}`,
+      {
+        hint:
+          offset < start
+            ? "the topic's retention removed what was to be read; keep more there (retention.ms, retention.bytes), or read on from its start"
+            : 'the topic lost its end (an unclean election) or was emptied; read on from its end',
+        retryable: false,
+      },
+    )
+    this.topic = topic
+    this.partition = partition
+    this.offset = offset
+    this.start = start
+    this.end = end
+  }
+}
+
+/** While a topic was read it was deleted and created again: its offsets mean other records now. */
+export class TopicRecreatedError extends UpstreamError {
+  constructor(topic: string) {
+    super('HW_TOPIC_RECREATED', `topic ${topic} was deleted and created again while it was read`, {
+      hint: 'read it again from its start',
+      retryable: false,
+    })
+  }
+}
+
 /** Two streams would write one topic, whose partitions then hold one checkpoint for both. */
 export class TopicConflictError extends UpstreamError {
   constructor(topic: string, streams: readonly string[]) {
@@ -237,6 +285,23 @@ export class CheckpointAheadError extends UpstreamError {
         retryable: false,
       },
     )
+  }
+}
+
+/** A position cannot be moved to where a person wants it. */
+export class RewindRefusedError extends UpstreamError {
+  constructor(upstream: string, reason: string, hint: string) {
+    super('HW_REWIND_REFUSED', `upstream ${upstream} stays where it is: ${reason}`, {
+      hint,
+      retryable: false,
+    })
+  }
+}
+
+/** What an upstream holds cannot be compared with the log. */
+export class UnverifiableError extends UpstreamError {
+  constructor(upstream: string, reason: string, hint: string) {
+    super('HW_UNVERIFIABLE', `upstream ${upstream} cannot be verified: ${reason}`, { hint, retryable: false })
   }
 }
 

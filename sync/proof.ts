@@ -41,6 +41,7 @@ export function recordProof(batch: Buffer, offset: number): number | null {
 
 /** The proof that belongs to a part's `nextOffset`; null when compaction removed the record before it. */
 export function partProof(part: RoundPart): number | null {
+  if (part.proof !== undefined) return part.proof
   const last = part.batches.at(-1)
   return last === undefined ? null : recordProof(last.bytes, part.nextOffset - 1)
 }

@@ -42,7 +42,9 @@ export class Remembered {
       const place = recovered.partitions.get(key)?.place ?? ''
       return [key, { next, place }] as const
     })
-    const checkpoint = { incarnation: this.#incarnation, positions: Object.fromEntries(entries) }
+    // a stream that this upstream does not want any more keeps its entry, for the day it does again
+    const all = { ...this.#saved?.positions, ...Object.fromEntries(entries) }
+    const checkpoint = { incarnation: this.#incarnation, positions: all }
     this.#savedAt = now
     if (JSON.stringify(checkpoint) === JSON.stringify(this.#saved)) return
     this.#saved = checkpoint

@@ -2,28 +2,29 @@
  * Keeps one upstream up to date with the log. A loop drives a state machine; events (durable commits, commands) only raise
  * a signal. Any error drops all that was assumed about upstream: the next step is to recover. Ingest never waits for it.
  *
- *   recovering -> sending | backoff | stopped        sending -> idle | backoff | stopped | recovering (new partition)
- *   idle -> sending | recovering (new partition)     backoff -> recovering        any -> paused -> recovering
+ *   recovering -> sending | held | backoff | stopped     sending -> idle | held | backoff | stopped | recovering (new partition)
+ *   idle -> sending | held | recovering (new partition)  backoff -> recovering
+ *   held -> recovering                                   any -> paused -> recovering
  */
-import {
-  AssertionError,
-  HeadwaterError,
-  type LogSink,
-  type LogSource,
-  type PartitionState,
-  partitionKey,
-  recordCountOf,
-  unreachable,
-} from '../broker/index.ts'
-import { type BackoffOptions, backoffMs, nextRoundBytes, type RoundSizeOptions } from './backoff.ts'
-import { type CheckpointCache, decideStart, isBehind } from './checkpoint.ts'
+import { type LogSink, type LogSource, type UpstreamEvent, unreachable } from '../broker/index.ts'
+import type { BackoffOptions, RoundSizeOptions } from './backoff.ts'
+import { type CheckpointCache, decideStart } from './checkpoint.ts'
 import { type Clock, Signal, systemClock } from './clock.ts'
-import { SyncInternalError, UpstreamError, UpstreamTimeoutError } from './errors.ts'
-import { FailureLog } from './failure-log.ts'
-import { Remembered } from './remembered.ts'
+import { Courier } from './courier.ts'
+import { UpstreamTimeoutError } from './errors.ts'
+import { EVERYTHING, Selection } from './filter/selection.ts'
+import { Health } from './health.ts'
+import { openLanes } from './lanes.ts'
+import { Link } from './link/link.ts'
+import type { GateView } from './link/link-gate.ts'
+import { Retries, toHeadwaterError } from './retries.ts'
+import { type RewindChange, RewindQueue, type Rewound, rewindUpstream, type SavePositions } from './rewind.ts'
 import { RoundBuilder } from './round-builder.ts'
-import { Rate, type ReplicatorState, type ReplicatorStatus } from './status.ts'
-import type { Positions, Recovered, Round, Upstream } from './upstream.ts'
+import { Standing } from './standing.ts'
+import { StateFeed } from './state-feed.ts'
+import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import { statusOf } from './status-report.ts'
+import type { Positions, Upstream } from './upstream.ts'
 
 export interface ReplicatorOptions {
   readonly round: RoundSizeOptions & {
@@ -38,27 +39,34 @@ export interface ReplicatorDeps {
   readonly upstream: Upstream
   readonly cache: CheckpointCache
   readonly sink: LogSink
+  /** What of the log goes there; all of it without. */
+  readonly selection?: Selection
+  /** Without it nothing holds the link back. */
+  readonly link?: Link
   readonly clock?: Clock
   /** From [0, 1). */
   readonly random?: () => number
 }
 
-/** The first round after a start is this large: what the link bears is not known yet. */
-const FIRST_ROUND_BYTES = 256 * 1024
 /** How long `close` lets a round under way come to its end. */
 const CLOSE_GRACE_MS = 3000
+/** A schedule and a calendar are looked at this often where nothing else wakes. */
+const LOOK_MS = 60_000
 
 export class Replicator {
   readonly #options: ReplicatorOptions
   readonly #log: LogSource
   readonly #upstream: Upstream
-  readonly #remembered: Remembered
+  readonly #standing: Standing
   readonly #sink: LogSink
   readonly #clock: Clock
-  readonly #random: () => number
-  readonly #failures: FailureLog
+  readonly #retries: Retries
   readonly #signal: Signal
-  readonly #rate: Rate
+  readonly #selection: Selection
+  readonly #link: Link
+  readonly #courier: Courier
+  readonly #health: Health
+  readonly #feed: StateFeed
 
   #state: ReplicatorState = { kind: 'recovering' }
   #since: number
@@ -67,19 +75,11 @@ export class Replicator {
   #resumeWanted = false
   #closeWanted = false
   #nowWanted = false
+  /** Records became durable since the log was last read to its end. */
+  #hasNews = false
+  readonly #rewinds = new RewindQueue()
 
   #builder: RoundBuilder | null = null
-  #recovered: Recovered | null = null
-  /** As last known, from upstream or, before that, from the cache. */
-  #positions = new Map<string, number>()
-  #roundBytes: number
-  #tries = 0
-  #oldestTimestamp: number | null = null
-  #sentRecords = 0
-  #sentBytes = 0
-  #rounds = 0
-  #lastAckAt: number | null = null
-  #lastError: ReplicatorStatus['lastError'] = null
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDeps) {
     this.#options = options
@@ -87,41 +87,62 @@ export class Replicator {
     this.#upstream = deps.upstream
     this.#sink = deps.sink
     this.#clock = deps.clock ?? systemClock
-    this.#random = deps.random ?? Math.random
-    this.#failures = new FailureLog(deps.sink, this.#clock, `upstream ${deps.upstream.name}`)
-    const { incarnation } = deps.log.identity
-    this.#remembered = new Remembered(deps.cache, deps.upstream.name, incarnation, deps.sink, this.#clock)
+    const { name } = deps.upstream
     this.#signal = new Signal(this.#clock)
-    this.#rate = new Rate(this.#clock)
+    this.#selection = deps.selection ?? new Selection(EVERYTHING)
+    this.#link = deps.link ?? Link.unlimited({ name, clock: this.#clock, sink: deps.sink })
+    const { log, cache, sink } = deps
+    const clock = this.#clock
+    this.#standing = new Standing(name, { log, selection: this.#selection, cache, sink, clock })
+    const { random = Math.random } = deps
+    this.#retries = new Retries(name, { backoff: options.backoff, link: this.#link, sink, clock, random })
+    this.#health = new Health(clock)
+    const { round } = options
+    const { upstream } = deps
+    const parts = { round, upstream, link: this.#link, standing: this.#standing, health: this.#health, clock }
+    this.#courier = new Courier(parts)
+    this.#feed = new StateFeed(name, deps.sink, this.#clock)
     this.#since = this.#clock.now()
-    this.#roundBytes = Math.min(FIRST_ROUND_BYTES, options.round.bytesMax)
+    this.#pauseWanted = this.#link.isPaused
   }
 
   start(): void {
     if (this.#running !== null) return
-    const stopListening = this.#log.onDurable(() => {
-      if (this.#state.kind === 'idle') this.#signal.raise()
-    })
+    const stopListening = this.#log.onDurable(() => this.#durable())
     this.#running = this.#run().finally(stopListening)
   }
 
-  /** Stops after the round under way and drops the connection. */
-  pause(): void {
+  /** Calls back at each change of state. @returns the way to stop */
+  onChange(listener: (event: UpstreamEvent) => void): () => void {
+    return this.#feed.add(listener)
+  }
+
+  /** Stops after the round under way and drops the connection, also after a restart. Done when that is remembered. */
+  pause(): Promise<void> {
     this.#pauseWanted = true
     this.#signal.raise()
+    return this.#link.setPaused(true)
   }
 
   /** Goes on after `pause`, or after an error that stopped this upstream. */
-  resume(): void {
+  resume(): Promise<void> {
     this.#pauseWanted = false
     this.#resumeWanted = true
     this.#signal.raise()
+    return this.#link.setPaused(false)
   }
 
-  /** Tries at once instead of at the end of a backoff, and sends without waiting for more records. */
+  /** Tries at once instead of at the end of a backoff, and sends all that waits, whatever the schedule says. */
   now(): void {
     this.#nowWanted = true
+    this.#link.isOverridden = true
     this.#signal.raise()
+  }
+
+  /** Moves the position between two rounds; it goes on from there, unless it is paused. @throws where it cannot: it stays */
+  rewind(change: RewindChange): Promise<Rewound> {
+    this.#signal.raise()
+    return this.#rewinds.add(this.#upstream.name, change)
   }
 
   async close(): Promise<void> {
@@ -131,74 +152,66 @@ export class Replicator {
     await this.#running
     cancel()
     await this.#dropSession()
-    await this.#remember(true)
+    await this.#standing.remember(true)
+    await this.#link.close()
     await this.#upstream.close().catch(() => {})
   }
 
   /** The next offset that upstream is known to have acknowledged, by `partitionKey`: for retention. */
   positions(): Positions {
-    return this.#positions
+    return this.#standing.floors
   }
 
   status(): ReplicatorStatus {
-    const partitions = this.#log.partitions().map((state) => {
-      const position = this.#positions.get(partitionKey(state.stream, state.partition)) ?? null
-      return {
-        stream: state.stream,
-        partition: state.partition,
-        position,
-        durableOffset: state.durableOffset,
-        lagRecords: Math.max(0, state.durableOffset - Math.max(position ?? 0, state.logStartOffset)),
-      }
-    })
-    const lagRecords = partitions.reduce((sum, partition) => sum + partition.lagRecords, 0)
-    const oldest = lagRecords === 0 ? null : this.#oldestTimestamp
-    return {
-      name: this.#upstream.name,
-      kind: this.#upstream.kind,
-      address: this.#upstream.address,
-      state: this.#state.kind,
+    return statusOf({
+      log: this.#log,
+      upstream: this.#upstream,
+      selection: this.#selection,
+      state: this.#state,
       since: this.#since,
-      retryAt: this.#state.kind === 'backoff' ? this.#state.until : null,
-      tries: this.#tries,
-      lagRecords,
-      lagSecondsOldest: oldest === null ? null : Math.max(0, (this.#clock.now() - oldest) / 1000),
-      partitions,
-      sentRecords: this.#sentRecords,
-      sentBytes: this.#sentBytes,
-      rounds: this.#rounds,
-      lastAckAt: this.#lastAckAt,
-      lastError: this.#lastError,
-      recordsPerSecond: this.#rate.perSecond(),
-    }
+      tries: this.#retries.tries,
+      positions: this.#standing.positions,
+      done: this.#builder?.done() ?? this.#standing.done,
+      health: this.#health,
+      link: this.#link.status(),
+      stalls: this.#courier.stalls,
+      lastError: this.#retries.lastError,
+      now: this.#clock.now(),
+    })
   }
 
   async #run(): Promise<void> {
-    await this.#recall()
+    await this.#standing.recall()
+    await this.#findOldest().catch(() => {})
     while (this.#state.kind !== 'closed') {
       const next = await this.#step(this.#state).catch((error) => this.#failed(error))
-      if (next.kind !== this.#state.kind) this.#since = this.#clock.now()
+      const { kind } = this.#state
+      if (next.kind !== kind) this.#since = this.#clock.now()
       this.#state = next
+      if (next.kind !== kind)
+        this.#feed.changed(kind, next.kind, this.#retries.lastError, this.#link.status().hold)
     }
+    this.#rewinds.close(this.#upstream.name)
   }
 
   async #step(state: ReplicatorState): Promise<ReplicatorState> {
     if (this.#closeWanted) return { kind: 'closed' }
     if (this.#pauseWanted && state.kind !== 'paused') {
-      await this.#dropSession()
-      await this.#upstream.disconnect().catch(() => {})
-      await this.#remember(true)
+      await this.#disconnect()
       return { kind: 'paused' }
     }
+    if (!this.#rewinds.isEmpty) return this.#rewind(state)
     switch (state.kind) {
       case 'recovering':
         return this.#recover()
       case 'sending':
-        return this.#send(state.lingered)
+        return this.#send(state)
       case 'idle':
-        return this.#idle()
+        return this.#idle(state)
       case 'backoff':
         return this.#backoff(state)
+      case 'held':
+        return this.#held(state)
       case 'paused':
         return this.#paused(state)
       case 'stopped':
@@ -214,58 +227,73 @@ export class Replicator {
 
   async #recover(): Promise<ReplicatorState> {
     await this.#dropSession()
-    const partitions = this.#log.partitions()
-    const recovered = await this.#upstream.recover(this.#log.identity, partitions)
+    const leftBehind = this.#courier.leftBehind
+    if (leftBehind !== null) {
+      void leftBehind.then(() => this.#signal.raise())
+      await this.#signal.wait()
+      return { kind: 'recovering' }
+    }
+    const gate = this.#link.look()
+    if (!this.#mayGo(gate)) return this.#hold()
+    const { wanted, remembered } = this.#standing
+    const recovered = await this.#courier.recover(this.#log.identity, wanted)
     // The log went on meanwhile; a position is compared with where it ends now.
-    const start = await decideStart(
-      this.#log,
-      this.#current(partitions),
-      recovered,
-      this.#remembered.checkpoint,
-    )
-    for (const warning of start.warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
-    this.#recovered = recovered
-    this.#positions = start.positions
-    this.#builder = new RoundBuilder(this.#log.openCursor(start.positions), start.positions)
+    const current = this.#standing.current(wanted)
+    const { positions, warnings } = await decideStart(this.#log, current, recovered, remembered)
+    for (const warning of warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
+    this.#health.skipped(current, positions)
+    this.#standing.recovered(recovered, positions)
+    this.#builder = new RoundBuilder(openLanes(this.#log, this.#selection, positions), positions)
     return { kind: 'sending', lingered: true }
   }
 
-  async #send(lingered: boolean): Promise<ReplicatorState> {
+  async #send(state: ReplicatorState & { kind: 'sending' }): Promise<ReplicatorState> {
     const builder = this.#builder!
-    await builder.fill(this.#roundBytes)
-    if (this.#partitionsChanged(builder)) return { kind: 'recovering' }
-    const full = builder.pendingBytes >= this.#roundBytes
-    if (builder.pendingBytes === 0) return this.#caughtUp()
-    this.#oldestTimestamp = builder.oldestTimestamp
-    // Records that arrived during the last round: more may follow, and a transaction for each would be a waste.
-    if (!full && !lingered) return this.#linger()
-    this.#nowWanted = false
-    const round = builder.take(this.#roundBytes)
-    if (round !== null) await this.#sendRound(builder, round)
-    // What is left of a backlog does not wait.
-    return { kind: 'sending', lingered: full }
-  }
-
-  async #sendRound(builder: RoundBuilder, round: Round): Promise<void> {
-    const startedAt = this.#clock.monotonic()
-    // The next round is read while this one is on its way; an error of reading is raised when it is its turn.
-    const readAhead = builder.fill(this.#roundBytes).catch(() => {})
-    try {
-      const positions = await this.#upstream.send(round)
-      builder.acknowledge(round, positions)
-    } finally {
-      await readAhead
+    const throttled = this.#link.waitMs()
+    if (throttled > 0) {
+      await this.#signal.wait(throttled)
+      return state
     }
-    this.#acknowledged(builder, round, this.#clock.monotonic() - startedAt)
-    await this.#remember(false)
+    const { priorityMin } = this.#link.look()
+    const bytes = this.#link.roundBytes(this.#courier.roundBytes)
+    this.#hasNews = false
+    await builder.fill(bytes, priorityMin)
+    if (this.#partitionsChanged(builder)) return { kind: 'recovering' }
+    const pending = builder.pendingBytes(priorityMin)
+    if (pending === 0) {
+      // what was read may all have been left out, also a stretch so long that there is more to read
+      await this.#move(builder, priorityMin)
+      return builder.caughtUp ? this.#caughtUp(priorityMin) : state
+    }
+    const full = pending >= bytes
+    this.#health.oldestTimestamp = builder.oldestTimestamp
+    // Records that arrived during the last round: more may follow, and a transaction for each would be a waste.
+    if (!full && !state.lingered) return this.#linger()
+    this.#nowWanted = false
+    const round = builder.take(bytes, { priorityMin, withMoves: this.#courier.isMoveDue })
+    const tookMs = round === null ? 0 : await this.#courier.send(builder, round, bytes, priorityMin)
+    if (round !== null) this.#retries.over()
+    if (full) await this.#link.yield(tookMs, (ms) => this.#signal.wait(ms))
+    // What is left of a backlog does not wait, nor does what came during a round that took as long as it would wait.
+    return { kind: 'sending', lingered: full || tookMs >= this.#options.round.lingerMs }
   }
 
-  async #idle(): Promise<ReplicatorState> {
-    await this.#remember(true)
-    // a commit between the read that found nothing and this state raised no signal
-    if (!isBehind(this.#log.partitions(), this.#positions)) await this.#signal.wait()
-    if (this.#pauseWanted || this.#closeWanted) return this.#state
-    return this.#linger()
+  async #idle(state: ReplicatorState): Promise<ReplicatorState> {
+    const gate = this.#link.look()
+    if (gate.priorityMin > 0) return this.#hold()
+    const builder = this.#builder!
+    await this.#standing.remember(true)
+    if (!this.#hasNews && !this.#nowWanted) await this.#signal.wait(this.#idleMsMax(builder))
+    if (this.#interrupted()) return state
+    if (this.#hasNews || this.#nowWanted) return this.#linger()
+    await this.#move(builder, gate.priorityMin)
+    return state
+  }
+
+  /** undefined where only a signal can change something. */
+  #idleMsMax(builder: RoundBuilder): number | undefined {
+    if (builder.hasMoves) return Math.max(1, this.#courier.movesAt - this.#clock.monotonic())
+    return this.#link.isAlwaysOpen ? undefined : LOOK_MS
   }
 
   async #linger(): Promise<ReplicatorState> {
@@ -278,13 +306,19 @@ export class Replicator {
   }
 
   async #backoff(state: ReplicatorState & { kind: 'backoff' }): Promise<ReplicatorState> {
-    for (;;) {
-      const left = state.wakeAt - this.#clock.monotonic()
-      if (left <= 0 || this.#interrupted() || this.#nowWanted) break
-      await this.#signal.wait(left)
-    }
+    await this.#retries.wait(state, this.#signal, () => this.#interrupted() || this.#nowWanted)
     this.#nowWanted = false
     return { kind: 'recovering' }
+  }
+
+  async #held(state: ReplicatorState): Promise<ReplicatorState> {
+    this.#nowWanted = false
+    this.#hasNews = false
+    const gate = this.#link.look()
+    if (this.#mayGo(gate)) return { kind: 'recovering' }
+    const left = gate.until === null ? LOOK_MS : Math.max(1, gate.until - this.#clock.now())
+    await this.#signal.wait(Math.min(LOOK_MS, left))
+    return state
   }
 
   async #paused(state: ReplicatorState): Promise<ReplicatorState> {
@@ -302,10 +336,62 @@ export class Replicator {
     return { kind: 'recovering' }
   }
 
+  async #rewind(state: ReplicatorState): Promise<ReplicatorState> {
+    await this.#dropSession()
+    const { leftBehind } = this.#courier
+    if (leftBehind !== null) {
+      void leftBehind.then(() => this.#signal.raise())
+      await this.#signal.wait()
+      return state
+    }
+    const save: SavePositions = (positions, recovered) => this.#standing.save(positions, recovered)
+    const move = async (change: RewindChange) => {
+      const { wanted, remembered } = this.#standing
+      const rewound = await rewindUpstream(this.#log, wanted, this.#upstream, remembered, save, change)
+      this.#standing.at(rewound.positions)
+      return rewound
+    }
+    const hasMoved = await this.#rewinds.runNext(move, toHeadwaterError)
+    await this.#upstream.disconnect().catch(() => {})
+    const stays = state.kind === 'paused' || (state.kind === 'stopped' && !hasMoved)
+    return stays ? state : { kind: 'recovering' }
+  }
+
   // -- transitions ----------------------------------------------------------------------------------------------------
 
   #interrupted(): boolean {
-    return this.#pauseWanted || this.#closeWanted
+    return this.#pauseWanted || this.#closeWanted || !this.#rewinds.isEmpty
+  }
+
+  #durable(): void {
+    this.#hasNews = true
+    this.#health.arrived()
+    if (this.#state.kind === 'idle' || this.#state.kind === 'held') this.#signal.raise()
+  }
+
+  /** Whether there is something that the link may bear now. */
+  #mayGo({ priorityMin }: GateView): boolean {
+    if (priorityMin === 0) return true
+    if (!Number.isFinite(priorityMin)) return false
+    return this.#standing.isBehind(priorityMin)
+  }
+
+  /** Nothing more may go: the connection is dropped, so that it costs nothing. */
+  async #hold(): Promise<ReplicatorState> {
+    if (this.#builder !== null) await this.#courier.move(this.#builder, 0, true)
+    await this.#disconnect()
+    await this.#findOldest()
+    return { kind: 'held' }
+  }
+
+  async #disconnect(): Promise<void> {
+    await this.#dropSession()
+    await this.#upstream.disconnect().catch(() => {})
+    await this.#standing.remember(true)
+  }
+
+  async #move(builder: RoundBuilder, priorityMin: number): Promise<void> {
+    if (await this.#courier.move(builder, priorityMin, false)) this.#retries.over()
   }
 
   async #failed(thrown: unknown): Promise<ReplicatorState> {
@@ -313,84 +399,33 @@ export class Replicator {
     await this.#dropSession()
     await this.#upstream.disconnect().catch(() => {})
     if (this.#closeWanted) return { kind: 'closed' }
-    this.#tries++
-    const { code, message, hint } = error
-    this.#lastError = { code, message, hint, at: this.#clock.now() }
-    if (!error.retryable) {
-      this.#sink.error(`upstream ${this.#upstream.name} stopped: ${error.line}`, { code })
-      return { kind: 'stopped', error }
-    }
-    this.#failures.failed(error, this.#tries)
-    const { round, backoff } = this.#options
-    if (error instanceof UpstreamTimeoutError) {
-      this.#roundBytes = nextRoundBytes(round, this.#roundBytes, Number.POSITIVE_INFINITY)
-    }
-    const slow = error instanceof UpstreamError && error.slow
-    const wait = backoffMs(backoff, this.#tries, slow, this.#random())
-    return { kind: 'backoff', until: this.#clock.now() + wait, wakeAt: this.#clock.monotonic() + wait }
+    if (error instanceof UpstreamTimeoutError) this.#courier.timedOut()
+    return this.#retries.failed(error)
   }
 
-  #caughtUp(): ReplicatorState {
-    this.#oldestTimestamp = null
+  #caughtUp(priorityMin: number): ReplicatorState {
     this.#nowWanted = false
-    this.#healthy()
+    if (priorityMin === 0) {
+      this.#link.isOverridden = false
+      this.#health.oldestTimestamp = this.#hasNews ? this.#clock.now() : null
+    }
+    this.#retries.over()
     return { kind: 'idle' }
   }
 
-  #acknowledged(builder: RoundBuilder, round: Round, tookMs: number): void {
-    const batches = round.parts.flatMap((part) => part.batches)
-    const records = batches.reduce((sum, batch) => sum + recordCountOf(batch.bytes), 0)
-    const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0)
-    this.#positions = new Map(builder.positions)
-    this.#sentRecords += records
-    this.#sentBytes += bytes
-    this.#rounds++
-    this.#rate.add(records)
-    this.#lastAckAt = this.#clock.now()
-    // Only a round that was full says that a larger one would be as quick.
-    if (bytes >= this.#roundBytes || tookMs > this.#options.round.msTarget) {
-      this.#roundBytes = nextRoundBytes(this.#options.round, this.#roundBytes, tookMs)
-    }
-    this.#healthy()
-  }
-
-  #healthy(): void {
-    this.#failures.recovered(this.#tries)
-    this.#tries = 0
-    this.#lastError = null
-  }
-
   #partitionsChanged(builder: RoundBuilder): boolean {
-    return builder.foundUnknown || this.#log.partitions().length !== builder.positions.size
+    return builder.foundUnknown || this.#standing.wanted.length !== builder.positions.size
   }
 
-  #current(partitions: readonly PartitionState[]): PartitionState[] {
-    const asked = new Set(partitions.map(({ stream, partition }) => partitionKey(stream, partition)))
-    return this.#log
-      .partitions()
-      .filter(({ stream, partition }) => asked.has(partitionKey(stream, partition)))
+  #findOldest(): Promise<void> {
+    return this.#health.findOldest(this.#log, this.#standing.wanted, this.#standing.done)
   }
 
   async #dropSession(): Promise<void> {
     const builder = this.#builder
     this.#builder = null
-    await builder?.close().catch(() => {})
+    if (builder === null) return
+    await builder.close().catch(() => {})
+    this.#standing.done = builder.done()
   }
-
-  async #recall(): Promise<void> {
-    await this.#remembered.load()
-    const known = this.#remembered.checkpoint?.positions ?? {}
-    for (const [key, { next }] of Object.entries(known)) this.#positions.set(key, next)
-  }
-
-  #remember(atOnce: boolean): Promise<void> {
-    return this.#remembered.save(this.#positions, this.#recovered, atOnce)
-  }
-}
-
-/** What is not an operating error is a mistake: a broken invariant stops, anything else is tried again. */
-function toHeadwaterError(thrown: unknown): HeadwaterError {
-  if (thrown instanceof HeadwaterError) return thrown
-  const message = thrown instanceof Error ? thrown.message : String(thrown)
-  return new SyncInternalError(message, !(thrown instanceof AssertionError), thrown)
 }

@@ -1,19 +1,48 @@
-/** Collects stored batches from the log's cursor into rounds of a bounded size, reading ahead while one is on its way. */
-import { assert, type LogCursor, partitionKey, type StoredBatch } from '../broker/index.ts'
+/**
+ * Puts rounds of a bounded size together from lanes of stored batches, reading ahead while one is on its way. A higher lane goes first;
+ * the lower ones keep a share of each round, so that a busy alarm stream does not stop everything else for ever.
+ */
+import { assert, partitionKey, recordCountOf, type StoredBatch } from '../broker/index.ts'
+import type { Lane, Progress } from './lane.ts'
+import type { Lanes } from './lanes.ts'
 import type { Positions, Round, RoundPart } from './upstream.ts'
 
+/** Of a round, for lanes below the highest one that has something. */
+const LOWER_SHARE = 1 / 8
+/** Read at one go where filters leave most of it out; then whoever waits (a pause, the end) is heard. */
+const READ_AT_ONCE_MAX = 64 * 1024 * 1024
+
+/** A round with what it is worth. */
+export interface PlannedRound extends Round {
+  readonly records: number
+  /** Of stored batches. */
+  readonly bytes: number
+  /** Records that are done with, though they are not sent. */
+  readonly filtered: number
+  readonly passedOver: number
+}
+
+export interface TakeOptions {
+  /** Lanes below it wait. */
+  readonly priorityMin: number
+  /** Also positions of partitions that have nothing to send. */
+  readonly withMoves: boolean
+}
+
+const ALL: TakeOptions = { priorityMin: 0, withMoves: true }
+
 export class RoundBuilder {
-  readonly #cursor: LogCursor
+  readonly #lanes: readonly Lane[]
+  readonly #progress: ReadonlyMap<string, Progress>
   readonly #positions: Map<string, number>
-  #pending: StoredBatch[] = []
-  #pendingBytes = 0
   #filling: Promise<void> | null = null
-  /** A batch came of a partition that upstream was not asked about: it has to be recovered first. */
-  foundUnknown = false
+  /** The last `fill` came to the end of what it was to read. */
+  caughtUp = false
 
   /** @param positions where upstream stands, of all partitions that it was asked about */
-  constructor(cursor: LogCursor, positions: ReadonlyMap<string, number>) {
-    this.#cursor = cursor
+  constructor({ lanes, progress }: Lanes, positions: Positions) {
+    this.#lanes = lanes
+    this.#progress = progress
     this.#positions = new Map(positions)
   }
 
@@ -21,68 +50,143 @@ export class RoundBuilder {
     return this.#positions
   }
 
-  get pendingBytes(): number {
-    return this.#pendingBytes
+  /** A batch came of a partition that upstream was not asked about: it has to be recovered first. */
+  get foundUnknown(): boolean {
+    return this.#lanes.some((lane) => lane.foundUnknown)
+  }
+
+  pendingBytes(priorityMin: number): number {
+    return this.#open(priorityMin).reduce((bytes, lane) => bytes + lane.pendingBytes, 0)
   }
 
   /** When the oldest record that waits was accepted, ms since 1970. */
   get oldestTimestamp(): number | null {
-    const first = this.#pending[0]
-    return first === undefined ? null : Number(first.bytes.readBigInt64BE(27))
+    const known = this.#lanes.flatMap((lane) => lane.oldestTimestamp ?? [])
+    return known.length === 0 ? null : Math.min(...known)
+  }
+
+  /** Some partition has nothing to send up to where it has been read: its position alone can move. */
+  get hasMoves(): boolean {
+    for (const [key, { next, pending }] of this.#progress) {
+      if (pending === 0 && next > this.#positions.get(key)!) return true
+    }
+    return false
+  }
+
+  /** Up to where a partition needs nothing more to be sent, by `partitionKey`: its position, or further. */
+  done(): Map<string, number> {
+    const done = new Map(this.#positions)
+    for (const [key, { next, pending }] of this.#progress) if (pending === 0) done.set(key, next)
+    return done
   }
 
   /** Reads until `bytesMax` wait or the log has no more. Calls that overlap share one read. */
-  async fill(bytesMax: number): Promise<void> {
+  async fill(bytesMax: number, priorityMin = 0): Promise<void> {
     while (this.#filling !== null) await this.#filling
-    this.#filling = this.#fill(bytesMax).finally(() => {
+    this.#filling = this.#fill(bytesMax, priorityMin).finally(() => {
       this.#filling = null
     })
     await this.#filling
   }
 
-  async #fill(bytesMax: number): Promise<void> {
-    while (this.#pendingBytes < bytesMax && !this.foundUnknown) {
-      const batches = await this.#cursor.next(bytesMax - this.#pendingBytes)
-      if (batches.length === 0) return
-      for (const batch of batches) {
-        if (!this.#positions.has(partitionKey(batch.stream, batch.partition))) {
-          this.foundUnknown = true
-          return
-        }
-        this.#pending.push(batch)
-        this.#pendingBytes += batch.bytes.length
+  async #fill(bytesMax: number, priorityMin: number): Promise<void> {
+    this.caughtUp = false
+    let ahead = 0
+    let read = 0
+    let isThrough = true
+    for (const lane of this.#open(priorityMin)) {
+      const wanted = Math.max(bytesMax - ahead, Math.ceil(bytesMax * LOWER_SHARE))
+      while (lane.pendingBytes < wanted && !lane.foundUnknown && read < READ_AT_ONCE_MAX) {
+        const bytes = await lane.read(wanted - lane.pendingBytes)
+        if (bytes === 0) break
+        read += bytes
       }
+      isThrough &&= lane.pendingBytes < wanted && read < READ_AT_ONCE_MAX
+      ahead += lane.pendingBytes
+    }
+    this.caughtUp = isThrough
+  }
+
+  /** Takes what waits, the highest lane first, up to about `bytesMax`; null when there is nothing to take. */
+  take(bytesMax: number, { priorityMin, withMoves }: TakeOptions = ALL): PlannedRound | null {
+    const byPartition = new Map<string, StoredBatch[]>()
+    const lanes = this.#open(priorityMin).filter((lane) => lane.pendingBytes > 0)
+    let left = bytesMax
+    for (const [i, lane] of lanes.entries()) {
+      const below = lanes.slice(i + 1).reduce((bytes, lower) => bytes + lower.pendingBytes, 0)
+      const share = left - Math.min(below, Math.ceil(bytesMax * LOWER_SHARE))
+      if (i > 0 && left <= 0) break
+      for (const batch of lane.take(share)) {
+        left -= batch.bytes.length
+        this.#progress.get(partitionKey(batch.stream, batch.partition))!.pending--
+        add(byPartition, batch)
+      }
+    }
+    const parts = [...this.#progress].flatMap(([key, progress]) => {
+      const part = this.#part(progress, this.#positions.get(key)!, byPartition.get(key) ?? [], withMoves)
+      return part ?? []
+    })
+    return parts.length === 0 ? null : this.#planned(parts)
+  }
+
+  /** Only the positions of partitions that have nothing to send. */
+  takeMoves(): PlannedRound | null {
+    const parts = [...this.#progress].flatMap(
+      ([key, progress]) => this.#part(progress, this.#positions.get(key)!, [], true) ?? [],
+    )
+    return parts.length === 0 ? null : this.#planned(parts)
+  }
+
+  #part(
+    progress: Progress,
+    fromOffset: number,
+    taken: readonly StoredBatch[],
+    withMoves: boolean,
+  ): RoundPart | null {
+    const batches = taken.filter(({ nextOffset }) => nextOffset > fromOffset)
+    const isThrough = progress.pending === 0 && progress.next > fromOffset
+    const { stream, partition } = progress
+    if (batches.length === 0) {
+      if (!isThrough || !withMoves) return null
+      return {
+        stream,
+        partition,
+        fromOffset,
+        nextOffset: progress.next,
+        batches,
+        proof: progress.proof ?? null,
+      }
+    }
+    const { nextOffset } = batches.at(-1)!
+    if (!isThrough || progress.next === nextOffset)
+      return { stream, partition, fromOffset, nextOffset, batches }
+    return {
+      stream,
+      partition,
+      fromOffset,
+      nextOffset: progress.next,
+      batches,
+      proof: progress.proof ?? null,
     }
   }
 
-  /** Takes the oldest batches up to `bytesMax`, at least one, as a round; null when none waits. */
-  take(bytesMax: number): Round | null {
+  #planned(parts: readonly RoundPart[]): PlannedRound {
+    let records = 0
     let bytes = 0
-    let count = 0
-    while (count < this.#pending.length && (count === 0 || bytes < bytesMax)) {
-      bytes += this.#pending[count++]!.bytes.length
-    }
-    const taken = this.#pending.splice(0, count)
-    this.#pendingBytes -= bytes
-    const byPartition = new Map<string, StoredBatch[]>()
-    for (const batch of taken) {
-      const key = partitionKey(batch.stream, batch.partition)
-      if (batch.nextOffset <= this.#positions.get(key)!) continue
-      const batches = byPartition.get(key)
-      if (batches === undefined) byPartition.set(key, [batch])
-      else {
-        assert(batches.at(-1)!.nextOffset <= batch.baseOffset, 'the log gives batches in order')
-        batches.push(batch)
+    let filtered = 0
+    let passedOver = 0
+    for (const part of parts) {
+      const progress = this.#progress.get(partitionKey(part.stream, part.partition))!
+      filtered += progress.filtered
+      passedOver += progress.passedOver
+      progress.filtered = 0
+      progress.passedOver = 0
+      for (const batch of part.batches) {
+        records += recordCountOf(batch.bytes)
+        bytes += batch.bytes.length
       }
     }
-    const parts: RoundPart[] = [...byPartition].map(([key, batches]) => ({
-      stream: batches[0]!.stream,
-      partition: batches[0]!.partition,
-      fromOffset: this.#positions.get(key)!,
-      nextOffset: batches.at(-1)!.nextOffset,
-      batches,
-    }))
-    return parts.length === 0 ? null : { parts }
+    return { parts, records, bytes, filtered, passedOver }
   }
 
   /** Upstream has the round. */
@@ -96,6 +200,21 @@ export class RoundBuilder {
 
   async close(): Promise<void> {
     await this.#filling?.catch(() => {})
-    await this.#cursor.close()
+    for (const lane of this.#lanes) await lane.close()
   }
+
+  #open(priorityMin: number): readonly Lane[] {
+    return this.#lanes.filter(({ priority }) => priority >= priorityMin)
+  }
+}
+
+function add(byPartition: Map<string, StoredBatch[]>, batch: StoredBatch): void {
+  const key = partitionKey(batch.stream, batch.partition)
+  const batches = byPartition.get(key)
+  if (batches === undefined) {
+    byPartition.set(key, [batch])
+    return
+  }
+  assert(batches.at(-1)!.nextOffset <= batch.baseOffset, 'the log gives batches in order')
+  batches.push(batch)
 }

@@ -28,15 +28,21 @@ export interface Recovered {
   readonly partitions: ReadonlyMap<string, RecoveredPartition>
 }
 
-/** The batches of one partition in one round: from `fromOffset`, in order, without gap but for what retention removed. */
+/**
+ * The batches of one partition in one round: from `fromOffset`, in order, without what retention removed and what this
+ * upstream's filters leave out. All below `nextOffset` is done with afterwards, whether it was sent or left out.
+ */
 export interface RoundPart {
   readonly stream: string
   readonly partition: number
   /** The upstream's position. The first batch may begin below it; records below are not sent. */
   readonly fromOffset: number
-  /** The position after the round: where the last batch ends. */
+  /** The position after the round: where the last batch ends, or further where records behind it are left out. */
   readonly nextOffset: number
+  /** None where all records from `fromOffset` to `nextOffset` are left out: only the position moves. */
   readonly batches: readonly StoredBatch[]
+  /** The proof of the record before `nextOffset` where that record is left out; `partProof` knows. */
+  readonly proof?: number | null
 }
 
 /** What is sent and checkpointed at once: all of it is visible upstream afterwards, or none. One part a partition. */
@@ -64,4 +70,9 @@ export interface Upstream {
   /** Drops connections, and makes a `send` under way fail soon; `recover` may be called again afterwards. */
   disconnect(): Promise<void>
   close(): Promise<void>
+  /**
+   * Bytes that went over the link since the start, tries that failed included; may be left out where nobody counts them: then the
+   * bytes of the rounds' batches are taken for it, for bandwidth and data budgets.
+   */
+  readonly wireBytes?: number | undefined
 }

@@ -38,7 +38,9 @@ function section(name: string, schema: TSchema, indent: string): string[] {
     }
     return lines
   }
-  if (schema[Kind] === 'Array' && objectBranches(schema.items as TSchema).length > 0) {
+  const isList = schema[Kind] === 'Array' && objectBranches(schema.items as TSchema).length > 0
+  // a list without entries of its own is one line, as any value is
+  if (isList && schema.default?.length > 0) {
     return [...lines, ...list(name, schema, indent)]
   }
   return [...lines, line(name, schema, schema.default, indent)]

@@ -14,6 +14,9 @@
 import { dirname, join } from 'node:path'
 import { CorruptLogError } from '../errors.ts'
 import { silentSink } from '../log-sink.ts'
+import { type EntryScan, scanStore } from '../storage/entry-scan.ts'
+import { scanFiles } from '../storage/level-files/scan-files.ts'
+import { TolerantFile } from '../storage/level-files/tolerant-file.ts'
 import { quarantine } from '../storage/quarantine.ts'
 import type { Store } from '../storage/store.ts'
 import { inspectWriteAheadLog } from '../storage/write-ahead-log.ts'
@@ -23,7 +26,7 @@ import { MANIFEST_FILE, type Manifest, nextSegmentId, readManifest, writeManifes
 import { encodeNote, type Head } from './note.ts'
 import { LogPartition } from './partition.ts'
 import { recordsMaxOf } from './record-batch.ts'
-import { replaySegment } from './replay.ts'
+import { replayRange, replaySegment } from './replay.ts'
 import { indexFile, readSummaries, rebuildSummaries, type Segment, segmentDirectory } from './segment.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 import { type ChainFiles, createSegmentStore, quarantineOf } from './segment-store.ts'
@@ -176,9 +179,9 @@ export async function countTornTail(files: ChainFiles, id: string, isQuiet: bool
   const directory = segmentDirectory(files.directory, id)
   for (const name of await files.disk.list(directory)) {
     if (!name.endsWith('.log')) continue
-    const file = await files.disk.readFile(join(directory, name))
+    const file = await TolerantFile.open(files.disk, join(directory, name), name)
     if (file === undefined) continue
-    const state = inspectWriteAheadLog(file)
+    const state = await inspectWriteAheadLog(file).finally(() => file.close())
     if (state.tornBytes > 0) {
       files.counters.tornTails++
       files.counters.tornBytes += state.tornBytes
@@ -203,7 +206,7 @@ interface ReplayedSegment {
   readonly begins: ReadonlyMap<number, number> | null
 }
 
-/** Opens the active segment, reads it, and gives back what reading took of memory. */
+/** Opens the active segment and reads it, from its files: what LevelDB reads stays mapped into memory until the store is closed. */
 export async function openActiveStore(
   files: ChainFiles,
   segment: Segment,
@@ -212,17 +215,19 @@ export async function openActiveStore(
 ): Promise<ReplayedSegment & { store: Store }> {
   const directory = segmentDirectory(files.directory, segment.id)
   const store = await files.disk.openStore(directory, files.storeOptions)
-  let replayed: ReplayedSegment
+  const range = replayRange(Number.MAX_SAFE_INTEGER)
+  let scan: EntryScan | null = null
   try {
-    replayed = await replayActive(files, segment, store, partitions, states)
+    // opening it has put into tables what was in the write-ahead file
+    if (files.disk.hasLevelFiles) scan = await scanFiles(files.disk, directory, range)
+    const source = scan ?? scanStore(store, range)
+    return { store, ...(await replayActive(files, segment, source, partitions, states)) }
   } catch (error) {
     await store.close()
     throw error
+  } finally {
+    await scan?.close()
   }
-  if (segment.bytes <= files.storeOptions.writeBufferBytes) return { store, ...replayed }
-  // the tables that were read stay mapped into memory until their store is closed: up to the segment's size
-  await store.close()
-  return { store: await files.disk.openStore(directory, files.storeOptions), ...replayed }
 }
 
 /**
@@ -232,7 +237,7 @@ export async function openActiveStore(
 async function replayActive(
   files: ChainFiles,
   segment: Segment,
-  store: Store,
+  scan: EntryScan,
   partitions: Map<number, LogPartition>,
   states: readonly CommitState[],
 ): Promise<ReplayedSegment> {
@@ -243,7 +248,7 @@ async function replayActive(
   const lost = new Map<number, number>()
   const nextOf = (id: number) => next.get(id) ?? partitions.get(id)?.spans.at(-1)?.nextOffset ?? 0
   for (const state of states) state.restore(undefined)
-  const result = await replaySegment(store, segment.firstCommit, Number.MAX_SAFE_INTEGER, {
+  const result = await replaySegment(scan, segment.firstCommit, {
     batch: (commit, id, batch) => {
       if (batch.baseOffset !== nextOf(id)) {
         files.counters.faults++

@@ -9,9 +9,9 @@
  * A crash leaves what the steps before it made: old values of keys may still be there, the newest never goes. Only after step 4
  * do tombstones of this round begin to wait for their delay, because only then nothing is left that they would have to hide.
  */
-import type { Entry } from '../storage/store.ts'
+import type { EntryVisitor } from '../storage/entry-scan.ts'
 import type { Chain } from './chain.ts'
-import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import { KeyMap } from './compaction/key-map.ts'
 import { RecordScan, storedFault } from './compaction/key-scan.ts'
 import { type StreamRound, stepsAfter } from './compaction-plan.ts'
@@ -19,6 +19,7 @@ import { BATCH_HEADER_BYTES } from './record-batch.ts'
 import { batchBytesOf, planRemovals } from './retention-plan.ts'
 import type { Segment } from './segment.ts'
 import { giveWay, type Keep, rewriteSegments } from './segment-rewriter.ts'
+import { scanSegment } from './segment-scan.ts'
 
 export interface CompactionOptions {
   readonly segmentBytes: number
@@ -108,14 +109,14 @@ class Compaction {
     const dirty = sealed.filter(({ lastCommit }) => lastCommit > cleanTo)
     this.#bytesTotal = sum(dirty) + 2 * sum(sealed)
     for (const segment of dirty) {
-      if (!(await this.#read(segment, (entry) => this.#note(entry)))) return null
+      if (!(await this.#read(segment, (key, value) => this.#note(key, value)))) return null
       if (!this.#isComplete) break
     }
     const live = new Map<Segment, number>()
     for (const segment of sealed) {
       let bytes = 0
-      const isRead = await this.#read(segment, (entry) => {
-        bytes += this.#liveBytes(entry)
+      const isRead = await this.#read(segment, (key, value) => {
+        bytes += this.#liveBytes(key, value)
       })
       if (!isRead) return null
       live.set(segment, bytes)
@@ -124,26 +125,20 @@ class Compaction {
   }
 
   /** @returns false when it is to end early */
-  async #read(segment: Segment, visit: (entry: Entry) => void): Promise<boolean> {
+  async #read(segment: Segment, visit: EntryVisitor): Promise<boolean> {
     const chain = this.#chain
-    let from = commitKey(segment.firstCommit, 0)
-    const to = commitKey(segment.lastCommit + 1, 0)
-    for (;;) {
-      if (this.#options.isClosing() || !chain.segments.includes(segment)) return false
-      const commits = chain.stats.commits
-      const range = { from, to, bytesMax: STEP_BYTES }
-      const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
-      if (entries.length === 0) return true
-      const started = performance.now()
-      let bytes = 0
-      for (const entry of entries) {
-        visit(entry)
-        bytes += entry.value.length
+    const isRead = await scanSegment(chain, segment, async (scan) => {
+      for (;;) {
+        if (this.#options.isClosing() || !chain.segments.includes(segment)) return false
+        const commits = chain.stats.commits
+        const started = performance.now()
+        const bytes = await scan.next(STEP_BYTES, visit)
+        if (bytes === 0) return true
+        this.#progress(bytes)
+        await giveWay(performance.now() - started, chain.stats.commits !== commits)
       }
-      this.#progress(bytes)
-      from = Buffer.concat([entries.at(-1)!.key, Buffer.of(0)])
-      await giveWay(performance.now() - started, chain.stats.commits !== commits)
-    }
+    })
+    return isRead === true
   }
 
   #progress(bytes: number): void {
@@ -151,7 +146,7 @@ class Compaction {
     this.#options.onProgress?.({ bytesDone: this.#bytesDone, bytesTotal: this.#bytesTotal })
   }
 
-  #note({ key, value }: Entry): void {
+  #note(key: Buffer, value: Buffer): void {
     const id = idOf(key)
     const commit = commitOf(key)
     const lane = this.#lanes.get(id)
@@ -168,7 +163,7 @@ class Compaction {
     }
   }
 
-  #liveBytes({ key, value }: Entry): number {
+  #liveBytes(key: Buffer, value: Buffer): number {
     const id = idOf(key)
     if (id === NOTE_ID) return 0
     // what is damaged stays where it is

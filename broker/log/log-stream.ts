@@ -20,6 +20,7 @@ export function streamState({ name, policy, chain, partitions }: LogStream): Str
     bytes: bytesOf(chain, partitions),
     droppedRecords: chain.row.facts.dropped?.[name] ?? 0,
     isCompacted: policy.compacts,
+    priority: policy.priority,
   }
 }
 

@@ -1,7 +1,42 @@
 /**
  * The index of one partition within one segment: for each stored batch its first offset, the commit that holds it, and
- * the greatest timestamp so far. 16 bytes a batch in memory, in arrays that double.
+ * the greatest timestamp so far. 16 bytes a batch in memory, in pieces: a small one that doubles, then more of the same size. Pieces are
+ * used again: an index lives for as long as its segment is active or open, and what has lived that long the collector finds late.
  */
+
+/** Rows of a piece that is full grown: 64 kB. */
+const PIECE_ROWS = 4096
+const PIECE_BITS = 12
+const ROWS_MIN = 8
+
+interface Piece {
+  readonly offsets: Uint32Array
+  readonly commits: Uint32Array
+  readonly timestamps: Float64Array
+}
+
+/** Pieces that are in no index, by their rows. */
+const spare = new Map<number, Piece[]>()
+/** Of each size: 2 MB of the largest, 4 MB of all. */
+const SPARE_MAX = 32
+
+function giveBack(piece: Piece): void {
+  const rows = piece.offsets.length
+  const others = spare.get(rows)
+  if (others === undefined) spare.set(rows, [piece])
+  else if (others.length < SPARE_MAX) others.push(piece)
+}
+
+/** What stands in it is nothing. */
+function pieceOf(rows: number): Piece {
+  const again = spare.get(rows)?.pop()
+  if (again !== undefined) return again
+  return {
+    offsets: new Uint32Array(rows),
+    commits: new Uint32Array(rows),
+    timestamps: new Float64Array(rows),
+  }
+}
 
 export class PartitionIndex {
   /** The catalog's id of the partition. */
@@ -12,9 +47,7 @@ export class PartitionIndex {
   /** Bytes of the stored batches. */
   bytes = 0
   count = 0
-  #offsets = new Uint32Array(8)
-  #commits = new Uint32Array(8)
-  #timestamps = new Float64Array(8)
+  readonly #pieces: Piece[] = [pieceOf(ROWS_MIN)]
   readonly #firstCommit: number
 
   /** @param firstCommit the segment's first commit: commits and offsets are kept relative, in 32 bits each. */
@@ -26,17 +59,18 @@ export class PartitionIndex {
   }
 
   get maxTimestamp(): number {
-    return this.count === 0 ? Number.NEGATIVE_INFINITY : this.#timestamps[this.count - 1]!
+    return this.count === 0 ? Number.NEGATIVE_INFINITY : this.timestampAt(this.count - 1)
   }
 
   add(
     commit: number,
     batch: { baseOffset: number; nextOffset: number; records: number; bytes: number; maxTimestamp: number },
   ): void {
-    if (this.count === this.#offsets.length) this.#grow()
-    this.#offsets[this.count] = batch.baseOffset - this.firstOffset
-    this.#commits[this.count] = commit - this.#firstCommit
-    this.#timestamps[this.count] = Math.max(batch.maxTimestamp, this.maxTimestamp)
+    const { offsets, commits, timestamps } = this.#pieceFor(this.count)
+    const row = this.count % PIECE_ROWS
+    timestamps[row] = Math.max(batch.maxTimestamp, this.maxTimestamp)
+    offsets[row] = batch.baseOffset - this.firstOffset
+    commits[row] = commit - this.#firstCommit
     this.count++
     this.nextOffset = batch.nextOffset
     this.records += batch.records
@@ -44,14 +78,14 @@ export class PartitionIndex {
   }
 
   offsetAt(i: number): number {
-    return this.firstOffset + this.#offsets[i]!
+    return this.firstOffset + this.#pieces[i >>> PIECE_BITS]!.offsets[i % PIECE_ROWS]!
   }
   commitAt(i: number): number {
-    return this.#firstCommit + this.#commits[i]!
+    return this.#firstCommit + this.#pieces[i >>> PIECE_BITS]!.commits[i % PIECE_ROWS]!
   }
   /** The greatest timestamp of batches 0 to i. */
   timestampAt(i: number): number {
-    return this.#timestamps[i]!
+    return this.#pieces[i >>> PIECE_BITS]!.timestamps[i % PIECE_ROWS]!
   }
 
   /** The batch that holds `offset`, or the first after it; `count` when there is none. */
@@ -80,15 +114,28 @@ export class PartitionIndex {
     return low
   }
 
-  #grow(): void {
-    const size = this.#offsets.length * 2
-    this.#offsets = grown(this.#offsets, new Uint32Array(size))
-    this.#commits = grown(this.#commits, new Uint32Array(size))
-    this.#timestamps = grown(this.#timestamps, new Float64Array(size))
+  /** Its memory is another index's from now on: nobody reads this one any more. */
+  release(): void {
+    this.count = 0
+    for (const piece of this.#pieces.splice(0)) giveBack(piece)
   }
-}
 
-function grown<T extends Uint32Array | Float64Array>(from: T, into: T): T {
-  into.set(from as never)
-  return into
+  /** With room for the row. */
+  #pieceFor(row: number): Piece {
+    const at = row >>> PIECE_BITS
+    const last = this.#pieces[at]
+    if (last === undefined) {
+      this.#pieces.push(pieceOf(PIECE_ROWS))
+      return this.#pieces[at]!
+    }
+    const rows = last.offsets.length
+    if (row % PIECE_ROWS < rows) return last
+    const grown = pieceOf(rows * 2)
+    grown.offsets.set(last.offsets)
+    grown.commits.set(last.commits)
+    grown.timestamps.set(last.timestamps)
+    this.#pieces[at] = grown
+    giveBack(last)
+    return grown
+  }
 }

@@ -2,6 +2,7 @@
  * Reads a segment from its first commit to its last, in order, checking what it sees. Start, the rebuilding of an index
  * and `log verify` all read through here, so that they agree on what is whole.
  */
+import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.ts'
 import type { Store } from '../storage/store.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import { decodeNote, type Note } from './note.ts'
@@ -16,6 +17,7 @@ export interface ReplayedBatch {
   readonly records: number
   readonly bytes: number
   readonly maxTimestamp: number
+  /** There during the call only: what is to be kept is copied. */
   readonly raw: Buffer
 }
 
@@ -37,40 +39,50 @@ export interface ReplayResult {
 }
 
 /** @param toCommit read up to this commit, inclusive. */
-export async function replaySegment(
+export function replayStore(
   store: Store,
   firstCommit: number,
   toCommit: number,
   visitor: ReplayVisitor,
 ): Promise<ReplayResult> {
-  let from = commitKey(0, 0)
-  const to = commitKey(toCommit + 1, 0)
+  return replaySegment(scanStore(store, replayRange(toCommit)), firstCommit, visitor)
+}
+
+/** What a replay up to this commit, inclusive, has to see. */
+export function replayRange(toCommit: number): KeyRange {
+  return { from: commitKey(0, 0), to: commitKey(toCommit + 1, 0) }
+}
+
+export async function replaySegment(
+  scan: EntryScan,
+  firstCommit: number,
+  visitor: ReplayVisitor,
+): Promise<ReplayResult> {
   let lastCommit = 0
   let bytes = 0
-  for (;;) {
-    const entries = await store.range({ from, to, bytesMax: STEP_BYTES })
-    if (entries.length === 0) break
-    for (const { key, value } of entries) {
-      bytes += key.length + value.length
-      const commit = commitOf(key)
-      const expected = lastCommit === 0 ? firstCommit : lastCommit + 1
-      if (commit !== lastCommit && commit !== expected) {
-        visitor.fault?.(commit, null, `commits ${expected} to ${commit - 1} are missing`, 0)
-      }
-      lastCommit = commit
-      visit(commit, idOf(key), value, visitor)
+  const take = (key: Buffer, value: Buffer): void => {
+    const commit = commitOf(key)
+    const expected = lastCommit === 0 ? firstCommit : lastCommit + 1
+    if (commit !== lastCommit && commit !== expected) {
+      visitor.fault?.(commit, null, `commits ${expected} to ${commit - 1} are missing`, 0)
     }
+    lastCommit = commit
+    visit(commit, idOf(key), value, visitor)
+  }
+  for (;;) {
+    const read = await scan.next(STEP_BYTES, take)
+    if (read === 0) break
+    bytes += read
     visitor.progress?.(bytes)
     if (visitor.step !== undefined && !(await visitor.step())) break
-    const last = entries[entries.length - 1]!.key
-    from = Buffer.concat([last, Buffer.of(0)]) // the least key after it
   }
   return { lastCommit, bytes }
 }
 
 function visit(commit: number, id: number, value: Buffer, visitor: ReplayVisitor): void {
   if (id === NOTE_ID) {
-    const note = decodeNote(value)
+    // what it decodes to has parts of it
+    const note = decodeNote(Buffer.from(value))
     if (typeof note === 'string') visitor.fault?.(commit, id, note, value.length)
     else visitor.note?.(commit, note)
     return

@@ -54,6 +54,12 @@ export class SegmentIndex {
     return count
   }
 
+  /** Nobody reads it any more. */
+  release(): void {
+    for (const partition of this.partitions.values()) partition.release()
+    this.partitions.clear()
+  }
+
   encode(): Buffer {
     const entries = [...this.partitions.values()].map(encodeEntries)
     const head = Buffer.alloc(PREFIX_BYTES + ROW_BYTES * entries.length)

@@ -12,15 +12,23 @@
  */
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
 import { CorruptLogError } from '../errors.ts'
-import type { Entry, Store, StoreOptions, WriteBatch } from '../storage/store.ts'
+import { scanFiles } from '../storage/level-files/scan-files.ts'
+import type { Disk, Store, StoreOptions, WriteBatch } from '../storage/store.ts'
 import type { Chain } from './chain.ts'
-
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import { EntryRewriter } from './compaction/entry-rewriter.ts'
 import type { ScannedRecord } from './compaction/key-scan.ts'
-import { replaySegment } from './replay.ts'
+import {
+  type ReplayedBatch,
+  type ReplayResult,
+  type ReplayVisitor,
+  replayRange,
+  replaySegment,
+  replayStore,
+} from './replay.ts'
 import { indexFile, newSegment, type Segment, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
+import { scanSegment } from './segment-scan.ts'
 import { createSegmentStore } from './segment-store.ts'
 
 /** Whether a record stays. @param id the catalog's id of its partition */
@@ -85,27 +93,22 @@ async function copyAll(
   rewrite: Rewrite,
   options: RewriteOptions,
 ): Promise<boolean> {
+  const take = (key: Buffer, value: Buffer) => rewrite.take(key, value)
   for (const segment of run) {
-    let from = commitKey(segment.firstCommit, 0)
-    const to = commitKey(segment.lastCommit + 1, 0)
-    for (;;) {
-      if (options.isClosing() || !chain.segments.includes(segment)) return false
-      const commits = chain.stats.commits
-      const range = { from, to, bytesMax: STEP_BYTES }
-      const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
-      const started = performance.now()
-      if (entries.length === 0) break
-      let bytes = 0
-      for (const entry of entries) {
-        rewrite.take(entry)
-        bytes += entry.key.length + entry.value.length
+    const isRead = await scanSegment(chain, segment, async (scan) => {
+      for (;;) {
+        if (options.isClosing() || !chain.segments.includes(segment)) return false
+        const commits = chain.stats.commits
+        const started = performance.now()
+        const bytes = await scan.next(STEP_BYTES, take)
+        if (bytes === 0) return true
+        const elapsed = performance.now() - started
+        await rewrite.write()
+        options.onStep?.(bytes)
+        await giveWay(elapsed, chain.stats.commits !== commits && options.isUrgent !== true)
       }
-      from = Buffer.concat([entries.at(-1)!.key, Buffer.of(0)])
-      const elapsed = performance.now() - started
-      await rewrite.write()
-      options.onStep?.(bytes)
-      await giveWay(elapsed, chain.stats.commits !== commits && options.isUrgent !== true)
-    }
+    })
+    if (isRead !== true) return false
   }
   rewrite.cut()
   await rewrite.write()
@@ -151,7 +154,7 @@ class Rewrite {
     return this.#rewriter.counts.recordsWritten
   }
 
-  take({ key, value }: Entry): void {
+  take(key: Buffer, value: Buffer): void {
     const id = idOf(key)
     if (id === NOTE_ID) return
     const commit = commitOf(key)
@@ -203,27 +206,21 @@ async function readBack(
   const index = new SegmentIndex(first.firstCommit)
   let records = 0
   let damaged = 0
-  const store = await disk.openStore(path, storeOptions)
-  let bytes: number
-  try {
-    const replay = await replaySegment(store, first.firstCommit, last.lastCommit, {
-      batch: (commit, partition, batch) => {
-        index.of(partition, batch.baseOffset).add(commit, batch)
-        records += batch.records
-      },
-      fault: (_commit, partition) => {
-        if (partition !== null) damaged++
-      },
-      step: async () => {
-        await giveWay(1, chain.stats.commits > 0)
-        return !options.isClosing()
-      },
-    })
-    if (options.isClosing()) return null
-    bytes = replay.bytes
-  } finally {
-    await store.close()
+  const replayed = {
+    batch: (commit: number, partition: number, batch: ReplayedBatch) => {
+      index.of(partition, batch.baseOffset).add(commit, batch)
+      records += batch.records
+    },
+    fault: (_commit: number, partition: number | null) => {
+      if (partition !== null) damaged++
+    },
+    step: async () => {
+      await giveWay(1, chain.stats.commits > 0)
+      return !options.isClosing()
+    },
   }
+  const { bytes } = await replayNew(disk, path, storeOptions, first.firstCommit, last.lastCommit, replayed)
+  if (options.isClosing()) return null
   if (records !== written.records || damaged !== written.damaged || bytes !== written.bytes) {
     throw new CorruptLogError(path, 'what was written anew is not what was read back; the old segments stay')
   }
@@ -237,4 +234,29 @@ async function readBack(
     isRewritten: true,
     summaries: index.summaries(),
   })
+}
+
+/** What stands on the disk of a segment that is no chain's yet. */
+async function replayNew(
+  disk: Disk,
+  path: string,
+  storeOptions: StoreOptions,
+  firstCommit: number,
+  lastCommit: number,
+  visitor: ReplayVisitor,
+): Promise<ReplayResult> {
+  const scan = disk.hasLevelFiles ? await scanFiles(disk, path, replayRange(lastCommit)) : null
+  if (scan !== null) {
+    try {
+      return await replaySegment(scan, firstCommit, visitor)
+    } finally {
+      await scan.close()
+    }
+  }
+  const store = await disk.openStore(path, storeOptions)
+  try {
+    return await replayStore(store, firstCommit, lastCommit, visitor)
+  } finally {
+    await store.close()
+  }
 }

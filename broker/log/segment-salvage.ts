@@ -11,7 +11,7 @@ import { commitOf, idOf, NOTE_ID } from './commit-key.ts'
 import type { Hole } from './manifest.ts'
 import { decodeNote } from './note.ts'
 import { baseOffsetOf, batchFault, recordsMaxOf } from './record-batch.ts'
-import { replaySegment } from './replay.ts'
+import { replayStore } from './replay.ts'
 import { indexFile, newSegment, type Segment, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 import { type ChainFiles, createSegmentStore } from './segment-store.ts'
@@ -150,7 +150,7 @@ async function readBack(
   const reason = `segment ${damaged.id} was damaged`
   const store = await disk.openStore(path, storeOptions)
   try {
-    const { bytes, lastCommit } = await replaySegment(store, damaged.firstCommit, Number.MAX_SAFE_INTEGER, {
+    const { bytes, lastCommit } = await replayStore(store, damaged.firstCommit, Number.MAX_SAFE_INTEGER, {
       batch: (commit, id, batch) => {
         const from = next.get(id) ?? known?.partitions.get(id)?.firstOffset ?? batch.baseOffset
         // in a segment that was rewritten only its index tells a hole from what compaction took

@@ -5,8 +5,10 @@
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
 import { LogUnavailableError } from '../errors.ts'
+import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.ts'
+import { scanFiles } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
-import { replaySegment } from './replay.ts'
+import { replayStore } from './replay.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 
 export interface Segment {
@@ -76,11 +78,15 @@ interface CacheEntry {
 }
 
 function cacheEntry(opening: Promise<OpenSegment>, users: number): CacheEntry {
+  return { opening, users, wasActive: false, isRetired: false, ...ending() }
+}
+
+function ending(): { readonly ended: Promise<void>; readonly end: () => void } {
   let end = () => {}
   const ended = new Promise<void>((resolve) => {
     end = resolve
   })
-  return { opening, users, wasActive: false, isRetired: false, ended, end }
+  return { ended, end }
 }
 
 /**
@@ -97,6 +103,8 @@ export class SegmentCache {
   readonly #entries = new Map<string, CacheEntry>()
   /** LevelDB's lock is held until a close has ended: the next open of the same segment waits for it. */
   readonly #closing = new Map<string, Promise<void>>()
+  /** By segment id: resolves when its scans have ended. */
+  readonly #scans = new Map<string, Promise<unknown>>()
   #isAvailable = false
 
   /** @param check called before a sealed segment is opened; what it throws its readers get */
@@ -144,6 +152,64 @@ export class SegmentCache {
     }
   }
 
+  /**
+   * Runs `read` with a scan of a sealed segment, for work that passes over all of it: from its files, so that LevelDB neither maps them nor
+   * brings them as buffers. Other readers open and close it meanwhile.
+   * @throws DamagedFilesError, and what `use` throws
+   */
+  async scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
+    assert(segment.isSealed, 'a segment that is scanned is not written any more')
+    if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
+    const { ended, end } = ending()
+    // its directory is removed after the last of them
+    const all = Promise.all([this.#scans.get(segment.id), ended])
+    this.#scans.set(segment.id, all)
+    let scan: EntryScan | null = null
+    try {
+      scan = await this.#fileScan(segment, range)
+      if (scan !== null) return await read(scan)
+      return await this.use(segment, ({ store }) => read(scanStore(store, range)))
+    } finally {
+      await scan?.close()
+      end()
+      if (this.#scans.get(segment.id) === all) this.#scans.delete(segment.id)
+    }
+  }
+
+  /** null where its files alone do not have all of it. */
+  async #fileScan(segment: Segment, range: KeyRange): Promise<EntryScan | null> {
+    if (!this.#disk.hasLevelFiles) return null
+    const directory = segmentDirectory(this.#directory, segment.id)
+    // two may wait for the same closing
+    while (!this.#entries.has(segment.id) && this.#closing.has(segment.id)) {
+      await this.#closing.get(segment.id)
+    }
+    const entry = this.#entries.get(segment.id)
+    // readers hold the store that was written: what it has in memory is in a write-ahead file
+    if (entry?.wasActive === true) return null
+    if (entry !== undefined) return this.use(segment, () => scanFiles(this.#disk, directory, range))
+    return this.#alone(segment, async () => {
+      await this.#check(segment)
+      const scan = await scanFiles(this.#disk, directory, range)
+      if (scan !== null) return scan
+      // it was never opened since it was written: LevelDB makes a table of the rest
+      await this.#disk.settleStore(directory, this.#options)
+      return scanFiles(this.#disk, directory, range)
+    })
+  }
+
+  /** Nobody opens the segment while `work` goes on. */
+  async #alone<T>(segment: Segment, work: () => Promise<T>): Promise<T> {
+    const { ended, end } = ending()
+    this.#closing.set(segment.id, ended)
+    try {
+      return await work()
+    } finally {
+      if (this.#closing.get(segment.id) === ended) this.#closing.delete(segment.id)
+      end()
+    }
+  }
+
   /** A reader would not have to open it. */
   isOpen(segment: Segment): boolean {
     return this.#entries.has(segment.id)
@@ -179,6 +245,7 @@ export class SegmentCache {
       await entry.ended
     }
     await this.#closing.get(segment.id)
+    await this.#scans.get(segment.id)
   }
 
   /** Closes all; reads under way end with an error. */
@@ -191,7 +258,9 @@ export class SegmentCache {
   #shrink(): void {
     for (const [id, entry] of this.#entries) {
       if (entry.users > 0) continue
-      if (entry.wasActive || entry.isRetired || this.#entries.size > this.#openMax) this.#close(id, entry)
+      if (!entry.wasActive && !entry.isRetired && this.#entries.size <= this.#openMax) continue
+      entry.opening.then(({ index }) => index.release()).catch(() => undefined)
+      this.#close(id, entry)
     }
   }
 
@@ -254,7 +323,7 @@ async function rebuildIndex(
   store: Store,
 ): Promise<SegmentIndex> {
   const index = new SegmentIndex(segment.firstCommit)
-  await replaySegment(store, segment.firstCommit, segment.lastCommit, {
+  await replayStore(store, segment.firstCommit, segment.lastCommit, {
     batch: (commit, id, batch) => index.of(id, batch.baseOffset).add(commit, batch),
   })
   await disk.replaceFile(indexFile(directory, segment.id), index.encode())

@@ -30,6 +30,8 @@ export interface StreamState {
   readonly droppedRecords: number
   /** Older records of a key go. */
   readonly isCompacted: boolean
+  /** From 0 to 9, 5 where it is not given: the higher goes upstream first, the lower gives way when the disk is full. */
+  readonly priority?: number
 }
 
 /** One stored RecordBatch v2 (record-batch.ts): its bytes are as they stand on disk, real base offset and CRC included. */

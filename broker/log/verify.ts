@@ -1,5 +1,6 @@
 /** `headwater log verify`: reads every byte of the log and checks it, while the broker runs or when it does not. */
 
+import type { Store } from '../storage/store.ts'
 import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
 import { onSegment } from './chain-reader.ts'
@@ -7,7 +8,15 @@ import { afterHoles } from './holes.ts'
 import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { readRecords } from './record-batch.ts'
-import { type ReplayedBatch, replayedBatch, replaySegment } from './replay.ts'
+import {
+  type ReplayedBatch,
+  type ReplayResult,
+  type ReplayVisitor,
+  replayedBatch,
+  replayRange,
+  replaySegment,
+  replayStore,
+} from './replay.ts'
 import type { OpenSegment, Segment } from './segment.ts'
 
 export interface VerifyProblem {
@@ -262,7 +271,7 @@ async function verifyChain(
     const copy = { ...segment, lastCommit: Math.min(segment.lastCommit, toCommit) }
     // one that cannot be opened is replaced, and its successor is read
     const isRead = await onSegment(chain, segment, (open) =>
-      verifySegment(chain, open, copy, commit, seen, expected, (done) => onBytes(bytes + done)),
+      verifySegment(chain, segment, open, copy, commit, seen, expected, (done) => onBytes(bytes + done)),
     )
     if (!isRead) continue
     bytes += copy.bytes
@@ -274,6 +283,7 @@ async function verifyChain(
 /** @param copy what the segment was when its turn came: the active one grows meanwhile */
 async function verifySegment(
   chain: Chain,
+  segment: Segment,
   { store, index }: OpenSegment,
   copy: Segment,
   fromCommit: number,
@@ -287,7 +297,7 @@ async function verifySegment(
   if (isRewritten) seen.rewritten++
   seen.segments++
   const counted = new Map<number, number>()
-  const { lastCommit } = await replaySegment(store, copy.firstCommit, copy.lastCommit, {
+  const { lastCommit } = await replayOf(chain, segment, store, copy, {
     batch: (commit, id, batch) => {
       const nth = counted.get(id) ?? 0
       counted.set(id, nth + 1)
@@ -322,4 +332,18 @@ async function verifySegment(
     seen.problem(place, lastCommit, `the last commit should be ${copy.lastCommit}`)
   }
   seen.commits += copy.lastCommit - Math.max(copy.firstCommit, fromCommit) + 1
+}
+
+/** A sealed one from its files, which takes no memory that grows with it; the active one through its store. */
+function replayOf(
+  chain: Chain,
+  segment: Segment,
+  store: Store,
+  { firstCommit, lastCommit }: Segment,
+  visitor: ReplayVisitor,
+): Promise<ReplayResult> {
+  if (!segment.isSealed) return replayStore(store, firstCommit, lastCommit, visitor)
+  return chain.cache.scan(segment, replayRange(lastCommit), (scan) =>
+    replaySegment(scan, firstCommit, visitor),
+  )
 }

@@ -12,6 +12,7 @@ import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
+import type { FactStore } from '../storage/fact-store.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import type { TableStatus } from '../tables/table-status.ts'
 import type { Tables } from '../tables/tables.ts'
@@ -46,6 +47,8 @@ export interface LostOffsets {
 
 /** A data directory without a broker. */
 export interface OpenedLog extends ReadableLog {
+  /** What is remembered beside the log. */
+  readonly facts: Pick<FactStore, 'get'>
   /** The tables that are there; opened when first asked for, and closed with the log. */
   tables(): Promise<Tables>
   close(): Promise<void>
@@ -94,7 +97,7 @@ export interface UpstreamStatus {
   readonly name: string
   readonly kind: string
   readonly address: string
-  /** One word: idle, sending, recovering, backoff, paused, stopped, closed. */
+  /** One word: idle, sending, recovering, backoff, held, paused, stopped, closed. */
   readonly state: string
   /** ms since 1970 of the last change of state */
   readonly since: number
@@ -102,17 +105,33 @@ export interface UpstreamStatus {
   readonly retryAt: number | null
   /** Failures in a row. */
   readonly tries: number
-  /** Records on disk that upstream has not acknowledged. */
+  /** Records on disk that upstream is to get and has not acknowledged; those that its filters leave out are not among them once read. */
   readonly lagRecords: number
-  /** Age of the oldest of them; null when it is not known. */
+  /** Their bytes as they are stored, estimated from the mean record of their streams. */
+  readonly lagBytes: number
+  /** Age of the oldest of them by its own time; null when there is none or it is not known. */
   readonly lagSecondsOldest: number | null
+  /** When all of it will be upstream if it goes on as in the last half minute; null while the lag does not shrink. */
+  readonly drainSeconds: number | null
   readonly partitions: readonly UpstreamPartition[]
   /** Acknowledged since the broker's start. */
   readonly sentRecords: number
   readonly sentBytes: number
   readonly recordsPerSecond: number
+  readonly bytesPerSecond: number
+  /** Bytes over the link since the start, all that belongs to it included; null where the upstream does not count them. */
+  readonly wireBytes: number | null
+  /** Records that filters left out, that were passed over for a newer one of their key, that retention took before they were sent. */
+  readonly filteredRecords: number
+  readonly passedOverRecords: number
+  readonly skippedRecords: number
+  /** Calls that were ended because they did not come to an end. */
+  readonly stalls: number
   /** ms since 1970; null before the first one. */
   readonly lastAckAt: number | null
+  /** By a clock that nobody sets. */
+  readonly ackAgeSeconds: number | null
+  readonly link: LinkStatus
   readonly lastError: {
     readonly code: string
     readonly message: string
@@ -121,13 +140,66 @@ export interface UpstreamStatus {
   } | null
 }
 
+/** What holds an upstream's link back. */
+export interface LinkStatus {
+  /** Why not everything may go now, and when that ends, ms since 1970, as far as is known. */
+  readonly hold: {
+    readonly reason: string
+    readonly until: number | null
+    /** Streams of this priority and above go all the same; null is none. */
+    readonly urgentPriority: number | null
+  } | null
+  readonly bandwidth: {
+    readonly bytesPerSecond: number
+    readonly burstBytes: number
+    /** It waits for its share now. */
+    readonly isWaiting: boolean
+  } | null
+  /** null without a schedule. `isOverridden`: by `sync now`, until all that waits is upstream. */
+  readonly schedule: { readonly isOpen: boolean; readonly isOverridden: boolean } | null
+  readonly budgets: readonly {
+    readonly period: string
+    readonly bytes: number
+    readonly usedBytes: number
+    /** ms since 1970; null until a trusted clock has told the period. */
+    readonly resetsAt: number | null
+  }[]
+}
+
+/** An upstream changed its state. */
+export interface UpstreamEvent {
+  readonly upstream: string
+  /** ms since 1970 */
+  readonly at: number
+  readonly from: string
+  readonly to: string
+  /** In backoff and stopped. */
+  readonly error: UpstreamStatus['lastError']
+  /** When held. */
+  readonly hold: LinkStatus['hold']
+}
+
 export interface SyncOperations {
   status(): UpstreamStatus[]
+  /** Calls back at each change of an upstream's state; between records it goes from idle to sending and back. @returns the way to stop */
+  onChange(listener: (event: UpstreamEvent) => void): () => void
   /** Each takes the name of one upstream, or none for all. @throws UnknownUpstreamError */
   pause(upstream?: string): Promise<void> | void
   resume(upstream?: string): Promise<void> | void
-  /** Tries at once, whatever the backoff says. */
+  /** Tries at once, whatever the backoff says, and sends all that waits, whatever the schedule says. */
   now(upstream?: string): Promise<void> | void
+  /**
+   * Moves an upstream's position in a stream: what it gets next, by partition.
+   * @throws UnknownUpstreamError, and the upstream's own reasons why it cannot be
+   */
+  rewind(upstream: string, stream: string, to: ReadonlyMap<number, number>): Promise<RewoundPosition[]>
+}
+
+export interface RewoundPosition {
+  readonly stream: string
+  readonly partition: number
+  readonly from: number
+  readonly to: number
 }
 
 export interface Operations {

@@ -42,6 +42,11 @@ interface ReadRecord {
   readonly clock: RecordClock | null
 }
 
+/** What it takes to find a place in a log. */
+export type PlacedLog = Pick<ReadableLog, 'partitions' | 'offsetForTime'> & {
+  streams(): readonly { readonly stream: string }[]
+}
+
 /** One partition on its way to the reader. */
 interface Lane {
   readonly partition: number
@@ -145,7 +150,7 @@ async function openLanes(log: ReadableLog, request: ReadRequest): Promise<Lane[]
  * @throws UnknownStreamError, UnknownPartitionError, UsageError
  */
 export async function placesOf(
-  log: ReadableLog,
+  log: PlacedLog,
   { stream, partition, from, follow }: Pick<ReadRequest, 'stream' | 'partition' | 'from' | 'follow'>,
 ): Promise<(PartitionState & { readonly first: number })[]> {
   const all = log.partitions().filter((state) => state.stream === stream)
@@ -175,7 +180,7 @@ export async function placesOf(
 }
 
 async function firstOffset(
-  log: ReadableLog,
+  log: PlacedLog,
   from: ReadFrom,
   state: { stream: string; partition: number; logStartOffset: number; durableOffset: number },
 ): Promise<number> {

@@ -2,7 +2,7 @@
  * Looks into LevelDB's write-ahead file (`NNNNNN.log`), to know what LevelDB will drop when it opens: it does so without a word, and
  * what is dropped must be counted.
  */
-import { LOG_BLOCK_BYTES, LogParser, type LogPiece } from './level-files/log-file.ts'
+import { type LogBytes, readLogFile } from './level-files/log-file.ts'
 
 export interface WriteAheadState {
   /** Logical records that are whole: LevelDB will apply them. */
@@ -13,21 +13,13 @@ export interface WriteAheadState {
   readonly damagedBytes: number
 }
 
-/** @param file the whole write-ahead file: a few megabytes, the write buffer's size. */
-export function inspectWriteAheadLog(file: Buffer): WriteAheadState {
+export async function inspectWriteAheadLog(file: LogBytes): Promise<WriteAheadState> {
   const state = { records: 0, tornBytes: 0, damagedBytes: 0 }
-  for (const piece of piecesOf(file)) {
+  for await (const piece of readLogFile(file)) {
     const bytes = piece.end - piece.at
     if (piece.kind === 'tail') state.tornBytes += bytes
     else if (piece.kind === 'record' && piece.isSeen) state.records++
     else state.damagedBytes += bytes
   }
   return state
-}
-
-function* piecesOf(file: Buffer): Generator<LogPiece> {
-  const parser = new LogParser()
-  for (let at = 0; at < file.length; at += LOG_BLOCK_BYTES)
-    yield* parser.block(file.subarray(at, at + LOG_BLOCK_BYTES), at)
-  yield* parser.end(file.length)
 }

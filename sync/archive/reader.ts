@@ -28,6 +28,15 @@ export async function* readArchive(directory: string): AsyncGenerator<StoredBatc
   }
 }
 
+/** One file of an archive. @param bytesCounted as its manifest says of the newest, all of an older one */
+export function readArchiveFile(
+  directory: string,
+  number: number,
+  bytesCounted: number,
+): AsyncGenerator<StoredBatch> {
+  return readFile(join(directory, fileName(number)), bytesCounted, false)
+}
+
 async function* readFile(
   path: string,
   bytesCounted: number,

@@ -1,6 +1,7 @@
 /** An archive's configuration. */
 import { type Static, Type } from '@sinclair/typebox'
 import { backoff, closed, name, round } from './common.ts'
+import { link } from './link.ts'
 
 export const ArchiveUpstreamSchema = Type.Object(
   {
@@ -21,6 +22,7 @@ export const ArchiveUpstreamSchema = Type.Object(
     }),
     round: round(4_194_304, 1000, 'Each round costs three fsyncs.'),
     backoff,
+    ...link,
   },
   { ...closed, description: 'an archive' },
 )

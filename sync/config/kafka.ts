@@ -1,6 +1,7 @@
 /** A Kafka cluster's configuration. */
 import { type Static, Type } from '@sinclair/typebox'
 import { backoff, closed, name, round } from './common.ts'
+import { link } from './link.ts'
 import { sasl, tls } from './security.ts'
 
 export const KafkaUpstreamSchema = Type.Object(
@@ -70,6 +71,7 @@ export const KafkaUpstreamSchema = Type.Object(
     sasl: Type.Optional(sasl),
     round: round(8_388_608, 100, 'Each round is a transaction.'),
     backoff,
+    ...link,
   },
   { ...closed, description: 'a Kafka cluster' },
 )

@@ -1,5 +1,6 @@
 /** From configuration to an upstream on a Kafka cluster. The client is loaded when it is first connected. */
 import { HeadwaterError, silentSink } from '../../broker/index.ts'
+import type { AuditSource } from '../audit/source.ts'
 import { systemClock } from '../clock.ts'
 import { unwatchedClock } from '../clock-reading.ts'
 import { isLoopback } from '../config/security-faults.ts'
@@ -10,8 +11,10 @@ import { FailureLog } from '../failure-log.ts'
 import { Secrets } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
 import { toUpstreamError } from './answers.ts'
+import { KafkaAudit } from './audit.ts'
 import { Credentials } from './credentials.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
+import { LinkMeter } from './link-meter.ts'
 import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
@@ -24,10 +27,20 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
   const credentials = createCredentials(config, deps)
   const exposed = exposedSecret(config)
   if (exposed !== null) sink.warn(`upstream ${config.name}: ${exposed}`)
-  const openWire = wireOpener(config, deps, config.transactionTimeoutMs, credentials)
+  const meter = new LinkMeter()
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs, credentials, meter)
   const certificateUntil = () => credentials.certificateUntil
   const bootstrap = config.bootstrap.join(',')
-  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil })
+  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil, meter })
+}
+
+export async function createKafkaAudit(
+  config: KafkaUpstreamConfig,
+  deps: UpstreamDeps,
+): Promise<AuditSource> {
+  const { clock = systemClock } = deps
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs)
+  return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
 }
 
 /**
@@ -39,6 +52,7 @@ export function wireOpener(
   deps: UpstreamDeps,
   requestMs: number,
   credentials: Credentials = createCredentials(config, deps),
+  meter: LinkMeter = new LinkMeter(),
 ): () => Promise<KafkaWire> {
   const { clock = systemClock, sink = silentSink } = deps
   const who = `upstream ${config.name} goes on with its old credentials, new ones cannot be used yet`
@@ -48,6 +62,7 @@ export function wireOpener(
     const wire = await import('./platformatic-wire.ts')
     return wire.openWire({
       clientId: 'headwater',
+      meter,
       bootstrap: config.bootstrap.map(parseAddress),
       connectMs: CONNECT_MS,
       requestMs,

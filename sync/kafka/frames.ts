@@ -31,7 +31,11 @@ export class Frames {
   readonly #requestMs: number
   readonly #theirs: readonly ((chunk: Buffer) => void)[]
   readonly #waiting = new Map<number, Waiting>()
-  #held: Buffer = Buffer.alloc(0)
+  /** The beginning of a frame, as it came: put together once the frame is whole, not with each piece. */
+  #held: Buffer[] = []
+  #heldBytes = 0
+  /** Bytes of the frame that `#held` begins; 8 while that is not known. */
+  #needed = 8
   #correlation = FIRST_CORRELATION
 
   /** @param socket connected and authenticated; its 'data' listeners get all frames that are not ours */
@@ -48,6 +52,15 @@ export class Frames {
   /** Requests that have no answer yet. */
   get inFlight(): number {
     return this.#waiting.size
+  }
+
+  /** Bytes that the connection carried, both ways, since it was opened; those of the client library, too. */
+  get socketBytes(): number {
+    return this.#socket.bytesWritten + this.#socket.bytesRead
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.destroyed
   }
 
   /**
@@ -96,18 +109,26 @@ export class Frames {
   }
 
   #onData(chunk: Buffer): void {
-    let bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    this.#held.push(chunk)
+    this.#heldBytes += chunk.length
+    if (this.#heldBytes < this.#needed) return
+    let bytes = this.#held.length === 1 ? chunk : Buffer.concat(this.#held)
+    this.#needed = 8
     while (bytes.length >= 8) {
       const end = 4 + bytes.readInt32BE(0)
       if (end < 8 || end > RESPONSE_BYTES_MAX) {
         this.#socket.destroy(new Error(`an answer of ${end} bytes`))
         return
       }
-      if (bytes.length < end) break
+      if (bytes.length < end) {
+        this.#needed = end
+        break
+      }
       this.#onFrame(bytes.subarray(0, end))
       bytes = bytes.subarray(end)
     }
-    this.#held = bytes
+    this.#held = bytes.length === 0 ? [] : [bytes]
+    this.#heldBytes = bytes.length
   }
 
   #onFrame(frame: Buffer): void {

@@ -13,6 +13,7 @@ import {
 } from '../errors.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
 import { answerError, toUpstreamError } from './answers.ts'
+import type { LinkMeter } from './link-meter.ts'
 import {
   type FormerProducer,
   fetchCheckpoints,
@@ -54,6 +55,8 @@ export interface KafkaUpstreamDeps {
   readonly openWire: () => Promise<KafkaWire>
   readonly clock: Clock
   readonly certificateUntil?: () => number | null
+  /** Counts what the wires carry. */
+  readonly meter?: LinkMeter
 }
 
 export class KafkaUpstream implements Upstream {
@@ -80,6 +83,10 @@ export class KafkaUpstream implements Upstream {
 
   get certificateUntil(): number | null {
     return this.#deps.certificateUntil?.() ?? null
+  }
+
+  get wireBytes(): number | undefined {
+    return this.#deps.meter?.bytes
   }
 
   async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {

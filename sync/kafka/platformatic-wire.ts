@@ -5,15 +5,27 @@
  */
 import type { Connection } from '@platformatic/kafka'
 import { type Clock, systemClock } from '../clock.ts'
-import { Connections } from './connections.ts'
+import { Connections, type Link } from './connections.ts'
 import { type Credentials, noCredentials } from './credentials.ts'
+import {
+  decodeFetch,
+  encodeFetch,
+  FETCH_API,
+  FETCH_VERSION,
+  type FetchRequest,
+  type Isolation,
+} from './fetch-codec.ts'
 import { type Library, loadLibrary } from './library.ts'
+import type { LinkMeter } from './link-meter.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
   type CommittedOffset,
+  type FetchedFrom,
   type FetchedOffset,
   type KafkaWire,
+  LATEST,
+  type ListedOffset,
   type NewTopic,
   type ProduceAnswer,
   type ProducePart,
@@ -35,12 +47,13 @@ export interface WireOptions {
   readonly clock?: Clock
   /** A connection could not be replaced by one with newer credentials; the old one goes on. */
   readonly onRenewFailed?: (error: unknown) => void
+  /** Told of each connection that is used. */
+  readonly meter?: LinkMeter
 }
 
 const PRODUCE_API = 0
 const PRODUCE_VERSION = 9
 const ACKS_ALL = -1
-const LATEST = -1n
 /** Kafka keeps the last five batches of a producer: with more in flight a retry could not be recognised. */
 const IN_FLIGHT_MAX = 5
 const LATEST_KEY_TYPE = { group: 0, transaction: 1 } as const
@@ -120,10 +133,8 @@ class PlatformaticWire implements KafkaWire {
   }
 
   async askLeader(node: BrokerNode, topic: string, partition: number): Promise<string> {
-    const asked = [{ partitionIndex: partition, currentLeaderEpoch: -1, timestamp: LATEST }]
-    const { listOffsetsV7 } = this.#library
-    const response = await this.#ask(node, listOffsetsV7.api, -1, 0, [{ name: topic, partitions: asked }])
-    return this.#name(response.topics[0]?.partitions[0]?.errorCode ?? -1)
+    const [listed] = await this.listOffsets(node, 'read_uncommitted', new Map([[topic, [partition]]]), LATEST)
+    return listed?.answer ?? this.#name(-1)
   }
 
   async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
@@ -278,6 +289,50 @@ class PlatformaticWire implements KafkaWire {
     this.#check('EndTxn', response.errorCode)
   }
 
+  async listOffsets(
+    node: BrokerNode,
+    isolation: Isolation,
+    partitions: TopicPartitions,
+    when: number,
+  ): Promise<ListedOffset[]> {
+    const ask = { currentLeaderEpoch: -1, timestamp: BigInt(when) }
+    const topics = [...partitions].map(([name, indexes]) => ({
+      name,
+      partitions: indexes.map((partitionIndex) => ({ partitionIndex, ...ask })),
+    }))
+    const { listOffsetsV7 } = this.#library
+    const response = await this.#ask(
+      node,
+      listOffsetsV7.api,
+      -1,
+      isolation === 'read_committed' ? 1 : 0,
+      topics,
+    )
+    return response.topics.flatMap(({ name, partitions }) =>
+      partitions.map(({ partitionIndex, errorCode, offset }) => {
+        return {
+          answer: this.#name(errorCode),
+          topic: name,
+          partition: partitionIndex,
+          offset: Number(offset),
+        }
+      }),
+    )
+  }
+
+  async fetch(node: BrokerNode, request: FetchRequest): Promise<FetchedFrom[]> {
+    const { frames } = await this.#connections.get(node.host, node.port)
+    try {
+      const body = await frames.request(FETCH_API, FETCH_VERSION, [encodeFetch(request)])
+      const { errorCode, partitions } = decodeFetch(body)
+      this.#check('Fetch', errorCode)
+      return partitions.map((partition) => ({ ...partition, answer: this.#name(partition.errorCode) }))
+    } catch (error) {
+      if (error instanceof WireAnswerError) throw error
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
+    }
+  }
+
   close(): void {
     this.#connections.close()
   }
@@ -307,7 +362,7 @@ class PlatformaticWire implements KafkaWire {
     api: Api<Args, Response>,
     ...args: Args
   ): Promise<Response> {
-    const { connection } = await this.#connections.get(node.host, node.port)
+    const { connection } = await this.#link(node)
     try {
       return await api.async(connection, ...args)
     } catch (error) {
@@ -318,9 +373,15 @@ class PlatformaticWire implements KafkaWire {
     }
   }
 
+  async #link(node: { readonly host: string; readonly port: number }): Promise<Link> {
+    const link = await this.#connections.get(node.host, node.port)
+    this.#options.meter?.add(link.frames)
+    return link
+  }
+
   /** A Produce request, its batches uncopied. */
   async #send(node: BrokerNode, pieces: readonly Buffer[]): Promise<ProduceResponse> {
-    const { frames } = await this.#connections.get(node.host, node.port)
+    const { frames } = await this.#link(node)
     const { Reader, produceV9 } = this.#library
     try {
       const answer = await frames.request(PRODUCE_API, PRODUCE_VERSION, pieces)

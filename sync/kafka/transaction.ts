@@ -145,14 +145,15 @@ export class Transaction {
   async #begin(work: readonly Work[]): Promise<void> {
     const { wire, producer, id } = this.#session
     const partitions = new Map<string, number[]>()
-    for (const { lane } of work) {
+    for (const { lane, part } of work) {
+      // a part whose position alone moves leaves no marker in its partition
+      if (part.batches.length === 0) continue
       partitions.set(lane.topic, [...(partitions.get(lane.topic) ?? []), lane.partition])
     }
     // The markers of the last transaction may still be on their way: the coordinator says so, and is asked again.
+    const adding = () => wire.addPartitionsToTxn(this.#session.transactionCoordinator, producer, partitions)
     await settled([
-      this.#coordinated(() =>
-        wire.addPartitionsToTxn(this.#session.transactionCoordinator, producer, partitions),
-      ),
+      ...(partitions.size > 0 ? [this.#coordinated(adding)] : []),
       this.#coordinated(() => wire.addOffsetsToTxn(this.#session.transactionCoordinator, producer, id)),
     ])
   }

@@ -3,6 +3,7 @@
  * test puts a faulty one in front. An answer is Kafka's name for an error code, 'NONE' for success.
  */
 import type { UpstreamError } from '../errors.ts'
+import type { FetchedPartition, FetchRequest, Isolation } from './fetch-codec.ts'
 
 export interface BrokerNode {
   readonly id: number
@@ -87,10 +88,43 @@ export interface ProduceAnswer {
 
 export type TopicPartitions = ReadonlyMap<string, readonly number[]>
 
-/** Every method throws WireAnswerError or WireConnectionError. */
-export interface KafkaWire {
+export interface ListedOffset {
+  readonly answer: string
+  readonly topic: string
+  readonly partition: number
+  /** -1 when no record is as young as the time asked for. */
+  readonly offset: number
+}
+
+/** What reading takes. Every method throws WireAnswerError or WireConnectionError. */
+export interface FetchWire {
   /** Asks any broker that can be reached; never creates a topic. */
   metadata(topics: readonly string[]): Promise<ClusterInfo>
+  /**
+   * @param when ms since 1970, or EARLIEST or LATEST
+   * @param isolation under read_committed the latest is the last stable offset
+   */
+  listOffsets(
+    node: BrokerNode,
+    isolation: Isolation,
+    partitions: TopicPartitions,
+    when: number,
+  ): Promise<ListedOffset[]>
+  fetch(node: BrokerNode, request: FetchRequest): Promise<FetchedFrom[]>
+  /** Breaks all connections at once; what is under way fails. */
+  close(): void
+}
+
+/** A partition's part of a Fetch answer. */
+export interface FetchedFrom extends FetchedPartition {
+  readonly answer: string
+}
+
+export const EARLIEST = -2
+export const LATEST = -1
+
+/** Every method throws WireAnswerError or WireConnectionError. */
+export interface KafkaWire extends FetchWire {
   /** @returns an answer for each topic that was not made, with the cluster's words */
   createTopics(
     node: BrokerNode,
@@ -119,8 +153,6 @@ export interface KafkaWire {
     offsets: readonly CommittedOffset[],
   ): Promise<void>
   endTxn(node: BrokerNode, producer: Producer, commit: boolean): Promise<void>
-  /** Breaks all connections at once; what is under way fails. */
-  close(): void
 }
 
 /** The broker answered, and the answer is an error. */

@@ -18,6 +18,8 @@ test.each([
   ['sync', 'pause'],
   ['sync', 'resume'],
   ['sync', 'now'],
+  ['sync', 'verify'],
+  ['sync', 'rewind'],
   ['log', 'verify'],
   ['log', 'dump'],
   ['backup'],

@@ -6,6 +6,8 @@
  */
 import { exit, kill, pid } from 'node:process'
 import { decideStart } from '../../sync/checkpoint.ts'
+import { EVERYTHING, Selection } from '../../sync/filter/selection.ts'
+import { openLanes } from '../../sync/lanes.ts'
 import { RoundBuilder } from '../../sync/round-builder.ts'
 import { openKafka } from '../sync/kafka/open-kafka.ts'
 import { MemoryLog } from '../sync/memory-log.ts'
@@ -26,7 +28,7 @@ const upstream = openKafka(bootstrap, name, {
 
 const recovered = await upstream.recover(log.identity, log.partitions())
 const { positions } = await decideStart(log, log.partitions(), recovered, null)
-const builder = new RoundBuilder(log.openCursor(positions), positions)
+const builder = new RoundBuilder(openLanes(log, new Selection(EVERYTHING), positions), positions)
 for (;;) {
   await builder.fill(1500)
   const round = builder.take(1500)

@@ -22,6 +22,11 @@ describe('the configuration of an upstream', () => {
       fileBytesMax: 67_108_864,
       round: { bytesMax: 4_194_304, lingerMs: 1000 },
       backoff: { firstMs: 1000, msMax: 20_000 },
+      streams: { include: ['*'], exclude: [] },
+      filters: [],
+      priorities: {},
+      urgentPriority: 8,
+      budgets: [],
     })
     expect(load(KAFKA)).toMatchObject({
       topic: '{stream}',
@@ -120,6 +125,25 @@ describe('the configuration of an upstream', () => {
     expect(await warnings({ bootstrap, sasl: plain, tls: {} })).toEqual([])
     expect(await warnings({ bootstrap, sasl: { ...plain, mechanism: 'SCRAM-SHA-512' } })).toEqual([])
     expect(await warnings({ bootstrap: ['[::1]:1', 'localhost:1'], sasl: plain })).toEqual([])
+  })
+
+  it('checks what it says of the link', () => {
+    const faults = (changes: Record<string, unknown>) =>
+      upstreamFaults(load({ ...KAFKA, ...changes }), (text) => text === '* 1 * * *').map((f) => f.path[0])
+    const night = { from: '22:00', to: '06:00' }
+    expect(
+      faults({ schedule: { windows: [night, { cron: '* 1 * * *' }], timezone: 'Europe/Berlin' } }),
+    ).toEqual([])
+    expect(faults({ schedule: { windows: [{ cron: '* 25 * * *' }] } })).toEqual(['schedule'])
+    expect(faults({ schedule: { windows: [night], timezone: 'Europe/Bärlin' } })).toEqual(['schedule'])
+    expect(faults({ budgets: [{ bytes: 1000 }, { bytes: 2000 }] })).toEqual(['budgets'])
+    expect(faults({ budgets: [{ bytes: 1000 }, { bytes: 2000, period: 'day' }] })).toEqual([])
+    expect(() => load({ ...KAFKA, schedule: { windows: [{ from: '24:00', to: '06:00' }] } })).toThrow()
+    expect(() => load({ ...KAFKA, schedule: { windows: [{ ...night, days: ['someday'] }] } })).toThrow()
+    expect(() => load({ ...KAFKA, priorities: { alarms: 10 } })).toThrow()
+    expect(load({ ...KAFKA, filters: [{ streams: ['t'], oneIn: 10 }] }).filters).toEqual([
+      { streams: ['t'], keys: { include: [], exclude: [] }, oneIn: 10, newestPerKey: false },
+    ])
   })
 
   it('says which secret cannot be read, and tries again by itself', async () => {

@@ -39,7 +39,14 @@ describe("sync's errors", () => {
       'HW_CHECKPOINT_AHEAD',
       'HW_CHECKPOINT_MISMATCH',
       'HW_FENCED',
+      // Of a command.
+      'HW_REWIND_REFUSED',
       'HW_TOPIC_CONFLICT',
+      // Of readers: these would skip records, or take others for them.
+      'HW_TOPIC_OFFSET_GONE',
+      'HW_TOPIC_RECREATED',
+      // Of a command.
+      'HW_UNVERIFIABLE',
       'HW_UPSTREAM_CONFIG',
     ])
   })

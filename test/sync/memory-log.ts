@@ -37,6 +37,8 @@ export class MemoryLog implements LogSource {
   /** When set, the next read of a cursor fails with it. */
   readError: Error | null = null
   openCursors = 0
+  /** By stream. */
+  readonly priorities = new Map<string, number>()
 
   constructor(identity: LogIdentity = testIdentity()) {
     this.identity = identity
@@ -97,7 +99,9 @@ export class MemoryLog implements LogSource {
     const counts = new Map<string, number>()
     for (const { stream } of this.#states.values()) counts.set(stream, (counts.get(stream) ?? 0) + 1)
     return [...counts].map(([stream, partitions]) => {
-      return { stream, partitions, records: [], bytes: 0, droppedRecords: 0, isCompacted: false }
+      const priority = this.priorities.get(stream) ?? 5
+      const known = { records: [], bytes: 0, droppedRecords: 0, isCompacted: false }
+      return { stream, partitions, ...known, priority }
     })
   }
 

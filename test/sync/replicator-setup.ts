@@ -3,6 +3,8 @@ import { afterEach } from 'vitest'
 import type { CachedCheckpoint, CheckpointCache } from '../../sync/checkpoint.ts'
 import type { Clock } from '../../sync/clock.ts'
 import { UpstreamUnreachableError } from '../../sync/errors.ts'
+import { EVERYTHING, Selection, type SelectionOptions } from '../../sync/filter/selection.ts'
+import type { Link } from '../../sync/link/link.ts'
 import { Replicator, type ReplicatorOptions } from '../../sync/replicator.ts'
 import { FakeUpstream } from './fake-upstream.ts'
 import { MemoryLog } from './memory-log.ts'
@@ -63,12 +65,15 @@ export function setUp(
     upstream?: FakeUpstream
     cache?: MemoryCache
     options?: Partial<ReplicatorOptions>
+    selection?: Partial<SelectionOptions>
+    link?: Link
+    clock?: ManualClock
   } = {},
 ) {
   const log = changes.log ?? new MemoryLog().addStream('events', 2)
   const upstream = changes.upstream ?? new FakeUpstream()
   const cache = changes.cache ?? new MemoryCache()
-  const clock = new ManualClock()
+  const clock = changes.clock ?? new ManualClock()
   const lines: string[] = []
   const sink = {
     info: (message: string) => lines.push(`info ${message}`),
@@ -83,6 +88,8 @@ export function setUp(
     sink,
     clock,
     random: () => 1 - Number.EPSILON,
+    selection: new Selection({ ...EVERYTHING, ...changes.selection }),
+    ...(changes.link === undefined ? {} : { link: changes.link }),
   })
   open.push(replicator)
   return { log, upstream, cache, clock, lines, replicator }

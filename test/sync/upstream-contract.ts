@@ -3,9 +3,16 @@
  * to open an upstream on it (also one that is cut off after a number of outside steps), and a way to read it back.
  */
 import { describe, expect, it } from 'vitest'
-import { type LogIdentity, partitionKey, readRecords, type StoredBatch } from '../../broker/index.ts'
+import {
+  filterBatch,
+  type LogIdentity,
+  partitionKey,
+  readRecords,
+  type StoredBatch,
+} from '../../broker/index.ts'
 import { decideStart } from '../../sync/checkpoint.ts'
 import { UpstreamError } from '../../sync/errors.ts'
+import { logProof } from '../../sync/proof.ts'
 import type { Recovered, Round, RoundPart, Upstream } from '../../sync/upstream.ts'
 import { MemoryLog, testIdentity } from './memory-log.ts'
 
@@ -216,6 +223,58 @@ export function describeUpstream(harness: UpstreamHarness): void {
         await decideStart(log, log.partitions(), recovered, null)
         await upstream.close()
         expect((await place.read(STREAMS)).map((r) => r.value)).toEqual(['d', 'e'])
+      }),
+    )
+
+    it(
+      'moves the position past records that are left out, with a part that has nothing to send and behind one that has',
+      withPlace(async (place) => {
+        const log = newLog()
+        const upstream = place.open()
+        await recover(upstream, log)
+        log.appendMany('events', 0, 10)
+        const batch = log.append('events', 1, [
+          { value: 'a' },
+          { value: 'b' },
+          { value: 'c' },
+          { value: 'd' },
+        ])
+        const proofAt = (partition: number, next: number) => logProof(log, 'events', partition, next)
+        const [events0, events1] = [{ stream: 'events', partition: 0 }, { ...batch }]
+        const passed: RoundPart = {
+          ...events0,
+          fromOffset: 0,
+          nextOffset: 4,
+          batches: [],
+          proof: await proofAt(0, 4),
+        }
+        expect(await upstream.send({ parts: [passed] })).toEqual(new Map([['events/0', 4]]))
+        const some = filterBatch(batch.bytes, ({ offset }) => offset === 0 || offset === 2)!
+        const sent: RoundPart = {
+          ...events1,
+          fromOffset: 0,
+          nextOffset: 4,
+          batches: [{ ...batch, nextOffset: 3, bytes: some }],
+          proof: await proofAt(1, 4),
+        }
+        const further = { ...passed, fromOffset: 4, nextOffset: 9, proof: await proofAt(0, 9) }
+        expect(await upstream.send({ parts: [further, sent] })).toEqual(
+          new Map([
+            ['events/0', 9],
+            ['events/1', 4],
+          ]),
+        )
+        await upstream.close()
+        const again = place.open()
+        const recovered = await recover(again, log)
+        expect(nexts(recovered).get('events/0')).toBe(9)
+        expect(nexts(recovered).get('events/1')).toBe(4)
+        await decideStart(log, log.partitions(), recovered, null)
+        log.append('events', 0, [{ value: 'x' }])
+        await again.send(roundFrom(log, nexts(recovered)))
+        await again.close()
+        const values = (await place.read(STREAMS)).map(({ value }) => value)
+        expect(values).toEqual(['events/0/9', 'x', 'a', 'c'])
       }),
     )
 

@@ -86,7 +86,7 @@ export class BatchMerger {
   }
 
   /**
-   * Takes the next batch. It is not modified; it must not be while it can be the open output.
+   * Takes the next batch. It is not modified; it must not be while it can be the open output, or one that was emitted. `own` ends that.
    * @param batch one that has no `storedFault`
    */
   add(commit: number, batch: Buffer, keep: Keep): void {
@@ -101,6 +101,12 @@ export class BatchMerger {
     if (this.#open === null) this.#open = this.#begin(commit, batch, filter.kept === recordCountOf(batch))
     if (this.#open.commit !== commit) return
     if (this.#open.length >= this.#batchBytesMax) this.cut()
+  }
+
+  /** The open output is the stored batch itself: copies it, so that the batch is the caller's again. */
+  own(): void {
+    const open = this.#open
+    if (open?.isStored === true) open.bytes = ownBytes(open.bytes)
   }
 
   /** Ends the open output: the next batch begins another one. */
@@ -184,4 +190,11 @@ export class BatchMerger {
       attributes,
     }
   }
+}
+
+/** A copy that holds no more memory than it has bytes. */
+export function ownBytes(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(copy)
+  return copy
 }

@@ -14,7 +14,7 @@ import { assert } from '../../assert.ts'
 import { NOTE_ID } from '../commit-key.ts'
 import { baseOffsetOf, recordCountOf } from '../record-batch.ts'
 import { BatchFilter } from './batch-filter.ts'
-import { BatchMerger, type MergedBatch } from './batch-merger.ts'
+import { BatchMerger, type MergedBatch, ownBytes } from './batch-merger.ts'
 import { type ScannedRecord, storedFault } from './key-scan.ts'
 
 export interface StoredEntry {
@@ -83,8 +83,13 @@ export class EntryRewriter {
     return this.#heldBytes
   }
 
-  /** Takes the next entry, a batch. Its value is not modified; it is held as long as it may be an output itself. */
+  /** Takes the next entry, a batch. Its value is not modified, and afterwards the caller's again. */
   add(entry: StoredEntry): void {
+    this.#add(entry)
+    this.#own(entry)
+  }
+
+  #add(entry: StoredEntry): void {
     const { commit, id, value } = entry
     assert(id !== NOTE_ID, 'a note is passed through, not rewritten')
     this.#advance(commit, id)
@@ -114,6 +119,20 @@ export class EntryRewriter {
     const merger = this.#mergers.get(entry.id)
     if (merger !== undefined) this.#cut(entry.id, merger)
     this.#through(entry)
+    this.#own(entry)
+  }
+
+  /** Copies what is held of an entry: its bytes stand in memory that the next read uses again. */
+  #own({ commit, id, value }: StoredEntry): void {
+    const merger = this.#open.get(id)
+    if (merger?.openCommit === commit) merger.own()
+    // an output that is this very batch has its commit, the highest so far
+    const last = this.#waiting.length - 1
+    const waiting = this.#waiting[last]
+    if (waiting?.commit !== commit || waiting.id !== id || waiting.value !== value) return
+    const bytes = ownBytes(value)
+    const batch = waiting.batch === null ? null : { ...waiting.batch, bytes }
+    this.#waiting[last] = { commit, id, value: bytes, batch }
   }
 
   /** Ends all open outputs, so that none holds records from before and after here. All that waited is written. */

@@ -11,6 +11,8 @@ export interface CommandContext {
   readonly env: NodeJS.ProcessEnv
   /** Aborted by SIGINT or SIGTERM. */
   readonly signal: AbortSignal
+  /** Asks the person at the terminal; none where nobody sits there. */
+  confirm?(question: string): Promise<boolean>
   /** Loads the configuration with the schemas of all modules. */
   loadConfig(options: ConfigOptions): Promise<LoadedConfig | RefusedConfig>
   /** Opens the log of a data directory that no broker runs on. */

@@ -1,13 +1,25 @@
 /** The log as a command sees it: asked of the running broker, or opened here when none runs. */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { DumpQuery } from '../../log/dump.ts'
+import { batchBytes } from '../../log/record-batch.ts'
+import { type LogIdentity, partitionKey } from '../../log/source.ts'
+import type { FactStore } from '../../storage/fact-store.ts'
 import { ControlClient } from '../control/control-client.ts'
 import { dumpLines } from '../dump-json.ts'
-import { ControlError, NotRunningError } from '../errors.ts'
-import { type OpenedLog, type StreamReport, streamReports } from '../operations.ts'
+import { ControlError, NotRunningError, UnknownUpstreamError } from '../errors.ts'
+import {
+  type OpenedLog,
+  type StatusReport,
+  type StreamReport,
+  streamReports,
+  type UpstreamStatus,
+} from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
 import { openTableReading, type TableRequest } from '../table-reading.ts'
 import { type FullProgress, type FullRepair, type FullReport, repairAll, verifyAll } from '../verifying.ts'
 import type { CommandContext } from './context.ts'
+
+const BATCHES_BYTES = 262_144
 
 export interface ReadOptions {
   readonly stream: string
@@ -17,6 +29,12 @@ export interface ReadOptions {
   readonly follow: boolean
   readonly count: number | null
 }
+
+export type RememberedPositions = (
+  facts: Pick<FactStore, 'get'>,
+  upstream: string,
+  identity: LogIdentity,
+) => Promise<ReadonlyMap<string, number>>
 
 export interface LogAccess {
   /** false: the data directory is open in this process, and nobody else can open it until `close`. */
@@ -34,6 +52,17 @@ export interface LogAccess {
   repair(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullRepair>
   /** Pieces of newline-delimited JSON (dump-json.ts), each of whole lines or not. */
   dump(query: DumpQuery, signal: AbortSignal): AsyncIterable<string | Buffer>
+  identity(): Promise<LogIdentity>
+  /**
+   * Some stored batches of a partition from the one that holds `offset`; none at the end. A running broker is given as much time
+   * for its own work as it took for this.
+   */
+  batches(stream: string, partition: number, offset: number): Promise<Buffer[]>
+  /**
+   * Up to where an upstream is known to have acknowledged, by `partitionKey`.
+   * @param remembered what a stopped broker's facts say
+   */
+  acknowledged(upstream: string, remembered: RememberedPositions): Promise<ReadonlyMap<string, number>>
   /** The bytes of a backup (log/backup/format.ts). */
   backup(signal: AbortSignal): AsyncIterable<Buffer>
   close(): Promise<void>
@@ -106,6 +135,41 @@ class BrokerAccess implements LogAccess {
     return this.#client.pieces('GET', '/log/dump', { ...query }, signal)
   }
 
+  async identity(): Promise<LogIdentity> {
+    const { broker } = await this.#client.json<StatusReport>('GET', '/status')
+    const { edge, incarnation } = broker!
+    return { edge, incarnation }
+  }
+
+  async batches(stream: string, partition: number, from: number): Promise<Buffer[]> {
+    const startedAt = performance.now()
+    const pieces: Buffer[] = []
+    const never = new AbortController().signal
+    for await (const piece of this.#client.pieces(
+      'GET',
+      '/log/batches',
+      { stream, partition, from },
+      never,
+    )) {
+      pieces.push(piece)
+    }
+    await delay(performance.now() - startedAt)
+    return splitBatches(Buffer.concat(pieces))
+  }
+
+  async acknowledged(upstream: string): Promise<ReadonlyMap<string, number>> {
+    const { upstreams } = await this.#client.json<{ upstreams: UpstreamStatus[] }>('GET', '/sync/status')
+    const found = upstreams.find(({ name }) => name === upstream)
+    if (found === undefined) {
+      throw new UnknownUpstreamError(
+        upstream,
+        upstreams.map(({ name }) => name),
+      )
+    }
+    const known = found.partitions.filter(({ position }) => position !== null)
+    return new Map(known.map((state) => [partitionKey(state.stream, state.partition), state.position!]))
+  }
+
   backup(signal: AbortSignal): AsyncIterable<Buffer> {
     return this.#client.pieces('GET', '/backup', {}, signal)
   }
@@ -158,6 +222,19 @@ class DirectoryAccess implements LogAccess {
     return until(signal, dumpLines(this.#log, query))
   }
 
+  async identity(): Promise<LogIdentity> {
+    return this.#log.identity
+  }
+
+  async batches(stream: string, partition: number, offset: number): Promise<Buffer[]> {
+    const found = await this.#log.read(stream, partition, offset, BATCHES_BYTES)
+    return found.map(({ bytes }) => bytes)
+  }
+
+  acknowledged(upstream: string, remembered: RememberedPositions): Promise<ReadonlyMap<string, number>> {
+    return remembered(this.#log.facts, upstream, this.#log.identity)
+  }
+
   backup(signal: AbortSignal): AsyncIterable<Buffer> {
     return until(signal, this.#log.backup())
   }
@@ -172,4 +249,15 @@ async function* until<T>(signal: AbortSignal, pieces: AsyncIterable<T>): AsyncGe
     if (signal.aborted) return
     yield piece
   }
+}
+
+function splitBatches(bytes: Buffer): Buffer[] {
+  const found: Buffer[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const end = at + batchBytes(bytes.subarray(at))
+    if (end > bytes.length) throw new ControlError('a batch came cut off')
+    found.push(bytes.subarray(at, end))
+    at = end
+  }
+  return found
 }

@@ -5,7 +5,9 @@ import type { ConfigOptions } from './context.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
 import type { ReadCommandOptions } from './read.ts'
 import type { RestoreCommandOptions } from './restore.ts'
+import type { SyncRewindOptions } from './sync-rewind.ts'
 import type { SyncCommand } from './sync-status.ts'
+import type { SyncVerifyOptions } from './sync-verify.ts'
 import type { TableCommandOptions } from './table.ts'
 
 type Reporting = ConfigOptions & { readonly json: boolean }
@@ -22,6 +24,13 @@ export interface Actions {
   table(stream: string, key: string | undefined, options: TableCommandOptions): Promise<number>
   syncStatus(options: Reporting): Promise<number>
   syncCommand(command: SyncCommand, upstream: string | undefined, options: Reporting): Promise<number>
+  syncVerify(upstream: string | undefined, options: SyncVerifyOptions): Promise<number>
+  syncRewind(
+    upstream: string,
+    stream: string,
+    partition: number | undefined,
+    options: SyncRewindOptions,
+  ): Promise<number>
   logVerify(options: Reporting): Promise<number>
   logRepair(options: Reporting): Promise<number>
   logDump(options: DumpCommandOptions): Promise<number>
@@ -68,7 +77,7 @@ Environment:
   NO_COLOR=1                            no colours
 
 Exit codes:
-  0  done; for status, sync status and log verify: nothing is wrong
+  0  done; for status, sync status, sync verify and log verify: nothing is wrong
   1  failed, or a fault was found
   2  wrong command line or configuration
   3  no broker is running
@@ -246,9 +255,9 @@ function addSync(program: Command, actions: Actions, done: (code: number) => voi
     .addHelpText('after', examples('headwater sync status'))
     .action(async (options) => done(await actions.syncStatus(options)))
   const commands: [SyncCommand, string][] = [
-    ['pause', 'stop sending after the round under way; not remembered across a restart'],
+    ['pause', 'stop sending after the round under way, also after a restart'],
     ['resume', 'go on after pause, or after an error that stopped an upstream'],
-    ['now', 'try at once, whatever the backoff says'],
+    ['now', 'try at once, and send all that waits, whatever backoff and schedule say'],
   ]
   for (const [command, description] of commands) {
     reporting(located(sync.command(command)))
@@ -257,6 +266,50 @@ function addSync(program: Command, actions: Actions, done: (code: number) => voi
       .addHelpText('after', examples(`headwater sync ${command}`, `headwater sync ${command} archive`))
       .action(async (upstream, options) => done(await actions.syncCommand(command, upstream, options)))
   }
+  addSyncVerify(sync, actions, done)
+  addSyncRewind(sync, actions, done)
+}
+
+function addSyncVerify(sync: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(sync.command('verify')))
+    .description('read back what upstream holds and compare it with the log; works on a running broker too')
+    .argument('[upstream]', 'its name; all without one')
+    .option('--stream <name>', 'this stream alone')
+    .option('-p, --partition <n>', 'this partition of it alone', wholeNumber)
+    .option('--from <place>', 'earliest, an offset, or a time such as 2026-03-01T12:00:00Z', 'earliest')
+    .addHelpText(
+      'after',
+      examples(
+        'headwater sync verify',
+        'headwater sync verify central --stream events --from 2026-03-01T00:00:00Z',
+        'headwater sync verify central --json | jq .upstreams[0].partitions',
+      ),
+    )
+    .action(async (upstream, options) => done(await actions.syncVerify(upstream, options)))
+}
+
+function addSyncRewind(sync: Command, actions: Actions, done: (code: number) => void): void {
+  reporting(located(sync.command('rewind')))
+    .description("move an upstream's position: back, to send records again, or forward, to skip some")
+    .argument('<upstream>', 'its name')
+    .argument('<stream>', 'the name of the stream')
+    .argument('[partition]', 'this partition alone', wholeNumber)
+    .requiredOption(
+      '--to <place>',
+      'what is sent next: earliest, latest, an offset, or a time such as 2026-03-01T12:00:00Z',
+    )
+    .option('-y, --yes', 'do not ask', false)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater sync rewind central events --to earliest',
+        'headwater sync rewind central events 2 --to 120000',
+        'headwater sync rewind central events --to 2026-03-01T12:00:00Z --yes --json',
+      ),
+    )
+    .action(async (upstream, stream, partition, options) =>
+      done(await actions.syncRewind(upstream, stream, partition, options)),
+    )
 }
 
 /** A command without a subcommand prints its help; that is a mistake, not an answer. */

@@ -4,8 +4,8 @@ import { ExitCode } from '../exit-codes.ts'
 import type { UpstreamStatus } from '../operations.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
-import { type Column, printTable } from '../terminal/table.ts'
-import { ago, count, duration, rate } from '../terminal/units.ts'
+import { type Column, printFacts, printTable } from '../terminal/table.ts'
+import { bytes, count, duration, plural, rate } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 
 export type SyncCommand = 'pause' | 'resume' | 'now'
@@ -24,6 +24,7 @@ export async function runSyncStatus(
   else if (upstreams.length === 0) context.out.line('no upstream is configured')
   else {
     printUpstreams(context.out, upstreams)
+    for (const status of upstreams) printDetails(context.out, status)
     printPositions(context.out, upstreams)
   }
   return upstreams.some(({ state }) => state === 'stopped') ? ExitCode.failed : ExitCode.ok
@@ -46,19 +47,23 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   idle: 'green',
   sending: 'green',
   backoff: 'yellow',
+  held: 'yellow',
   paused: 'yellow',
   stopped: 'red',
 }
 
+/** One line an upstream, and why it does not go on where it does not. */
 export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]): void {
   const columns: Column[] = [
     { title: 'UPSTREAM' },
     { title: 'KIND' },
     { title: 'STATE' },
     { title: 'LAG', align: 'right' },
+    { title: 'BYTES', align: 'right' },
     { title: 'OLDEST', align: 'right' },
     { title: 'SENT', align: 'right' },
     { title: 'RATE', align: 'right' },
+    { title: 'DRAINED IN', align: 'right' },
     { title: 'LAST ACK', align: 'right' },
     { title: 'WHERE' },
   ]
@@ -67,14 +72,79 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
     status.kind,
     status.state,
     count(status.lagRecords),
+    bytes(status.lagBytes),
     status.lagSecondsOldest === null ? '-' : duration(status.lagSecondsOldest * 1000),
     count(status.sentRecords),
     rate(status.recordsPerSecond),
-    ago(status.lastAckAt),
+    status.lagRecords === 0 || status.drainSeconds === null ? '-' : duration(status.drainSeconds * 1000),
+    status.ackAgeSeconds === null ? 'never' : `${duration(status.ackAgeSeconds * 1000)} ago`,
     printable(status.address),
   ])
   printTable(out, columns, rows)
-  for (const status of upstreams) printTrouble(out, status)
+  for (const status of upstreams) {
+    printTrouble(out, status)
+    printHold(out, status)
+  }
+}
+
+const HOLDS: Readonly<Record<string, string>> = {
+  schedule: 'outside its schedule',
+  budget: 'its data budget is used up',
+}
+
+/** A state that time alone ends, and what goes all the same. */
+function printHold(out: Output, { name, state, link: { hold, bandwidth } }: UpstreamStatus): void {
+  const waits = state === 'paused' ? ['paused until `headwater sync resume`'] : []
+  if (hold !== null) {
+    const until = hold.until === null ? '' : ` until ${localTime(hold.until)}`
+    const urgent =
+      hold.urgentPriority === null ? '' : `; streams of priority ${hold.urgentPriority} and above go`
+    waits.push(`${HOLDS[hold.reason] ?? hold.reason}${until}${urgent}`)
+  }
+  if (bandwidth?.isWaiting) waits.push(`kept to ${bytes(bandwidth.bytesPerSecond)}/s`)
+  for (const wait of waits) out.line(`${out.paint('yellow', printable(name))}: ${wait}`)
+}
+
+/** What is not in the table: what was left out, and what the link bears. */
+function printDetails(out: Output, status: UpstreamStatus): void {
+  const { link } = status
+  const facts: [string, string][] = []
+  const left = [
+    [status.filteredRecords, 'left out by filters'],
+    [status.passedOverRecords, 'passed over for newer ones of their keys'],
+    [status.skippedRecords, 'gone by retention before they were sent'],
+  ] as const
+  const leftOut = left.filter(([records]) => records > 0).map(([records, why]) => `${count(records)} ${why}`)
+  if (leftOut.length > 0) facts.push(['not sent', leftOut.join(', ')])
+  if (status.bytesPerSecond > 0) facts.push(['rate', `${bytes(status.bytesPerSecond)}/s of records`])
+  if (status.wireBytes !== null) facts.push(['link', `${bytes(status.wireBytes)} since the start`])
+  if (link.bandwidth !== null) {
+    const { bytesPerSecond, burstBytes } = link.bandwidth
+    facts.push(['bandwidth', `at most ${bytes(bytesPerSecond)}/s, ${bytes(burstBytes)} at once`])
+  }
+  if (link.schedule !== null) {
+    const passed = link.schedule.isOverridden ? ', passed over by `headwater sync now`' : ''
+    facts.push(['schedule', `${link.schedule.isOpen ? 'open' : 'closed'}${passed}`])
+  }
+  for (const { period, bytes: budget, usedBytes, resetsAt } of link.budgets) {
+    const resets =
+      resetsAt === null ? ', no trusted clock has told the period' : `, anew ${localTime(resetsAt)}`
+    facts.push(['budget', `${bytes(usedBytes)} of ${bytes(budget)} used this ${period}${resets}`])
+  }
+  if (status.stalls > 0)
+    facts.push(['stalls', plural(status.stalls, 'call that did not end', 'calls that did not end')])
+  if (facts.length === 0) return
+  out.line()
+  out.line(out.paint('bold', printable(status.name)))
+  printFacts(out, facts)
+}
+
+/** 2026-01-05 22:00, by the clock of this machine. */
+function localTime(time: number): string {
+  const date = new Date(time)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
 /** Why it does not go on, and what to do. An error that is over is not shown. */

@@ -3,13 +3,15 @@
 import { NotCompactedError, UnknownStreamError } from '../../errors.ts'
 import { dumpLines } from '../dump-json.ts'
 import { UsageError } from '../errors.ts'
-import type { Operations, StatusReport } from '../operations.ts'
+import type { Operations, StatusReport, SyncOperations } from '../operations.ts'
 import { streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
 import { openTableReading } from '../table-reading.ts'
 import { repairAll, verifyAll } from '../verifying.ts'
 import { countParameter, type Route, type RouteRequest, textParameter } from './http.ts'
 
+/** What a reader of batches gets at once; one batch comes whole even if it is larger. */
+const BATCHES_BYTES = 262_144
 /** Progress of long work goes out at most this often. */
 const PROGRESS_MS = 200
 /** A command to sync is taken up at once, but not in the same turn: its answer should show what came of it. */
@@ -35,14 +37,15 @@ export function controlRoutes(operations: Operations): Route[] {
     },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
+    { method: 'GET', path: '/log/batches', handle: (request) => batches(operations, request) },
     { method: 'GET', path: '/log/dump', handle: (request) => dump(operations, request) },
+    { method: 'POST', path: '/sync/rewind', handle: (request) => rewind(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({
         method: 'POST',
         path: `/sync/${command}`,
         handle: async ({ query }) => {
-          const sync = operations.sync
-          if (sync === undefined) throw new UsageError('no upstream is configured', 'add one to upstreams')
+          const sync = syncOf(operations)
           await sync[command](query.get('upstream') ?? undefined)
           await delay(SETTLE_MS)
           return { upstreams: sync.status() }
@@ -50,6 +53,24 @@ export function controlRoutes(operations: Operations): Route[] {
       }),
     ),
   ]
+}
+
+function syncOf({ sync }: Operations): SyncOperations {
+  if (sync === undefined) throw new UsageError('no upstream is configured', 'add one to upstreams')
+  return sync
+}
+
+/** `to` is partition:offset, several with commas. */
+async function rewind(operations: Operations, { query }: RouteRequest) {
+  const text = textParameter(query, 'to')
+  const to = new Map<number, number>()
+  for (const pair of text.split(',')) {
+    const [, partition, offset] = /^(\d{1,9}):(\d{1,15})$/.exec(pair) ?? []
+    if (offset === undefined) throw new UsageError(`to is "${text}"`, 'it is partition:offset,...')
+    to.set(Number(partition), Number(offset))
+  }
+  const upstream = textParameter(query, 'upstream')
+  return { rewound: await syncOf(operations).rewind(upstream, textParameter(query, 'stream'), to) }
 }
 
 export function statusReport(operations: Operations): StatusReport {
@@ -74,6 +95,18 @@ async function read({ log }: Operations, { query, signal }: RouteRequest) {
     signal,
   )
   return { lines }
+}
+
+/** Some stored batches of a partition, one behind the other, from the one that holds an offset; none at the end. */
+async function batches({ log }: Operations, { query }: RouteRequest) {
+  const stream = textParameter(query, 'stream')
+  const from = countParameter(query, 'from') ?? 0
+  const found = await log.read(stream, countParameter(query, 'partition') ?? 0, from, BATCHES_BYTES)
+  return {
+    bytes: (async function* () {
+      for (const { bytes } of found) yield bytes
+    })(),
+  }
 }
 
 async function table({ log, tables }: Operations, { query, signal }: RouteRequest) {

@@ -33,11 +33,18 @@ export class BlockReader {
     this.#scratch = scratch
   }
 
+  /** The block, where it was read with an earlier one. */
+  readAhead({ offset, size }: BlockHandle): Buffer | undefined {
+    const at = offset - this.#windowAt
+    const end = at + size + TRAILER_BYTES
+    return at >= 0 && end <= this.#window.length ? this.#window.subarray(at, end) : undefined
+  }
+
   /** The block with its trailer, a part of a larger buffer; shorter where the file ends before. Memory: a window, or one block. */
-  async read({ offset, size }: BlockHandle): Promise<Buffer> {
+  async read(block: BlockHandle): Promise<Buffer> {
+    const { offset, size } = block
     const length = size + TRAILER_BYTES
-    const isInside = offset >= this.#windowAt && offset + length <= this.#windowAt + this.#window.length
-    if (!isInside) {
+    if (this.readAhead(block) === undefined) {
       // not two at a time
       this.#window = NOTHING
       const wanted = Math.max(length, this.#windowBytes)

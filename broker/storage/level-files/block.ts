@@ -47,9 +47,9 @@ export class BlockCursor {
   valueStart = 0
   valueEnd = 0
   /** Where the restarts begin, and how many there are; none in a block that has no room for what it says. */
-  readonly entriesEnd: number
-  readonly restarts: number
-  readonly bytes: Buffer
+  entriesEnd = 0
+  restarts = 0
+  bytes: Buffer
   readonly #cursor: ByteCursor
 
   /**
@@ -58,19 +58,24 @@ export class BlockCursor {
    */
   constructor(bytes: Buffer, isOpen = false) {
     this.bytes = bytes
-    if (isOpen) {
-      this.restarts = 0
-      this.entriesEnd = bytes.length
-      this.#cursor = new ByteCursor(bytes)
-      return
-    }
+    this.#cursor = new ByteCursor(bytes)
+    this.begin(bytes, isOpen)
+  }
+
+  /** Stands before the first entry of another block. */
+  begin(bytes: Buffer, isOpen = false): void {
     const restarts = bytes.length >= 4 ? bytes.readUInt32LE(bytes.length - 4) : 0
     const entriesEnd = bytes.length - 4 * (restarts + 1)
-    const isWhole = restarts > 0 && entriesEnd >= 0
+    const isWhole = !isOpen && restarts > 0 && entriesEnd >= 0
+    this.bytes = bytes
     this.restarts = isWhole ? restarts : 0
-    this.entriesEnd = isWhole ? entriesEnd : 0
-    this.#cursor = new ByteCursor(bytes, 0, this.entriesEnd)
-    if (!isWhole) this.fault = 'its restarts do not fit'
+    this.entriesEnd = isWhole ? entriesEnd : isOpen ? bytes.length : 0
+    this.#cursor.bytes = bytes
+    this.#cursor.end = this.entriesEnd
+    this.valueStart = 0
+    this.valueEnd = 0
+    this.seek(0)
+    if (!isWhole && !isOpen) this.fault = 'its restarts do not fit'
   }
 
   restart(index: number): number {
@@ -158,6 +163,13 @@ function isThrough({ key, keyLength }: BlockCursor, { through }: KeyLimits): boo
   return through === null || compareInternal(key, keyLength, through, through.length) <= 0
 }
 
+/** What a check works with: one for many blocks. */
+export class BlockCheckMemory {
+  readonly cursor = new BlockCursor(Buffer.alloc(0))
+  /** The key before the one at which the cursor stands. */
+  last: Buffer = Buffer.allocUnsafe(64)
+}
+
 export interface BlockCheck {
   /** Why LevelDB could stumble over the block or pass over an entry; null where it reads all of it. */
   readonly fault: string | null
@@ -172,10 +184,15 @@ export interface BlockCheck {
  * hides entries from a search.
  * @param bytes without the trailer
  */
-export function checkBlock(bytes: Buffer, limits: KeyLimits): BlockCheck {
-  const cursor = new BlockCursor(bytes)
+export function checkBlock(
+  bytes: Buffer,
+  limits: KeyLimits,
+  memory: BlockCheckMemory = new BlockCheckMemory(),
+): BlockCheck {
+  const { cursor } = memory
+  cursor.begin(bytes)
   let first: Buffer | null = null
-  let last = Buffer.allocUnsafe(64)
+  let { last } = memory
   let lastLength = 0
   let restart = 0
   const result = (fault: string | null): BlockCheck => ({
@@ -196,7 +213,7 @@ export function checkBlock(bytes: Buffer, limits: KeyLimits): BlockCheck {
       restart++
     }
     if (last.length < keyLength)
-      last = Buffer.concat([last.subarray(0, shared), Buffer.allocUnsafe(2 * keyLength)])
+      last = memory.last = Buffer.concat([last.subarray(0, shared), Buffer.allocUnsafe(2 * keyLength)])
     // what it shares is there from the key before
     for (let i = shared; i < keyLength; i++) last[i] = key[i]!
     lastLength = keyLength

@@ -7,8 +7,8 @@
 export const NONE = -1
 
 export class ByteCursor {
-  readonly bytes: Buffer
-  readonly end: number
+  bytes: Buffer
+  end: number
   at: number
 
   constructor(bytes: Buffer, at = 0, end = bytes.length) {
@@ -48,9 +48,15 @@ export class ByteCursor {
 
   /** Bytes behind their length; null where they are not all there. */
   lengthPrefixed(): Buffer | null {
+    const from = this.skipPrefixed()
+    return from === NONE ? null : this.bytes.subarray(from, this.at)
+  }
+
+  /** The same without looking at them. @returns where they begin, or NONE */
+  skipPrefixed(): number {
     const length = this.varint32()
-    if (length === NONE || length > this.end - this.at) return null
+    if (length === NONE || length > this.end - this.at) return NONE
     this.at += length
-    return this.bytes.subarray(this.at - length, this.at)
+    return this.at - length
   }
 }

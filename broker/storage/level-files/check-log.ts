@@ -4,7 +4,7 @@ import type { Disk } from '../store.ts'
 import type { Findings } from './findings.ts'
 import { readLogFile } from './log-file.ts'
 import { TolerantFile } from './tolerant-file.ts'
-import { decodeBatch } from './write-batch.ts'
+import { checkBatch } from './write-batch.ts'
 
 /**
  * @param afterSequence the newest sequence of the logs before this one, -1 where there are none
@@ -28,7 +28,7 @@ export async function checkLog(
     for await (const piece of readLogFile(file)) {
       const place = { file: name, at: piece.at, bytes: piece.end - piece.at }
       if (piece.kind === 'record') {
-        const { sequence, lastSequence, fault } = decodeBatch(piece.bytes)
+        const { sequence, lastSequence, fault } = checkBatch(piece.bytes)
         if (fault !== null) {
           findings.add({ kind: 'wal-foreign', ...place, reason: fault })
           continue

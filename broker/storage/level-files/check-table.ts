@@ -1,7 +1,15 @@
 /** Judges a live table: its structure, and its blocks where they are wanted. */
 import { join } from 'node:path'
 import type { Disk } from '../store.ts'
-import { checkBlock, hasRightChecksum, PLAIN, SNAPPY, TRAILER_BYTES, typeOf } from './block.ts'
+import {
+  BlockCheckMemory,
+  checkBlock,
+  hasRightChecksum,
+  PLAIN,
+  SNAPPY,
+  TRAILER_BYTES,
+  typeOf,
+} from './block.ts'
 import { BlockReader, type Scratch } from './block-reader.ts'
 import type { BloomFilter } from './bloom-filter.ts'
 import type { BlockKind, Findings, KeyRange } from './findings.ts'
@@ -11,7 +19,7 @@ import { TolerantFile } from './tolerant-file.ts'
 import type { LiveTable } from './version.ts'
 
 /** Bytes read from the disk at once. */
-const WINDOW_BYTES = 1024 * 1024
+const WINDOW_BYTES = 256 * 1024
 
 export interface TableCheckOptions {
   readonly readsBlocks: boolean
@@ -51,7 +59,7 @@ export async function checkTable(
       const place = { file: name, at: live.size, bytes: file.size - live.size }
       findings.add({ kind: 'table-longer', ...place, reason: 'bytes follow the table' })
     }
-    const structure = await readStructure(file, live.size)
+    const structure = await readStructure(file, live.size, options.scratch)
     for (const finding of structure.findings) findings.add(finding)
     if (structure.blocks === null || !options.readsBlocks) return
     await new BlocksCheck(file, live, structure, options.sequenceMax).run(findings, options.scratch)
@@ -72,6 +80,7 @@ class BlocksCheck {
   readonly #blocks: readonly IndexedBlock[]
   readonly #filter: BloomFilter | null
   readonly #sequenceMax: number
+  readonly #memory = new BlockCheckMemory()
 
   constructor(file: TolerantFile, live: LiveTable, structure: TableStructure, sequenceMax: number) {
     this.#file = file
@@ -109,7 +118,7 @@ class BlocksCheck {
       filter: isRight ? null : this.#filter,
       offset: block.offset,
     }
-    const { fault, first, last } = checkBlock(bytes.subarray(0, block.size), limits)
+    const { fault, first, last } = checkBlock(bytes.subarray(0, block.size), limits, this.#memory)
     if (fault !== null) return { kind: 'block-damaged', reason: fault }
     if (i === 0 && !first!.equals(this.#live.smallest))
       return { kind: 'table-order', reason: 'the table begins with another key than the manifest notes' }

@@ -15,14 +15,16 @@ import type { TolerantFile } from './tolerant-file.ts'
 export const LOG_BLOCK_BYTES = 32 * 1024
 const HEADER_BYTES = 7
 /** Bytes read from the disk at once. */
-const WINDOW_BYTES = 32 * LOG_BLOCK_BYTES
+const WINDOW_BYTES = 8 * LOG_BLOCK_BYTES
+/** Space grown past this by one large record is let go with the next one. */
+const KEPT_BYTES_MAX = 1024 * 1024
 
 const FULL = 1
 const FIRST = 2
 const LAST = 4
 
 export type LogPiece =
-  /** `isSeen`: LevelDB finds it as well. `bytes` may be a part of a larger buffer. */
+  /** `isSeen`: LevelDB finds it as well. `bytes` are there until the next piece is asked for. */
   | {
       readonly kind: 'record'
       readonly at: number
@@ -52,8 +54,10 @@ export class LogParser {
   /** Where the first record that is not whole, behind the last whole one, begins, and its damaged piece; -1: there is none. */
   #badFrom = -1
   #badPiece = -1
-  /** The pieces of the record under way, where it began, and whether LevelDB has them as well. */
-  #parts: Buffer[] | null = null
+  /** The bytes of the record under way, where it began, and whether LevelDB has them as well. */
+  #bytes = Buffer.alloc(0)
+  #length = 0
+  #isUnderWay = false
   #start = 0
   #isSeen = true
   /** LevelDB takes a block that it cannot read for the end of the file. */
@@ -83,7 +87,7 @@ export class LogParser {
         continue
       }
       const end = endOf(block, at)
-      const isFilling = block[at + 6] === 0 && end === at + HEADER_BYTES && this.#parts === null
+      const isFilling = block[at + 6] === 0 && end === at + HEADER_BYTES && !this.#isUnderWay
       const isCutShort = end > block.length && block.length < LOG_BLOCK_BYTES
       this.#bad(base + at, isFilling || isCutShort)
       const next = isWhole(block, end) ? end : wholePiecesToTheEnd(block, at + 1)
@@ -102,36 +106,49 @@ export class LogParser {
     this.#isZeros = false
     if (type === FULL || type === FIRST) {
       // one under way lacks its end
-      if (this.#parts !== null) this.#bad(base + at, false)
+      if (this.#isUnderWay) this.#bad(base + at, false)
       this.#beginningEnd = base + end
-      this.#parts = []
+      this.#isUnderWay = true
+      this.#length = 0
       this.#start = base + at
       this.#isSeen = true
-    } else if (this.#parts === null) {
+    } else if (!this.#isUnderWay) {
       this.#bad(base + at, false)
       return
     }
-    this.#parts.push(data)
+    if (type !== FULL) this.#append(data)
     this.#isSeen &&= isSeen
     if (type !== FULL && type !== LAST) return
     if (this.#badFrom >= 0) yield { kind: 'damage', at: this.#badFrom, end: this.#start }
-    const bytes = this.#parts.length === 1 ? data : Buffer.concat(this.#parts)
+    const bytes = type === FULL ? data : this.#bytes.subarray(0, this.#length)
     yield { kind: 'record', at: this.#start, end: base + end, bytes, isSeen: this.#isSeen }
     this.#wholeEnd = base + end
     this.#badFrom = -1
     this.#badPiece = -1
-    this.#parts = null
+    this.#isUnderWay = false
     this.#isZeros = true
     this.#isSilent = !this.#isLevelAtEnd
+  }
+
+  #append(data: Buffer): void {
+    const needed = this.#length + data.length
+    const isKept = this.#bytes.length <= KEPT_BYTES_MAX || this.#length > 0
+    if (needed > this.#bytes.length || !isKept) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, isKept ? 2 * this.#bytes.length : 0))
+      this.#bytes.copy(grown, 0, 0, this.#length)
+      this.#bytes = grown
+    }
+    data.copy(this.#bytes, this.#length)
+    this.#length = needed
   }
 
   #bad(at: number, isSilent: boolean): void {
     this.#isSilent &&= isSilent
     if (this.#badFrom < 0) {
-      this.#badFrom = this.#parts === null ? at : this.#start
+      this.#badFrom = this.#isUnderWay ? this.#start : at
       this.#badPiece = at
     }
-    this.#parts = null
+    this.#isUnderWay = false
   }
 
   /** @param size of the whole file */
@@ -147,11 +164,15 @@ export class LogParser {
   }
 }
 
-/** Reads a log file from its beginning: memory is bounded by a window and one record. */
-export async function* readLogFile(file: TolerantFile): AsyncGenerator<LogPiece> {
+/** What is read of a file here. */
+export type LogBytes = Pick<TolerantFile, 'size' | 'read' | 'isUnreadable'>
+
+/** Reads a log file from its beginning: memory is bounded by a window and one record, and used again. */
+export async function* readLogFile(file: LogBytes): AsyncGenerator<LogPiece> {
   const parser = new LogParser()
+  const memory = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, file.size))
   for (let base = 0; base < file.size; base += WINDOW_BYTES) {
-    const window = await file.read(base, WINDOW_BYTES)
+    const window = await file.read(base, WINDOW_BYTES, memory)
     for (let at = 0; at < window.length; at += LOG_BLOCK_BYTES) {
       const block = window.subarray(at, at + LOG_BLOCK_BYTES)
       yield* parser.block(block, base + at, file.isUnreadable(base + at, base + at + block.length))

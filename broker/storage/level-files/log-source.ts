@@ -80,7 +80,7 @@ class LogReader {
   }
 
   #take(name: string, piece: LogPiece & { kind: 'record' }): void {
-    const { changes, lastSequence, fault } = decodeBatch(piece.bytes)
+    const { changes, lastSequence, fault } = decodeBatch(Buffer.from(piece.bytes))
     if (fault !== null) {
       this.#lose('wal-foreign', name, piece)
       return

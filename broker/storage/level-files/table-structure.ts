@@ -7,7 +7,9 @@
  *   handle    := offset:varint size:varint               size without the trailer
  *   footer    := handle{metaindex} handle{index} 0* magic:u64le        48 bytes; magic = 0xdb4775248b80fb57
  */
+
 import { BlockCursor, hasRightChecksum, PLAIN, SNAPPY, TRAILER_BYTES, typeOf } from './block.ts'
+import type { Scratch } from './block-reader.ts'
 import { BloomFilter } from './bloom-filter.ts'
 import { ByteCursor, NONE } from './byte-cursor.ts'
 import type { Finding } from './findings.ts'
@@ -31,6 +33,27 @@ export interface IndexedBlock extends BlockHandle {
   readonly separator: Buffer
 }
 
+/** One of the thousand that a table has: its separator is made when it is asked for. */
+class IndexEntry implements IndexedBlock {
+  readonly offset: number
+  readonly size: number
+  readonly #keys: Buffer
+  readonly #keyAt: number
+  readonly #keyEnd: number
+
+  constructor({ offset, size }: BlockHandle, keys: Buffer, keyAt: number, keyEnd: number) {
+    this.offset = offset
+    this.size = size
+    this.#keys = keys
+    this.#keyAt = keyAt
+    this.#keyEnd = keyEnd
+  }
+
+  get separator(): Buffer {
+    return this.#keys.subarray(this.#keyAt, this.#keyEnd)
+  }
+}
+
 export interface TableStructure {
   /** null where the index cannot be believed. */
   readonly blocks: readonly IndexedBlock[] | null
@@ -41,22 +64,31 @@ export interface TableStructure {
   readonly findings: readonly Finding[]
 }
 
-/** @param size where the table ends in the file: a file may be longer than what LevelDB wrote of it */
-export async function readStructure(file: TolerantFile, size: number): Promise<TableStructure> {
-  return new StructureReader(file, size).read()
+/**
+ * @param size where the table ends in the file: a file may be longer than what LevelDB wrote of it
+ * @param scratch given where many tables are read: nothing of what is returned stands in it
+ */
+export async function readStructure(
+  file: TolerantFile,
+  size: number,
+  scratch?: Scratch,
+): Promise<TableStructure> {
+  return new StructureReader(file, size, scratch).read()
 }
 
 class StructureReader {
   readonly #file: TolerantFile
   readonly #size: number
+  readonly #scratch: Scratch | undefined
   readonly #findings: Finding[] = []
   #tail: Buffer = Buffer.alloc(0)
   #tailAt = 0
   #filter: BloomFilter | null = null
 
-  constructor(file: TolerantFile, size: number) {
+  constructor(file: TolerantFile, size: number, scratch: Scratch | undefined) {
     this.#file = file
     this.#size = size
+    this.#scratch = scratch
   }
 
   async read(): Promise<TableStructure> {
@@ -66,7 +98,8 @@ class StructureReader {
       return this.#result(null, null)
     }
     this.#tailAt = Math.max(0, this.#size - TAIL_BYTES)
-    this.#tail = await this.#file.read(this.#tailAt, this.#size - this.#tailAt)
+    const tailBytes = this.#size - this.#tailAt
+    this.#tail = await this.#file.read(this.#tailAt, tailBytes, this.#scratch?.take(tailBytes))
     const footer = new ByteCursor(await this.#part(footerAt, FOOTER_BYTES))
     const metaindex = readHandle(footer, footerAt)
     const index = readHandle(footer, footerAt)
@@ -138,7 +171,8 @@ class StructureReader {
       if (filter === null) break
       // LevelDB does not check it, and a damaged filter says of keys that they are not there
       const content = await this.#part(filter.offset, filter.size + TRAILER_BYTES)
-      if (hasRightChecksum(content)) this.#filter = BloomFilter.read(content.subarray(0, filter.size))
+      if (hasRightChecksum(content))
+        this.#filter = BloomFilter.read(Buffer.from(content.subarray(0, filter.size)))
       else this.#find('filter-damaged', filter.offset, content.length, 'its checksum is wrong')
     }
     if (cursor.fault !== null || (filter === null && cursor.valueEnd > 0))
@@ -162,7 +196,8 @@ class StructureReader {
       })
       return null
     }
-    const blocks = typeof block === 'string' ? block : readIndex(block, index.offset)
+    // it is kept: not in memory that is used again
+    const blocks = typeof block === 'string' ? block : readIndex(Buffer.from(block), index.offset)
     if (typeof blocks !== 'string') return blocks
     this.#find('index-damaged', index.offset, bytes, blocks)
     return null
@@ -179,22 +214,32 @@ function readHandle(cursor: ByteCursor, end: number): BlockHandle | null {
 
 /**
  * The data blocks that an index names, which follow one another from the file's beginning; or why it is no index.
+ * @param block kept, for the separators
  * @param end where the data blocks must have ended
  */
 export function readIndex(block: Buffer, end: number): IndexedBlock[] | string {
   const cursor = new BlockCursor(block)
   const blocks: IndexedBlock[] = []
   let offset = 0
+  let previous: Buffer = Buffer.allocUnsafe(64)
+  let previousLength = 0
   while (cursor.next()) {
     const value = new ByteCursor(cursor.value)
     const handle = readHandle(value, end)
     if (handle === null || !value.isAtEnd || handle.offset !== offset) return 'a place in it is damaged'
     if (cursor.keyLength < KEY_TRAILER_BYTES) return 'a key in it is damaged'
-    const previous = blocks.at(-1)?.separator
-    const isAfter =
-      previous === undefined || compareInternal(previous, previous.length, cursor.key, cursor.keyLength) < 0
-    if (!isAfter) return 'its keys are out of order'
-    blocks.push({ ...handle, separator: cursor.keyCopy() })
+    const { key, keyLength, shared, valueStart } = cursor
+    if (blocks.length > 0 && compareInternal(previous, previousLength, key, keyLength) >= 0)
+      return 'its keys are out of order'
+    if (previous.length < keyLength) previous = Buffer.allocUnsafe(2 * keyLength)
+    for (let i = 0; i < keyLength; i++) previous[i] = key[i]!
+    previousLength = keyLength
+    // LevelDB writes each key of an index whole
+    blocks.push(
+      shared === 0
+        ? new IndexEntry(handle, block, valueStart - keyLength, valueStart)
+        : new IndexEntry(handle, cursor.keyCopy(), 0, keyLength),
+    )
     offset = handle.offset + handle.size + TRAILER_BYTES
   }
   if (cursor.fault !== null) return cursor.fault

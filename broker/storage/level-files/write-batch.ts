@@ -7,7 +7,7 @@
  *
  * The first change has the batch's sequence, each further one the next.
  */
-import { ByteCursor } from './byte-cursor.ts'
+import { ByteCursor, NONE } from './byte-cursor.ts'
 import { DELETION, VALUE } from './internal-key.ts'
 
 const HEADER_BYTES = 12
@@ -28,11 +28,34 @@ export interface DecodedBatch {
   readonly fault: string | null
 }
 
+/** Whether it is whole, and which sequences it has: as `decodeBatch`, without its changes. */
+export function checkBatch(record: Buffer): Omit<DecodedBatch, 'changes'> {
+  if (record.length < HEADER_BYTES) return { sequence: 0, lastSequence: 0, fault: 'it is too short' }
+  const sequence = sequenceOf(record)
+  const count = record.readUInt32LE(8)
+  const cursor = new ByteCursor(record, HEADER_BYTES)
+  let changes = 0
+  let fault: string | null = null
+  while (!cursor.isAtEnd && fault === null) {
+    const type = record[cursor.at++]
+    if (type !== VALUE && type !== DELETION) fault = 'a change is of no known kind'
+    else if (cursor.skipPrefixed() === NONE || (type === VALUE && cursor.skipPrefixed() === NONE))
+      fault = 'a change is cut short'
+    changes++
+  }
+  if (fault === null && changes !== count) fault = 'its count is wrong'
+  return { sequence, lastSequence: sequence + count - 1, fault }
+}
+
+function sequenceOf(record: Buffer): number {
+  return record.readUInt32LE(0) + record.readUInt32LE(4) * 2 ** 32
+}
+
 /** @param record keys and values are parts of it, not copies */
 export function decodeBatch(record: Buffer): DecodedBatch {
   if (record.length < HEADER_BYTES)
     return { sequence: 0, changes: [], lastSequence: 0, fault: 'it is too short' }
-  const sequence = record.readUInt32LE(0) + record.readUInt32LE(4) * 2 ** 32
+  const sequence = sequenceOf(record)
   const count = record.readUInt32LE(8)
   const changes: Change[] = []
   const cursor = new ByteCursor(record, HEADER_BYTES)

@@ -68,6 +68,28 @@ describe('a partition’s index', () => {
     }
   })
 
+  it('has the same rows however many there are, in memory that others had before', () => {
+    const seed = testSeed()
+    const random = seededRandom(seed)
+    const alive: { rows: Row[]; index: PartitionIndex }[] = []
+    for (let round = 0; round < 40; round++) {
+      const count = [random.between(1, 40), random.between(1000, 4095), 4096, 4097, 12_000][round % 5]!
+      const rows = randomRows(random, count, 7, 2 ** 41)
+      alive.push({ rows, index: indexOf(rows, 7) })
+      if (alive.length > 6) alive.splice(random.between(0, 5), 1)[0]!.index.release()
+      const { rows: known, index } = alive[random.between(0, alive.length - 1)]!
+      for (let n = 0; n < 200; n++) {
+        const i = random.between(0, known.length - 1)
+        const at = `seed ${seed}, round ${round}, row ${i}`
+        expect([index.offsetAt(i), index.commitAt(i)], at).toEqual([known[i]!.baseOffset, known[i]!.commit])
+        expect(index.find(known[i]!.baseOffset), at).toBe(i)
+      }
+      const newest = known.reduce((max, { maxTimestamp }) => Math.max(max, maxTimestamp), 0)
+      expect(index.maxTimestamp).toBe(newest)
+      expect(index.findTime(newest)).toBe(known.findIndex(({ maxTimestamp }) => maxTimestamp === newest))
+    }
+  })
+
   it('that is empty finds nothing', () => {
     const index = new PartitionIndex(0, 5, 1)
     expect(index.find(0)).toBe(0)

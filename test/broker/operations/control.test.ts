@@ -146,7 +146,8 @@ test('sync commands reach sync', async () => {
   await server!.close()
   const calls: unknown[] = []
   const command = (name: string) => (upstream?: string) => void calls.push([name, upstream])
-  const sync = { status: () => [], pause: command('pause'), resume: command('resume'), now: command('now') }
+  const commands = { pause: command('pause'), resume: command('resume'), now: command('now') }
+  const sync = { status: () => [], onChange: () => () => {}, ...commands, rewind: async () => [] }
   server = await ControlServer.start(directory, controlRoutes(fakeOperations(log, sync)))
   await client.json('POST', '/sync/pause', { upstream: 'central' })
   await client.json('POST', '/sync/resume')

@@ -50,7 +50,8 @@ function parts(): StartParts<RunningBroker> {
     },
     startSync: async () => {
       calls.push('sync')
-      const sync = { status: () => [], pause() {}, resume() {}, now() {} }
+      const commands = { pause() {}, resume() {}, now() {}, rewind: async () => [] }
+      const sync = { status: () => [], onChange: () => () => {}, ...commands }
       return { operations: sync, close: closing('sync') }
     },
     startDemo: () => {

@@ -7,6 +7,13 @@ import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { inspectWriteAheadLog } from '../../../broker/storage/write-ahead-log.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
 
+const inspect = (bytes: Buffer) =>
+  inspectWriteAheadLog({
+    size: bytes.length,
+    read: async (offset, length) => bytes.subarray(offset, offset + length),
+    isUnreadable: () => false,
+  })
+
 const OPTIONS = { writeBufferBytes: 8 * 1024 * 1024, createIfMissing: true }
 const BLOCK_BYTES = 32 * 1024
 
@@ -66,7 +73,7 @@ describe('the inspector of a write-ahead file', () => {
     // brings the next record to within a header of a block's end, at every distance
     for (let left = 0; left <= 8; left++) sizes.push(BLOCK_BYTES - 200 - left, 100, 5)
     const written = await write(sizes)
-    expect(inspectWriteAheadLog(written.wal)).toEqual({
+    expect(await inspect(written.wal)).toEqual({
       records: sizes.length,
       tornBytes: 0,
       damagedBytes: 0,
@@ -74,15 +81,15 @@ describe('the inspector of a write-ahead file', () => {
     expect(await batchesOfLevel(written, written.wal)).toBe(sizes.length)
   })
 
-  it('finds an empty file whole', () => {
-    expect(inspectWriteAheadLog(Buffer.alloc(0))).toEqual({ records: 0, tornBytes: 0, damagedBytes: 0 })
+  it('finds an empty file whole', async () => {
+    expect(await inspect(Buffer.alloc(0))).toEqual({ records: 0, tornBytes: 0, damagedBytes: 0 })
   })
 
   it('cut at every byte of the last batch, counts what was whole and calls the rest torn', async () => {
     const written = await write([50, 30, 70])
     const [, second, end] = written.ends as [number, number, number]
     for (let length = second; length < end; length++) {
-      expect(inspectWriteAheadLog(written.wal.subarray(0, length)), `cut at ${length}`).toEqual({
+      expect(await inspect(written.wal.subarray(0, length)), `cut at ${length}`).toEqual({
         records: 2,
         tornBytes: length - second,
         damagedBytes: 0,
@@ -98,7 +105,7 @@ describe('the inspector of a write-ahead file', () => {
     const first = written.ends[0]!
     for (const length of [first + 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 7, 2 * BLOCK_BYTES + 100]) {
       const cut = written.wal.subarray(0, length)
-      expect(inspectWriteAheadLog(cut)).toEqual({ records: 1, tornBytes: length - first, damagedBytes: 0 })
+      expect(await inspect(cut)).toEqual({ records: 1, tornBytes: length - first, damagedBytes: 0 })
       expect(await batchesOfLevel(written, cut)).toBe(1)
     }
   })
@@ -107,7 +114,7 @@ describe('the inspector of a write-ahead file', () => {
     const written = await write([50, 60])
     for (const zeros of [7, 100, BLOCK_BYTES]) {
       const wal = Buffer.concat([written.wal, Buffer.alloc(zeros)])
-      expect(inspectWriteAheadLog(wal)).toEqual({ records: 2, tornBytes: zeros, damagedBytes: 0 })
+      expect(await inspect(wal)).toEqual({ records: 2, tornBytes: zeros, damagedBytes: 0 })
       expect(await batchesOfLevel(written, wal)).toBe(2)
     }
   })
@@ -116,7 +123,7 @@ describe('the inspector of a write-ahead file', () => {
     const written = await write(Array.from({ length: 12 }, () => 10_000))
     const wal = Buffer.from(written.wal)
     wal[written.ends[3]! + 500]! ^= 1
-    const state = inspectWriteAheadLog(wal)
+    const state = await inspect(wal)
     expect(state.damagedBytes).toBeGreaterThan(0)
     expect(state.tornBytes).toBe(0)
     expect(state.records).toBe(await batchesOfLevel(written, wal))
@@ -128,10 +135,10 @@ describe('the inspector of a write-ahead file', () => {
     for (const at of [first, first + 6, first + 20]) {
       const wal = Buffer.from(written.wal)
       wal[at]! ^= 0x40
-      const state = inspectWriteAheadLog(wal)
+      const state = await inspect(wal)
       expect(state, `byte ${at}`).toEqual({ records: 1, tornBytes: 0, damagedBytes: end - first })
       expect(await batchesOfLevel(written, wal)).toBe(1)
-      const cut = inspectWriteAheadLog(wal.subarray(0, end - 1))
+      const cut = await inspect(wal.subarray(0, end - 1))
       expect(cut).toEqual({ records: 1, tornBytes: end - 1 - third, damagedBytes: third - first })
     }
   })
@@ -144,7 +151,7 @@ describe('the inspector of a write-ahead file', () => {
       const cut = random.next() < 0.5 ? written.wal.length : random.between(1, written.wal.length)
       const wal = Buffer.from(written.wal.subarray(0, cut))
       if (random.next() < 0.8) wal[random.between(0, wal.length - 1)]! ^= 1 << random.between(0, 7)
-      const { records } = inspectWriteAheadLog(wal)
+      const { records } = await inspect(wal)
       expect(records, `seed ${seed}, round ${round}`).toBe(await batchesOfLevel(written, wal))
     }
   })

@@ -85,6 +85,8 @@ describeWithOwnKafka('a cluster of its own', () => {
     }
     expect(lines.filter((line) => /recovered after \d+ tr/.test(line)).length).toBeGreaterThanOrEqual(2)
     expect(lines.length).toBeLessThan(20)
+    // of all connections, those that broke included
+    expect(replicator.status().wireBytes).toBeGreaterThan(500_000)
   }, 180_000)
 
   it('refuses wrong credentials with one clear line that does not show them, and takes the right ones', async () => {

@@ -32,14 +32,14 @@ export function wireOptions(bootstrap: string, changes: Partial<WireOptions> = {
 /** Puts `around` in front of every request of a wire. */
 export function wrapWire(
   wire: KafkaWire,
-  around: (method: string, ask: () => Promise<unknown>) => Promise<unknown>,
+  around: (method: string, ask: () => Promise<unknown>, args: readonly unknown[]) => Promise<unknown>,
 ): KafkaWire {
   return new Proxy(wire, {
     get(target, property: keyof KafkaWire) {
       const method = target[property]
       if (property === 'close' || typeof method !== 'function') return method?.bind(target)
       return (...args: unknown[]) =>
-        around(property, () => (method as (...a: unknown[]) => Promise<unknown>).apply(target, args))
+        around(property, () => (method as (...a: unknown[]) => Promise<unknown>).apply(target, args), args)
     },
   })
 }

@@ -1,0 +1,112 @@
+/** Where one upstream stands, as last known: from itself or, before it has answered, from what the edge remembers. */
+import { type LogSink, type LogSource, type PartitionState, partitionKey } from '../broker/index.ts'
+import type { CachedCheckpoint, CheckpointCache } from './checkpoint.ts'
+import type { Clock } from './clock.ts'
+import type { Selection } from './filter/selection.ts'
+import { wantedPartitions } from './lanes.ts'
+import { Remembered } from './remembered.ts'
+import type { Positions, Recovered } from './upstream.ts'
+
+export interface StandingParts {
+  readonly log: LogSource
+  readonly selection: Selection
+  readonly cache: CheckpointCache
+  readonly sink: LogSink
+  readonly clock: Clock
+}
+
+export class Standing {
+  readonly #log: LogSource
+  readonly #selection: Selection
+  readonly #remembered: Remembered
+  /** null before upstream has answered. */
+  #recovered: Recovered | null = null
+  #positions: Positions = new Map()
+  #floors: Positions = new Map()
+  #urgent: { readonly priorityMin: number; readonly streams: ReadonlySet<string> } | null = null
+  /** Up to where nothing waits, by `partitionKey`: the positions, or further where records were left out. */
+  done: Positions = new Map()
+
+  constructor(upstream: string, { log, selection, cache, sink, clock }: StandingParts) {
+    this.#log = log
+    this.#selection = selection
+    this.#remembered = new Remembered(cache, upstream, log.identity.incarnation, sink, clock)
+  }
+
+  /** The next offsets that upstream is known to have acknowledged. */
+  get positions(): Positions {
+    return this.#positions
+  }
+
+  /** What retention may take: the same, and all of what this upstream does not want. */
+  get floors(): Positions {
+    return this.#floors
+  }
+
+  get remembered(): CachedCheckpoint | null {
+    return this.#remembered.checkpoint
+  }
+
+  get wanted(): PartitionState[] {
+    return wantedPartitions(this.#log, this.#selection)
+  }
+
+  /** The wanted partitions as they are now. @param asked of which upstream was asked a moment ago */
+  current(asked: readonly PartitionState[]): PartitionState[] {
+    const keys = new Set(asked.map(({ stream, partition }) => partitionKey(stream, partition)))
+    return this.#log.partitions().filter(({ stream, partition }) => keys.has(partitionKey(stream, partition)))
+  }
+
+  /** Takes up what is remembered. */
+  async recall(): Promise<void> {
+    await this.#remembered.load()
+    const wanted = new Set(this.wanted.map(({ stream, partition }) => partitionKey(stream, partition)))
+    const known = Object.entries(this.#remembered.checkpoint?.positions ?? {})
+    this.at(new Map(known.flatMap(([key, { next }]) => (wanted.has(key) ? [[key, next] as const] : []))))
+  }
+
+  recovered(recovered: Recovered, positions: Positions): void {
+    this.#recovered = recovered
+    this.at(positions)
+  }
+
+  at(positions: Positions): void {
+    this.#positions = new Map(positions)
+    this.done = this.#positions
+    const floors = new Map(positions)
+    for (const { stream, partition } of this.#log.partitions()) {
+      if (!this.#selection.wants(stream))
+        floors.set(partitionKey(stream, partition), Number.POSITIVE_INFINITY)
+    }
+    this.#floors = floors
+  }
+
+  remember(atOnce: boolean): Promise<void> {
+    return this.#remembered.save(this.#positions, this.#recovered, atOnce)
+  }
+
+  /** Remembers positions that upstream is about to have, or has. */
+  save(positions: Positions, recovered: Recovered): Promise<void> {
+    return this.#remembered.save(positions, recovered, true)
+  }
+
+  /** Whether something waits in a stream of this priority or above. */
+  isBehind(priorityMin: number): boolean {
+    const urgent = this.#streamsFrom(priorityMin)
+    return this.#log.partitions().some(({ stream, partition, logStartOffset, durableOffset }) => {
+      const done = this.done.get(partitionKey(stream, partition)) ?? 0
+      return urgent.has(stream) && Math.max(done, logStartOffset) < durableOffset
+    })
+  }
+
+  /** Streams are there from the start on: they are looked up once. */
+  #streamsFrom(priorityMin: number): ReadonlySet<string> {
+    if (this.#urgent?.priorityMin !== priorityMin) {
+      const streams = this.#log.streams().filter((state) => {
+        return this.#selection.wants(state.stream) && this.#selection.priorityOf(state) >= priorityMin
+      })
+      this.#urgent = { priorityMin, streams: new Set(streams.map(({ stream }) => stream)) }
+    }
+    return this.#urgent.streams
+  }
+}

@@ -1,0 +1,70 @@
+/** Puts a replicator's status together. */
+import { type LinkStatus, type LogSource, partitionKey } from '../broker/index.ts'
+import type { Selection } from './filter/selection.ts'
+import { type Health, lagBytesOf } from './health.ts'
+import { wantedPartitions } from './lanes.ts'
+import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import type { Positions, Upstream } from './upstream.ts'
+
+export interface StatusParts {
+  readonly log: LogSource
+  readonly upstream: Upstream
+  readonly selection: Selection
+  readonly state: ReplicatorState
+  readonly since: number
+  readonly tries: number
+  /** Where upstream stands, by `partitionKey`. */
+  readonly positions: Positions
+  /** Up to where nothing waits. */
+  readonly done: Positions
+  readonly health: Health
+  readonly link: LinkStatus
+  readonly stalls: number
+  readonly lastError: ReplicatorStatus['lastError']
+  readonly now: number
+}
+
+export function statusOf(parts: StatusParts): ReplicatorStatus {
+  const { log, upstream, state, health } = parts
+  const partitions = wantedPartitions(log, parts.selection).map(
+    ({ stream, partition, logStartOffset, durableOffset }) => {
+      const key = partitionKey(stream, partition)
+      const position = parts.positions.get(key) ?? null
+      const done = Math.max(parts.done.get(key) ?? position ?? 0, logStartOffset)
+      return { stream, partition, position, durableOffset, lagRecords: Math.max(0, durableOffset - done) }
+    },
+  )
+  const lags = new Map<string, number>()
+  for (const { stream, lagRecords } of partitions) lags.set(stream, (lags.get(stream) ?? 0) + lagRecords)
+  const lagRecords = partitions.reduce((sum, partition) => sum + partition.lagRecords, 0)
+  health.noteLag(lagRecords)
+  const oldest = lagRecords === 0 ? null : health.oldestTimestamp
+  return {
+    name: upstream.name,
+    kind: upstream.kind,
+    address: upstream.address,
+    state: state.kind,
+    since: parts.since,
+    retryAt: state.kind === 'backoff' ? state.until : null,
+    tries: parts.tries,
+    lagRecords,
+    lagBytes: lagBytesOf(log, lags),
+    lagSecondsOldest: oldest === null ? null : Math.max(0, (parts.now - oldest) / 1000),
+    drainSeconds: state.kind === 'sending' || lagRecords === 0 ? health.drainSeconds(lagRecords) : null,
+    partitions,
+    sentRecords: health.sentRecords,
+    sentBytes: health.sentBytes,
+    wireBytes: upstream.wireBytes ?? null,
+    rounds: health.rounds,
+    filteredRecords: health.filteredRecords,
+    passedOverRecords: health.passedOverRecords,
+    skippedRecords: health.skippedRecords,
+    stalls: parts.stalls,
+    lastAckAt: health.lastAckAt,
+    ackAgeSeconds: health.ackAgeSeconds,
+    lastError: parts.lastError,
+    recordsPerSecond: health.recordsPerSecond,
+    bytesPerSecond: health.bytesPerSecond,
+    link: parts.link,
+  }
+}
