@@ -206,8 +206,11 @@ async function planStart(options: StartOptions): Promise<number> {
   const { loadedConfig } = await import('./broker/operations/commands/context.ts')
   const { config, file, warnings } = await loadedConfig(context, options)
   const plan: StartPlan = { options, config, file, warnings }
-  if (process.send === undefined) out.json(plan)
-  else await new Promise((resolve) => process.send!(plan, resolve))
+  if (process.send === undefined) {
+    const { UpstreamSchema } = await import('./sync/config.ts')
+    const { withoutSecrets } = await import('./broker/config/secret-keys.ts')
+    out.json({ ...plan, config: { ...config, upstreams: withoutSecrets(UpstreamSchema, config.upstreams) } })
+  } else await new Promise((resolve) => process.send!(plan, resolve))
   if (process.connected) process.disconnect()
   return ExitCode.ok
 }
@@ -222,6 +225,7 @@ async function startSync(config: Config, broker: Broker, sink: LogSink): Promise
     memory: linkMemory(broker.facts),
     trustedNow: () => broker.trustedNow(),
     sink,
+    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
   }
   const replicators = new Map<string, Replicator>()
   for (const entry of config.upstreams) {

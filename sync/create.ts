@@ -6,6 +6,8 @@ import { ArchiveAudit } from './archive/audit.ts'
 import type { AuditSource } from './audit/source.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { ReadClock } from './clock-reading.ts'
+import { saslFaults, tlsFaults } from './config/security-faults.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamConfigError } from './errors.ts'
 import { EVERYTHING, Selection } from './filter/selection.ts'
@@ -24,6 +26,10 @@ const ROUND_MS_TARGET = 2000
 export interface UpstreamDeps {
   readonly clock?: Clock
   readonly env?: NodeJS.ProcessEnv
+  /** What people should know of: a secret that others can read, a certificate that is about to expire. */
+  readonly sink?: LogSink
+  /** How far this device's clock is to be believed: a certificate's dates are judged by it. */
+  readonly readClock?: ReadClock
 }
 
 export interface ReplicatorWiring extends UpstreamDeps {
@@ -124,17 +130,5 @@ export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) =
   const faults = linkFaults(config, isCron)
   if (config.kind === 'nats') return [...faults, ...natsFaults(config)]
   if (config.kind !== 'kafka') return faults
-  const { sasl, tls } = config
-  if (sasl !== undefined) {
-    const { passwordFile, passwordEnv, password } = sasl
-    const given = [passwordFile, passwordEnv, password].filter((value) => value !== undefined).length
-    const message = given === 0 ? 'there is no password' : 'the password is given more than once'
-    const hint = 'give one of passwordFile, passwordEnv and password'
-    if (given !== 1) faults.push({ path: ['sasl'], message, hint })
-  }
-  if (tls !== undefined && (tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    const hint = 'give both certFile and keyFile, or none'
-    faults.push({ path: ['tls'], message: 'a certificate and its key belong together', hint })
-  }
-  return faults
+  return [...faults, ...saslFaults(config.sasl), ...tlsFaults(config.tls)]
 }

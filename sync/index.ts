@@ -5,6 +5,7 @@ export { type AuditProgress, type AuditReport, type VerifyRequest, verifyUpstrea
 export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
 export { checkpointCache, type Facts, rememberedPositions } from './checkpoint-store.ts'
 export { type Clock, systemClock } from './clock.ts'
+export type { ReadClock } from './clock-reading.ts'
 export type {
   ArchiveUpstreamConfig,
   KafkaUpstreamConfig,

@@ -72,6 +72,8 @@ export interface Upstream {
   readonly kind: string
   /** Names the place for people, without secrets. */
   readonly address: string
+  /** When the certificate that this device shows upstream expires, ms since 1970; null where it shows none, or not yet. */
+  readonly certificateUntil?: number | null
   /**
    * Connects where needed, and finds the positions. Fences earlier processes of this edge where the upstream can. After an
    * error that is not `retryable` it is called again only when a person said so.

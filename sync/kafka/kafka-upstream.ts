@@ -61,6 +61,7 @@ export interface KafkaUpstreamDeps {
   /** Opens connections; called again after each `disconnect`. */
   readonly openWire: () => Promise<KafkaWire>
   readonly clock: Clock
+  readonly certificateUntil?: () => number | null
   /** Counts what the wires carry. */
   readonly meter?: LinkMeter
 }
@@ -87,6 +88,10 @@ export class KafkaUpstream implements Upstream {
     this.#options = options
     this.#deps = deps
     this.#batchBytesMax = options.batchBytesMax
+  }
+
+  get certificateUntil(): number | null {
+    return this.#deps.certificateUntil?.() ?? null
   }
 
   get wireBytes(): number | undefined {
