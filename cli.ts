@@ -84,14 +84,18 @@ const actions: Actions = {
     const { constants, setPriority } = await import('node:os')
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
     const { runSyncVerify } = await import('./broker/operations/commands/sync-verify.ts')
-    const { createAuditSource, rememberedPositions, verifyUpstream } = await import('./sync/index.ts')
+    const { createAuditSource, recordWishes, rememberedPositions, verifyUpstream } = await import(
+      './sync/index.ts'
+    )
     return runSyncVerify(context, upstream, options, {
       remembered: (facts, name, { incarnation }) => rememberedPositions(facts, name, incarnation),
       async verify(entry, log, request, onProgress, signal) {
         // The schema of these entries is sync's: the configuration was checked with it.
-        const source = await createAuditSource(entry as unknown as UpstreamConfig)
+        const config = entry as unknown as UpstreamConfig
+        const source = await createAuditSource(config)
         try {
-          return await verifyUpstream(log, source, request, onProgress, signal)
+          const wished = { ...request, wishOf: recordWishes(config) }
+          return await verifyUpstream(log, source, wished, onProgress, signal)
         } finally {
           await source.close()
         }

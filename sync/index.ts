@@ -21,6 +21,7 @@ export {
   upstreamFaults,
 } from './create.ts'
 export * from './errors.ts'
+export { recordWishes } from './filter/wish.ts'
 export { type LinkMemory, linkMemory } from './link/link-memory.ts'
 export type { ConfigFault } from './link-faults.ts'
 export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'
