@@ -19,6 +19,8 @@ export class Connections {
   readonly #configured: ReadonlySet<string>
   readonly #open = new Map<string, { connection: Connection; ready: Promise<Link> }>()
   #closed = false
+  /** Connections that went away by themselves. */
+  lost = 0
 
   /** @param configured addresses that the configuration names; all others were told by the cluster */
   constructor(
@@ -73,7 +75,9 @@ export class Connections {
   }
 
   #forget(address: string, connection: Connection): void {
-    if (this.#open.get(address)?.connection === connection) this.#open.delete(address)
+    if (this.#open.get(address)?.connection !== connection) return
+    this.#open.delete(address)
+    this.lost++
   }
 }
 

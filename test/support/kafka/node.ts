@@ -45,7 +45,7 @@ export async function createNode(
   )
   await writeFile(join(home, 'log4j2.properties'), LOG4J_PROPERTIES)
   const listeners = plan.extraListeners.map(({ name, port }) => [name, `127.0.0.1:${port}`])
-  return new JvmNode(from, home, `127.0.0.1:${plan.port}`, Object.fromEntries(listeners), jvmFlags)
+  return new JvmNode(from, home, plan, Object.fromEntries(listeners), jvmFlags)
 }
 
 class JvmNode implements KafkaServer {
@@ -54,20 +54,22 @@ class JvmNode implements KafkaServer {
   readonly #from: Installation
   readonly directory: string
   readonly #releaseCleanup: () => void
+  readonly #heapMb: number
   readonly #jvmFlags: readonly string[] | undefined
   #jvm: Jvm | undefined
 
   constructor(
     from: Installation,
     home: string,
-    bootstrap: string,
+    { port, heapMb }: NodePlanWithoutData,
     listeners: Record<string, string>,
     jvmFlags: readonly string[] | undefined,
   ) {
     this.#from = from
     this.directory = home
     this.#jvmFlags = jvmFlags
-    this.bootstrap = bootstrap
+    this.#heapMb = heapMb
+    this.bootstrap = `127.0.0.1:${port}`
     this.listeners = listeners
     this.#releaseCleanup = cleanUpAtExit(home, () => this.#jvm?.killNow())
   }
@@ -79,7 +81,7 @@ class JvmNode implements KafkaServer {
 
   async start(): Promise<void> {
     if (this.#jvm?.isRunning) throw new Error(`Kafka on ${this.bootstrap} runs already`)
-    this.#jvm = new Jvm(this.#from, this.directory, this.#jvmFlags)
+    this.#jvm = new Jvm(this.#from, this.directory, this.#heapMb, this.#jvmFlags)
     await this.#jvm.started()
   }
 

@@ -6,12 +6,14 @@ export interface KafkaOptions {
   properties?: Record<string, string>
   /** Port of the plain listener of the first node; a free one by default. */
   port?: number
+  /** Of each node; by default 512, and 256 where there are several. */
+  heapMb?: number
   /** Listeners beside the plain one. */
   listeners?: readonly ExtraListener[]
 }
 
 /** A plan whose data directory is still to be made. */
-export type NodePlanWithoutData = Omit<NodePlan, 'dataDirectory'>
+export type NodePlanWithoutData = Omit<NodePlan, 'dataDirectory'> & { heapMb: number }
 
 /** Gives every node its identity and its ports. */
 export async function planNodes(nodeCount: number, options: KafkaOptions): Promise<NodePlanWithoutData[]> {
@@ -24,7 +26,8 @@ export async function planNodes(nodeCount: number, options: KafkaOptions): Promi
     const extraListeners: NodePlan['extraListeners'][number][] = []
     for (const listener of options.listeners ?? [])
       extraListeners.push({ ...listener, port: await freePort() })
-    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties: options.properties ?? {} })
+    const { properties = {}, heapMb = nodeCount > 1 ? 256 : 512 } = options
+    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties, heapMb })
   }
   return plans
 }
