@@ -1,14 +1,18 @@
 /**
- * Where to go on from, decided from what upstream says, what the edge remembers and what its log holds:
+ * Where to go on from, decided from what upstream says, what the edge remembers and what its log holds. "Looks back" asks for the
+ * last record of this log that upstream really has, where upstream can tell:
  *
  *   upstream has a checkpoint N
  *     N above the log's end                      -> HW_CHECKPOINT_AHEAD: this log is an older copy; stop
  *     its proof is not that of the log's record   -> HW_CHECKPOINT_MISMATCH: another log; stop
- *     N below what it acknowledged before         -> N, and a warning: upstream lost data, it is sent again
+ *     N below what it acknowledged before         -> looks back: behind what is there, at least N, and a warning
  *     N below the log's start                     -> N, and a warning: retention removed records before they were sent
+ *   upstream lost records that it acknowledged    -> behind what is left of this log there, and a warning
  *   upstream has none
- *     the edge remembers N for the same place     -> N: the checkpoint expired there (Kafka: offsets.retention.minutes)
- *     else                                        -> the log's start
+ *     the edge remembers N for the same place     -> it expired there (Kafka: offsets.retention.minutes): N, or further where
+ *                                                    it looks back and sees more; what is remembered may be a second old
+ *     the edge remembers another place            -> as below, and a warning: a new topic, or another cluster
+ *     else                                        -> looks back: behind the records of this log, and a warning; or the log's start
  */
 import { assert, type LogSource, type PartitionState, partitionKey } from '../broker/index.ts'
 import { CheckpointAheadError, CheckpointMismatchError } from './errors.ts'
@@ -34,38 +38,103 @@ export interface Start {
   readonly warnings: readonly string[]
 }
 
-/** @throws CheckpointAheadError, CheckpointMismatchError */
+/** @throws CheckpointAheadError, CheckpointMismatchError, and what looking back throws */
 export async function decideStart(
   log: LogSource,
   partitions: readonly PartitionState[],
   recovered: Recovered,
   cached: CachedCheckpoint | null,
 ): Promise<Start> {
-  const positions = new Map<string, number>()
-  const warnings: string[] = []
   const remembered = cached?.incarnation === log.identity.incarnation ? cached.positions : {}
-  for (const state of partitions) {
+  const decided = partitions.map(async (state) => {
     const key = partitionKey(state.stream, state.partition)
     const found = recovered.partitions.get(key)
     assert(found !== undefined, 'upstream answers for every partition that it is asked about')
-    const memory = remembered[key]
-    const known = memory !== undefined && memory.place === found.place ? memory.next : null
-    const next = found.next ?? known
+    await checkProof(log, state, found)
+    const { next, warnings } = await standing(key, state, found, remembered[key])
     if (next !== null && next > state.durableOffset) {
       throw new CheckpointAheadError(key, next, state.durableOffset)
     }
-    await checkProof(log, state, found)
-    if (found.next !== null && known !== null && known > found.next) {
-      warnings.push(`upstream lost ${known - found.next} acknowledged records of ${key}; they are sent again`)
+    const missed = state.logStartOffset - (next ?? state.logStartOffset)
+    if (missed > 0 && warnings.length === 0) {
+      warnings.push(`retention removed ${missed} records of ${key} before they were sent`)
     }
-    if (next !== null && next < state.logStartOffset) {
-      warnings.push(
-        `retention removed ${state.logStartOffset - next} records of ${key} before they were sent`,
-      )
-    }
-    positions.set(key, next ?? state.logStartOffset)
+    return { key, position: next ?? state.logStartOffset, warnings }
+  })
+  const positions = new Map<string, number>()
+  const warnings: string[] = []
+  for (const decision of await allOf(decided)) {
+    positions.set(decision.key, decision.position)
+    warnings.push(...decision.warnings)
   }
   return { positions, warnings }
+}
+
+/** All results, or the first error in their order, so that the same state gives the same error. */
+async function allOf<T>(work: readonly Promise<T>[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(work)
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason
+    return outcome.value
+  })
+}
+
+/** Where upstream stands in one partition; null when it has nothing of it. */
+async function standing(
+  key: string,
+  state: PartitionState,
+  found: RecoveredPartition,
+  memory: { readonly next: number; readonly place: string } | undefined,
+): Promise<{ next: number | null; warnings: string[] }> {
+  const isSame = memory !== undefined && memory.place === found.place
+  const known = isSame ? memory.next : null
+  if (found.acknowledged !== undefined) {
+    const before = Math.max(found.acknowledged, known ?? 0)
+    return { next: found.next, warnings: lost(key, state, found.next, before) }
+  }
+  if (found.next !== null && (known === null || known <= found.next)) {
+    return { next: found.next, warnings: [] }
+  }
+  if (known !== null) {
+    // The checkpoint expired, or fell back.
+    const there = await lookBack(found)
+    const next = Math.max(there ?? 0, found.next ?? (there === null ? known : Math.max(known, there)))
+    if (found.next === null) return { next, warnings: [] }
+    if (next < known) return { next, warnings: lost(key, state, next, known) }
+    const fell = `upstream's checkpoint of ${key} fell back from ${known} to ${found.next}, its records are there: nothing is sent twice`
+    return { next, warnings: [fell] }
+  }
+  const there = state.durableOffset === 0 ? null : await lookBack(found)
+  const warnings = []
+  if (memory !== undefined && memory.next > (there ?? 0)) {
+    const what = `${key} goes to another place than before: a topic that was made anew, or another cluster`
+    const again = resent(state, there, memory.next)
+    warnings.push(`${what}; of ${memory.next - (there ?? 0)} records that are not there ${again}`)
+  } else if (there !== null) {
+    warnings.push(
+      `upstream has no checkpoint of ${key} but its records below ${there}: it goes on behind them`,
+    )
+  }
+  return { next: there, warnings }
+}
+
+async function lookBack(found: RecoveredPartition): Promise<number | null> {
+  const seen = await found.lookBack?.()
+  return seen?.kind === 'found' ? seen.next : null
+}
+
+function lost(key: string, state: PartitionState, next: number | null, before: number): string[] {
+  const count = before - (next ?? 0)
+  if (count <= 0) return []
+  return [`upstream lost ${count} acknowledged records of ${key}: ${resent(state, next, before)}`]
+}
+
+function resent({ logStartOffset }: PartitionState, next: number | null, before: number): string {
+  const from = Math.max(next ?? 0, logStartOffset)
+  const again = Math.max(0, before - from)
+  const gone = before - (next ?? 0) - again
+  const rest = gone === 0 ? '' : `, ${gone} are gone: retention removed them here`
+  return `${again} are sent again${rest}`
 }
 
 async function checkProof(log: LogSource, state: PartitionState, found: RecoveredPartition): Promise<void> {

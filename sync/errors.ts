@@ -305,6 +305,17 @@ export class UnverifiableError extends UpstreamError {
   }
 }
 
+/** Upstream lost what it acknowledged, and it cannot be told from where on. Retried, because a permission can be given. */
+export class PositionUnknownError extends UpstreamError {
+  constructor(what: string, reason: string) {
+    super('HW_POSITION_UNKNOWN', `${what}, and where this log stands there cannot be told: ${reason}`, {
+      hint: 'allow this user Read on the topic; or say where to go on with `headwater sync rewind`',
+      retryable: true,
+      slow: true,
+    })
+  }
+}
+
 /** The archive's directory takes no data now: full, read-only, unplugged, not permitted. */
 export class ArchiveUnwritableError extends UpstreamError {
   constructor(directory: string, reason: string, hint: string, cause?: unknown) {

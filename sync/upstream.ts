@@ -21,7 +21,20 @@ export interface RecoveredPartition {
    * topic deleted and created again). A position that the edge remembers counts for the same place alone.
    */
   readonly place: string
+  /** The position that upstream had acknowledged, where it lost records since: `next` is what is left, null when nothing is. */
+  readonly acknowledged?: number
+  /**
+   * The position that the records there tell, whatever the checkpoint says: behind the last one of this log. Asked when the
+   * checkpoint is gone or fell back.
+   */
+  readonly lookBack?: () => Promise<LookBack>
 }
+
+/** `none`: it holds no record of this log. `unknown`: it cannot be told, or not cheaply. */
+export type LookBack =
+  | { readonly kind: 'found'; readonly next: number }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unknown'; readonly reason: string }
 
 export interface Recovered {
   /** By `partitionKey`, all partitions that `recover` was asked for. */
@@ -58,7 +71,8 @@ export interface Upstream {
   /** When the certificate that this device shows upstream expires, ms since 1970; null where it shows none, or not yet. */
   readonly certificateUntil?: number | null
   /**
-   * Connects where needed, and finds the positions. Fences earlier processes of this edge where the upstream can.
+   * Connects where needed, and finds the positions. Fences earlier processes of this edge where the upstream can. After an
+   * error that is not `retryable` it is called again only when a person said so.
    * @throws UpstreamError; one that is not `retryable` stops this upstream until a person acts.
    */
   recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered>

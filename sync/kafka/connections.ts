@@ -89,6 +89,8 @@ export class Connections {
   /** The last connection to an address that broke: why. */
   readonly #broken = new Map<string, Slot>()
   #closed = false
+  /** Connections that went away by themselves. */
+  lost = 0
 
   constructor(ConnectionClass: ConnectionClass, options: ConnectionsOptions) {
     this.#ConnectionClass = ConnectionClass
@@ -189,6 +191,7 @@ export class Connections {
     if (this.#open.get(address) !== slot) return
     this.#open.delete(address)
     this.#broken.set(address, slot)
+    this.lost++
   }
 
   // -- replacing ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import {
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
 import { answerError, toUpstreamError } from './answers.ts'
 import type { LinkMeter } from './link-meter.ts'
+import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
 import {
   type FormerProducer,
   fetchCheckpoints,
@@ -27,6 +28,7 @@ import {
 } from './session.ts'
 import { mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
 import { BatchRefused, BatchTooLarge, BufferPool, Transaction } from './transaction.ts'
+import { correctTruncated } from './truncation.ts'
 import { type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
 
 /** The leader moved, is new, or could not check the transaction just then: it passes in moments. */
@@ -40,6 +42,11 @@ const MOVED_ANSWERS: ReadonlySet<string> = new Set([
 /** How long a round waits for leaders before the replicator backs off. */
 const LEADERS_MS_MAX = 5000
 const FIRST_PAUSE_MS = 20
+/**
+ * Kafka takes records by the topic's name: one that was deleted and made anew between two rounds takes the next one in the middle
+ * of the log. A session looks at the topics' ids this often; sooner a new topic shows by its low offsets.
+ */
+const LOOK_AGAIN_MS = 30_000
 
 export interface KafkaUpstreamOptions extends TopicOptions {
   readonly name: string
@@ -72,6 +79,8 @@ export class KafkaUpstream implements Upstream {
   /** Known from an earlier session of this process; null when an InitProducerId may have been lost since. */
   #former: FormerProducer | null = null
   #batchBytesMax: number
+  /** Another process took over, and that was told. */
+  #isFenced = false
 
   constructor(options: KafkaUpstreamOptions, deps: KafkaUpstreamDeps) {
     this.name = options.name
@@ -92,6 +101,10 @@ export class KafkaUpstream implements Upstream {
   async recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {
     this.#session = null
     this.#identity = identity
+    // Only a person makes a fenced upstream go on: this edge is to be the one, whoever was it meanwhile.
+    if (this.#isFenced) this.#former = null
+    this.#isFenced = false
+    const former = this.#former
     const { clock } = this.#deps
     const sessionOptions = this.#sessionOptions(`${this.#options.groupPrefix}${identity.edge}`)
     try {
@@ -99,7 +112,6 @@ export class KafkaUpstream implements Upstream {
       const wire = this.#wire
       const topics = mapTopics(this.#options.topic, identity, partitions)
       const cluster = await prepareTopics(wire, clock, this.#options, topics)
-      const former = this.#former
       const session = await openSession(
         wire,
         clock,
@@ -107,17 +119,21 @@ export class KafkaUpstream implements Upstream {
         cluster,
         topics,
         partitions,
+        identity,
         former,
         () => {
           this.#former = null
         },
       )
+      // Looking for lost records may have to end a transaction of nothing.
+      this.#former = { producer: session.producer, transactionOpen: true }
+      const found = await fetchCheckpoints(session, clock, sessionOptions, identity)
+      const recovered = await correctTruncated(session, clock, this.#options, found)
       this.#former = { producer: session.producer, transactionOpen: false }
-      const recovered = await fetchCheckpoints(session, clock, sessionOptions, identity)
       this.#session = session
-      return recovered
+      return this.#withLookBack(session, recovered)
     } catch (error) {
-      throw toUpstreamError(error, this.address)
+      throw this.#told(error)
     }
   }
 
@@ -129,7 +145,7 @@ export class KafkaUpstream implements Upstream {
     try {
       await this.#deliver(session, round)
     } catch (error) {
-      throw toUpstreamError(error, this.address)
+      throw this.#told(error)
     }
     this.#session = session
     return new Map(round.parts.map((part) => [partitionKey(part.stream, part.partition), part.nextOffset]))
@@ -145,20 +161,45 @@ export class KafkaUpstream implements Upstream {
     await this.disconnect()
   }
 
+  #told(error: unknown): unknown {
+    this.#isFenced = error instanceof FencedError
+    return toUpstreamError(error, this.address)
+  }
+
+  #withLookBack(session: Session, { partitions }: Recovered): Recovered {
+    if (this.#options.provenance === 'none') return { partitions }
+    const looking = [...partitions].map(([key, found]) => {
+      const lane = session.lanes.get(key)!
+      const glance = () =>
+        lookBack(session.wire, lane, GLANCE_BYTES_MAX).catch((error) => {
+          throw this.#told(error)
+        })
+      return [key, { ...found, lookBack: glance }] as const
+    })
+    return { partitions: new Map(looking) }
+  }
+
   /** Tries the round until it is through or an error ends it; each try that failed was aborted before the next. */
   async #deliver(session: Session, round: Round): Promise<void> {
     const { clock } = this.#deps
     const until = clock.monotonic() + LEADERS_MS_MAX
+    if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
     for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
       const failure = await this.#attempt(session, round)
       if (failure === null) return
       if (failure instanceof WireAnswerError) {
         if (clock.monotonic() + pause > until) throw failure
         await new Promise<void>((resolve) => clock.after(pause, resolve))
-        await refreshLeaders(session)
+        await refreshLeaders(session, clock)
       }
       await this.#renewEpoch(session)
     }
+  }
+
+  /** A connection that went away: its broker may have started again with less than it had. */
+  #shouldLookAgain({ wire, looked }: Session): boolean {
+    if (wire.lostConnections !== looked.lostConnections) return true
+    return this.#deps.clock.monotonic() - looked.at > LOOK_AGAIN_MS
   }
 
   /** @returns null, or why the round was aborted and is to be tried again: in smaller batches, or with other leaders */

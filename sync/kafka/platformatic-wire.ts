@@ -17,15 +17,19 @@ import {
 } from './fetch-codec.ts'
 import { type Library, loadLibrary } from './library.ts'
 import type { LinkMeter } from './link-meter.ts'
+import { LogRequests } from './log-requests.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
   type CommittedOffset,
+  type EpochAsked,
   type FetchedFrom,
+  type FetchedLog,
   type FetchedOffset,
   type KafkaWire,
   LATEST,
   type ListedOffset,
+  type LogBounds,
   type NewTopic,
   type ProduceAnswer,
   type ProducePart,
@@ -72,6 +76,7 @@ class PlatformaticWire implements KafkaWire {
   readonly #library: Library
   readonly #options: WireOptions
   readonly #connections: Connections
+  readonly #log: LogRequests
   /** Brokers that the cluster named: asked when no configured one answers. */
   #known: readonly BrokerNode[] = []
 
@@ -91,6 +96,15 @@ class PlatformaticWire implements KafkaWire {
       clock,
       onRenewFailed: options.onRenewFailed ?? (() => {}),
     })
+    this.#log = new LogRequests(
+      library,
+      (node, api, ...args) => this.#ask(node, api as never, ...args),
+      (node, ...request) => this.#exchange(node, ...request),
+    )
+  }
+
+  get lostConnections(): number {
+    return this.#connections.lost
   }
 
   async metadata(topics: readonly string[]): Promise<ClusterInfo> {
@@ -135,6 +149,24 @@ class PlatformaticWire implements KafkaWire {
   async askLeader(node: BrokerNode, topic: string, partition: number): Promise<string> {
     const [listed] = await this.listOffsets(node, 'read_uncommitted', new Map([[topic, [partition]]]), LATEST)
     return listed?.answer ?? this.#name(-1)
+  }
+
+  bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds> {
+    return this.#log.bounds(node, topic, partition)
+  }
+
+  epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]> {
+    return this.#log.epochEnds(node, asked)
+  }
+
+  fetchLog(
+    node: BrokerNode,
+    topic: string,
+    partition: number,
+    offset: number,
+    bytesMax: number,
+  ): Promise<FetchedLog> {
+    return this.#log.fetch(node, topic, partition, offset, bytesMax)
   }
 
   async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
@@ -389,6 +421,15 @@ class PlatformaticWire implements KafkaWire {
     } catch (error) {
       const { response } = error as { response?: ProduceResponse }
       if (response !== undefined) return response
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
+    }
+  }
+
+  async #exchange(node: BrokerNode, apiKey: number, apiVersion: number, body: readonly Buffer[]) {
+    const { frames } = await this.#connections.get(node.host, node.port)
+    try {
+      return await frames.request(apiKey, apiVersion, body)
+    } catch (error) {
       throw await this.#connections.explain(`${node.host}:${node.port}`, error)
     }
   }

@@ -5,10 +5,12 @@
 import { type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { CheckpointMismatchError, FencedError } from '../errors.ts'
+import { originPrefix } from '../origin-header.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { FENCED_ANSWERS } from './answers.ts'
 import { type CheckpointMetadata, parseMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
+import { truncated } from './truncation.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
@@ -18,13 +20,24 @@ import {
   WireAnswerError,
 } from './wire.ts'
 
+/** The last acknowledged record of a lane: where it stands in the topic, and the checkpoint behind it. */
+export interface LastRecord {
+  readonly at: number
+  readonly epoch: number
+  readonly next: number
+  readonly proof: number | null
+}
+
 export interface Lane {
   readonly stream: string
   readonly partition: number
   readonly topic: string
   readonly topicId: string
+  /** Of this log's hw.origin in this partition. */
+  readonly prefix: string
   leader: BrokerNode
   leaderEpoch: number
+  last: LastRecord | null
   /** The next batch's base sequence; sequences begin at 0 with each epoch. */
   sequence: number
 }
@@ -39,6 +52,8 @@ export interface Session {
   groupCoordinator: BrokerNode
   /** By `partitionKey`. */
   readonly lanes: ReadonlyMap<string, Lane>
+  /** When the leaders and the topics' ids were looked up, monotonic, and how many connections had gone away by then. */
+  looked: { readonly at: number; readonly lostConnections: number }
 }
 
 export interface SessionOptions {
@@ -64,26 +79,62 @@ export async function openSession(
   cluster: ClusterInfo,
   topics: ReadonlyMap<string, { topic: string }>,
   partitions: readonly PartitionState[],
+  identity: LogIdentity,
   former: FormerProducer | null,
   aboutToInit: () => void,
 ): Promise<Session> {
   const { id } = options
+  const { clusterId } = cluster
+  const looked = { at: clock.monotonic(), lostConnections: wire.lostConnections }
   const [transactionCoordinator, groupCoordinator] = await Promise.all([
     findCoordinator(wire, clock, options, 'transaction'),
     findCoordinator(wire, clock, options, 'group'),
   ])
-  if (former !== null) await refuseTakeover(wire, transactionCoordinator, former, 'at recovery')
-  aboutToInit()
-  const { producer, coordinator } = await initProducer(wire, clock, options, transactionCoordinator)
   const lanes = new Map<string, Lane>()
   for (const { stream, partition } of partitions) {
     const { topic } = topics.get(stream)!
     const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
-    const lane: Lane = { stream, partition, topic, topicId, leader, leaderEpoch, sequence: 0 }
+    const prefix = originPrefix(identity, stream, partition)
+    const place = { stream, partition, topic, topicId, prefix }
+    const lane: Lane = { ...place, leader, leaderEpoch, last: null, sequence: 0 }
     lanes.set(partitionKey(stream, partition), lane)
   }
-  const { clusterId } = cluster
-  return { wire, clusterId, id, producer, transactionCoordinator: coordinator, groupCoordinator, lanes }
+  const known = { wire, clusterId, id, groupCoordinator, lanes, looked }
+  if (former !== null) await refuseTakeover(wire, transactionCoordinator, former, 'at recovery')
+  else await refuseToFence(known, identity, options)
+  aboutToInit()
+  const { producer, coordinator } = await initProducer(wire, clock, options, transactionCoordinator)
+  return { ...known, producer, transactionCoordinator: coordinator }
+}
+
+/**
+ * A log that upstream will refuse must not fence the edge whose name it has: a restored backup would stop the original
+ * along with itself. Only a look: an open transaction, or a coordinator that is not ready, is for the real question later.
+ */
+async function refuseToFence(
+  known: Pick<Session, 'wire' | 'id' | 'clusterId' | 'groupCoordinator' | 'lanes'>,
+  identity: LogIdentity,
+  options: SessionOptions,
+): Promise<void> {
+  let offsets: FetchedOffset[]
+  try {
+    offsets = await known.wire.offsetFetch(known.groupCoordinator, known.id, topicPartitions(known.lanes))
+  } catch (error) {
+    if (error instanceof WireAnswerError) return
+    throw error
+  }
+  for (const lane of known.lanes.values()) {
+    const found = offsets.find(({ topic, partition }) => topic === lane.topic && partition === lane.partition)
+    if (found?.answer === 'NONE') readCheckpoint(known, lane, found, identity, options)
+  }
+}
+
+function topicPartitions(lanes: ReadonlyMap<string, Lane>): Map<string, number[]> {
+  const wanted = new Map<string, number[]>()
+  for (const { topic, partition } of lanes.values()) {
+    wanted.set(topic, [...(wanted.get(topic) ?? []), partition])
+  }
+  return wanted
 }
 
 function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
@@ -96,16 +147,28 @@ function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
   return { topicId: info.topicId, leader, leaderEpoch: found.leaderEpoch }
 }
 
-/** Looks for the leaders again. @throws when a topic is another one now: that is for `recover` to judge */
-export async function refreshLeaders(session: Session): Promise<void> {
+/**
+ * Looks for the leaders again.
+ * @throws when a topic is another one now, or a new leader lacks what was acknowledged: that is for `recover` to judge
+ */
+export async function refreshLeaders(session: Session, clock: Clock): Promise<void> {
   const lanes = [...session.lanes.values()]
+  const looked = { at: clock.monotonic(), lostConnections: session.wire.lostConnections }
   const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
+  const moved: Lane[] = []
   for (const lane of lanes) {
     const { topicId, leader, leaderEpoch } = findLeader(cluster, lane.topic, lane.partition)
     if (topicId !== lane.topicId) throw new WireAnswerError('UNKNOWN_TOPIC_ID', `Metadata of ${lane.topic}`)
+    if (leaderEpoch !== lane.leaderEpoch) moved.push(lane)
     lane.leader = leader
     lane.leaderEpoch = leaderEpoch
   }
+  const [first] = await truncated(session, clock, moved)
+  if (first !== undefined) {
+    const what = `${first.topic}/${first.partition}, whose leader changed and lacks records that were acknowledged`
+    throw new WireAnswerError('OFFSET_OUT_OF_RANGE', `OffsetForLeaderEpoch of ${what}`)
+  }
+  session.looked = looked
 }
 
 function settling({ transactionTimeoutMs }: SessionOptions): Patience {
@@ -175,9 +238,7 @@ export async function fetchCheckpoints(
   identity: LogIdentity,
 ): Promise<Recovered> {
   const { wire, id, lanes } = session
-  const wanted = new Map<string, number[]>()
-  for (const { topic, partition } of lanes.values())
-    wanted.set(topic, [...(wanted.get(topic) ?? []), partition])
+  const wanted = topicPartitions(lanes)
   const fetched = await patiently(
     clock,
     { ...settling(options), answers: FETCH_ANSWERS },
@@ -198,33 +259,43 @@ export async function fetchCheckpoints(
   const partitions = new Map<string, RecoveredPartition>()
   for (const [key, lane] of lanes) {
     const found = fetched.find(({ topic, partition }) => topic === lane.topic && partition === lane.partition)
-    partitions.set(key, readCheckpoint(session, lane, found, identity, options))
+    const { recovered, last } = readCheckpoint(session, lane, found, identity, options)
+    lane.last = last
+    partitions.set(key, recovered)
   }
   return { partitions }
 }
 
 function readCheckpoint(
-  session: Session,
+  session: Pick<Session, 'clusterId' | 'id'>,
   lane: Lane,
   found: FetchedOffset | undefined,
   identity: LogIdentity,
   options: SessionOptions,
-): RecoveredPartition {
+): { recovered: RecoveredPartition; last: Lane['last'] } {
   const place = `${session.clusterId}/${lane.topicId}`
-  if (found === undefined || found.offset < 0) return { next: null, proof: null, place }
+  const nothing = { recovered: { next: null, proof: null, place }, last: null }
+  if (found === undefined || found.offset < 0) return nothing
   const what = `the checkpoint of ${lane.stream}/${lane.partition} in group ${session.id}`
   const metadata = parseMetadata(found.metadata)
-  const reset = `stop this edge and give it another name with headwater rename; or, to send this log from its start, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
+  const reset = `stop this edge and give it another name with headwater rename; or, to send this log to where its own records end there, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
   const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
   if (metadata === null) throw mismatch('was not written by Headwater')
   const fault = difference(metadata, session, lane, identity)
   if (fault !== null) throw mismatch(fault)
-  return { next: found.offset, proof: metadata.proof, place }
+  // The topic was deleted and made anew, and Kafka has not yet forgotten the offset, which it does by itself.
+  if (metadata.topicId !== lane.topicId) return nothing
+  const { proof, at, epoch } = metadata
+  const isKnown = Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(epoch) && epoch >= 0
+  return {
+    recovered: { next: found.offset, proof, place },
+    last: isKnown ? { at, epoch, next: found.offset, proof } : null,
+  }
 }
 
 function difference(
   metadata: CheckpointMetadata,
-  session: Session,
+  session: Pick<Session, 'clusterId'>,
   lane: Lane,
   identity: LogIdentity,
 ): string | null {
@@ -235,8 +306,6 @@ function difference(
   if (metadata.cluster !== session.clusterId) {
     return `belongs to cluster ${metadata.cluster}, this is ${session.clusterId}`
   }
-  if (metadata.topicId !== lane.topicId)
-    return `belongs to topic id ${metadata.topicId}, it is ${lane.topicId} now`
   return null
 }
 

@@ -133,6 +133,7 @@ export class Transaction {
     await settled([begun, this.#produceAll(work, begun)])
     await this.#commitOffsets(work)
     await this.#end(true)
+    for (const item of work) item.lane.last = lastOf(item)
   }
 
   /** Ends it without effect, so that readers need not wait for its timeout. */
@@ -235,10 +236,11 @@ export class Transaction {
   async #commitOffsets(work: readonly Work[]): Promise<void> {
     const { wire, producer, id, clusterId } = this.#session
     const { incarnation } = this.#identity
-    const offsets = work.map(({ lane, part, at }): CommittedOffset => {
+    const offsets = work.map((item): CommittedOffset => {
+      const { lane, part } = item
       const { stream, topicId } = lane
       const proof = partProof(part)
-      const epoch = lane.leaderEpoch
+      const { at, epoch } = lastOf(item) ?? { at: -1, epoch: -1 }
       const metadata = encodeMetadata({ incarnation, stream, proof, cluster: clusterId, topicId, at, epoch })
       return { topic: lane.topic, partition: lane.partition, offset: part.nextOffset, metadata }
     })
@@ -277,11 +279,23 @@ async function settled(requests: readonly Promise<void>[]): Promise<void> {
   }
 }
 
+/** Where the last record of a lane stands after a round; one that moves a position alone leaves it. */
+function lastOf({ lane, part, at }: Work): Lane['last'] {
+  if (at < 0) return lane.last
+  return { at, epoch: lane.leaderEpoch, next: part.nextOffset, proof: partProof(part) }
+}
+
 function checkProduced(lane: Lane, batch: SplicedBatch, found: ProduceAnswer | undefined): void {
   const answer = found?.answer ?? 'UNKNOWN_SERVER_ERROR'
   switch (answer) {
     case 'NONE':
-      return
+      // Below what it acknowledged before: the topic was made anew, or lost its end.
+      if (lane.last === null || found!.baseOffset > lane.last.at) return
+      throw new WireAnswerError(
+        'OFFSET_OUT_OF_RANGE',
+        'Produce',
+        `Produce to ${lane.topic}/${lane.partition}: its end fell back behind what it acknowledged`,
+      )
     case 'MESSAGE_TOO_LARGE':
     case 'RECORD_LIST_TOO_LARGE':
       throw new BatchTooLarge(lane, batch)

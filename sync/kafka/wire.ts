@@ -86,6 +86,44 @@ export interface ProduceAnswer {
   readonly baseOffset: number
 }
 
+/** Where a partition's log begins and ends. `stable` is where the first open transaction begins, or `end`. */
+export interface LogBounds {
+  readonly start: number
+  readonly stable: number
+  readonly end: number
+}
+
+export interface EpochAsked {
+  readonly topic: string
+  readonly partition: number
+  readonly epoch: number
+}
+
+export interface FetchedRecord {
+  readonly offset: number
+  /** Milliseconds since 1970. */
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: readonly (readonly [Buffer, Buffer | null])[]
+}
+
+export interface FetchedBatch {
+  readonly lastOffset: number
+  readonly bytes: number
+  readonly producerId: bigint
+  readonly isTransactional: boolean
+  /** A marker: its one record ends a transaction. */
+  readonly isControl: boolean
+  readonly records: readonly FetchedRecord[]
+}
+
+/** Up to the first open transaction, with the aborted ones that a reader has to leave out. */
+export interface FetchedLog {
+  readonly aborted: readonly { readonly producerId: bigint; readonly firstOffset: number }[]
+  readonly batches: readonly FetchedBatch[]
+}
+
 export type TopicPartitions = ReadonlyMap<string, readonly number[]>
 
 export interface ListedOffset {
@@ -125,6 +163,8 @@ export const LATEST = -1
 
 /** Every method throws WireAnswerError or WireConnectionError. */
 export interface KafkaWire extends FetchWire {
+  /** How many connections have gone away by themselves; a request opens the next one. */
+  readonly lostConnections: number
   /** @returns an answer for each topic that was not made, with the cluster's words */
   createTopics(
     node: BrokerNode,
@@ -132,6 +172,20 @@ export interface KafkaWire extends FetchWire {
   ): Promise<Map<string, { answer: string; message: string }>>
   /** @returns the answer of a partition's leader when it is asked where the partition ends */
   askLeader(node: BrokerNode, topic: string, partition: number): Promise<string>
+  bounds(node: BrokerNode, topic: string, partition: number): Promise<LogBounds>
+  /**
+   * @returns for each of `asked`, where the leader's log of its epoch ends: what was written in it from there on is gone.
+   * -1: it knows no such epoch
+   */
+  epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]>
+  /** Whole batches from the one that holds `offset`, at least one if there is any. */
+  fetchLog(
+    node: BrokerNode,
+    topic: string,
+    partition: number,
+    offset: number,
+    bytesMax: number,
+  ): Promise<FetchedLog>
   findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
   initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
   describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo>

@@ -1,8 +1,10 @@
 /**
  * A process for sync's crash tests: sends a fixed log to Kafka, and kills itself with SIGKILL after a given request was
- * answered.
+ * answered, or while it is on its way.
  *
- *   node sync-child.js BOOTSTRAP NAME RECORDS METHOD COUNT      COUNT 0: runs to the end and exits with 0
+ *   node sync-child.js BOOTSTRAP NAME RECORDS METHOD COUNT [AFTER_US]
+ *
+ * COUNT 0: runs to the end and exits with 0. AFTER_US: kills itself so many microseconds after the request was sent.
  */
 import { exit, kill, pid } from 'node:process'
 import { decideStart } from '../../sync/checkpoint.ts'
@@ -12,17 +14,28 @@ import { RoundBuilder } from '../../sync/round-builder.ts'
 import { openKafka } from '../sync/kafka/open-kafka.ts'
 import { MemoryLog } from '../sync/memory-log.ts'
 
-const [bootstrap = '', name = '', records = '', method = '', count = ''] = process.argv.slice(2)
+const [bootstrap = '', name = '', records = '', method = '', count = '', afterUs = ''] = process.argv.slice(2)
 
 const log = new MemoryLog().addStream('events', 3)
 for (let done = 0; done < Number(records); done += 4) log.appendMany('events', (done / 4) % 3, 4, 2)
 
+/** Finer than a timer, and sockets go on meanwhile. */
+async function elapsed(us: number): Promise<void> {
+  const until = performance.now() + us / 1000
+  while (performance.now() < until) await new Promise((resolve) => setImmediate(resolve))
+}
+
 let left = Number(count)
 const upstream = openKafka(bootstrap, name, {
   async around(asked, ask) {
-    const answer = await ask()
-    if (asked === method && --left === 0) kill(pid, 'SIGKILL')
-    return answer
+    if (asked !== method) return ask()
+    const request = ask()
+    // One that fails, as the first to find a coordinator does, is asked again, and does not count.
+    if (afterUs === '') await request
+    if (--left !== 0) return request
+    if (afterUs !== '') await elapsed(Number(afterUs))
+    kill(pid, 'SIGKILL')
+    return request
   },
 })
 

@@ -105,8 +105,8 @@ function printHold(out: Output, { name, state, link: { hold, bandwidth } }: Upst
   for (const wait of waits) out.line(`${out.paint('yellow', printable(name))}: ${wait}`)
 }
 
-/** What is not in the table: what was left out, and what the link bears. */
-function printDetails(out: Output, status: UpstreamStatus): void {
+/** What is not in the table: what was left out, and what the link bears. Nothing where there is nothing to tell. */
+export function printDetails(out: Output, status: UpstreamStatus): void {
   const { link } = status
   const facts: [string, string][] = []
   const left = [

@@ -1,3 +1,11 @@
+export {
+  COORDINATOR_TOPICS,
+  coordinatorOf,
+  moveLeader,
+  placeOf,
+  untilPlace,
+  withAdmin,
+} from './leadership.ts'
 export type { ExtraListener } from './properties.ts'
 export { type ReadOptions, readTopic, type TopicRecord } from './read-topic.ts'
 export { type SecureKafka, type SecureListener, startSecureKafka } from './secure.ts'

@@ -45,14 +45,7 @@ export async function createNode(
   )
   await writeFile(join(home, 'log4j2.properties'), LOG4J_PROPERTIES)
   const listeners = plan.extraListeners.map(({ name, port }) => [name, `127.0.0.1:${port}`])
-  return new JvmNode(
-    from,
-    home,
-    `127.0.0.1:${plan.port}`,
-    Object.fromEntries(listeners),
-    jvmFlags,
-    plan.jvmFlags,
-  )
+  return new JvmNode(from, home, plan, Object.fromEntries(listeners), jvmFlags)
 }
 
 class JvmNode implements KafkaServer {
@@ -61,6 +54,7 @@ class JvmNode implements KafkaServer {
   readonly #from: Installation
   readonly directory: string
   readonly #releaseCleanup: () => void
+  readonly #heapMb: number
   readonly #jvmFlags: readonly string[] | undefined
   readonly #moreFlags: readonly string[]
   #jvm: Jvm | undefined
@@ -68,16 +62,16 @@ class JvmNode implements KafkaServer {
   constructor(
     from: Installation,
     home: string,
-    bootstrap: string,
+    { port, heapMb, jvmFlags: moreFlags = [] }: NodePlanWithoutData,
     listeners: Record<string, string>,
     jvmFlags: readonly string[] | undefined,
-    moreFlags: readonly string[] = [],
   ) {
     this.#moreFlags = moreFlags
     this.#from = from
     this.directory = home
     this.#jvmFlags = jvmFlags
-    this.bootstrap = bootstrap
+    this.#heapMb = heapMb
+    this.bootstrap = `127.0.0.1:${port}`
     this.listeners = listeners
     this.#releaseCleanup = cleanUpAtExit(home, () => this.#jvm?.killNow())
   }
@@ -89,7 +83,7 @@ class JvmNode implements KafkaServer {
 
   async start(): Promise<void> {
     if (this.#jvm?.isRunning) throw new Error(`Kafka on ${this.bootstrap} runs already`)
-    this.#jvm = new Jvm(this.#from, this.directory, this.#jvmFlags, this.#moreFlags)
+    this.#jvm = new Jvm(this.#from, this.directory, this.#heapMb, this.#jvmFlags, this.#moreFlags)
     await this.#jvm.started()
   }
 

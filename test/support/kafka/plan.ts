@@ -6,6 +6,8 @@ export interface KafkaOptions {
   properties?: Record<string, string>
   /** Port of the plain listener of the first node; a free one by default. */
   port?: number
+  /** Of each node; by default 512, and 256 where there are several. */
+  heapMb?: number
   /** Listeners beside the plain one. */
   listeners?: readonly ExtraListener[]
   /** Such as system properties, -Dname=value. */
@@ -13,7 +15,7 @@ export interface KafkaOptions {
 }
 
 /** A plan whose data directory is still to be made. */
-export type NodePlanWithoutData = Omit<NodePlan, 'dataDirectory'>
+export type NodePlanWithoutData = Omit<NodePlan, 'dataDirectory'> & { heapMb: number }
 
 /** Gives every node its identity and its ports. */
 export async function planNodes(nodeCount: number, options: KafkaOptions): Promise<NodePlanWithoutData[]> {
@@ -26,8 +28,8 @@ export async function planNodes(nodeCount: number, options: KafkaOptions): Promi
     const extraListeners: NodePlan['extraListeners'][number][] = []
     for (const listener of options.listeners ?? [])
       extraListeners.push({ ...listener, port: await freePort() })
-    const { properties = {}, jvmFlags = [] } = options
-    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties, jvmFlags })
+    const { properties = {}, jvmFlags = [], heapMb = nodeCount > 1 ? 256 : 512 } = options
+    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties, heapMb, jvmFlags })
   }
   return plans
 }

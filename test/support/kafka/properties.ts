@@ -77,6 +77,11 @@ export function nodeProperties(plan: NodePlan): Record<string, string> {
     // default. Measured restart with 1.5 s: 2.4 s.
     'broker.session.timeout.ms': '1500',
     'broker.heartbeat.interval.ms': '250',
+    // The records of tests are of fixed times, years ago: half a minute after a start retention would take them.
+    'log.retention.ms': '-1',
+    // Markers that cannot be sent at once are looked at again when the sender's poll ends: after 30 s by default, on a broker
+    // that has nothing else to do. Until then a new epoch is refused with CONCURRENT_TRANSACTIONS.
+    'request.timeout.ms': '3000',
     // By default the controller gathers changes for 25 ms; a test waits for each.
     'controller.quorum.append.linger.ms': '0',
     // Small: the default cleaner buffer alone is a quarter of our heap.

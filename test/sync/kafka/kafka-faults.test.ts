@@ -117,7 +117,7 @@ describeWithKafka('the kafka upstream', ({ bootstrap }) => {
     expect(error.line).toMatch(/replicationFactor/)
   })
 
-  it('is fenced by a second process with the same edge id, stops, and does not take it back by itself', async () => {
+  it('is fenced by a second process with the same edge id, and does not take it back by itself', async () => {
     const name = uniqueName('fenced')
     const log = newLog()
     log.appendMany('events', 0, 10)
@@ -128,12 +128,21 @@ describeWithKafka('the kafka upstream', ({ bootstrap }) => {
     const error = await fault(first.send(roundFrom(log, new Map())))
     expect(error).toMatchObject({ code: 'HW_FENCED', retryable: false })
     expect(error.line).toContain(`${name}.${testIdentity().edge}`)
-    // Not even when it lost its connection in between and asks again where it stands.
-    await first.disconnect()
-    expect(await fault(recover(first, log))).toMatchObject({ code: 'HW_FENCED', retryable: false })
     await clone.send(roundFrom(log, new Map()))
     await settled(bootstrap, `${name}.${testIdentity().edge}`)
     expect(await readTopic(bootstrap, `${name}-events`)).toHaveLength(10)
+  })
+
+  it('is fenced, too, when it lost its connection meanwhile and asks again where it stands', async () => {
+    const name = uniqueName('fenced')
+    const log = newLog()
+    const first = open(bootstrap, name)
+    await recover(first, log)
+    await first.disconnect()
+    await recover(open(bootstrap, name), log)
+    expect(await fault(recover(first, log))).toMatchObject({ code: 'HW_FENCED', retryable: false })
+    // The next time is when a person said so.
+    await recover(first, log)
   })
 
   it('is not fenced by its own transaction that the cluster gave up on', async () => {

@@ -1,5 +1,5 @@
 /** Kafka upstreams for tests: options with short names, and a wire whose requests a test stands in front of. */
-import { systemClock } from '../../../sync/clock.ts'
+import { type Clock, systemClock } from '../../../sync/clock.ts'
 import { KafkaUpstream, type KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
 import { openWire, type WireOptions } from '../../../sync/kafka/platformatic-wire.ts'
 import type { KafkaWire } from '../../../sync/kafka/wire.ts'
@@ -37,7 +37,8 @@ export function wrapWire(
   return new Proxy(wire, {
     get(target, property: keyof KafkaWire) {
       const method = target[property]
-      if (property === 'close' || typeof method !== 'function') return method?.bind(target)
+      if (typeof method !== 'function') return method
+      if (property === 'close') return method.bind(target)
       return (...args: unknown[]) =>
         around(property, () => (method as (...a: unknown[]) => Promise<unknown>).apply(target, args), args)
     },
@@ -47,16 +48,17 @@ export function wrapWire(
 export interface OpenOptions {
   readonly options?: Partial<KafkaUpstreamOptions>
   readonly wire?: Partial<WireOptions>
+  readonly clock?: Clock
   readonly around?: (method: string, ask: () => Promise<unknown>) => Promise<unknown>
 }
 
 export function openKafka(
   bootstrap: string,
   name: string,
-  { options, wire, around }: OpenOptions = {},
+  { options, wire, around, clock = systemClock }: OpenOptions = {},
 ): KafkaUpstream {
   return new KafkaUpstream(kafkaOptions(bootstrap, name, options), {
-    clock: systemClock,
+    clock,
     openWire: async () => {
       const opened = await openWire(wireOptions(bootstrap, wire))
       return around === undefined ? opened : wrapWire(opened, around)

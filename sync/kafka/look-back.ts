@@ -1,0 +1,134 @@
+/**
+ * Where this log stands in a topic partition, told by the records there: behind the last one that a reader sees and whose
+ * hw.origin names this log. For when the checkpoint is gone or its records are. Read backwards in windows that grow, because in
+ * nearly all cases the last batches tell, and a topic that many edges share can be large.
+ */
+import { crc32c, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
+import { ORIGIN_HEADER } from '../origin-header.ts'
+import type { LookBack } from '../upstream.ts'
+import type { Lane, LastRecord } from './session.ts'
+import { type FetchedLog, type FetchedRecord, type KafkaWire, WireAnswerError } from './wire.ts'
+
+/** Offsets of the first window, and how much larger each next one is. */
+const WINDOW = 100
+const WINDOW_GROWTH = 4
+const FETCH_BYTES_MAX = 256 * 1024
+/** How much of a shared topic an edge that was perhaps never there reads of each partition. */
+export const GLANCE_BYTES_MAX = 256 * 1024
+
+/** @param bytesMax how much to read before giving up */
+export async function lookBack(wire: KafkaWire, lane: Lane, bytesMax: number): Promise<LookBack> {
+  try {
+    const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
+    let spent = 0
+    let size = WINDOW
+    for (let to = stable; to > start; size *= WINDOW_GROWTH) {
+      const from = Math.max(start, to - size)
+      let next: number | null = null
+      for await (const { record, bytes } of visible(wire, lane, from, to)) {
+        if (record !== null) {
+          next = originOffset(record, lane.prefix) ?? next
+          continue
+        }
+        if (spent > bytesMax && next === null) {
+          return { kind: 'unknown', reason: `it is not in the last ${spent} bytes` }
+        }
+        spent += bytes
+      }
+      if (next !== null) return { kind: 'found', next: next + 1 }
+      to = from
+    }
+    return { kind: 'none' }
+  } catch (error) {
+    if (!isReadRefused(error)) throw error
+    return { kind: 'unknown', reason: 'this user may not read it (ACL: Read)' }
+  }
+}
+
+/** Many edges may write their topics and not read them. */
+export function isReadRefused(error: unknown): boolean {
+  return error instanceof WireAnswerError && error.answer === 'TOPIC_AUTHORIZATION_FAILED'
+}
+
+/** Whether a reader sees the last acknowledged record of a lane where it was. */
+export async function holds(wire: KafkaWire, lane: Lane, last: LastRecord): Promise<boolean> {
+  const { at: offset, next, proof } = last
+  const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
+  // Retention removed it: it was there.
+  if (offset < start) return true
+  if (offset >= stable) return false
+  for await (const { record } of visible(wire, lane, offset, offset + 1)) {
+    if (record === null) continue
+    const origin = originOffset(record, lane.prefix)
+    return origin === null ? proofOf(record) === proof : origin < next
+  }
+  return false
+}
+
+/** Records in [from, to) as a reader under read_committed sees them; null with the bytes of each batch. */
+async function* visible(
+  wire: KafkaWire,
+  lane: Lane,
+  from: number,
+  to: number,
+): AsyncGenerator<{ record: FetchedRecord | null; bytes: number }> {
+  for (let at = from; at < to; ) {
+    const fetched = await wire.fetchLog(lane.leader, lane.topic, lane.partition, at, FETCH_BYTES_MAX)
+    if (fetched.batches.length === 0) return
+    const aborted = new Aborted(fetched.aborted)
+    for (const batch of fetched.batches) {
+      yield { record: null, bytes: batch.bytes }
+      at = batch.lastOffset + 1
+      if (!aborted.shows(batch)) continue
+      for (const record of batch.records) {
+        if (record.offset >= from && record.offset < to) yield { record, bytes: 0 }
+      }
+    }
+  }
+}
+
+/** An aborted transaction lasts from its first offset to its producer's next marker. */
+class Aborted {
+  readonly #toCome: { readonly producerId: bigint; readonly firstOffset: number }[]
+  readonly #lasting = new Set<bigint>()
+
+  constructor(list: FetchedLog['aborted']) {
+    this.#toCome = [...list].sort((a, b) => a.firstOffset - b.firstOffset)
+  }
+
+  shows(batch: FetchedLog['batches'][0]): boolean {
+    while (this.#toCome.length > 0 && this.#toCome[0]!.firstOffset <= batch.lastOffset) {
+      this.#lasting.add(this.#toCome.shift()!.producerId)
+    }
+    if (!batch.isControl) return !batch.isTransactional || !this.#lasting.has(batch.producerId)
+    this.#lasting.delete(batch.producerId)
+    return false
+  }
+}
+
+/** The edge's offset of a record of this log, else null. */
+function originOffset({ headers }: FetchedRecord, prefix: string): number | null {
+  const value = headers.find(([key]) => key.toString() === ORIGIN_HEADER)?.[1]?.toString() ?? ''
+  if (!value.startsWith(prefix)) return null
+  const offset = Number(value.slice(prefix.length))
+  return Number.isSafeInteger(offset) ? offset : null
+}
+
+/** proof.ts's proof, of a record that came back without the provenance header. */
+export function proofOf({ timestamp, key, value, headers }: FetchedRecord): number {
+  const time = Buffer.alloc(8)
+  writeInt64(time, 0, timestamp)
+  const pieces = [time, ...sized(key), ...sized(value), varint(headers.length)]
+  for (const [name, content] of headers) pieces.push(...sized(name), ...sized(content))
+  return crc32c(Buffer.concat(pieces))
+}
+
+function sized(bytes: Buffer | null): Buffer[] {
+  return bytes === null ? [varint(-1)] : [varint(bytes.length), bytes]
+}
+
+function varint(value: number): Buffer {
+  const bytes = Buffer.alloc(varintSize(value))
+  writeVarint(bytes, 0, value)
+  return bytes
+}

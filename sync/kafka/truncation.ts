@@ -1,0 +1,116 @@
+/**
+ * Whether records that the cluster acknowledged are still there. An unclean leader election throws them away, and then the group's
+ * offset, which lives in another partition, still says that they were sent.
+ *
+ *   OffsetForLeaderEpoch(epoch of the last record) ends behind the record and its marker   -> all there
+ *   a reader sees this log's record at the offset that the checkpoint names                -> all there; the epoch was an older one
+ *   else: settle (a transaction of nothing, aborted), look back for this log's last record -> sent again from behind it
+ *
+ * Settling: where the election threw the commit's marker away and left records of its transaction, that transaction is open for
+ * ever in this partition, and the marker of any later one would decide over them, too. An abort takes them out of sight,
+ * so that what is sent again is there once.
+ */
+import { partitionKey } from '../../broker/index.ts'
+import type { Clock } from '../clock.ts'
+import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
+import type { Recovered, RecoveredPartition } from '../upstream.ts'
+import { holds, isReadRefused, lookBack } from './look-back.ts'
+import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
+import type { Lane, Session } from './session.ts'
+import type { KafkaWire } from './wire.ts'
+
+export interface TruncationOptions {
+  readonly transactionTimeoutMs: number
+  readonly provenance: 'record' | 'none'
+}
+
+/** The last record of a transaction is followed by the marker that ends it. */
+const MARKERS = 1
+const POLL_MS = 50
+/** A new leader does not tell where it ends until it knows what its followers have. */
+const NEW_LEADER = { answers: new Set(['OFFSET_NOT_AVAILABLE', 'LEADER_NOT_AVAILABLE']), msMax: 5000 }
+
+/** Lanes whose last acknowledged record a reader does not see any more. One request to each leader where all is well. */
+export async function truncated({ wire }: Session, clock: Clock, lanes: Iterable<Lane>): Promise<Lane[]> {
+  const doubtful = await patiently(clock, NEW_LEADER, () => endedBefore(wire, [...lanes]))
+  const judged = doubtful.map(async (lane) => {
+    const isThere = await patiently(clock, NEW_LEADER, () => holds(wire, lane, lane.last!)).catch((error) => {
+      // What is done about it says why it cannot be told.
+      if (isReadRefused(error)) return false
+      throw error
+    })
+    return isThere ? null : lane
+  })
+  return (await Promise.all(judged)).filter((lane) => lane !== null)
+}
+
+/** Lanes where the epoch of the last record ends at the record or at its marker. */
+async function endedBefore(wire: KafkaWire, lanes: readonly Lane[]): Promise<Lane[]> {
+  const byLeader = new Map<number, Lane[]>()
+  for (const lane of lanes) {
+    if (lane.last !== null) byLeader.set(lane.leader.id, [...(byLeader.get(lane.leader.id) ?? []), lane])
+  }
+  const asked = [...byLeader.values()].map(async (led) => {
+    const epochs = led.map(({ topic, partition, last }) => ({ topic, partition, epoch: last!.epoch }))
+    const ends = await wire.epochEnds(led[0]!.leader, epochs)
+    return led.filter(({ last }, index) => ends[index]! <= last!.at + MARKERS)
+  })
+  return (await Promise.all(asked)).flat()
+}
+
+/** What was found by `recover`, with the positions corrected to what is there. @throws PositionUnknownError */
+export async function correctTruncated(
+  session: Session,
+  clock: Clock,
+  options: TruncationOptions,
+  recovered: Recovered,
+): Promise<Recovered> {
+  const cut = await truncated(session, clock, session.lanes.values())
+  if (cut.length === 0) return recovered
+  await settle(session, clock, options, cut)
+  const partitions = new Map(recovered.partitions)
+  for (const lane of cut) {
+    const key = partitionKey(lane.stream, lane.partition)
+    partitions.set(key, await whatIsLeft(session, options, lane, partitions.get(key)!))
+    lane.last = null
+  }
+  return { partitions }
+}
+
+async function settle(
+  session: Session,
+  clock: Clock,
+  options: TruncationOptions,
+  lanes: readonly Lane[],
+): Promise<void> {
+  const { wire, producer, transactionCoordinator: coordinator } = session
+  const topics = new Map<string, number[]>()
+  for (const { topic, partition } of lanes) topics.set(topic, [...(topics.get(topic) ?? []), partition])
+  const patience = { answers: COORDINATOR_ANSWERS, msMax: options.transactionTimeoutMs }
+  await patiently(clock, patience, () => wire.addPartitionsToTxn(coordinator, producer, topics))
+  await patiently(clock, patience, () => wire.endTxn(coordinator, producer, false))
+  // Answers before the markers are written; behind the next one they are.
+  const until = clock.monotonic() + options.transactionTimeoutMs
+  const ends = await Promise.all(lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)))
+  for (const [index, lane] of lanes.entries()) {
+    while ((await wire.bounds(lane.leader, lane.topic, lane.partition)).stable < ends[index]!.end) {
+      if (clock.monotonic() > until) {
+        throw new UpstreamTimeoutError(`transactions in ${lane.topic}/${lane.partition} do not end`)
+      }
+      await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
+    }
+  }
+}
+
+async function whatIsLeft(
+  { wire }: Session,
+  { provenance }: TruncationOptions,
+  lane: Lane,
+  { next, place }: RecoveredPartition,
+): Promise<RecoveredPartition> {
+  const what = `topic ${lane.topic}, partition ${lane.partition}, lost records of ${lane.stream} that it acknowledged`
+  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none')
+  const found = await lookBack(wire, lane, Number.POSITIVE_INFINITY)
+  if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason)
+  return { next: found.kind === 'found' ? found.next : null, proof: null, place, acknowledged: next! }
+}

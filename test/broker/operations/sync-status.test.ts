@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest'
+import { printDetails, printUpstreams } from '../../../broker/operations/commands/sync-status.ts'
+import type { UpstreamStatus } from '../../../broker/operations/operations.ts'
+import { Output } from '../../../broker/operations/terminal/output.ts'
+
+function printed(print: (out: Output) => void): string[] {
+  let text = ''
+  const write = (piece: string) => {
+    text += piece
+    return true
+  }
+  print(new Output({ write, once: () => undefined, isTTY: false }, {}))
+  return text.split('\n').slice(0, -1)
+}
+
+const STATUS: UpstreamStatus = {
+  name: 'central',
+  kind: 'kafka',
+  address: '127.0.0.1:9092',
+  state: 'sending',
+  since: 0,
+  retryAt: null,
+  tries: 0,
+  lagRecords: 123_456,
+  lagBytes: 24_000_000,
+  lagSecondsOldest: 3725,
+  drainSeconds: 95,
+  partitions: [],
+  sentRecords: 1000,
+  sentBytes: 200_000,
+  recordsPerSecond: 1300,
+  bytesPerSecond: 260_000,
+  wireBytes: null,
+  filteredRecords: 0,
+  passedOverRecords: 0,
+  skippedRecords: 0,
+  stalls: 0,
+  lastAckAt: 0,
+  ackAgeSeconds: 2,
+  lastError: null,
+  link: { hold: null, bandwidth: null, schedule: null, budgets: [] },
+}
+
+test('an upstream is one line that tells what waits, how old it is and when it is gone', () => {
+  expect(printed((out) => printUpstreams(out, [STATUS]))).toEqual([
+    'UPSTREAM  KIND   STATE        LAG  BYTES     OLDEST   SENT     RATE  DRAINED IN  LAST ACK  WHERE',
+    'central   kafka  sending  123,456  24 MB  1 h 2 min  1,000  1,300/s  1 min 35 s   2 s ago  127.0.0.1:9092',
+  ])
+})
+
+test('what holds an upstream is said under it, and what goes all the same', () => {
+  const until = new Date(2026, 0, 5, 22, 0).getTime()
+  const hold = { reason: 'schedule', until, urgentPriority: 8 }
+  const held = { ...STATUS, state: 'held', link: { ...STATUS.link, hold } }
+  expect(printed((out) => printUpstreams(out, [held])).at(-1)).toBe(
+    'central: outside its schedule until 2026-01-05 22:00; streams of priority 8 and above go',
+  )
+  const bandwidth = { bytesPerSecond: 50_000, burstBytes: 50_000, isWaiting: true }
+  const slow = { ...STATUS, link: { ...STATUS.link, bandwidth } }
+  expect(printed((out) => printUpstreams(out, [slow])).at(-1)).toBe('central: kept to 50 kB/s')
+  const paused = { ...STATUS, state: 'paused' }
+  expect(printed((out) => printUpstreams(out, [paused])).at(-1)).toBe(
+    'central: paused until `headwater sync resume`',
+  )
+})
+
+test('details tell of what was left out and what the link has borne, and nothing else', () => {
+  expect(printed((out) => printDetails(out, { ...STATUS, bytesPerSecond: 0 }))).toEqual([])
+  const status: UpstreamStatus = {
+    ...STATUS,
+    filteredRecords: 1200,
+    skippedRecords: 3,
+    wireBytes: 4_000_000,
+    stalls: 1,
+    link: {
+      hold: null,
+      bandwidth: null,
+      schedule: { isOpen: false, isOverridden: true },
+      budgets: [{ period: 'month', bytes: 500_000_000, usedBytes: 4_000_000, resetsAt: null }],
+    },
+  }
+  expect(printed((out) => printDetails(out, status))).toEqual([
+    '',
+    'central',
+    'not sent  1,200 left out by filters, 3 gone by retention before they were sent',
+    'rate      260 kB/s of records',
+    'link      4.0 MB since the start',
+    'schedule  closed, passed over by `headwater sync now`',
+    'budget    4.0 MB of 500 MB used this month, no trusted clock has told the period',
+    'stalls    1 call that did not end',
+  ])
+})

@@ -1,0 +1,162 @@
+/** What the records of a topic tell of a log, on answers that a test makes up. */
+import { describe, expect, it } from 'vitest'
+import { BatchBuilder, encodeHeaders } from '../../../broker/index.ts'
+import { systemClock } from '../../../sync/clock.ts'
+import { GLANCE_BYTES_MAX, holds, lookBack, proofOf } from '../../../sync/kafka/look-back.ts'
+import type { Lane, Session } from '../../../sync/kafka/session.ts'
+import { correctTruncated } from '../../../sync/kafka/truncation.ts'
+import {
+  type FetchedBatch,
+  type FetchedLog,
+  type FetchedRecord,
+  type KafkaWire,
+  WireAnswerError,
+} from '../../../sync/kafka/wire.ts'
+import { recordProof } from '../../../sync/proof.ts'
+
+const OWN = 'edge-a/11111111/events/0/'
+const OTHER = 'edge-b/22222222/events/0/'
+
+const lane: Lane = {
+  stream: 'events',
+  partition: 0,
+  topic: 'events',
+  topicId: 'id',
+  prefix: OWN,
+  leader: { id: 1, host: 'h', port: 1 },
+  leaderEpoch: 0,
+  last: null,
+  sequence: 0,
+}
+
+function record(offset: number, origin: string): FetchedRecord {
+  const headers = [[Buffer.from('hw.origin'), Buffer.from(origin)]] as const
+  return { offset, timestamp: 0, key: null, value: null, headers }
+}
+
+/** One record a batch; `origins[i]` stands at offset i. */
+function batchesOf(origins: readonly string[], bytes = 100): FetchedBatch[] {
+  return origins.map((origin, offset) => ({
+    lastOffset: offset,
+    bytes,
+    producerId: 1n,
+    isTransactional: true,
+    isControl: false,
+    records: [record(offset, origin)],
+  }))
+}
+
+function wireOf(batches: readonly FetchedBatch[], aborted: FetchedLog['aborted'] = []) {
+  const asked: number[] = []
+  const wire = {
+    lostConnections: 0,
+    bounds: async () => ({ start: 0, stable: batches.length, end: batches.length }),
+    epochEnds: async () => [0],
+    fetchLog: async (_node, _topic, _partition, offset) => {
+      asked.push(offset)
+      return { aborted, batches: batches.slice(offset, offset + 50) }
+    },
+    addPartitionsToTxn: async () => {},
+    endTxn: async () => {},
+  } satisfies Partial<KafkaWire> as unknown as KafkaWire
+  return { wire, asked }
+}
+
+const list = (count: number, origin: (i: number) => string) =>
+  Array.from({ length: count }, (_, i) => origin(i))
+
+describe('looking back', () => {
+  it('finds the last record of this log from the end, and reads no more than it needs', async () => {
+    const origins = [...list(3000, (i) => `${OWN}${i}`), ...list(120, (i) => `${OTHER}${i}`)]
+    const { wire, asked } = wireOf(batchesOf(origins))
+    expect(await lookBack(wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 3000 })
+    expect(Math.min(...asked)).toBe(2620)
+  })
+
+  it('says none where there is none, and unknown where it would have to read too much', async () => {
+    expect(await lookBack(wireOf([]).wire, lane, 1)).toEqual({ kind: 'none' })
+    const others = batchesOf(list(3000, (i) => `${OTHER}${i}`))
+    expect(await lookBack(wireOf(others).wire, lane, Number.POSITIVE_INFINITY)).toEqual({ kind: 'none' })
+    expect((await lookBack(wireOf(others).wire, lane, 20_000)).kind).toBe('unknown')
+    const large = batchesOf([`${OWN}7`], 10 * GLANCE_BYTES_MAX)
+    expect(await lookBack(wireOf(large).wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 8 })
+  })
+
+  it('does not count records of an aborted transaction', async () => {
+    const batches = batchesOf(list(20, (i) => `${OWN}${i}`))
+    const { wire } = wireOf(batches, [{ producerId: 1n, firstOffset: 12 }])
+    expect(await lookBack(wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 12 })
+    const last = { epoch: 0, next: 20, proof: null }
+    expect(await holds(wire, lane, { ...last, at: 11 })).toBe(true)
+    expect(await holds(wire, lane, { ...last, at: 12 })).toBe(false)
+  })
+
+  it('says unknown where this user may not read', async () => {
+    const { wire } = wireOf(batchesOf([`${OWN}0`]))
+    const refused = () => Promise.reject(new WireAnswerError('TOPIC_AUTHORIZATION_FAILED', 'Fetch'))
+    const deaf = { ...wire, fetchLog: refused } as KafkaWire
+    expect(await lookBack(deaf, lane, 1)).toMatchObject({ kind: 'unknown', reason: /ACL/ })
+  })
+
+  it('knows a record without the header by its proof', () => {
+    const builder = new BatchBuilder()
+    const headers = [
+      { key: 'unit', value: Buffer.from('°C') },
+      { key: 'none', value: null },
+    ]
+    builder.reset()
+    builder.append(1_700_000_000_123, Buffer.from('key'), Buffer.alloc(300, 7), encodeHeaders(headers))
+    builder.append(1_700_000_000_124, null, null, encodeHeaders([]))
+    const batch = Buffer.from(builder.seal(40))
+    const back = (timestamp: number, key: Buffer | null, value: Buffer | null, with_: typeof headers) =>
+      proofOf({
+        offset: 0,
+        timestamp,
+        key,
+        value,
+        headers: with_.map(({ key: name, value: content }) => [Buffer.from(name), content] as const),
+      })
+    expect(back(1_700_000_000_123, Buffer.from('key'), Buffer.alloc(300, 7), headers)).toBe(
+      recordProof(batch, 40),
+    )
+    expect(back(1_700_000_000_124, null, null, [])).toBe(recordProof(batch, 41))
+  })
+})
+
+describe('records that the cluster lost', () => {
+  const recovered = {
+    partitions: new Map([['events/0', { next: 20, proof: null, place: 'here' }]]),
+  }
+  const correct = (provenance: 'record' | 'none', origins: readonly string[]) => {
+    const last = { at: 25, epoch: 0, next: 20, proof: 1 }
+    const lanes = new Map([['events/0', { ...lane, last }]])
+    const session = { wire: wireOf(batchesOf(origins)).wire, lanes } as unknown as Session
+    return correctTruncated(session, systemClock, { transactionTimeoutMs: 1000, provenance }, recovered)
+  }
+
+  it('move the position to behind what is left, and what was acknowledged is told', async () => {
+    const { partitions } = await correct(
+      'record',
+      list(10, (i) => `${OWN}${i}`),
+    )
+    expect(partitions.get('events/0')).toEqual({ next: 10, proof: null, place: 'here', acknowledged: 20 })
+    const nothing = await correct('record', [])
+    expect(nothing.partitions.get('events/0')).toMatchObject({ next: null, acknowledged: 20 })
+  })
+
+  it('are waited for where nothing says which they are', async () => {
+    await expect(
+      correct(
+        'none',
+        list(10, (i) => `${OWN}${i}`),
+      ),
+    ).rejects.toMatchObject({
+      code: 'HW_POSITION_UNKNOWN',
+      retryable: true,
+      message: expect.stringMatching(
+        /topic events, partition 0, lost records of events .*provenance is none/,
+      ),
+      hint: expect.stringContaining('headwater sync rewind'),
+    })
+  })
+})
