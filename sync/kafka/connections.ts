@@ -192,6 +192,7 @@ export class Connections {
     this.#open.delete(address)
     this.lost++
     this.#broken.set(address, slot)
+    this.lost++
   }
 
   // -- replacing ----------------------------------------------------------------------------------------------------------

@@ -430,7 +430,7 @@ class PlatformaticWire implements KafkaWire {
     try {
       return await frames.request(apiKey, apiVersion, body)
     } catch (error) {
-      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
     }
   }
 
