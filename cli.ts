@@ -84,14 +84,18 @@ const actions: Actions = {
     const { constants, setPriority } = await import('node:os')
     setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
     const { runSyncVerify } = await import('./broker/operations/commands/sync-verify.ts')
-    const { createAuditSource, rememberedPositions, verifyUpstream } = await import('./sync/index.ts')
+    const { createAuditSource, recordWishes, rememberedPositions, verifyUpstream } = await import(
+      './sync/index.ts'
+    )
     return runSyncVerify(context, upstream, options, {
       remembered: (facts, name, { incarnation }) => rememberedPositions(facts, name, incarnation),
       async verify(entry, log, request, onProgress, signal) {
         // The schema of these entries is sync's: the configuration was checked with it.
-        const source = await createAuditSource(entry as unknown as UpstreamConfig)
+        const config = entry as unknown as UpstreamConfig
+        const source = await createAuditSource(config)
         try {
-          return await verifyUpstream(log, source, request, onProgress, signal)
+          const wished = { ...request, wishOf: recordWishes(config) }
+          return await verifyUpstream(log, source, wished, onProgress, signal)
         } finally {
           await source.close()
         }
@@ -206,8 +210,11 @@ async function planStart(options: StartOptions): Promise<number> {
   const { loadedConfig } = await import('./broker/operations/commands/context.ts')
   const { config, file, warnings } = await loadedConfig(context, options)
   const plan: StartPlan = { options, config, file, warnings }
-  if (process.send === undefined) out.json(plan)
-  else await new Promise((resolve) => process.send!(plan, resolve))
+  if (process.send === undefined) {
+    const { UpstreamSchema } = await import('./sync/config.ts')
+    const { withoutSecrets } = await import('./broker/config/secret-keys.ts')
+    out.json({ ...plan, config: { ...config, upstreams: withoutSecrets(UpstreamSchema, config.upstreams) } })
+  } else await new Promise((resolve) => process.send!(plan, resolve))
   if (process.connected) process.disconnect()
   return ExitCode.ok
 }
@@ -222,6 +229,7 @@ async function startSync(config: Config, broker: Broker, sink: LogSink): Promise
     memory: linkMemory(broker.facts),
     trustedNow: () => broker.trustedNow(),
     sink,
+    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
   }
   const replicators = new Map<string, Replicator>()
   for (const entry of config.upstreams) {

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { ChainClocks } from './clock/chain-clocks.ts'
 import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
+import type { Trust } from './clock/trust.ts'
 import { type ListenAddress, parseListenAddress } from './config/address.ts'
 import type { BrokerConfig, StreamConfig } from './config/schema.ts'
 import { ConfigError, DataDirectoryError } from './errors.ts'
@@ -163,6 +164,12 @@ export class Broker implements Operations {
       log: this.log.status(),
       clock: this.#clocks.status(this.#watch),
     }
+  }
+
+  /** How far this device's clock is to be believed now, and what that rests on. */
+  clockTrust(): { readonly trust: Trust; readonly evidence: string } {
+    const { trust, evidence } = this.#watch.status()
+    return { trust, evidence }
   }
 
   /** ms since 1970; null while the clock is not to be trusted. */

@@ -1,6 +1,7 @@
 /** The broker's public surface: what sync and the command line may use. */
 export { AssertionError, assert, unreachable } from './assert.ts'
 export { Broker, type BrokerDependencies, openLog } from './broker.ts'
+export { EARLIEST_TIME, type Trust } from './clock/trust.ts'
 export * from './errors.ts'
 export { filterBatch, trimBatch } from './log/batch-trim.ts'
 export type { Keep } from './log/compaction/batch-filter.ts'

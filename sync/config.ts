@@ -8,11 +8,13 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { ArchiveUpstreamSchema } from './config/archive.ts'
 import { KafkaUpstreamSchema } from './config/kafka.ts'
+import { NatsUpstreamSchema } from './config/nats.ts'
 
 export { type ArchiveUpstreamConfig, ArchiveUpstreamSchema } from './config/archive.ts'
 export { type KafkaUpstreamConfig, KafkaUpstreamSchema } from './config/kafka.ts'
+export { type NatsUpstreamConfig, NatsUpstreamSchema } from './config/nats.ts'
 
-export const UpstreamSchema = Type.Union([ArchiveUpstreamSchema, KafkaUpstreamSchema], {
+export const UpstreamSchema = Type.Union([ArchiveUpstreamSchema, KafkaUpstreamSchema, NatsUpstreamSchema], {
   description: 'one upstream',
 })
 

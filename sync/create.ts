@@ -6,7 +6,9 @@ import { ArchiveAudit } from './archive/audit.ts'
 import type { AuditSource } from './audit/source.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { ReadClock } from './clock-reading.ts'
 import { deliveryFaults } from './config/delivery-faults.ts'
+import { saslFaults, tlsFaults } from './config/security-faults.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamConfigError } from './errors.ts'
 import { EVERYTHING, Selection } from './filter/selection.ts'
@@ -14,6 +16,7 @@ import { Link, type LinkOptions, UNLIMITED } from './link/link.ts'
 import type { LinkMemory } from './link/link-memory.ts'
 import { localNetworks, tcpProbe } from './link/link-probe.ts'
 import { type ConfigFault, linkFaults } from './link-faults.ts'
+import { natsFaults } from './nats/config-faults.ts'
 import { Replicator } from './replicator.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -24,6 +27,10 @@ const ROUND_MS_TARGET = 2000
 export interface UpstreamDeps {
   readonly clock?: Clock
   readonly env?: NodeJS.ProcessEnv
+  /** What people should know of: a secret that others can read, a certificate that is about to expire. */
+  readonly sink?: LogSink
+  /** How far this device's clock is to be believed: a certificate's dates are judged by it. */
+  readonly readClock?: ReadClock
 }
 
 export interface ReplicatorWiring extends UpstreamDeps {
@@ -74,6 +81,8 @@ function probeOf(config: UpstreamConfig): (() => Promise<boolean>) | null {
       return null
     case 'kafka':
       return tcpProbe(config.bootstrap)
+    case 'nats':
+      return tcpProbe(config.servers)
     default:
       return unreachable(config)
   }
@@ -88,6 +97,8 @@ export async function createUpstream(config: UpstreamConfig, deps: UpstreamDeps 
       return new ArchiveUpstream(config, { randomUuid: randomUUID })
     case 'kafka':
       return (await import('./kafka/create.ts')).createKafka(config, deps)
+    case 'nats':
+      return (await import('./nats/create.ts')).createNats(config, deps)
     default:
       return unreachable(config)
   }
@@ -105,6 +116,8 @@ export async function createAuditSource(
       return new ArchiveAudit(config)
     case 'kafka':
       return (await import('./kafka/create.ts')).createKafkaAudit(config, deps)
+    case 'nats':
+      return (await import('./nats/create.ts')).createNatsAudit(config, deps)
     default:
       return unreachable(config)
   }
@@ -116,19 +129,7 @@ export async function createAuditSource(
  */
 export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) => boolean): ConfigFault[] {
   const faults = linkFaults(config, isCron)
+  if (config.kind === 'nats') return [...faults, ...natsFaults(config)]
   if (config.kind !== 'kafka') return faults
-  const { sasl, tls } = config
-  if (sasl !== undefined) {
-    const { passwordFile, passwordEnv, password } = sasl
-    const given = [passwordFile, passwordEnv, password].filter((value) => value !== undefined).length
-    const message = given === 0 ? 'there is no password' : 'the password is given more than once'
-    const hint = 'give one of passwordFile, passwordEnv and password'
-    if (given !== 1) faults.push({ path: ['sasl'], message, hint })
-  }
-  if (tls !== undefined && (tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    const hint = 'give both certFile and keyFile, or none'
-    faults.push({ path: ['tls'], message: 'a certificate and its key belong together', hint })
-  }
-  faults.push(...deliveryFaults(config))
-  return faults
+  return [...faults, ...saslFaults(config.sasl), ...tlsFaults(config.tls), ...deliveryFaults(config)]
 }

@@ -50,9 +50,14 @@ export class UpstreamStalledError extends UpstreamError {
 
 /** Retried slowly rather than stopped: credentials are mended on the cluster's side or in a secret file. */
 export class UpstreamAuthError extends UpstreamError {
-  constructor(address: string, reason: string, cause?: unknown) {
+  constructor(
+    address: string,
+    reason: string,
+    cause?: unknown,
+    hint = 'check sasl.mechanism, sasl.username and the password file, and that the user exists on the cluster',
+  ) {
     super('HW_UPSTREAM_AUTH', `${address} refused this edge: ${reason}`, {
-      hint: 'check sasl.mechanism, sasl.username and the password file, and that the user exists on the cluster',
+      hint,
       retryable: true,
       slow: true,
       cause,
@@ -60,10 +65,52 @@ export class UpstreamAuthError extends UpstreamError {
   }
 }
 
+/** No encrypted connection, by the other side's certificate or because one of both sides does not speak TLS. */
 export class UpstreamTlsError extends UpstreamError {
-  constructor(address: string, reason: string, cause?: unknown) {
+  constructor(
+    address: string,
+    reason: string,
+    cause?: unknown,
+    hint = "check tls.caFile, the certificate's names (tls.serverName), and the clock of this device",
+  ) {
     super('HW_UPSTREAM_TLS', `no TLS connection to ${address}: ${reason}`, {
-      hint: "check tls.caFile, the certificate's names (tls.serverName), and the clock of this device",
+      hint,
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+/** The other side wants a certificate of this device, and does not take the one it has, or there is none. */
+export class UpstreamCertificateError extends UpstreamError {
+  constructor(address: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_UPSTREAM_CERTIFICATE', `${address} does not take this device's certificate: ${reason}`, {
+      hint,
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+/** A certificate seems not to be valid yet, and it is this device's clock that is wrong, not the certificate. */
+export class UpstreamClockError extends UpstreamError {
+  constructor(address: string, reason: string, cause?: unknown) {
+    super('HW_UPSTREAM_CLOCK', `no TLS connection to ${address}: this device's clock is wrong: ${reason}`, {
+      hint: 'sync goes on by itself once the time is synchronized; see `headwater status`, and whether a time service runs and reaches its servers',
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+/** No access token: the token endpoint refuses this client, or cannot be reached. */
+export class UpstreamTokenError extends UpstreamError {
+  constructor(endpoint: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_UPSTREAM_TOKEN', `no token from ${endpoint}: ${reason}`, {
+      hint,
       retryable: true,
       slow: true,
       cause,
@@ -80,9 +127,14 @@ export class UpstreamConfigError extends HeadwaterError {
 
 /** A secret cannot be read from where the configuration says it is. */
 export class UpstreamSecretError extends UpstreamError {
-  constructor(field: string, reason: string, cause?: unknown) {
+  constructor(
+    field: string,
+    reason: string,
+    cause?: unknown,
+    hint = 'put the secret there, readable by the user that runs headwater',
+  ) {
     super('HW_UPSTREAM_SECRET', `${field}: ${reason}`, {
-      hint: 'put the secret there, readable by the user that runs headwater',
+      hint,
       retryable: true,
       slow: true,
       cause,
@@ -279,6 +331,73 @@ export class ArchiveDamagedError extends UpstreamError {
       retryable: false,
       cause,
     })
+  }
+}
+
+/** JetStream is off on this server, for this account, or in this domain. */
+export class JetStreamOffError extends UpstreamError {
+  constructor(address: string, reason: string, cause?: unknown) {
+    super('HW_JETSTREAM_OFF', `NATS at ${address} has no JetStream here: ${reason}`, {
+      hint: "start it with `jetstream {}` in its configuration or -js, and enable it for this user's account; check this upstream's domain",
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+export class NatsStreamMissingError extends UpstreamError {
+  constructor(stream: string, command: string) {
+    super('HW_NATS_STREAM_MISSING', `JetStream stream ${stream} does not exist and createStream is false`, {
+      hint: `create it: ${command}`,
+      retryable: true,
+      slow: true,
+    })
+  }
+}
+
+/** As it is configured, the stream cannot take each record once. */
+export class NatsStreamUnsuitableError extends UpstreamError {
+  constructor(stream: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_NATS_STREAM_UNSUITABLE', `JetStream stream ${stream}: ${reason}`, {
+      hint,
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+/** The stream or the account has reached a limit and refuses what is new. */
+export class NatsStreamFullError extends UpstreamError {
+  constructor(stream: string, reason: string, cause?: unknown) {
+    super('HW_NATS_STREAM_FULL', `JetStream stream ${stream} takes nothing now: ${reason}`, {
+      hint: `raise its limits or those of its account, or let old messages go: nats stream edit ${stream} --discard=old`,
+      retryable: true,
+      slow: true,
+      cause,
+    })
+  }
+}
+
+export class NatsNotAllowedError extends UpstreamError {
+  constructor(what: string, hint: string, cause?: unknown) {
+    super('HW_NATS_NOT_ALLOWED', what, { hint, retryable: true, slow: true, cause })
+  }
+}
+
+/** The server's own limit refuses one record. The position stays before it: nothing is skipped. */
+export class NatsRecordTooLargeError extends UpstreamError {
+  constructor(stream: string, partition: number, offset: number, bytes: number, bytesMax: number) {
+    super(
+      'HW_NATS_RECORD_TOO_LARGE',
+      `the record ${stream}/${partition} at offset ${offset} is ${bytes} bytes as a message, more than the ${bytesMax} that NATS takes`,
+      {
+        hint: `raise max_payload of the servers and max_msg_size of the stream over ${bytes}; sync waits for it`,
+        retryable: true,
+        slow: true,
+      },
+    )
   }
 }
 

@@ -5,7 +5,13 @@ export { type AuditProgress, type AuditReport, type VerifyRequest, verifyUpstrea
 export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
 export { checkpointCache, type Facts, rememberedPositions } from './checkpoint-store.ts'
 export { type Clock, systemClock } from './clock.ts'
-export type { ArchiveUpstreamConfig, KafkaUpstreamConfig, UpstreamConfig } from './config.ts'
+export type { ReadClock } from './clock-reading.ts'
+export type {
+  ArchiveUpstreamConfig,
+  KafkaUpstreamConfig,
+  NatsUpstreamConfig,
+  UpstreamConfig,
+} from './config.ts'
 export {
   createAuditSource,
   createReplicator,
@@ -15,6 +21,7 @@ export {
   upstreamFaults,
 } from './create.ts'
 export * from './errors.ts'
+export { recordWishes } from './filter/wish.ts'
 export { type LinkMemory, linkMemory } from './link/link-memory.ts'
 export type { ConfigFault } from './link-faults.ts'
 export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'

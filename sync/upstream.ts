@@ -58,7 +58,11 @@ export interface RoundPart {
   readonly proof?: number | null
 }
 
-/** What is sent and checkpointed at once: all of it is visible upstream afterwards, or none. One part a partition. */
+/**
+ * What is sent and acknowledged at once; one part a partition. Each record is visible upstream together with the position
+ * behind it. After an error Kafka and an archive show all of the round or none; NATS may show parts of it, or the
+ * beginning of a part: `recover` tells how far each partition came, and nothing more is needed to go on.
+ */
 export interface Round {
   readonly parts: readonly RoundPart[]
 }
@@ -68,6 +72,8 @@ export interface Upstream {
   readonly kind: string
   /** Names the place for people, without secrets. */
   readonly address: string
+  /** When the certificate that this device shows upstream expires, ms since 1970; null where it shows none, or not yet. */
+  readonly certificateUntil?: number | null
   /**
    * Connects where needed, and finds the positions. Fences earlier processes of this edge where the upstream can. After an
    * error that is not `retryable` it is called again only when a person said so.

@@ -89,6 +89,11 @@ function wrongValue(schema: TSchema, value: unknown, path: Path): SchemaProblem 
   const name = pathName(path)
   const wanted = expected(schema)
   if (value === null) return { path, atKey: false, message: `${name} has no value`, hint: `it is ${wanted}` }
+  if (schema.secret === true) {
+    // a password of digits is a number in YAML, and stands in no message
+    const hint = typeof value === 'string' ? `it is ${wanted}` : 'it is text: put it in quotes'
+    return { path, atKey: false, message: `${name} is not what it should be`, hint }
+  }
   if (schema[Kind] === 'String' && (typeof value === 'number' || typeof value === 'boolean')) {
     return {
       path,
@@ -148,7 +153,9 @@ function shown(value: unknown): string {
   if (typeof value === 'object' && value !== null) {
     return `a group of keys (${Object.keys(value).slice(0, 5).join(', ')})`
   }
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  const whole = typeof value === 'string' ? JSON.stringify(value) : String(value)
+  // a user and a password in an address
+  const text = whole.replace(/:\/\/[^\s/]*@/g, '://(not shown)@')
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`
 }
 

@@ -49,6 +49,7 @@ function connectionError(error: WireConnectionError, bootstrap: string): Upstrea
   const hint = advertised
     ? "the cluster's advertised.listeners must be an address that this device reaches"
     : 'check bootstrap in the configuration, and the network; sync tries again by itself'
+  if (error.explained !== null) return error.explained(place)
   switch (fault) {
     case 'auth':
       return new UpstreamAuthError(place, message, cause)

@@ -1,22 +1,37 @@
 /** From configuration to an upstream on a Kafka cluster. The client is loaded when it is first connected. */
+import { HeadwaterError, silentSink } from '../../broker/index.ts'
 import type { AuditSource } from '../audit/source.ts'
 import { systemClock } from '../clock.ts'
+import { unwatchedClock } from '../clock-reading.ts'
+import { isLoopback } from '../config/security-faults.ts'
 import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
-import { readPassword, readTls } from '../secrets.ts'
+import { SyncInternalError } from '../errors.ts'
+import { FailureLog } from '../failure-log.ts'
+import { Secrets } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
+import { toUpstreamError } from './answers.ts'
 import { KafkaAudit } from './audit.ts'
+import { Credentials } from './credentials.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
 import { LinkMeter } from './link-meter.ts'
 import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
 
+/** What it takes to connect to a cluster. */
+export type ClusterAccess = Pick<KafkaUpstreamConfig, 'name' | 'bootstrap' | 'tls' | 'sasl'>
+
 export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
-  const { clock = systemClock } = deps
+  const { clock = systemClock, sink = silentSink } = deps
+  const credentials = createCredentials(config, deps)
+  const exposed = exposedSecret(config)
+  if (exposed !== null) sink.warn(`upstream ${config.name}: ${exposed}`)
   const meter = new LinkMeter()
-  const openWire = wireOpener(config, deps, meter)
-  return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, meter })
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs, credentials, meter)
+  const certificateUntil = () => credentials.certificateUntil
+  const bootstrap = config.bootstrap.join(',')
+  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil, meter })
 }
 
 export async function createKafkaAudit(
@@ -24,38 +39,68 @@ export async function createKafkaAudit(
   deps: UpstreamDeps,
 ): Promise<AuditSource> {
   const { clock = systemClock } = deps
-  const openWire = wireOpener(config, deps)
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs)
   return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
 }
 
-/** Connections of their own at each call, with secrets as they are then. */
+/**
+ * Connections of their own at each call, with the files as they are then.
+ * @param requestMs for an answer to come
+ */
 export function wireOpener(
-  config: KafkaUpstreamConfig,
+  config: ClusterAccess,
   deps: UpstreamDeps,
+  requestMs: number,
+  credentials: Credentials = createCredentials(config, deps),
   meter: LinkMeter = new LinkMeter(),
 ): () => Promise<KafkaWire> {
-  const { env = process.env } = deps
-  const bootstrap = config.bootstrap.map(parseAddress)
+  const { clock = systemClock, sink = silentSink } = deps
+  const who = `upstream ${config.name} goes on with its old credentials, new ones cannot be used yet`
+  const failures = new FailureLog(sink, clock, who)
+  const bootstrap = config.bootstrap.join(',')
   return async () => {
     const wire = await import('./platformatic-wire.ts')
-    const tls = await readTls(config)
-    const password = await readPassword(config, env)
     return wire.openWire({
       clientId: 'headwater',
       meter,
-      bootstrap,
+      bootstrap: config.bootstrap.map(parseAddress),
       connectMs: CONNECT_MS,
-      requestMs: config.transactionTimeoutMs,
-      ...(tls === null ? {} : { tls }),
-      ...(config.tls?.serverName === undefined ? {} : { tlsServerName: config.tls.serverName }),
-      ...(config.sasl === undefined || password === null
-        ? {}
-        : { sasl: { mechanism: config.sasl.mechanism, username: config.sasl.username, password } }),
+      requestMs,
+      credentials,
+      clock,
+      onRenewFailed: (error) => failures.failed(namedError(error, bootstrap), 1),
     })
   }
 }
 
-function parseAddress(address: string): { host: string; port: number } {
+/** What anybody on the way could read: PLAIN and OAUTHBEARER send what is secret itself. */
+function exposedSecret({ tls, sasl, bootstrap }: KafkaUpstreamConfig): string | null {
+  if (tls !== undefined || sasl === undefined || sasl.mechanism.startsWith('SCRAM')) return null
+  if (bootstrap.every((address) => isLoopback(parseAddress(address).host))) return null
+  const what = sasl.mechanism === 'PLAIN' ? 'the password' : 'the token'
+  return `${sasl.mechanism} without tls shows ${what} to everybody on the way - add tls`
+}
+
+/** What connections of this upstream are opened with; for whoever else connects to its cluster, too. */
+export function createCredentials(
+  { name, tls, sasl }: ClusterAccess,
+  { clock = systemClock, env = process.env, sink = silentSink, readClock = unwatchedClock }: UpstreamDeps,
+): Credentials {
+  const who = `upstream ${name}`
+  const secrets = new Secrets(env, sink, who)
+  return new Credentials(
+    { tls, sasl },
+    { secrets, clock, readClock, warn: (line) => sink.warn(`${who}: ${line}`) },
+  )
+}
+
+function namedError(error: unknown, bootstrap: string): HeadwaterError {
+  const named = toUpstreamError(error, bootstrap)
+  if (named instanceof HeadwaterError) return named
+  return new SyncInternalError(named instanceof Error ? named.message : String(named), true, named)
+}
+
+export function parseAddress(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(':')
   const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
   return { host, port: Number(address.slice(colon + 1)) }

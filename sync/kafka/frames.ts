@@ -49,6 +49,11 @@ export class Frames {
     socket.on('close', () => this.#fail(new Error('the connection closed')))
   }
 
+  /** Requests that have no answer yet. */
+  get inFlight(): number {
+    return this.#waiting.size
+  }
+
   /** Bytes that the connection carried, both ways, since it was opened; those of the client library, too. */
   get socketBytes(): number {
     return this.#socket.bytesWritten + this.#socket.bytesRead

@@ -67,6 +67,7 @@ export interface KafkaUpstreamDeps {
   /** Opens connections; called again after each `disconnect`. */
   readonly openWire: () => Promise<KafkaWire>
   readonly clock: Clock
+  readonly certificateUntil?: () => number | null
   /** Counts what the wires carry. */
   readonly meter?: LinkMeter
   /** In `fleet` mode: how long what has no answer is sent again, the same, before the round fails. */
@@ -103,6 +104,10 @@ export class KafkaUpstream implements Upstream {
     this.#batchBytesMax = options.batchBytesMax
     const { compression, compressionLevel = null } = options
     this.#compressor = compression === 'none' ? null : new BatchCompressor(compression, compressionLevel)
+  }
+
+  get certificateUntil(): number | null {
+    return this.#deps.certificateUntil?.() ?? null
   }
 
   get wireBytes(): number | undefined {

@@ -3,8 +3,10 @@
  * without Kafka does not pay for it. Its Producer is not used: KAFKA.md lists why (PID 0 instead of -1, brokers-only
  * AddPartitionsToTxn v4, sequences in memory without wrap).
  */
-import type { Connection, ConnectionOptions } from '@platformatic/kafka'
+import type { Connection } from '@platformatic/kafka'
+import { type Clock, systemClock } from '../clock.ts'
 import { Connections, type Link } from './connections.ts'
+import { type Credentials, noCredentials } from './credentials.ts'
 import {
   decodeFetch,
   encodeFetch,
@@ -45,9 +47,11 @@ export interface WireOptions {
   /** For a connection to stand, and for an answer to come. */
   readonly connectMs: number
   readonly requestMs: number
-  readonly tls?: ConnectionOptions['tls']
-  readonly tlsServerName?: string
-  readonly sasl?: ConnectionOptions['sasl']
+  /** TLS and login; none by default. */
+  readonly credentials?: Credentials
+  readonly clock?: Clock
+  /** A connection could not be replaced by one with newer credentials; the old one goes on. */
+  readonly onRenewFailed?: (error: unknown) => void
   /** Told of each connection that is used. */
   readonly meter?: LinkMeter
 }
@@ -83,16 +87,19 @@ class PlatformaticWire implements KafkaWire {
   constructor(library: Library, options: WireOptions) {
     this.#library = library
     this.#options = options
-    const connection: ConnectionOptions & { requestTimeout: number } = {
-      connectTimeout: options.connectMs,
-      requestTimeout: options.requestMs,
-      maxInflights: IN_FLIGHT_MAX,
-      ...(options.tls === undefined ? {} : { tls: options.tls }),
-      ...(options.tlsServerName === undefined ? {} : { tlsServerName: options.tlsServerName }),
-      ...(options.sasl === undefined ? {} : { sasl: options.sasl }),
-    }
-    const configured = new Set(options.bootstrap.map(({ host, port }) => `${host}:${port}`))
-    this.#connections = new Connections(library.Connection, options.clientId, connection, configured)
+    const { clientId, clock = systemClock, credentials = noCredentials(clock) } = options
+    this.#connections = new Connections(library.Connection, {
+      clientId,
+      connection: {
+        connectTimeout: options.connectMs,
+        requestTimeout: options.requestMs,
+        maxInflights: IN_FLIGHT_MAX,
+      },
+      configured: new Set(options.bootstrap.map(({ host, port }) => `${host}:${port}`)),
+      credentials,
+      clock,
+      onRenewFailed: options.onRenewFailed ?? (() => {}),
+    })
     this.#log = new LogRequests(
       library,
       (node, api, ...args) => this.#ask(node, api as never, ...args),
@@ -363,7 +370,7 @@ class PlatformaticWire implements KafkaWire {
       return partitions.map((partition) => ({ ...partition, answer: this.#name(partition.errorCode) }))
     } catch (error) {
       if (error instanceof WireAnswerError) throw error
-      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
     }
   }
 
@@ -403,7 +410,7 @@ class PlatformaticWire implements KafkaWire {
       // The library throws when any part of an answer is an error; the answer says which.
       const { response } = error as { response?: Response }
       if (response !== undefined) return response
-      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
     }
   }
 
@@ -423,7 +430,7 @@ class PlatformaticWire implements KafkaWire {
     } catch (error) {
       const { response } = error as { response?: ProduceResponse }
       if (response !== undefined) return response
-      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
     }
   }
 
@@ -432,7 +439,7 @@ class PlatformaticWire implements KafkaWire {
     try {
       return await frames.request(apiKey, apiVersion, body)
     } catch (error) {
-      throw this.#connections.fault(`${node.host}:${node.port}`, error)
+      throw await this.#connections.explain(`${node.host}:${node.port}`, error)
     }
   }
 

@@ -2,6 +2,7 @@
  * What the Kafka upstream asks of a Kafka client: single requests, no state but connections. The library stands behind it, a
  * test puts a faulty one in front. An answer is Kafka's name for an error code, 'NONE' for success.
  */
+import type { UpstreamError } from '../errors.ts'
 import type { FetchedPartition, FetchRequest, Isolation } from './fetch-codec.ts'
 
 export interface BrokerNode {
@@ -246,8 +247,18 @@ export class WireConnectionError extends Error {
   readonly address: string
   /** The address came from the cluster and not from the configuration. */
   readonly advertised: boolean
-  constructor(fault: ConnectionFault, address: string, advertised: boolean, message: string, cause: unknown) {
+  /** The error for people, where more is known than the fault says; `place` names the address. */
+  readonly explained: ((place: string) => UpstreamError) | null
+  constructor(
+    fault: ConnectionFault,
+    address: string,
+    advertised: boolean,
+    message: string,
+    cause: unknown,
+    explained: ((place: string) => UpstreamError) | null = null,
+  ) {
     super(message, { cause })
+    this.explained = explained
     this.fault = fault
     this.address = address
     this.advertised = advertised

@@ -64,11 +64,68 @@ describe('the configuration of an upstream', () => {
     expect(faults({ sasl })).toEqual(['sasl'])
     expect(faults({ sasl: { ...sasl, password: 'p' } })).toEqual([])
     expect(faults({ sasl: { ...sasl, password: 'p', passwordEnv: 'P' } })).toEqual(['sasl'])
+    expect(faults({ sasl: { password: 'p' } })).toEqual(['sasl'])
     expect(faults({ tls: { certFile: '/c' } })).toEqual(['tls'])
+    expect(faults({ tls: { keyPasswordFile: '/p' } })).toEqual(['tls'])
+    const key = { certFile: '/c', keyFile: '/k' }
+    expect(faults({ tls: { ...key, keyPasswordFile: '/p', keyPasswordEnv: 'P' } })).toEqual(['tls'])
+    expect(faults({ tls: { ...key, keyPasswordFile: '/p' } })).toEqual([])
     expect(faults({ backoff: { firstMs: 5000, msMax: 1000 } })).toEqual(['backoff'])
     await expect(createUpstream(load({ ...KAFKA, sasl }))).rejects.toMatchObject({
       code: 'HW_UPSTREAM_CONFIG',
     })
+  })
+
+  it('takes a token from one place, and shows a client secret to nobody on the way', () => {
+    const faults = (oauth: Record<string, unknown> | undefined, more: Record<string, unknown> = {}) =>
+      upstreamFaults(
+        load({ ...KAFKA, sasl: { mechanism: 'OAUTHBEARER', ...(oauth && { oauth }), ...more } }),
+      ).map(({ path, message }) => `${path.join('.')}: ${message}`)
+    const oauth = { tokenEndpoint: 'https://h/t', clientId: 'c', clientSecretFile: '/s' }
+    expect(faults(oauth)).toEqual([])
+    expect(faults({ tokenFile: '/t' })).toEqual([])
+    expect(faults({ ...oauth, tokenEndpoint: 'http://127.0.0.1:1/t' })).toEqual([])
+    expect(faults(undefined)).toEqual(['sasl: OAUTHBEARER needs a token'])
+    expect(faults(oauth, { username: 'u' })).toEqual(['sasl: OAUTHBEARER takes no user'])
+    const wrong: [Record<string, unknown>, string][] = [
+      [{}, 'the token comes from one place'],
+      [{ ...oauth, tokenFile: '/t' }, 'the token comes from one place'],
+      [{ tokenFile: '/t', clientId: 'c' }, 'tokenFile needs no client'],
+      [{ tokenEndpoint: 'https://h/t', clientSecretFile: '/s' }, 'a token endpoint asks who this is'],
+      [{ tokenEndpoint: 'https://h/t', clientId: 'c' }, 'there is no client secret'],
+      [{ ...oauth, clientSecretEnv: 'S' }, 'the client secret is given more than once'],
+      [
+        { ...oauth, tokenEndpoint: 'http://h/t' },
+        'the token endpoint would get the client secret unencrypted',
+      ],
+    ]
+    for (const [given, message] of wrong) expect(faults(given)).toEqual([`sasl.oauth: ${message}`])
+    expect(faults(oauth, { mechanism: 'PLAIN', username: 'u', password: 'p' })).toEqual([
+      'sasl.oauth: PLAIN uses no token',
+    ])
+    expect(() =>
+      load({ ...KAFKA, sasl: { mechanism: 'OAUTHBEARER', oauth: { tokenEndpoint: 'https://u:p@h' } } }),
+    ).toThrow()
+  })
+
+  it('warns where a password or a token would go over a network as it is', async () => {
+    const warnings = async (changes: Record<string, unknown>) => {
+      const lines: string[] = []
+      const note = (line: string) => lines.push(line)
+      await createUpstream(load({ ...KAFKA, ...changes }), { sink: { info: note, warn: note, error: note } })
+      return lines
+    }
+    const bootstrap = ['127.0.0.1:1', 'kafka.example:1']
+    const plain = { mechanism: 'PLAIN', username: 'u', password: 'p' }
+    const oauth = { mechanism: 'OAUTHBEARER', oauth: { tokenFile: '/t' } }
+    const line = (what: string) => [`upstream central: ${what} to everybody on the way - add tls`]
+    expect(await warnings({ bootstrap, sasl: plain })).toEqual(line('PLAIN without tls shows the password'))
+    expect(await warnings({ bootstrap, sasl: oauth })).toEqual(
+      line('OAUTHBEARER without tls shows the token'),
+    )
+    expect(await warnings({ bootstrap, sasl: plain, tls: {} })).toEqual([])
+    expect(await warnings({ bootstrap, sasl: { ...plain, mechanism: 'SCRAM-SHA-512' } })).toEqual([])
+    expect(await warnings({ bootstrap: ['[::1]:1', 'localhost:1'], sasl: plain })).toEqual([])
   })
 
   it('checks what it says of the link', () => {

@@ -8,6 +8,7 @@ export {
 } from './leadership.ts'
 export type { ExtraListener } from './properties.ts'
 export { type ReadOptions, readTopic, type TopicRecord } from './read-topic.ts'
+export { type SecureKafka, type SecureListener, startSecureKafka } from './secure.ts'
 export {
   type KafkaCluster,
   type KafkaOptions,

@@ -23,12 +23,18 @@ export class Jvm {
   readonly #log: string
 
   /** Starts the broker whose `server.properties` is in `home`; it serves when `started` resolves. */
-  constructor(from: Installation, home: string, heapMb: number, flags = sharedClasses(from)) {
+  constructor(
+    from: Installation,
+    home: string,
+    heapMb: number,
+    flags: readonly string[] = sharedClasses(from),
+    moreFlags: readonly string[] = [],
+  ) {
     this.#log = join(home, 'kafka.log')
     const out = openSync(this.#log, 'w')
     this.#child = spawn(
       from.java,
-      [`-Xmx${heapMb}m`, ...JVM_FLAGS, ...flags, ...brokerArguments(from, home)],
+      [`-Xmx${heapMb}m`, ...JVM_FLAGS, ...flags, ...moreFlags, ...brokerArguments(from, home)],
       {
         cwd: home,
         // A session of its own, so that Ctrl-C reaches the test runner alone, which then ends the broker.

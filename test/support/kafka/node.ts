@@ -45,7 +45,7 @@ export async function createNode(
   )
   await writeFile(join(home, 'log4j2.properties'), LOG4J_PROPERTIES)
   const listeners = plan.extraListeners.map(({ name, port }) => [name, `127.0.0.1:${port}`])
-  return new JvmNode(from, home, plan, Object.fromEntries(listeners), jvmFlags)
+  return new JvmNode(from, home, plan, Object.fromEntries(listeners), jvmFlags, plan.jvmFlags)
 }
 
 class JvmNode implements KafkaServer {
@@ -56,6 +56,7 @@ class JvmNode implements KafkaServer {
   readonly #releaseCleanup: () => void
   readonly #heapMb: number
   readonly #jvmFlags: readonly string[] | undefined
+  readonly #moreFlags: readonly string[]
   #jvm: Jvm | undefined
 
   constructor(
@@ -64,7 +65,9 @@ class JvmNode implements KafkaServer {
     { port, heapMb }: NodePlanWithoutData,
     listeners: Record<string, string>,
     jvmFlags: readonly string[] | undefined,
+    moreFlags: readonly string[] = [],
   ) {
+    this.#moreFlags = moreFlags
     this.#from = from
     this.directory = home
     this.#jvmFlags = jvmFlags
@@ -81,7 +84,7 @@ class JvmNode implements KafkaServer {
 
   async start(): Promise<void> {
     if (this.#jvm?.isRunning) throw new Error(`Kafka on ${this.bootstrap} runs already`)
-    this.#jvm = new Jvm(this.#from, this.directory, this.#heapMb, this.#jvmFlags)
+    this.#jvm = new Jvm(this.#from, this.directory, this.#heapMb, this.#jvmFlags, this.#moreFlags)
     await this.#jvm.started()
   }
 

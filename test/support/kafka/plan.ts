@@ -10,6 +10,8 @@ export interface KafkaOptions {
   heapMb?: number
   /** Listeners beside the plain one. */
   listeners?: readonly ExtraListener[]
+  /** Such as system properties, -Dname=value. */
+  jvmFlags?: readonly string[]
 }
 
 /** A plan whose data directory is still to be made. */
@@ -26,8 +28,8 @@ export async function planNodes(nodeCount: number, options: KafkaOptions): Promi
     const extraListeners: NodePlan['extraListeners'][number][] = []
     for (const listener of options.listeners ?? [])
       extraListeners.push({ ...listener, port: await freePort() })
-    const { properties = {}, heapMb = nodeCount > 1 ? 256 : 512 } = options
-    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties, heapMb })
+    const { properties = {}, heapMb = nodeCount > 1 ? 256 : 512, jvmFlags = [] } = options
+    plans.push({ nodeId, port, controllerPort, voters, extraListeners, properties, heapMb, jvmFlags })
   }
   return plans
 }

@@ -25,6 +25,8 @@ export interface NodePlan {
   dataDirectory: string
   /** The caller's, last, so that they win. */
   properties: Record<string, string>
+  /** Such as system properties, -Dname=value. */
+  jvmFlags?: readonly string[]
 }
 
 const HOST = '127.0.0.1'

@@ -154,7 +154,10 @@ describeWithOwnKafka('a cluster of three brokers', () => {
     const edge = startEdge(bootstrap, name, log, { cache })
     await caughtUp(edge)
     // What follows is on broker 2 alone.
-    await untilPlace(bootstrap, topic, 'both are in sync', ({ inSync }) => inSync.length === 2)
+    for (const partition of [0, 1])
+      await untilPlace(bootstrap, topic, 'both are in sync', ({ inSync }) => inSync.length === 2, partition)
+    // The markers, too: on both, because the commit is complete and they were in sync.
+    await expectExact(bootstrap, name, log)
     await node(3).kill()
     for (const partition of [0, 1])
       await untilPlace(bootstrap, topic, '2 is alone', ({ inSync }) => inSync.join() === '2', partition)

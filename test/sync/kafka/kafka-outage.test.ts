@@ -114,7 +114,7 @@ describeWithOwnKafka('a cluster of its own', () => {
     }
     const wrong = await recover({ mechanism: 'PLAIN', username: 'edge', password: 'wrong-secret' })
     expect(wrong).toMatchObject({ code: 'HW_UPSTREAM_AUTH', retryable: true, slow: true })
-    expect(wrong.line).toMatch(/refused this edge: .*check sasl\.mechanism/)
+    expect(wrong.line).toMatch(/refused this edge: .*check sasl\.username/)
     expect(wrong.line).not.toContain('wrong-secret')
     const mechanism = await recover({
       mechanism: 'SCRAM-SHA-512',
