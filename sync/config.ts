@@ -10,6 +10,7 @@ import { ArchiveUpstreamSchema } from './config/archive.ts'
 import { KafkaUpstreamSchema } from './config/kafka.ts'
 
 export { type ArchiveUpstreamConfig, ArchiveUpstreamSchema } from './config/archive.ts'
+export { type DownlinkConfig, DownlinkSchema } from './config/downlink.ts'
 export { type KafkaUpstreamConfig, KafkaUpstreamSchema } from './config/kafka.ts'
 
 export const UpstreamSchema = Type.Union([ArchiveUpstreamSchema, KafkaUpstreamSchema], {

@@ -5,7 +5,7 @@ export { type AuditProgress, type AuditReport, type VerifyRequest, verifyUpstrea
 export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
 export { checkpointCache, type Facts, rememberedPositions } from './checkpoint-store.ts'
 export { type Clock, systemClock } from './clock.ts'
-export type { ArchiveUpstreamConfig, KafkaUpstreamConfig, UpstreamConfig } from './config.ts'
+export type { ArchiveUpstreamConfig, DownlinkConfig, KafkaUpstreamConfig, UpstreamConfig } from './config.ts'
 export {
   createAuditSource,
   createReplicator,
@@ -14,6 +14,9 @@ export {
   type UpstreamDeps,
   upstreamFaults,
 } from './create.ts'
+export type { Downlink } from './downlink/downlink.ts'
+export { downlinkFaults } from './downlink/faults.ts'
+export type { DownlinkStatus } from './downlink/status.ts'
 export * from './errors.ts'
 export { type LinkMemory, linkMemory } from './link/link-memory.ts'
 export type { ConfigFault } from './link-faults.ts'

@@ -7,9 +7,12 @@ import { configSchema } from './schema.ts'
 
 const WIDTH = 100
 
-/** @param upstreamSchema the schema of one upstream entry, whose kinds are shown as examples. */
-export function configTemplate(upstreamSchema?: TSchema): string {
-  const schema = configSchema(upstreamSchema)
+/**
+ * @param upstreamSchema the schema of one upstream entry, whose kinds are shown as examples.
+ * @param downlinkSchema the schema of one downlink entry, shown as an example.
+ */
+export function configTemplate(upstreamSchema?: TSchema, downlinkSchema?: TSchema): string {
+  const schema = configSchema(upstreamSchema, downlinkSchema)
   const lines = [...head(schema)]
   for (const [name, property] of Object.entries(schema.properties)) {
     lines.push('', ...section(name, property as TSchema, ''))
@@ -57,7 +60,8 @@ function line(name: string, schema: TSchema, value: unknown, indent: string): st
  * entry of the same kind stands above the default one, because the first stream that matches takes a message.
  */
 function list(name: string, schema: TSchema, indent: string): string[] {
-  const lines = [`${indent}${name}:`]
+  const isEmpty = (schema.default as unknown[]).length === 0
+  const lines = [`${indent}${name}:${isEmpty ? ' []' : ''}`]
   const inner = `${indent}  `
   const branches = objectBranches(schema.items as TSchema)
   const shown = new Set<TObject>()

@@ -12,10 +12,13 @@ import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
 
+/** What it takes to connect to a cluster. */
+export type WireConnection = Pick<KafkaUpstreamConfig, 'bootstrap' | 'tls' | 'sasl'>
+
 export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
   const { clock = systemClock } = deps
   const meter = new LinkMeter()
-  const openWire = wireOpener(config, deps, meter)
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs, meter)
   return new KafkaUpstream({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, meter })
 }
 
@@ -24,28 +27,28 @@ export async function createKafkaAudit(
   deps: UpstreamDeps,
 ): Promise<AuditSource> {
   const { clock = systemClock } = deps
-  const openWire = wireOpener(config, deps)
+  const openWire = wireOpener(config, deps, config.transactionTimeoutMs)
   return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
 }
 
-/** Connections of their own at each call, with secrets as they are then. */
+/** Connections of their own at each call, with secrets as they are then. @param requestMs for an answer to come */
 export function wireOpener(
-  config: KafkaUpstreamConfig,
-  deps: UpstreamDeps,
+  config: WireConnection,
+  { env = process.env }: UpstreamDeps,
+  requestMs: number,
   meter: LinkMeter = new LinkMeter(),
 ): () => Promise<KafkaWire> {
-  const { env = process.env } = deps
   const bootstrap = config.bootstrap.map(parseAddress)
   return async () => {
     const wire = await import('./platformatic-wire.ts')
-    const tls = await readTls(config)
-    const password = await readPassword(config, env)
+    const tls = await readTls(config as KafkaUpstreamConfig)
+    const password = await readPassword(config as KafkaUpstreamConfig, env)
     return wire.openWire({
       clientId: 'headwater',
       meter,
       bootstrap,
       connectMs: CONNECT_MS,
-      requestMs: config.transactionTimeoutMs,
+      requestMs,
       ...(tls === null ? {} : { tls }),
       ...(config.tls?.serverName === undefined ? {} : { tlsServerName: config.tls.serverName }),
       ...(config.sasl === undefined || password === null
