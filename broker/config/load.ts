@@ -199,10 +199,14 @@ function givenValues(document: ConfigDocument | null): Record<string, unknown> |
   return new ConfigError(document!.place([]), message, 'compare with the file that `headwater init` writes')
 }
 
-/** `mqtt:` with nothing below it, as when all its keys are commented out, is the same as no `mqtt:`. */
+/**
+ * `mqtt:` with nothing below it, as when all its keys are commented out, is the same as no `mqtt:`. So is a list that is
+ * empty by default.
+ */
 function dropEmptyGroups(schema: TObject, value: Record<string, unknown>): void {
   for (const [name, property] of Object.entries(schema.properties)) {
-    if (property[Kind] !== 'Object') continue
+    const isEmptyList = property[Kind] === 'Array' && property.default?.length === 0
+    if (property[Kind] !== 'Object' && !isEmptyList) continue
     if (value[name] === null) delete value[name]
   }
 }

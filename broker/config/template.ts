@@ -60,8 +60,7 @@ function line(name: string, schema: TSchema, value: unknown, indent: string): st
  * entry of the same kind stands above the default one, because the first stream that matches takes a message.
  */
 function list(name: string, schema: TSchema, indent: string): string[] {
-  const isEmpty = (schema.default as unknown[]).length === 0
-  const lines = [`${indent}${name}:${isEmpty ? ' []' : ''}`]
+  const lines = [`${indent}${name}:`]
   const inner = `${indent}  `
   const branches = objectBranches(schema.items as TSchema)
   const shown = new Set<TObject>()

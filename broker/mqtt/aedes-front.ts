@@ -12,7 +12,7 @@ import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { FrontStatus, MqttFront } from './front.ts'
 import type { Ingress } from './ingress.ts'
-import { type Delivery, type OwnMessage, OwnMessages } from './own-messages.ts'
+import { type Delivery, type ForwardingBroker, type OwnMessage, OwnMessages } from './own-messages.ts'
 
 export interface AedesFrontOptions {
   readonly listeners: readonly ListenAddress[]
@@ -55,7 +55,7 @@ export class AedesFront implements MqttFront {
   async listen(): Promise<void> {
     await this.#broker.listen()
     this.#holdPubcomp()
-    this.#own = new OwnMessages(this.#broker)
+    this.#own = new OwnMessages(this.#broker as unknown as ForwardingBroker)
     this.#broker.on('client', (client) => {
       this.#counters.connected++
       if (client.clean) this.#ingress.sessionCleaned(client.id)

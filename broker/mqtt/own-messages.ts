@@ -6,7 +6,6 @@
  * aedes drops a packet for a client that has had one with a higher number of the same broker: what is published here has numbers
  * of its own, and is published one after the other.
  */
-import type { Aedes, Client } from 'aedes'
 import { topicMatches } from './router.ts'
 
 export interface OwnMessage {
@@ -26,17 +25,10 @@ export interface Delivery {
 const ACKNOWLEDGE_MS_MAX = 30_000
 const PACKET_ID_MAX = 65_535
 
-/** aedes' insides as far as they are needed here; its types leave them open. */
-interface AedesClient extends Client {
+/** aedes' client as far as it is needed here. */
+export interface ForwardedClient {
   _nextId: number
   readonly subscriptions: Readonly<Record<string, { readonly qos: number } | undefined>>
-}
-interface AedesInsides {
-  readonly clients: Readonly<Record<string, AedesClient>>
-  readonly persistence: {
-    subscriptionsByTopic(topic: string): Promise<readonly unknown[]>
-    outgoingClearMessageId(client: Client, packet: { cmd?: string; messageId?: number }): Promise<unknown>
-  }
 }
 
 interface OwnPacket {
@@ -45,27 +37,43 @@ interface OwnPacket {
   readonly brokerCounter?: number
 }
 
+/** aedes as far as it is needed here; its types leave some of it open. */
+export interface ForwardingBroker {
+  readonly id: string
+  readonly clients: Readonly<Record<string, ForwardedClient>>
+  readonly persistence: {
+    subscriptionsByTopic(topic: string): Promise<readonly unknown[]>
+    outgoingClearMessageId(
+      client: ForwardedClient,
+      packet: { cmd?: string; messageId?: number },
+    ): Promise<unknown>
+  }
+  authorizeForward: (client: ForwardedClient, packet: OwnPacket) => OwnPacket
+  on(event: 'clientDisconnect', listener: (client: ForwardedClient) => void): unknown
+  publish(packet: object, done: (error?: Error | null) => void): void
+}
+
 export class OwnMessages {
-  readonly #broker: Aedes
+  readonly #broker: ForwardingBroker
   readonly #acknowledgeMsMax: number
   /** By number: how many acknowledgements are open. */
   readonly #open = new Map<number, Waiting>()
-  readonly #expected = new Map<Client, Map<number, Waiting>>()
+  readonly #expected = new Map<ForwardedClient, Map<number, Waiting>>()
   #number = 0
   #last: Promise<unknown> = Promise.resolve()
   #end: (error: Error) => void = () => {}
   readonly #ended: Promise<never>
 
-  constructor(broker: Aedes, acknowledgeMsMax = ACKNOWLEDGE_MS_MAX) {
+  constructor(broker: ForwardingBroker, acknowledgeMsMax = ACKNOWLEDGE_MS_MAX) {
     this.#broker = broker
     this.#acknowledgeMsMax = acknowledgeMsMax
     this.#ended = new Promise((_, reject) => {
       this.#end = reject
     })
     this.#ended.catch(() => {})
-    broker.authorizeForward = (client, packet) => this.#forward(client as AedesClient, packet as never)
+    broker.authorizeForward = (client, packet) => this.#forward(client, packet)
     broker.on('clientDisconnect', (client) => this.#gone(client))
-    const { persistence } = this.#insides
+    const { persistence } = broker
     const clear = persistence.outgoingClearMessageId.bind(persistence)
     persistence.outgoingClearMessageId = (client, packet) => {
       if (packet.cmd === 'puback' && packet.messageId !== undefined) this.#came(client, packet.messageId)
@@ -76,7 +84,7 @@ export class OwnMessages {
   /** Whether somebody takes this topic now: connected, or with a session that stays, of QoS 1 or 2. */
   async hasSubscriber(topic: string): Promise<boolean> {
     const levels = topic.split('/')
-    const { clients, persistence } = this.#insides
+    const { clients, persistence } = this.#broker
     for (const client of Object.values(clients)) if (matching(client, levels).length > 0) return true
     return (await persistence.subscriptionsByTopic(topic)).length > 0
   }
@@ -92,10 +100,6 @@ export class OwnMessages {
   close(): void {
     this.#end(new Error('the broker ends'))
     for (const waiting of this.#open.values()) waiting.settle(false)
-  }
-
-  get #insides(): AedesInsides {
-    return this.#broker as unknown as AedesInsides
   }
 
   get #id(): string {
@@ -120,21 +124,21 @@ export class OwnMessages {
     return { subscribers: waiting.subscribers, acknowledged: waiting.acknowledged }
   }
 
-  #forward(client: AedesClient, packet: OwnPacket): never {
+  #forward(client: ForwardedClient, packet: OwnPacket): OwnPacket {
     const waiting = packet.brokerId === this.#id ? this.#open.get(packet.brokerCounter!) : undefined
     const qos = waiting === undefined ? [] : matching(client, packet.topic.split('/'))
     // Which of several subscriptions delivers is aedes' affair: with one of QoS 0 no acknowledgement is sure to come.
-    if (waiting === undefined || qos.length === 0 || qos.includes(0)) return packet as never
+    if (waiting === undefined || qos.length === 0 || qos.includes(0)) return packet
     const messageId = client._nextId
     client._nextId = messageId >= PACKET_ID_MAX ? 1 : messageId + 1
     const expected = this.#expected.get(client) ?? new Map<number, Waiting>()
     this.#expected.set(client, expected)
     expected.set(messageId, waiting)
     waiting.expect()
-    return { ...packet, messageId } as never
+    return { ...packet, messageId } as OwnPacket
   }
 
-  #came(client: Client, messageId: number): void {
+  #came(client: ForwardedClient, messageId: number): void {
     const expected = this.#expected.get(client)
     const waiting = expected?.get(messageId)
     if (waiting === undefined) return
@@ -143,7 +147,7 @@ export class OwnMessages {
     waiting.came()
   }
 
-  #gone(client: Client): void {
+  #gone(client: ForwardedClient): void {
     const expected = this.#expected.get(client)
     if (expected === undefined) return
     this.#expected.delete(client)
@@ -197,7 +201,7 @@ class Waiting {
 }
 
 /** The QoS of each subscription of this client that takes the topic. */
-function matching(client: AedesClient, levels: readonly string[]): number[] {
+function matching(client: ForwardedClient, levels: readonly string[]): number[] {
   return Object.entries(client.subscriptions)
     .filter(([filter]) => topicMatches(filter.split('/'), levels))
     .map(([, subscription]) => subscription!.qos)

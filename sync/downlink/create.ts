@@ -1,5 +1,5 @@
 /** From configuration to a running downlink. Kafka's client is loaded when it is first connected. */
-import type { FactStore, LogSink } from '../../broker/index.ts'
+import type { LogSink } from '../../broker/index.ts'
 import { type Clock, systemClock } from '../clock.ts'
 import type { DownlinkConfig } from '../config/downlink.ts'
 import type { KafkaUpstreamConfig, UpstreamConfig } from '../config.ts'
@@ -7,12 +7,13 @@ import { DownlinkConfigError } from '../errors.ts'
 import type { Publisher } from './delivery.ts'
 import { Downlink } from './downlink.ts'
 import { downlinkFaults } from './faults.ts'
+import type { DownlinkFacts } from './positions.ts'
 
 export interface DownlinkWiring {
   readonly edge: string
   /** All that are configured. */
   readonly upstreams: readonly UpstreamConfig[]
-  readonly facts: FactStore
+  readonly facts: DownlinkFacts
   readonly publisher: Publisher
   readonly sink: LogSink
   readonly trustedNow: () => number | null

@@ -17,6 +17,13 @@ export function downlinkFaults(
   upstreams: readonly { readonly name: string; readonly kind: string }[],
 ): DownlinkFault[] {
   const faults = [...clusterFaults(config, upstreams)]
+  if (!/^[a-zA-Z0-9._-]{1,249}$/.test(config.topic.replaceAll('{edge}', 'e'))) {
+    const hint = 'use letters, digits, ".", "_" and "-"; {edge} stands for the name of this edge'
+    faults.push({ path: ['topic'], message: `"${config.topic}" is no name of a Kafka topic`, hint })
+  }
+  if (config.backoff.firstMs > config.backoff.msMax) {
+    faults.push({ path: ['backoff'], message: 'firstMs is more than msMax', hint: 'raise backoff.msMax' })
+  }
   const fault = templateFault(config.mqttTopic, config.filter.keyPrefixes.length > 0)
   if (fault !== null) {
     const hint =
@@ -30,17 +37,18 @@ function clusterFaults(
   config: DownlinkConfig,
   upstreams: readonly { readonly name: string; readonly kind: string }[],
 ): DownlinkFault[] {
-  const { upstream, connection, backoff } = config
+  const { upstream, connection } = config
   if ((upstream === undefined) === (connection === undefined)) {
     const message = upstream === undefined ? 'it has no cluster' : 'it has two clusters'
     const hint = 'give one of upstream and connection'
     return [{ path: upstream === undefined ? [] : ['connection'], message, hint }]
   }
   if (connection !== undefined) {
-    const asUpstream = { ...connection, name: config.name, kind: 'kafka', backoff } as UpstreamConfig
-    return upstreamFaults(asUpstream).map((fault) => {
-      return fault.path[0] === 'backoff' ? fault : { ...fault, path: ['connection', ...fault.path] }
-    })
+    const { name, backoff } = config
+    const asUpstream = { ...connection, name, kind: 'kafka', backoff } as UpstreamConfig
+    return upstreamFaults(asUpstream)
+      .filter(({ path }) => path[0] !== 'backoff')
+      .map((fault) => ({ ...fault, path: ['connection', ...fault.path] }))
   }
   const kafka = upstreams.filter(({ kind }) => kind === 'kafka').map(({ name }) => name)
   if (kafka.includes(upstream!)) return []
