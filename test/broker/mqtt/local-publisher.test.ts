@@ -1,9 +1,11 @@
 /** What the broker publishes by itself, on a real broker with subscribers that answer when a test lets them. */
 import { describe, expect, it } from 'vitest'
 import type { Broker } from '../../../broker/broker.ts'
-import { CommitFailedError } from '../../../broker/errors.ts'
+import { CommitFailedError, LogFullError } from '../../../broker/errors.ts'
 import { readRecords } from '../../../broker/log/record-batch.ts'
-import type { LocalMessage } from '../../../broker/mqtt/local-publisher.ts'
+import type { IngressMessage } from '../../../broker/mqtt/ingress.ts'
+import { type LocalMessage, LocalPublisher } from '../../../broker/mqtt/local-publisher.ts'
+import type { OwnMessage } from '../../../broker/mqtt/own-messages.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { streamConfig } from '../../support/stream-config.ts'
@@ -112,6 +114,54 @@ describe('a message of the broker itself', () => {
     expect(await received(late)).toMatchObject({ payload: 'v198' })
   })
 
+  it('is dropped for no client because others were numbered or sent before it', async () => {
+    const { broker, port } = await startBroker()
+    const client = await subscriber(port, '#')
+    const other = await RawClient.connect(port, 'other')
+    const done = ['s', 't', 'u'].map((name, at) =>
+      broker.publisher.publish(
+        Array.from({ length: 50 }, (_, i) =>
+          message(i, { name, topic: `commands/${name}`, isRetained: at === 1 }),
+        ),
+      ),
+    )
+    for (let i = 0; i < 50; i++) other.publish(0, 0, `q${i}`, { topic: 'commands/q' })
+    const payloads = new Map<string, string[]>()
+    for (let i = 0; i < 150; ) {
+      const { topic, payload, messageId, qos } = await received(client)
+      if (topic === 'commands/q') continue
+      payloads.set(topic!, [...(payloads.get(topic!) ?? []), payload])
+      expect(qos).toBe(1)
+      client.send({ cmd: 'puback', messageId })
+      i++
+    }
+    for (const name of ['s', 't', 'u']) {
+      expect(payloads.get(`commands/${name}`)).toEqual(Array.from({ length: 50 }, (_, i) => `v${i}`))
+    }
+    expect(await Promise.all(done)).toEqual(
+      Array(3).fill(expect.objectContaining({ count: 50, error: null })),
+    )
+  })
+
+  it('waits for the acknowledgement of a session that stays, too', async () => {
+    const { broker, port } = await startBroker()
+    const client = await RawClient.connect(port, 'stays', { clean: false })
+    client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'commands/+', qos: 1 }] })
+    await client.next('suback')
+    const done = broker.publisher.publish([message(1)])
+    const state = settledOf(done)
+    const { messageId } = await received(client)
+    await client.handled()
+    expect(state.isSettled).toBe(false)
+    client.send({ cmd: 'puback', messageId })
+    expect(await done).toMatchObject({ count: 1, unacknowledged: 0 })
+    client.end()
+    await until(() => broker.status().mqtt.connections === 0, 'it is gone')
+    const back = await RawClient.connect(port, 'stays', { clean: false })
+    await back.handled()
+    expect(back.received).toEqual([])
+  })
+
   it('reaches a session that is away once it comes back, and counts it as a subscriber', async () => {
     const { broker, port } = await startBroker()
     expect(await broker.publisher.hasSubscriber('commands/a')).toBe(false)
@@ -155,6 +205,40 @@ describe('a message of the broker itself', () => {
       key: Buffer.from('a'),
       headers: [{ key: 'topic', value: Buffer.from('commands/a') }, ...headers],
     })
+  })
+})
+
+describe('a message that is refused', () => {
+  /** Takes what it is told to; the others are refused, and those behind them would be taken. */
+  function setUp(refused: ReadonlySet<number>) {
+    const accepted: number[] = []
+    const sent: string[] = []
+    const ingress = {
+      accept({ origin }: IngressMessage, done: (error: Error | null) => void) {
+        const { place } = origin!.source
+        if (refused.has(place)) setImmediate(() => done(new LogFullError('main')))
+        else {
+          accepted.push(place)
+          origin!.onAdmitted()
+          setImmediate(() => done(null))
+        }
+      },
+    }
+    const front = {
+      async publish({ payload }: OwnMessage) {
+        sent.push(String(payload))
+        return { subscribers: 0, acknowledged: Promise.resolve(true) }
+      },
+    }
+    return { publisher: new LocalPublisher(ingress as never, front as never), accepted, sent }
+  }
+
+  it('keeps those behind it from being recorded: a place means that all before it are there', async () => {
+    const { publisher, accepted, sent } = setUp(new Set([2]))
+    const published = await publisher.publish([0, 1, 2, 3, 4].map((place) => message(place)))
+    expect(published).toMatchObject({ count: 2, error: expect.any(LogFullError) })
+    expect(accepted).toEqual([0, 1])
+    expect(sent).toEqual(['v0', 'v1'])
   })
 })
 
