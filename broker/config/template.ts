@@ -42,8 +42,8 @@ function section(name: string, schema: TSchema, indent: string): string[] {
     return lines
   }
   const isList = schema[Kind] === 'Array' && objectBranches(schema.items as TSchema).length > 0
-  // a list without entries of its own is one line, as any value is
-  if (isList && schema.default?.length > 0) {
+  // below the top a list without entries of its own is one line, as any value is
+  if (isList && (schema.default?.length > 0 || indent === '')) {
     return [...lines, ...list(name, schema, indent)]
   }
   return [...lines, line(name, schema, schema.default, indent)]
