@@ -23,7 +23,7 @@ import type { RunningSync } from './broker/operations/commands/start.ts'
 import { ExitCode, exitCodeFor } from './broker/operations/exit-codes.ts'
 import { Output } from './broker/operations/terminal/output.ts'
 import { printable } from './broker/operations/terminal/printable.ts'
-import type { Replicator, UpstreamConfig } from './sync/index.ts'
+import type { Downlink, DownlinkConfig, Replicator, UpstreamConfig } from './sync/index.ts'
 
 const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
 const EXIT_MS = 1000
@@ -50,8 +50,9 @@ const actions: Actions = {
   start: planStart,
   async init(file, { force }) {
     const { runInit } = await import('./broker/operations/commands/init.ts')
-    const { UpstreamSchema } = await import('./sync/config.ts')
-    return runInit(context, { file, force, upstreamSchema: UpstreamSchema })
+    const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
+    const schemas = { upstreamSchema: UpstreamSchema, downlinkSchema: DownlinkSchema }
+    return runInit(context, { file, force, ...schemas })
   },
   async check(file, options) {
     const { runCheck } = await import('./broker/operations/commands/check.ts')
@@ -140,14 +141,18 @@ async function confirm(question: string): Promise<boolean> {
 
 async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig | RefusedConfig> {
   const { loadConfig: load } = await import('./broker/config/load.ts')
-  const { UpstreamSchema } = await import('./sync/config.ts')
-  const { upstreamFaults } = await import('./sync/index.ts')
+  const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
+  const { downlinkFaults, upstreamFaults } = await import('./sync/index.ts')
   const { validate } = await import('node-cron')
   return load({
     file: config,
     data,
     env: process.env,
     upstreams: { schema: UpstreamSchema, faults: (entry) => upstreamFaults(entry as never, validate) },
+    downlinks: {
+      schema: DownlinkSchema,
+      faults: (entry, { upstreams }) => downlinkFaults(entry as never, upstreams),
+    },
   })
 }
 
@@ -219,7 +224,7 @@ async function planStart(options: StartOptions): Promise<number> {
   return ExitCode.ok
 }
 
-/** A replicator an upstream, their last known positions kept among the broker's facts. */
+/** A replicator an upstream, and what it reads; their positions are kept among the broker's facts. */
 async function startSync(config: Config, broker: Broker, sink: LogSink): Promise<RunningSync> {
   const { checkpointCache, createReplicator, linkMemory } = await import('./sync/index.ts')
   const { UpstreamCommands } = await import('./broker/operations/upstream-commands.ts')
@@ -239,9 +244,32 @@ async function startSync(config: Config, broker: Broker, sink: LogSink): Promise
     replicators.set(upstream.name, replicator)
     broker.log.floors.set(upstream.name, () => replicator.positions())
   }
-  for (const replicator of replicators.values()) replicator.start()
-  const commands = new UpstreamCommands(replicators)
+  const downlinks = await createDownlinks(config, broker, sink)
+  for (const running of [...replicators.values(), ...downlinks.values()]) running.start()
+  const commands = new UpstreamCommands(replicators, downlinks)
   return { operations: commands, close: () => commands.close() }
+}
+
+async function createDownlinks(
+  config: Config,
+  broker: Broker,
+  sink: LogSink,
+): Promise<Map<string, Downlink>> {
+  const downlinks = new Map<string, Downlink>()
+  if (config.downlinks.length === 0) return downlinks
+  const { createDownlink } = await import('./sync/downlink/create.ts')
+  const wiring = {
+    edge: broker.status().edge,
+    upstreams: config.upstreams as unknown as UpstreamConfig[],
+    facts: broker.facts,
+    publisher: broker.publisher,
+    sink,
+    trustedNow: () => broker.trustedNow(),
+  }
+  for (const entry of config.downlinks) {
+    downlinks.set(entry.name, await createDownlink(entry as unknown as DownlinkConfig, wiring))
+  }
+  return downlinks
 }
 
 // -- the process ----------------------------------------------------------------------------------------------------

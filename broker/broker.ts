@@ -14,9 +14,11 @@ import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { AedesFront } from './mqtt/aedes-front.ts'
 import type { MqttFront } from './mqtt/front.ts'
-import { DEAD_LETTER_STREAM, Ingress } from './mqtt/ingress.ts'
+import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
+import { LocalPublisher } from './mqtt/local-publisher.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
+import { SourcePositions } from './mqtt/source-positions.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
@@ -45,6 +47,8 @@ export class Broker implements Operations {
   readonly tables: Tables
   /** Facts that the log does not hold, such as the positions upstream acknowledged. */
   readonly facts: FactStore
+  /** For messages that do not come from an MQTT client. */
+  readonly publisher: LocalPublisher
   readonly #config: BrokerConfig
   readonly #data: DataDirectory
   readonly #watch: ClockWatch
@@ -77,6 +81,7 @@ export class Broker implements Operations {
     this.#clocks = clocks
     this.#ingress = ingress
     this.#front = front
+    this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
   }
 
@@ -97,11 +102,11 @@ export class Broker implements Operations {
       if (fileSystem.warning !== null) {
         sink.warn(`the data directory's file system: ${fileSystem.warning}`, { data: config.data })
       }
-      const qos2 = new Map<string, Qos2Ids>()
+      const states = new Map<string, IngressStates>()
       const statesOf = (chain: string) => {
-        const ids = new Qos2Ids()
-        qos2.set(chain, ids)
-        return [ids, clocks.stateOf(chain)]
+        const own = { qos2: new Qos2Ids(), sources: new SourcePositions() }
+        states.set(chain, own)
+        return [own.qos2, own.sources, clocks.stateOf(chain)]
       }
       const options = {
         streams: streamsOf(config),
@@ -123,7 +128,7 @@ export class Broker implements Operations {
       const router = new Router(config.streams, (name) => opened.stream(name))
       const { recordBytesMax, admittedBytesMax: waitingBytesMax } = config.limits
       const ingressOptions = { recordBytesMax, waitingBytesMax, now: () => watch.now() }
-      const ingress = new Ingress(log, router, (chain) => qos2.get(chain)!, ingressOptions)
+      const ingress = new Ingress(log, router, (chain) => states.get(chain)!, ingressOptions)
       const frontOptions = {
         listeners: config.mqtt.listeners.map(listenAddress),
         connectionsMax: config.limits.connectionsMax,
@@ -232,7 +237,7 @@ export async function openLog(directory: string, dependencies: BrokerDependencie
     clockFactsOf: (chain: string) => clocks.factsOf(chain),
   }
   // the same states as a broker's: a backup has them in it
-  const statesOf = (chain: string) => [new Qos2Ids(), clocks.stateOf(chain)]
+  const statesOf = (chain: string) => [new Qos2Ids(), new SourcePositions(), clocks.stateOf(chain)]
   const log = await EventLog.open(disk, data, options, sink, statesOf).catch(async (error) => {
     await data.facts.close()
     throw error

@@ -11,6 +11,7 @@ import { KafkaUpstreamSchema } from './config/kafka.ts'
 import { NatsUpstreamSchema } from './config/nats.ts'
 
 export { type ArchiveUpstreamConfig, ArchiveUpstreamSchema } from './config/archive.ts'
+export { type DownlinkConfig, DownlinkSchema } from './config/downlink.ts'
 export { type KafkaUpstreamConfig, KafkaUpstreamSchema } from './config/kafka.ts'
 export { type NatsUpstreamConfig, NatsUpstreamSchema } from './config/nats.ts'
 

@@ -8,6 +8,7 @@ export { type Clock, systemClock } from './clock.ts'
 export type { ReadClock } from './clock-reading.ts'
 export type {
   ArchiveUpstreamConfig,
+  DownlinkConfig,
   KafkaUpstreamConfig,
   NatsUpstreamConfig,
   UpstreamConfig,
@@ -20,6 +21,9 @@ export {
   type UpstreamDeps,
   upstreamFaults,
 } from './create.ts'
+export type { Downlink } from './downlink/downlink.ts'
+export { downlinkFaults } from './downlink/faults.ts'
+export type { DownlinkStatus } from './downlink/status.ts'
 export * from './errors.ts'
 export { recordWishes } from './filter/wish.ts'
 export { type LinkMemory, linkMemory } from './link/link-memory.ts'

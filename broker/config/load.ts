@@ -8,7 +8,7 @@ import { ConfigError } from '../errors.ts'
 import { CONFIG_BYTES_MAX, ConfigDocument, type Path } from './document.ts'
 import { type EnvironmentValue, readEnvironment } from './environment.ts'
 import { ruleProblems, ruleWarnings } from './rules.ts'
-import { type Config, configSchema, type UpstreamEntry } from './schema.ts'
+import { type Config, configSchema, type DownlinkEntry, type UpstreamEntry } from './schema.ts'
 import { schemaProblems, withDefaults } from './schema-check.ts'
 
 /** Looked for in this order when no file is named. */
@@ -22,6 +22,21 @@ export interface LoadOptions {
   readonly env: NodeJS.ProcessEnv
   /** What sync knows of its entries; without it any entry with a name and a kind passes. */
   readonly upstreams?: UpstreamRules | undefined
+  /** The same of downlinks; without it any entry with a name passes. */
+  readonly downlinks?: DownlinkRules | undefined
+}
+
+export interface DownlinkRules {
+  /** Of one entry. */
+  readonly schema: TSchema
+  /** What is wrong with an entry that the schema lets through; `path` is below the entry. */
+  faults?(entry: DownlinkEntry, config: Config): EntryFault[]
+}
+
+export interface EntryFault {
+  readonly path: Path
+  readonly message: string
+  readonly hint: string
 }
 
 export interface UpstreamRules {
@@ -50,7 +65,7 @@ export interface RefusedConfig {
 type PlaceFinder = (path: Path, part?: 'key' | 'value') => string
 
 export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
-  const schema = configSchema(options.upstreams?.schema)
+  const schema = configSchema(options.upstreams?.schema, options.downlinks?.schema)
   const file = findFile(options)
   const document = file === null ? null : readDocument(file)
   if (document instanceof ConfigError) return { ok: false, file, problems: [document] }
@@ -72,7 +87,11 @@ export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
   const config = value as Config
   resolvePaths(schema, config, file === null ? process.cwd() : dirname(resolve(file)))
   if (given.upstreams === undefined) config.upstreams = defaultUpstreams(config)
-  const broken = [...ruleProblems(config), ...upstreamFaults(config, options.upstreams)]
+  const broken = [
+    ...ruleProblems(config),
+    ...upstreamFaults(config, options.upstreams),
+    ...downlinkFaults(config, options.downlinks),
+  ]
   if (broken.length > 0) return refused(broken, file, document, place)
   const warnings = [...environment.warnings, ...ruleWarnings(config, place)]
   return { ok: true, config, file, warnings, place }
@@ -83,6 +102,16 @@ function upstreamFaults({ upstreams }: Config, rules: UpstreamRules | undefined)
     (rules?.faults?.(entry) ?? []).map(({ path, message, hint }) => ({
       path: ['upstreams', index, ...path],
       message: `upstream "${entry.name}": ${message}`,
+      hint,
+    })),
+  )
+}
+
+function downlinkFaults(config: Config, rules: DownlinkRules | undefined) {
+  return config.downlinks.flatMap((entry, index) =>
+    (rules?.faults?.(entry, config) ?? []).map(({ path, message, hint }) => ({
+      path: ['downlinks', index, ...path],
+      message: `downlink "${entry.name}": ${message}`,
       hint,
     })),
   )
@@ -170,10 +199,14 @@ function givenValues(document: ConfigDocument | null): Record<string, unknown> |
   return new ConfigError(document!.place([]), message, 'compare with the file that `headwater init` writes')
 }
 
-/** `mqtt:` with nothing below it, as when all its keys are commented out, is the same as no `mqtt:`. */
+/**
+ * `mqtt:` with nothing below it, as when all its keys are commented out, is the same as no `mqtt:`. So is a list that is
+ * empty by default.
+ */
 function dropEmptyGroups(schema: TObject, value: Record<string, unknown>): void {
   for (const [name, property] of Object.entries(schema.properties)) {
-    if (property[Kind] !== 'Object') continue
+    const isEmptyList = property[Kind] === 'Array' && property.default?.length === 0
+    if (property[Kind] !== 'Object' && !isEmptyList) continue
     if (value[name] === null) delete value[name]
   }
 }

@@ -19,6 +19,7 @@ export function ruleProblems(config: Config): RuleProblem[] {
     ...scheduleProblems(config),
     ...streamProblems(config.streams),
     ...upstreamProblems(config),
+    ...downlinkProblems(config),
   ]
 }
 
@@ -173,6 +174,21 @@ function upstreamProblems({ upstreams, data }: Config): RuleProblem[] {
       problems.push({ path, message, hint: 'give each its own directory' })
     }
     directories.set(directory, name)
+  }
+  return problems
+}
+
+/** One name means one thing in status and commands. */
+function downlinkProblems({ upstreams, downlinks }: Config): RuleProblem[] {
+  const problems: RuleProblem[] = []
+  const names = new Map(upstreams.map(({ name }, index) => [name, `upstreams[${index}]`]))
+  for (const [index, { name }] of downlinks.entries()) {
+    const first = names.get(name)
+    if (first === undefined) names.set(name, `downlinks[${index}]`)
+    else {
+      const message = `downlink "${name}" has the name of ${first}`
+      problems.push({ path: ['downlinks', index, 'name'], message, hint: 'give each its own name' })
+    }
   }
   return problems
 }

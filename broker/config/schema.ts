@@ -258,7 +258,7 @@ const StreamSchema = Type.Object(
   { ...closed, description: 'one stream' },
 )
 
-/** What the broker knows by itself; the entries of `upstreams` are sync's (see `configSchema`). */
+/** What the broker knows by itself; the entries of `upstreams` and `downlinks` are sync's (see `configSchema`). */
 export const BrokerSchema = Type.Object(
   {
     edge: Type.String({
@@ -300,15 +300,28 @@ export interface UpstreamEntry {
   readonly [key: string]: unknown
 }
 
+/** A downlink as the broker sees it; the rest of its keys are sync's. */
+export interface DownlinkEntry {
+  readonly name: string
+  readonly [key: string]: unknown
+}
+
 export type BrokerConfig = Static<typeof BrokerSchema>
 export type StreamConfig = Static<typeof StreamSchema>
 export type StreamKey = Static<typeof StreamKeySchema>
 export interface Config extends BrokerConfig {
   upstreams: UpstreamEntry[]
+  downlinks: DownlinkEntry[]
 }
 
-/** @param upstreamEntry the schema of one entry of `upstreams`: sync's, handed in by the command line. */
-export function configSchema(upstreamEntry: TSchema = AnyUpstreamSchema) {
+/**
+ * @param upstreamEntry the schema of one entry of `upstreams`: sync's, handed in by the command line.
+ * @param downlinkEntry the same of `downlinks`
+ */
+export function configSchema(
+  upstreamEntry: TSchema = AnyUpstreamSchema,
+  downlinkEntry: TSchema = AnyDownlinkSchema,
+) {
   return Type.Object(
     {
       ...BrokerSchema.properties,
@@ -319,6 +332,13 @@ export function configSchema(upstreamEntry: TSchema = AnyUpstreamSchema) {
         maxItems: 16,
         default: [{ name: 'archive', kind: 'archive', directory: './data/upstream' }],
       }),
+      downlinks: Type.Array(downlinkEntry, {
+        description:
+          'Kafka topics, of commands or configuration for example, whose records are published to the MQTT clients of this ' +
+          'broker with QoS 1, and recorded where a stream takes their topic.',
+        maxItems: 16,
+        default: [],
+      }),
     },
     closed,
   )
@@ -328,3 +348,5 @@ const AnyUpstreamSchema = Type.Object(
   { name: Type.String({ minLength: 1 }), kind: Type.String({ minLength: 1 }) },
   { additionalProperties: true },
 )
+
+const AnyDownlinkSchema = Type.Object({ name: Type.String({ minLength: 1 }) }, { additionalProperties: true })

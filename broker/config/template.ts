@@ -7,9 +7,12 @@ import { configSchema } from './schema.ts'
 
 const WIDTH = 100
 
-/** @param upstreamSchema the schema of one upstream entry, whose kinds are shown as examples. */
-export function configTemplate(upstreamSchema?: TSchema): string {
-  const schema = configSchema(upstreamSchema)
+/**
+ * @param upstreamSchema the schema of one upstream entry, whose kinds are shown as examples.
+ * @param downlinkSchema the schema of one downlink entry, shown as an example.
+ */
+export function configTemplate(upstreamSchema?: TSchema, downlinkSchema?: TSchema): string {
+  const schema = configSchema(upstreamSchema, downlinkSchema)
   const lines = [...head(schema)]
   for (const [name, property] of Object.entries(schema.properties)) {
     lines.push('', ...section(name, property as TSchema, ''))
@@ -39,8 +42,8 @@ function section(name: string, schema: TSchema, indent: string): string[] {
     return lines
   }
   const isList = schema[Kind] === 'Array' && objectBranches(schema.items as TSchema).length > 0
-  // a list without entries of its own is one line, as any value is
-  if (isList && schema.default?.length > 0) {
+  // below the top a list without entries of its own is one line, as any value is
+  if (isList && (schema.default?.length > 0 || indent === '')) {
     return [...lines, ...list(name, schema, indent)]
   }
   return [...lines, line(name, schema, schema.default, indent)]

@@ -76,6 +76,18 @@ export function encodeHeaders(headers: readonly RecordHeader[]): Buffer {
   return section
 }
 
+/** The headers of two sections in one. */
+export function joinHeaders(first: Buffer, second: Buffer): Buffer {
+  if (second === NO_HEADERS) return first
+  const count = readVarint(first, 0)
+  const firstAt = cursor.at
+  const total = count + readVarint(second, 0)
+  const secondAt = cursor.at
+  const head = Buffer.allocUnsafe(varintSize(total))
+  writeVarint(head, 0, total)
+  return Buffer.concat([head, first.subarray(firstAt), second.subarray(secondAt)])
+}
+
 /** Bytes that a record's fields take with a generous bound on its deltas: for admission, before it is encoded. */
 export function recordBytesBound(keyBytes: number, valueBytes: number, headersBytes: number): number {
   return 36 + keyBytes + valueBytes + headersBytes

@@ -5,12 +5,14 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { Aedes, type Client, type PublishPacket } from 'aedes'
+import { assert } from '../assert.ts'
 import { formatListenAddress, type ListenAddress } from '../config/address.ts'
 import { errorLine, HeadwaterError, ListenError } from '../errors.ts'
 import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { FrontStatus, MqttFront } from './front.ts'
 import type { Ingress } from './ingress.ts'
+import { type Delivery, type ForwardingBroker, type OwnMessage, OwnMessages } from './own-messages.ts'
 
 export interface AedesFrontOptions {
   readonly listeners: readonly ListenAddress[]
@@ -35,6 +37,7 @@ export class AedesFront implements MqttFront {
   readonly #log: LogSink
   readonly #limited: LimitedLog
   readonly #broker: Aedes
+  #own: OwnMessages | undefined
   readonly #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
   readonly #counters = { connected: 0, refused: 0, dropped: 0 }
@@ -52,6 +55,7 @@ export class AedesFront implements MqttFront {
   async listen(): Promise<void> {
     await this.#broker.listen()
     this.#holdPubcomp()
+    this.#own = new OwnMessages(this.#broker as unknown as ForwardingBroker)
     this.#broker.on('client', (client) => {
       this.#counters.connected++
       if (client.clean) this.#ingress.sessionCleaned(client.id)
@@ -66,6 +70,16 @@ export class AedesFront implements MqttFront {
     }
   }
 
+  publish(message: OwnMessage): Promise<Delivery> {
+    assert(this.#own !== undefined, 'a front publishes once it listens')
+    return this.#own.publish(message)
+  }
+
+  hasSubscriber(topic: string): Promise<boolean> {
+    assert(this.#own !== undefined, 'a front has subscribers once it listens')
+    return this.#own.hasSubscriber(topic)
+  }
+
   status(): FrontStatus {
     const listeners = this.#servers.map((server) => {
       const address = server.address()
@@ -78,6 +92,7 @@ export class AedesFront implements MqttFront {
   }
 
   async close(): Promise<void> {
+    this.#own?.close()
     const closed = this.#servers.splice(0).map((server) => new Promise((resolve) => server.close(resolve)))
     await new Promise<void>((resolve) => this.#broker.close(() => resolve()))
     for (const socket of this.#sockets) socket.destroy()

@@ -7,10 +7,11 @@ import type { Chain } from '../log/chain.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { LogStream } from '../log/log-stream.ts'
 import { partitionOf } from '../log/murmur2.ts'
-import { encodeHeaders, recordBytesBound } from '../log/record-batch.ts'
+import { encodeHeaders, joinHeaders, NO_HEADERS, recordBytesBound } from '../log/record-batch.ts'
 import { payloadKey } from './payload-key.ts'
 import type { Qos2Ids } from './qos2.ts'
 import { type Route, type Router, TOPIC_HEADER } from './router.ts'
+import type { MessageSource, SourcePositions } from './source-positions.ts'
 
 export interface IngressMessage {
   /** null for a will whose client is gone. */
@@ -21,6 +22,22 @@ export interface IngressMessage {
   /** 0 where there is none. */
   readonly packetId: number
   readonly isDup: boolean
+  /** For a message that does not come from a client. */
+  readonly origin?: MessageOrigin
+}
+
+export interface MessageOrigin {
+  readonly source: MessageSource
+  /** More headers for its record: a section from `encodeHeaders`. */
+  readonly headers: Buffer
+  /** The record stands in the open commit, or needs none: the source may hand over its next message. */
+  onAdmitted(): void
+}
+
+/** What is committed with records, by chain. */
+export interface IngressStates {
+  readonly qos2: Qos2Ids
+  readonly sources: SourcePositions
 }
 
 /** null: on disk, or nothing to store. An error: not on disk, and no acknowledgement may be sent. */
@@ -35,7 +52,7 @@ export interface IngressStatus {
   readonly received: number
   readonly receivedBytes: number
   readonly appended: number
-  /** QoS 2 messages that came again and were acknowledged without a second record. */
+  /** Messages that came again, of QoS 2 or from a source with places, and were acknowledged without a second record. */
   readonly repetitions: number
   /** Messages on topics that no stream takes: passed to subscribers, not recorded. */
   readonly unrouted: number
@@ -75,7 +92,7 @@ interface Target {
 export class Ingress {
   readonly #log: EventLog
   readonly #router: Router
-  readonly #qos2Of: (chain: string) => Qos2Ids
+  readonly #statesOf: (chain: string) => IngressStates
   readonly #recordBytesMax: number
   readonly #now: () => number
   /** Bytes that wait while the disk is full, at most: senders whose connection ended come again, with the same. */
@@ -101,12 +118,12 @@ export class Ingress {
   constructor(
     log: EventLog,
     router: Router,
-    qos2Of: (chain: string) => Qos2Ids,
+    statesOf: (chain: string) => IngressStates,
     options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number },
   ) {
     this.#log = log
     this.#router = router
-    this.#qos2Of = qos2Of
+    this.#statesOf = statesOf
     this.#recordBytesMax = options.recordBytesMax
     this.#now = options.now
     this.#waitingBytesMax = options.waitingBytesMax ?? Number.POSITIVE_INFINITY
@@ -123,10 +140,12 @@ export class Ingress {
     const route = this.#router.match(message.topic)
     if (route === null) {
       this.#counters.unrouted++
+      message.origin?.onAdmitted()
       done(null)
       return
     }
-    const bytes = recordBytesBound(route.key?.length ?? 0, message.payload.length, route.headers.length)
+    const headerBytes = route.headers.length + (message.origin?.headers.length ?? 0)
+    const bytes = recordBytesBound(route.key?.length ?? 0, message.payload.length, headerBytes)
     if (bytes > this.#recordBytesMax) {
       this.#counters.tooLarge++
       done(new RecordTooLargeError(`a message on "${message.topic}"`, bytes, this.#recordBytesMax))
@@ -193,17 +212,22 @@ export class Ingress {
         message.qos === 2 && message.packetId !== 0 && message.clientId !== null
           ? { ...message, clientId: message.clientId }
           : null
-      const qos2 = this.#qos2Of(chain.name)
+      const { qos2, sources } = this.#statesOf(chain.name)
+      const source = message.origin?.source ?? null
       if (id !== null && qos2.isRepetition(id)) this.#counters.repetitions++
+      else if (source !== null && sources.isRepetition(source)) this.#counters.repetitions++
       else {
         const { stream, partition, key, headers } = target
         // as MQTT clears a retained message; only a stream that keeps the last value has something to clear
         const value = message.payload.length === 0 && stream.policy.compacts ? null : message.payload
-        chain.append(stream.partitions[partition]!, this.#now(), key, value, headers)
+        const more = message.origin?.headers ?? NO_HEADERS
+        chain.append(stream.partitions[partition]!, this.#now(), key, value, joinHeaders(headers, more))
         if (id !== null) qos2.add(id)
+        if (source !== null) sources.add(source)
         if (stream.name === DEAD_LETTER_STREAM) this.#counters.deadLetters++
         else this.#counters.appended++
       }
+      message.origin?.onAdmitted()
       // QoS 0 has no acknowledgement to hold back
       if (message.qos === 0) done(null)
       else chain.onCommit((error) => this.#committed(error, done))
@@ -247,7 +271,9 @@ export class Ingress {
       done(away.unavailable())
       return
     }
-    const chains = this.#log.chains().filter((chain) => this.#qos2Of(chain.name).release(clientId, packetId))
+    const chains = this.#log
+      .chains()
+      .filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
     let left = chains.length
     if (left === 0) {
       done(null)
@@ -271,7 +297,7 @@ export class Ingress {
   sessionCleaned(clientId: string): void {
     for (const chain of this.#log.chains()) {
       if (chain.condition.state !== 'open') this.#cleanLost(clientId)
-      else if (this.#qos2Of(chain.name).clean(clientId)) {
+      else if (this.#statesOf(chain.name).qos2.clean(clientId)) {
         chain.onCommit((error) => {
           if (error !== null) this.#cleanLost(clientId)
         })

@@ -179,11 +179,45 @@ export interface UpstreamEvent {
   readonly hold: LinkStatus['hold']
 }
 
+export interface DownlinkPartition {
+  readonly partition: number
+  /** The next offset of the topic; all below are done. */
+  readonly position: number
+  readonly endOffset: number
+  readonly lagRecords: number
+}
+
+/** What sync tells of one downlink. */
+export interface DownlinkStatus {
+  readonly name: string
+  readonly address: string
+  readonly topic: string
+  /** One word: connecting, reading, idle, backoff, paused, stopped, closed. */
+  readonly state: string
+  /** ms since 1970 of the last change of state */
+  readonly since: number
+  readonly retryAt: number | null
+  readonly tries: number
+  readonly lagRecords: number
+  readonly partitions: readonly DownlinkPartition[]
+  /** Since the broker's start: published, and passed over by reason. */
+  readonly delivered: number
+  readonly passedOver: Readonly<Record<string, number>>
+  /** Deliveries to a subscriber that did not acknowledge in time. */
+  readonly unacknowledged: number
+  /** Records that the topic no longer had when they were to be read. */
+  readonly lost: number
+  readonly lastDeliveredAt: number | null
+  readonly lastError: UpstreamStatus['lastError']
+}
+
 export interface SyncOperations {
   status(): UpstreamStatus[]
   /** Calls back at each change of an upstream's state; between records it goes from idle to sending and back. @returns the way to stop */
   onChange(listener: (event: UpstreamEvent) => void): () => void
-  /** Each takes the name of one upstream, or none for all. @throws UnknownUpstreamError */
+  /** None where none is configured. */
+  downlinks?(): DownlinkStatus[]
+  /** Each takes the name of one upstream or downlink, or none for all. @throws UnknownUpstreamError */
   pause(upstream?: string): Promise<void> | void
   resume(upstream?: string): Promise<void> | void
   /** Tries at once, whatever the backoff says, and sends all that waits, whatever the schedule says. */

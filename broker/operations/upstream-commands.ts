@@ -1,31 +1,55 @@
 /** All upstreams of a broker behind one set of commands, each found by its name. */
 import { UnknownUpstreamError } from './errors.ts'
-import type { RewoundPosition, SyncOperations, UpstreamEvent, UpstreamStatus } from './operations.ts'
+import type {
+  DownlinkStatus,
+  RewoundPosition,
+  SyncOperations,
+  UpstreamEvent,
+  UpstreamStatus,
+} from './operations.ts'
 
 /** What keeps one upstream up to date: sync's replicator. */
-export interface Replication {
+export interface Replication extends Commanded {
   status(): UpstreamStatus
   onChange(listener: (event: UpstreamEvent) => void): () => void
-  /** Done when it is remembered. */
-  pause(): Promise<void>
-  resume(): Promise<void>
-  now(): void
   rewind(change: {
     readonly stream: string
     readonly to: ReadonlyMap<number, number>
   }): Promise<{ readonly partitions: readonly RewoundPosition[] }>
+}
+
+/** What keeps local clients up to date with one topic: sync's downlink. */
+export interface Downlinking extends Commanded {
+  status(): DownlinkStatus
+}
+
+interface Commanded {
+  /** Done when it is remembered, where it is. */
+  pause(): Promise<void> | void
+  resume(): Promise<void> | void
+  now(): void
   close(): Promise<void>
 }
 
 export class UpstreamCommands implements SyncOperations {
   readonly #replications: ReadonlyMap<string, Replication>
+  readonly #downlinks: ReadonlyMap<string, Downlinking>
 
-  constructor(replications: ReadonlyMap<string, Replication>) {
+  /** @param downlinks none of which has the name of an upstream */
+  constructor(
+    replications: ReadonlyMap<string, Replication>,
+    downlinks: ReadonlyMap<string, Downlinking> = new Map(),
+  ) {
     this.#replications = replications
+    this.#downlinks = downlinks
   }
 
   status(): UpstreamStatus[] {
     return [...this.#replications.values()].map((replication) => replication.status())
+  }
+
+  downlinks(): DownlinkStatus[] {
+    return [...this.#downlinks.values()].map((downlink) => downlink.status())
   }
 
   onChange(listener: (event: UpstreamEvent) => void): () => void {
@@ -36,15 +60,15 @@ export class UpstreamCommands implements SyncOperations {
   }
 
   pause(upstream?: string): Promise<void> {
-    return all(this.#named(upstream).map((replication) => replication.pause()))
+    return all(this.#named(upstream).map((commanded) => commanded.pause()))
   }
 
   resume(upstream?: string): Promise<void> {
-    return all(this.#named(upstream).map((replication) => replication.resume()))
+    return all(this.#named(upstream).map((commanded) => commanded.resume()))
   }
 
   now(upstream?: string): void {
-    for (const replication of this.#named(upstream)) replication.now()
+    for (const commanded of this.#named(upstream)) commanded.now()
   }
 
   async rewind(
@@ -52,22 +76,25 @@ export class UpstreamCommands implements SyncOperations {
     stream: string,
     to: ReadonlyMap<number, number>,
   ): Promise<RewoundPosition[]> {
-    const [replication] = this.#named(upstream)
-    return [...(await replication!.rewind({ stream, to })).partitions]
+    const replication = this.#replications.get(upstream)
+    if (replication === undefined) throw new UnknownUpstreamError(upstream, [...this.#replications.keys()])
+    return [...(await replication.rewind({ stream, to })).partitions]
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#replications.values()].map((replication) => replication.close()))
+    await Promise.all(this.#named(undefined).map((commanded) => commanded.close()))
   }
 
-  #named(upstream: string | undefined): Replication[] {
-    if (upstream === undefined) return [...this.#replications.values()]
-    const found = this.#replications.get(upstream)
-    if (found === undefined) throw new UnknownUpstreamError(upstream, [...this.#replications.keys()])
+  #named(name: string | undefined): Commanded[] {
+    if (name === undefined) return [...this.#replications.values(), ...this.#downlinks.values()]
+    const found = this.#replications.get(name) ?? this.#downlinks.get(name)
+    if (found === undefined) {
+      throw new UnknownUpstreamError(name, [...this.#replications.keys(), ...this.#downlinks.keys()])
+    }
     return [found]
   }
 }
 
-async function all(commands: readonly Promise<void>[]): Promise<void> {
+async function all(commands: readonly (Promise<void> | void)[]): Promise<void> {
   await Promise.all(commands)
 }

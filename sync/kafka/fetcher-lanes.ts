@@ -48,12 +48,13 @@ export const PASSING_ANSWERS: ReadonlySet<string> = new Set([
 /** The topic may be another one now: the next metadata tells. */
 export const RECREATED_ANSWERS: ReadonlySet<string> = new Set(['INCONSISTENT_TOPIC_ID', 'UNKNOWN_TOPIC_ID'])
 
-export function newLane({ topic, partition, offset, until = Number.POSITIVE_INFINITY }: FetchFrom): Lane {
+export function newLane(from: FetchFrom): Lane {
+  const { topic, topicId = '', partition, offset, until = Number.POSITIVE_INFINITY } = from
   return {
     topic,
     partition,
     until,
-    topicId: '',
+    topicId,
     leader: null,
     leaderEpoch: -1,
     position: offset,

@@ -48,6 +48,8 @@ export interface FetcherDeps {
 
 export interface FetchFrom {
   readonly topic: string
+  /** The topic that `offset` is of; another one under this name is not read. */
+  readonly topicId?: string
   readonly partition: number
   readonly offset: number
   /** Read up to here, without it; for ever where it is not given. */
@@ -66,6 +68,8 @@ export interface FetchedRecords {
   readonly hasOwnTime: boolean
   /** The position after them. */
   readonly nextOffset: number
+  /** Where the partition ended when they were sent: under read_committed its last stable offset. */
+  readonly endOffset: number
 }
 
 const FETCH_BYTES_MAX = 1024 * 1024
@@ -237,7 +241,8 @@ export class Fetcher {
       lane.position = Math.min(nextOffset, until)
       lane.done = lane.position >= until
       const wanted = nextOffset > until ? records.filter(({ offset }) => offset < until) : records
-      yield { topic, partition, records: wanted, hasOwnTime, nextOffset: lane.position }
+      const endOffset = part.lastStableOffset
+      yield { topic, partition, records: wanted, hasOwnTime, nextOffset: lane.position, endOffset }
       if (lane.done) return
     }
     // Compaction may have taken the last records before `until`: nothing is left that could come.
@@ -246,7 +251,8 @@ export class Fetcher {
     if (lane.empty < EMPTY_MAX) return
     lane.position = until
     lane.done = true
-    yield { topic, partition, records: [], hasOwnTime: false, nextOffset: until }
+    const endOffset = part.lastStableOffset
+    yield { topic, partition, records: [], hasOwnTime: false, nextOffset: until, endOffset }
   }
 
   // -- trouble --------------------------------------------------------------------------------------------------------

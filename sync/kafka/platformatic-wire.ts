@@ -362,7 +362,7 @@ class PlatformaticWire implements KafkaWire {
   }
 
   async fetch(node: BrokerNode, request: FetchRequest): Promise<FetchedFrom[]> {
-    const { frames } = await this.#connections.get(node.host, node.port)
+    const { frames } = await this.#link(node)
     try {
       const body = await frames.request(FETCH_API, FETCH_VERSION, [encodeFetch(request)])
       const { errorCode, partitions } = decodeFetch(body)

@@ -38,6 +38,8 @@ describe("sync's errors", () => {
       'HW_ARCHIVE_DAMAGED',
       'HW_CHECKPOINT_AHEAD',
       'HW_CHECKPOINT_MISMATCH',
+      'HW_DOWNLINK_CONFIG',
+      'HW_DOWNLINK_RANGE',
       'HW_FENCED',
       // Of a command.
       'HW_REWIND_REFUSED',

@@ -12,11 +12,12 @@ export interface InitOptions {
   readonly file: string
   readonly force: boolean
   readonly upstreamSchema: TSchema
+  readonly downlinkSchema: TSchema
 }
 
 export async function runInit(context: CommandContext, options: InitOptions): Promise<number> {
-  const { file, force, upstreamSchema } = options
-  const text = configTemplate(upstreamSchema)
+  const { file, force, upstreamSchema, downlinkSchema } = options
+  const text = configTemplate(upstreamSchema, downlinkSchema)
   if (file === '-') {
     context.out.raw(text)
     return ExitCode.ok

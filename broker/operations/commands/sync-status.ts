@@ -1,17 +1,19 @@
 /** `headwater sync status|pause|resume|now`: how far upstream is. */
 import { ControlClient } from '../control/control-client.ts'
 import { ExitCode } from '../exit-codes.ts'
-import type { UpstreamStatus } from '../operations.ts'
+import type { DownlinkStatus, UpstreamStatus } from '../operations.ts'
 import type { Output, Style } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { type Column, printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, plural, rate } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
+import { printDownlinks } from './downlink-rows.ts'
 
 export type SyncCommand = 'pause' | 'resume' | 'now'
 
 interface Answer {
   readonly upstreams: UpstreamStatus[]
+  readonly downlinks: DownlinkStatus[]
 }
 
 export async function runSyncStatus(
@@ -19,15 +21,16 @@ export async function runSyncStatus(
   options: ConfigOptions & { json: boolean },
 ): Promise<number> {
   const client = await ControlClient.of(await dataDirectoryOf(context, options))
-  const { upstreams } = await client.json<Answer>('GET', '/sync/status')
-  if (options.json) context.out.json({ upstreams })
+  const { upstreams, downlinks } = await client.json<Answer>('GET', '/sync/status')
+  if (options.json) context.out.json({ upstreams, downlinks })
   else if (upstreams.length === 0) context.out.line('no upstream is configured')
   else {
     printUpstreams(context.out, upstreams)
     for (const status of upstreams) printDetails(context.out, status)
     printPositions(context.out, upstreams)
   }
-  return upstreams.some(({ state }) => state === 'stopped') ? ExitCode.failed : ExitCode.ok
+  if (!options.json) printDownlinks(context.out, downlinks)
+  return [...upstreams, ...downlinks].some(({ state }) => state === 'stopped') ? ExitCode.failed : ExitCode.ok
 }
 
 export async function runSyncCommand(
@@ -37,9 +40,12 @@ export async function runSyncCommand(
   options: ConfigOptions & { json: boolean },
 ): Promise<number> {
   const client = await ControlClient.of(await dataDirectoryOf(context, options))
-  const { upstreams } = await client.json<Answer>('POST', `/sync/${command}`, { upstream })
-  if (options.json) context.out.json({ upstreams })
-  else printUpstreams(context.out, upstreams)
+  const { upstreams, downlinks } = await client.json<Answer>('POST', `/sync/${command}`, { upstream })
+  if (options.json) context.out.json({ upstreams, downlinks })
+  else {
+    printUpstreams(context.out, upstreams)
+    printDownlinks(context.out, downlinks)
+  }
   return ExitCode.ok
 }
 

@@ -24,7 +24,7 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log, tables) }) },
     { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
     { method: 'GET', path: '/table', handle: (request) => table(operations, request) },
-    { method: 'GET', path: '/sync/status', handle: () => ({ upstreams: operations.sync?.status() ?? [] }) },
+    { method: 'GET', path: '/sync/status', handle: () => syncAnswer(operations) },
     {
       method: 'POST',
       path: '/log/verify',
@@ -48,7 +48,7 @@ export function controlRoutes(operations: Operations): Route[] {
           const sync = syncOf(operations)
           await sync[command](query.get('upstream') ?? undefined)
           await delay(SETTLE_MS)
-          return { upstreams: sync.status() }
+          return syncAnswer(operations)
         },
       }),
     ),
@@ -80,6 +80,10 @@ export function statusReport(operations: Operations): StatusReport {
     streams: streamReports(operations.log, operations.tables),
     upstreams: operations.sync?.status() ?? [],
   }
+}
+
+function syncAnswer({ sync }: Operations) {
+  return { upstreams: sync?.status() ?? [], downlinks: sync?.downlinks?.() ?? [] }
 }
 
 async function read({ log }: Operations, { query, signal }: RouteRequest) {

@@ -24,6 +24,7 @@ test('without a file the defaults hold, and relative paths start at the working 
     clock: { trust: 'auto' },
     streams: [streamConfig({ name: 'events' })],
     upstreams: [{ name: 'archive', kind: 'archive', directory: resolve('data/upstream') }],
+    downlinks: [],
   })
 })
 

@@ -7,6 +7,7 @@ import { readRecords } from '../../../broker/log/record-batch.ts'
 import { Ingress, type IngressMessage } from '../../../broker/mqtt/ingress.ts'
 import { Qos2Ids } from '../../../broker/mqtt/qos2.ts'
 import { Router } from '../../../broker/mqtt/router.ts'
+import { SourcePositions } from '../../../broker/mqtt/source-positions.ts'
 import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { streamConfig } from '../../support/stream-config.ts'
@@ -23,17 +24,18 @@ async function setUp(
 ) {
   const disk = options.disk ?? new FaultyDisk(new MemoryDisk())
   const ids = new Qos2Ids()
+  const sources = new SourcePositions()
   const log = await openLog(disk, {
     streams: [
       ...STREAMS.map(({ name, partitions }) => ({ name, partitions })),
       { name: 'dead-letters', partitions: 1 },
     ],
     admittedBytesMax: options.admittedBytesMax ?? 1e9,
-    states: [ids],
+    states: [ids, sources],
   })
   const router = new Router(STREAMS, (name) => log.stream(name))
   const limits = { recordBytesMax: options.recordBytesMax ?? 1000, now: () => 5000 }
-  const ingress = new Ingress(log, router, () => ids, limits)
+  const ingress = new Ingress(log, router, () => ({ qos2: ids, sources }), limits)
   return { disk, log, ids, ingress }
 }
 

@@ -63,7 +63,7 @@ test('status, streams and sync status', async () => {
     upstreams: [],
   })
   expect(await client.json('GET', '/streams')).toEqual({ streams })
-  expect(await client.json('GET', '/sync/status')).toEqual({ upstreams: [] })
+  expect(await client.json('GET', '/sync/status')).toEqual({ upstreams: [], downlinks: [] })
 })
 
 test('the socket is for its owner alone', () => {

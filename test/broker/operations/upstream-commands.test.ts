@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
-import { type Replication, UpstreamCommands } from '../../../broker/operations/upstream-commands.ts'
+import {
+  type Downlinking,
+  type Replication,
+  UpstreamCommands,
+} from '../../../broker/operations/upstream-commands.ts'
 
 function replications() {
   const calls: string[] = []
@@ -35,6 +39,25 @@ test('a rewind reaches the upstream that is named', async () => {
   expect(rewound).toEqual([{ stream: 'events', partition: 1, from: 9, to: 4 }])
   expect(calls).toEqual(['b rewind events 1,4'])
   await expect(commands.rewind('c', 'events', new Map([[1, 4]]))).rejects.toThrow('no upstream "c"')
+})
+
+test('a downlink takes the same commands, under its own name', async () => {
+  const calls: string[] = []
+  const downlink: Downlinking = {
+    status: () => ({ name: 'd' }) as ReturnType<Downlinking['status']>,
+    pause: () => void calls.push('pause'),
+    resume: () => void calls.push('resume'),
+    now: () => void calls.push('now'),
+    close: async () => void calls.push('close'),
+  }
+  const commands = new UpstreamCommands(new Map(), new Map([['d', downlink]]))
+  commands.pause('d')
+  commands.resume()
+  commands.now('d')
+  await commands.close()
+  expect(calls).toEqual(['pause', 'resume', 'now', 'close'])
+  expect(commands.status()).toEqual([])
+  expect(commands.downlinks().map(({ name }) => name)).toEqual(['d'])
 })
 
 test('an unknown name is refused with the known ones', () => {
