@@ -7,6 +7,7 @@ import type { AuditSource } from './audit/source.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { ReadClock } from './clock-reading.ts'
+import { deliveryFaults } from './config/delivery-faults.ts'
 import { saslFaults, tlsFaults } from './config/security-faults.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamConfigError } from './errors.ts'
@@ -130,5 +131,5 @@ export function upstreamFaults(config: UpstreamConfig, isCron?: (text: string) =
   const faults = linkFaults(config, isCron)
   if (config.kind === 'nats') return [...faults, ...natsFaults(config)]
   if (config.kind !== 'kafka') return faults
-  return [...faults, ...saslFaults(config.sasl), ...tlsFaults(config.tls)]
+  return [...faults, ...saslFaults(config.sasl), ...tlsFaults(config.tls), ...deliveryFaults(config)]
 }

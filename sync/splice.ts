@@ -46,12 +46,26 @@ export interface Stamp {
   readonly transactional: boolean
 }
 
+/** What goes into one partition upstream: a part of a round, and the text before the offset in its `hw.origin`. */
+export interface SpliceSource {
+  readonly part: RoundPart
+  /** null: no provenance header */
+  readonly origin: string | null
+}
+
 export interface SplicedBatch {
   /** A view, valid until the buffer is reset. */
   readonly bytes: Buffer
   readonly records: number
-  /** The edge's offset of the batch's first record, and the one after its last. */
+  /** Of the batch's first record: the part that it is from, and its offset there. */
+  readonly firstPart: RoundPart
   readonly firstOffset: number
+  /** For each part that it holds records of, in order: the offset after the last of them. */
+  readonly ends: readonly PartEnd[]
+}
+
+export interface PartEnd {
+  readonly part: RoundPart
   readonly nextOffset: number
 }
 
@@ -95,27 +109,44 @@ export class SpliceBuffer {
 
 const NO_BUFFER = new SpliceBuffer(1)
 
-/** Cuts one part of a round into batches of a bounded size, in order. */
-export class PartSplicer {
+/** Cuts what goes into one partition into batches of a bounded size: source after source, each in order. */
+export class Splicer {
   #buffer: SpliceBuffer = NO_BUFFER
-  readonly #part: RoundPart
-  readonly #origin: OriginHeader | null
+  readonly #sources: readonly SpliceSource[]
+  /** The source in hand. */
+  #sourceIndex = 0
+  #part!: RoundPart
+  #origin: OriginHeader | null = null
   /** The stored batch in hand, and how far into it the last call came. */
   #batchIndex = 0
   #recordIndex = 0
   #recordAt = BATCH_HEADER_BYTES
   /** The offset after the last record taken. */
-  #offset: number
+  #offset = 0
 
-  /** @param origin the text before the offset in `hw.origin`, or null for no provenance header */
-  constructor(part: RoundPart, origin: string | null) {
+  constructor(sources: readonly SpliceSource[]) {
+    assert(sources.length > 0, 'there is something to splice')
+    this.#sources = sources
+    this.#open(0)
+  }
+
+  #open(index: number): void {
+    const { part, origin } = this.#sources[index]!
+    this.#sourceIndex = index
     this.#part = part
     this.#origin = origin === null ? null : new OriginHeader(origin)
     this.#offset = part.fromOffset
+    this.#batchIndex = 0
+    this.#startBatch()
+  }
+
+  #startBatch(): void {
+    this.#recordIndex = 0
+    this.#recordAt = BATCH_HEADER_BYTES
   }
 
   /**
-   * The next batch, put together in `buffer` behind what is there, or null when the part is through. A record that is
+   * The next batch, put together in `buffer` behind what is there, or null when all is through. A record that is
    * larger than `bytesMax` by itself comes alone.
    */
   next(buffer: SpliceBuffer, stamp: Stamp, baseSequence: number, bytesMax: number): SplicedBatch | null {
@@ -126,8 +157,8 @@ export class PartSplicer {
   /** One stored batch that is the whole part and needs no change inside: header and CRC are patched, no more. */
   #whole(stamp: Stamp, baseSequence: number, bytesMax: number): SplicedBatch | null {
     const { batches, fromOffset } = this.#part
-    if (this.#origin !== null || batches.length !== 1 || this.#batchIndex > 0 || this.#recordIndex > 0)
-      return null
+    if (this.#origin !== null || this.#sources.length > 1 || batches.length !== 1) return null
+    if (this.#batchIndex > 0 || this.#recordIndex > 0) return null
     const stored = batches[0]!.bytes
     const records = recordCountOf(stored)
     const dense = nextOffsetOf(stored) - baseOffsetOf(stored) === records
@@ -138,23 +169,27 @@ export class PartSplicer {
     batch.set(stored)
     buffer.at += stored.length
     this.#batchIndex = 1
-    this.#offset = nextOffsetOf(stored)
     stampHeader(batch, stamp, baseSequence)
-    return { bytes: batch, records, firstOffset: baseOffsetOf(stored), nextOffset: this.#offset }
+    const part = this.#part
+    const ends = [{ part, nextOffset: nextOffsetOf(stored) }]
+    return { bytes: batch, records, firstPart: part, firstOffset: baseOffsetOf(stored), ends }
   }
 
   #splice(stamp: Stamp, baseSequence: number, bytesMax: number): SplicedBatch | null {
-    const { batches } = this.#part
     const run = this.#startRun(bytesMax)
-    while (this.#batchIndex < batches.length && !run.full) {
-      const stored = batches[this.#batchIndex]!.bytes
+    while (!run.full) {
+      const stored = this.#part.batches[this.#batchIndex]?.bytes
+      if (stored === undefined) {
+        if (this.#sourceIndex + 1 === this.#sources.length) break
+        this.#open(this.#sourceIndex + 1)
+        this.#origin?.attach(this.#buffer.bytes)
+        continue
+      }
       assert(batchBytes(stored) === stored.length, 'a stored batch has the length that it says')
       if (nextOffsetOf(stored) > this.#offset) this.#take(stored, run)
-      if (!run.full) {
-        this.#batchIndex++
-        this.#recordIndex = 0
-        this.#recordAt = BATCH_HEADER_BYTES
-      }
+      if (run.full) break
+      this.#batchIndex++
+      this.#startBatch()
     }
     if (run.count === 0) return null
     const batch = this.#buffer.bytes.subarray(run.from, run.at)
@@ -165,7 +200,8 @@ export class PartSplicer {
     batch.writeInt32BE(run.count - 1, 23)
     batch.writeInt32BE(run.count, 57)
     stampHeader(batch, stamp, baseSequence)
-    return { bytes: batch, records: run.count, firstOffset: run.firstOffset, nextOffset: this.#offset }
+    const { count, firstPart, firstOffset, ends } = run
+    return { bytes: batch, records: count, firstPart, firstOffset, ends }
   }
 
   #startRun(bytesMax: number): Run {
@@ -177,7 +213,9 @@ export class PartSplicer {
       at: buffer.at + BATCH_HEADER_BYTES,
       bytesMax,
       count: 0,
+      firstPart: this.#part,
       firstOffset: 0,
+      ends: [],
       full: false,
       baseTimestamp: 0,
       maxTimestamp: 0,
@@ -192,6 +230,7 @@ export class PartSplicer {
     const baseTimestamp = baseTimestampOf(stored)
     if (run.count === 0) run.baseTimestamp = baseTimestamp
     const shift = baseTimestamp - run.baseTimestamp
+    const before = run.count
     const staged = this.#stage(stored, run, count - this.#recordIndex)
     const bytes = this.#buffer.bytes
     origin?.follow(bytes)
@@ -237,16 +276,24 @@ export class PartSplicer {
       }
       const timestamp = timestampDelta + run.baseTimestamp
       if (run.count === 0) {
+        run.firstPart = this.#part
         run.firstOffset = offset
         run.maxTimestamp = timestamp
       } else if (timestamp > run.maxTimestamp) run.maxTimestamp = timestamp
       run.count++
       this.#offset = offset + 1
     }
+    if (run.count > before) this.#noteEnd(run)
     if (!run.full) this.#offset = Math.max(this.#offset, nextOffsetOf(stored))
     run.at = out
     this.#recordAt += at - staged
     this.#recordIndex = index
+  }
+
+  #noteEnd(run: Run): void {
+    const last = run.ends.at(-1)
+    if (last !== undefined && last.part === this.#part) last.nextOffset = this.#offset
+    else run.ends.push({ part: this.#part, nextOffset: this.#offset })
   }
 
   /** Copies what is left of a stored batch to the far end, with room before it for all that it can become. */
@@ -269,7 +316,9 @@ interface Run {
   at: number
   readonly bytesMax: number
   count: number
+  firstPart: RoundPart
   firstOffset: number
+  readonly ends: { part: RoundPart; nextOffset: number }[]
   full: boolean
   baseTimestamp: number
   maxTimestamp: number

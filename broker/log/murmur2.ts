@@ -3,13 +3,13 @@
  * a key lands on the partition where any Kafka client would put it.
  */
 
-/** 32-bit murmur2 with Kafka's seed. @returns a signed 32-bit number. */
-export function murmur2(key: Uint8Array): number {
-  const length = key.length
+/** 32-bit murmur2 with Kafka's seed of `key`, or of its bytes `from` to `to`. @returns a signed 32-bit number. */
+export function murmur2(key: Uint8Array, from = 0, to = key.length): number {
+  const length = to - from
   const m = 0x5bd1e995
   let h = 0x9747b28c ^ length
-  const words = length & ~3
-  for (let i = 0; i < words; i += 4) {
+  const words = from + (length & ~3)
+  for (let i = from; i < words; i += 4) {
     let k = key[i]! | (key[i + 1]! << 8) | (key[i + 2]! << 16) | (key[i + 3]! << 24)
     k = Math.imul(k, m)
     k ^= k >>> 24

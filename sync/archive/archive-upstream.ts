@@ -5,7 +5,13 @@
  * removed at the next start, and the round is sent again.
  */
 import { join } from 'node:path'
-import { type LogIdentity, type PartitionState, partitionKey, type StoredBatch } from '../../broker/index.ts'
+import {
+  type LogIdentity,
+  type PartitionState,
+  partitionKey,
+  type StoredBatch,
+  trimBatch,
+} from '../../broker/index.ts'
 import {
   ArchiveDamagedError,
   ArchiveUnwritableError,
@@ -13,7 +19,6 @@ import {
   UpstreamError,
 } from '../errors.ts'
 import { partProof } from '../proof.ts'
-import { trimBatch } from '../trim.ts'
 import type { Positions, Recovered, RecoveredPartition, Round, RoundPart, Upstream } from '../upstream.ts'
 import { type ArchiveFiles, nodeArchiveFiles } from './files.ts'
 import { encodeEntryHead, encodeFileHead, fileName, fileNumber } from './format.ts'

@@ -17,6 +17,15 @@ export const FENCED_ANSWERS: ReadonlySet<string> = new Set([
   'TRANSACTION_COORDINATOR_FENCED',
 ])
 
+/** The leader moved, is new, or could not check the transaction just then: it passes in moments. */
+export const MOVED_ANSWERS: ReadonlySet<string> = new Set([
+  'NOT_LEADER_OR_FOLLOWER',
+  'LEADER_NOT_AVAILABLE',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'FENCED_LEADER_EPOCH',
+  'NOT_ENOUGH_REPLICAS',
+])
+
 const HINTS: Readonly<Record<string, string>> = {
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'allow this user Write and Describe on its transactional id (ACL)',
   GROUP_AUTHORIZATION_FAILED: 'allow this user Read on its group (ACL)',

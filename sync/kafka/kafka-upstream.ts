@@ -1,6 +1,7 @@
 /**
  * An upstream on Apache Kafka: each round is a transaction that holds the records and, as the offset of a group of the edge's
  * own, the position after them. What is committed there is the truth; this device keeps nothing that has to agree with it.
+ * In `fleet` mode there is no transaction: the offset follows the records (fleet.ts).
  */
 import { assert, type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
@@ -12,36 +13,36 @@ import {
   UpstreamTimeoutError,
 } from '../errors.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
-import { answerError, toUpstreamError } from './answers.ts'
+import { answerError, MOVED_ANSWERS, toUpstreamError } from './answers.ts'
+import { openRoutes, refuseForeign } from './checkpoints.ts'
+import { BatchCompressor, type Codec } from './compression.ts'
+import { Acknowledged, FleetRound } from './fleet.ts'
 import type { LinkMeter } from './link-meter.ts'
 import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
+import { BatchRefused, BatchTooLarge, BufferPool } from './produce.ts'
+import { lanesOf, type Partitioning } from './routes.ts'
 import {
   type FormerProducer,
-  fetchCheckpoints,
   initProducer,
   isFenced,
+  type KnownSession,
+  openFleetSession,
   openSession,
   refreshLeaders,
   refuseTakeover,
   type Session,
   type SessionOptions,
+  type TransactionalSession,
 } from './session.ts'
-import { mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
-import { BatchRefused, BatchTooLarge, BufferPool, Transaction } from './transaction.ts'
+import { type MappedTopic, mapTopics, prepareTopics, type TopicOptions } from './topics.ts'
+import { Transaction } from './transaction.ts'
 import { correctTruncated } from './truncation.ts'
-import { type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
+import { type ClusterInfo, type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
 
-/** The leader moved, is new, or could not check the transaction just then: it passes in moments. */
-const MOVED_ANSWERS: ReadonlySet<string> = new Set([
-  'NOT_LEADER_OR_FOLLOWER',
-  'LEADER_NOT_AVAILABLE',
-  'UNKNOWN_TOPIC_OR_PARTITION',
-  'FENCED_LEADER_EPOCH',
-  'NOT_ENOUGH_REPLICAS',
-])
 /** How long a round waits for leaders before the replicator backs off. */
 const LEADERS_MS_MAX = 5000
 const FIRST_PAUSE_MS = 20
+const RESEND_MS = 10_000
 /**
  * Kafka takes records by the topic's name: one that was deleted and made anew between two rounds takes the next one in the middle
  * of the log. A session looks at the topics' ids this often; sooner a new topic shows by its low offsets.
@@ -55,6 +56,11 @@ export interface KafkaUpstreamOptions extends TopicOptions {
   readonly transactionTimeoutMs: number
   readonly batchBytesMax: number
   readonly provenance: 'record' | 'none'
+  readonly mode: 'exactly-once' | 'fleet'
+  readonly partitioning: Partitioning
+  readonly compression: Codec
+  /** Of gzip and zstd; their own default when it is not given. */
+  readonly compressionLevel?: number
 }
 
 export interface KafkaUpstreamDeps {
@@ -64,7 +70,13 @@ export interface KafkaUpstreamDeps {
   readonly certificateUntil?: () => number | null
   /** Counts what the wires carry. */
   readonly meter?: LinkMeter
+  /** In `fleet` mode: how long what has no answer is sent again, the same, before the round fails. */
+  readonly resendMs?: number
 }
+
+type Open =
+  | { readonly kind: 'transactional'; readonly session: TransactionalSession }
+  | { readonly kind: 'fleet'; readonly session: Session }
 
 export class KafkaUpstream implements Upstream {
   readonly kind = 'kafka'
@@ -73,8 +85,10 @@ export class KafkaUpstream implements Upstream {
   readonly #options: KafkaUpstreamOptions
   readonly #deps: KafkaUpstreamDeps
   readonly #pool = new BufferPool()
+  readonly #compressor: BatchCompressor | null
+  readonly #acknowledged = new Acknowledged()
   #wire: KafkaWire | null = null
-  #session: Session | null = null
+  #session: Open | null = null
   #identity: LogIdentity | null = null
   /** Known from an earlier session of this process; null when an InitProducerId may have been lost since. */
   #former: FormerProducer | null = null
@@ -88,6 +102,8 @@ export class KafkaUpstream implements Upstream {
     this.#options = options
     this.#deps = deps
     this.#batchBytesMax = options.batchBytesMax
+    const { compression, compressionLevel = null } = options
+    this.#compressor = compression === 'none' ? null : new BatchCompressor(compression, compressionLevel)
   }
 
   get certificateUntil(): number | null {
@@ -104,7 +120,6 @@ export class KafkaUpstream implements Upstream {
     // Only a person makes a fenced upstream go on: this edge is to be the one, whoever was it meanwhile.
     if (this.#isFenced) this.#former = null
     this.#isFenced = false
-    const former = this.#former
     const { clock } = this.#deps
     const sessionOptions = this.#sessionOptions(`${this.#options.groupPrefix}${identity.edge}`)
     try {
@@ -112,25 +127,19 @@ export class KafkaUpstream implements Upstream {
       const wire = this.#wire
       const topics = mapTopics(this.#options.topic, identity, partitions)
       const cluster = await prepareTopics(wire, clock, this.#options, topics)
-      const session = await openSession(
-        wire,
-        clock,
-        sessionOptions,
-        cluster,
-        topics,
-        partitions,
-        identity,
-        former,
-        () => {
-          this.#former = null
-        },
-      )
+      const open = await this.#open(wire, cluster, sessionOptions, topics)
+      const { session } = open
       // Looking for lost records may have to end a transaction of nothing.
-      this.#former = { producer: session.producer, transactionOpen: true }
-      const found = await fetchCheckpoints(session, clock, sessionOptions, identity)
+      if (open.kind === 'transactional')
+        this.#former = { producer: open.session.producer, transactionOpen: true }
+      const { partitioning } = this.#options
+      const routing = { ...sessionOptions, partitioning }
+      const found = await openRoutes(session, clock, routing, cluster, topics, identity)
       const recovered = await correctTruncated(session, clock, this.#options, found)
-      this.#former = { producer: session.producer, transactionOpen: false }
-      this.#session = session
+      if (open.kind === 'transactional')
+        this.#former = { producer: open.session.producer, transactionOpen: false }
+      else this.#recallAcknowledged(session, recovered)
+      this.#session = open
       return this.#withLookBack(session, recovered)
     } catch (error) {
       throw this.#told(error)
@@ -138,16 +147,17 @@ export class KafkaUpstream implements Upstream {
   }
 
   async send(round: Round): Promise<Positions> {
-    const session = this.#session
-    assert(session !== null && this.#identity !== null, 'a round is sent after recover')
+    const open = this.#session
+    assert(open !== null && this.#identity !== null, 'a round is sent after recover')
     // Until the round is acknowledged nothing is known: an error leaves it so, and recover finds out.
     this.#session = null
     try {
-      await this.#deliver(session, round)
+      if (open.kind === 'fleet') await this.#deliverPlain(open.session, round)
+      else await this.#deliver(open.session, round)
     } catch (error) {
       throw this.#told(error)
     }
-    this.#session = session
+    this.#session = open
     return new Map(round.parts.map((part) => [partitionKey(part.stream, part.partition), part.nextOffset]))
   }
 
@@ -161,6 +171,55 @@ export class KafkaUpstream implements Upstream {
     await this.disconnect()
   }
 
+  async #open(
+    wire: KafkaWire,
+    cluster: ClusterInfo,
+    options: SessionOptions,
+    topics: ReadonlyMap<string, MappedTopic>,
+  ): Promise<Open> {
+    const { clock } = this.#deps
+    if (this.#options.mode === 'fleet') {
+      return { kind: 'fleet', session: await openFleetSession(wire, clock, options, cluster) }
+    }
+    const look = (known: KnownSession) => refuseForeign(known, options, cluster, topics, this.#identity!)
+    const session = await openSession(wire, clock, options, cluster, this.#former, look, () => {
+      this.#former = null
+    })
+    return { kind: 'transactional', session }
+  }
+
+  /** What was acknowledged counts for the same mapping alone: with another one a lane gets other records. */
+  #recallAcknowledged({ routes }: Session, { partitions }: Recovered): void {
+    for (const { stream, partitions: count, mapping } of routes.values()) {
+      for (let partition = 0; partition < count; partition++) {
+        const key = partitionKey(stream, partition)
+        const { next, place } = partitions.get(key)!
+        this.#acknowledged.recovered(key, next, `${place} ${JSON.stringify(mapping)}`)
+      }
+    }
+  }
+
+  async #deliverPlain(session: Session, round: Round): Promise<void> {
+    const { clock, resendMs = RESEND_MS } = this.#deps
+    const options = {
+      batchBytesMax: this.#batchBytesMax,
+      compressor: this.#compressor,
+      pool: this.#pool,
+      timeoutMs: this.#options.transactionTimeoutMs,
+      resendMs,
+      isOpen: () => this.#wire === session.wire,
+      onTooLarge: (bytesMax: number) => {
+        this.#batchBytesMax = Math.min(this.#batchBytesMax, bytesMax)
+      },
+    }
+    try {
+      if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
+      await new FleetRound(session, clock, options, this.#identity!, this.#acknowledged).run(round)
+    } catch (error) {
+      throw explainBatch(error)
+    }
+  }
+
   #told(error: unknown): unknown {
     this.#isFenced = error instanceof FencedError
     return toUpstreamError(error, this.address)
@@ -168,8 +227,13 @@ export class KafkaUpstream implements Upstream {
 
   #withLookBack(session: Session, { partitions }: Recovered): Recovered {
     if (this.#options.provenance === 'none') return { partitions }
+    // Of a stream that is mapped by key, no partition of the topic tells where one of this log ends.
+    const lanes = new Map(
+      lanesOf(session).map((lane) => [partitionKey(lane.stream, lane.partition), lane] as const),
+    )
     const looking = [...partitions].map(([key, found]) => {
-      const lane = session.lanes.get(key)!
+      const lane = lanes.get(key)
+      if (lane === undefined || lane.prefix === null) return [key, found] as const
       const glance = () =>
         lookBack(session.wire, lane, GLANCE_BYTES_MAX).catch((error) => {
           throw this.#told(error)
@@ -180,7 +244,7 @@ export class KafkaUpstream implements Upstream {
   }
 
   /** Tries the round until it is through or an error ends it; each try that failed was aborted before the next. */
-  async #deliver(session: Session, round: Round): Promise<void> {
+  async #deliver(session: TransactionalSession, round: Round): Promise<void> {
     const { clock } = this.#deps
     const until = clock.monotonic() + LEADERS_MS_MAX
     if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
@@ -203,11 +267,16 @@ export class KafkaUpstream implements Upstream {
   }
 
   /** @returns null, or why the round was aborted and is to be tried again: in smaller batches, or with other leaders */
-  async #attempt(session: Session, round: Round): Promise<BatchTooLarge | WireAnswerError | null> {
+  async #attempt(
+    session: TransactionalSession,
+    round: Round,
+  ): Promise<BatchTooLarge | WireAnswerError | null> {
     const { transactionTimeoutMs, provenance } = this.#options
-    const options = { transactionTimeoutMs, provenance, batchBytesMax: this.#batchBytesMax }
+    const batchBytesMax = this.#batchBytesMax
+    const compressor = this.#compressor
+    const options = { transactionTimeoutMs, provenance, batchBytesMax, compressor, pool: this.#pool }
     const { clock } = this.#deps
-    const transaction = new Transaction(session, clock, options, this.#pool, this.#identity!)
+    const transaction = new Transaction(session, clock, options, this.#identity!)
     this.#former = { producer: session.producer, transactionOpen: true }
     try {
       await transaction.run(round)
@@ -215,9 +284,9 @@ export class KafkaUpstream implements Upstream {
       return null
     } catch (error) {
       if (isFenced(error)) throw await this.#judgeFence(session, transaction, error)
-      if (error instanceof BatchTooLarge && error.records > 1) {
+      if (error instanceof BatchTooLarge && error.batch.records > 1) {
         await transaction.abort()
-        this.#batchBytesMax = Math.max(1, Math.floor(error.bytes / 2))
+        this.#batchBytesMax = Math.max(1, Math.floor(error.batch.plain.length / 2))
         return error
       }
       if (error instanceof WireAnswerError && error.during === 'Produce' && MOVED_ANSWERS.has(error.answer)) {
@@ -231,7 +300,7 @@ export class KafkaUpstream implements Upstream {
   }
 
   /** Sequences begin anew, so that those of batches that were refused do not matter. */
-  async #renewEpoch(session: Session): Promise<void> {
+  async #renewEpoch(session: TransactionalSession): Promise<void> {
     this.#former = null
     const { wire, transactionCoordinator } = session
     const options = this.#sessionOptions(session.id)
@@ -243,7 +312,7 @@ export class KafkaUpstream implements Upstream {
     )
     session.producer = producer
     session.transactionCoordinator = coordinator
-    for (const lane of session.lanes.values()) lane.sequence = 0
+    for (const lane of lanesOf(session)) lane.sequence = 0
   }
 
   #sessionOptions(id: string): SessionOptions {
@@ -251,7 +320,7 @@ export class KafkaUpstream implements Upstream {
     return { bootstrap, transactionTimeoutMs, id }
   }
 
-  async #judgeFence(session: Session, transaction: Transaction, cause: unknown): Promise<Error> {
+  async #judgeFence(session: TransactionalSession, transaction: Transaction, cause: unknown): Promise<Error> {
     const { wire, transactionCoordinator, producer } = session
     const timedOut = new UpstreamTimeoutError('the cluster gave up on a round that took too long', cause)
     const former = { producer, transactionOpen: true }
@@ -264,8 +333,9 @@ export class KafkaUpstream implements Upstream {
 
 function explainBatch(error: unknown): unknown {
   if (error instanceof BatchTooLarge) {
-    const { stream, partition, topic } = error.lane
-    return new UpstreamRecordTooLargeError(stream, partition, error.firstOffset, error.bytes, topic)
+    const { firstPart, firstOffset, bytes, work } = error.batch
+    const { stream, partition } = firstPart
+    return new UpstreamRecordTooLargeError(stream, partition, firstOffset, bytes.length, work.lane.topic)
   }
   if (error instanceof BatchRefused) {
     const { topic } = error.lane

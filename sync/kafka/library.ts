@@ -24,6 +24,7 @@ export type Library = Pick<
   | 'initProducerIdV4'
   | 'describeTransactionsV0'
   | 'offsetFetchV8'
+  | 'offsetCommitV8'
   | 'addPartitionsToTxnV3'
   | 'addOffsetsToTxnV3'
   | 'txnOffsetCommitV3'
@@ -58,6 +59,7 @@ async function loadFiles(load: (path: string) => Promise<unknown>): Promise<Libr
     initProducerIdV4: await from('./apis/producer/init-producer-id-v4.js'),
     describeTransactionsV0: await from('./apis/admin/describe-transactions-v0.js'),
     offsetFetchV8: await from('./apis/consumer/offset-fetch-v8.js'),
+    offsetCommitV8: await from('./apis/consumer/offset-commit-v8.js'),
     addPartitionsToTxnV3: await from('./apis/producer/add-partitions-to-txn-v3.js'),
     addOffsetsToTxnV3: await from('./apis/producer/add-offsets-to-txn-v3.js'),
     txnOffsetCommitV3: await from('./apis/producer/txn-offset-commit-v3.js'),

@@ -6,7 +6,7 @@
 import { crc32c, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
 import { ORIGIN_HEADER } from '../origin-header.ts'
 import type { LookBack } from '../upstream.ts'
-import type { Lane, LastRecord } from './session.ts'
+import type { Lane, LastRecord } from './routes.ts'
 import { type FetchedLog, type FetchedRecord, type KafkaWire, WireAnswerError } from './wire.ts'
 
 /** Offsets of the first window, and how much larger each next one is. */
@@ -107,7 +107,8 @@ class Aborted {
 }
 
 /** The edge's offset of a record of this log, else null. */
-function originOffset({ headers }: FetchedRecord, prefix: string): number | null {
+function originOffset({ headers }: FetchedRecord, prefix: string | null): number | null {
+  if (prefix === null) return null
   const value = headers.find(([key]) => key.toString() === ORIGIN_HEADER)?.[1]?.toString() ?? ''
   if (!value.startsWith(prefix)) return null
   const offset = Number(value.slice(prefix.length))

@@ -38,6 +38,7 @@ import {
   type TransactionInfo,
   WireAnswerError,
   WireConnectionError,
+  type WriterIdentity,
 } from './wire.ts'
 
 export interface WireOptions {
@@ -58,8 +59,11 @@ export interface WireOptions {
 const PRODUCE_API = 0
 const PRODUCE_VERSION = 9
 const ACKS_ALL = -1
+const NO_TRANSACTION_MS = 2 ** 31 - 1
 /** Kafka keeps the last five batches of a producer: with more in flight a retry could not be recognised. */
 const IN_FLIGHT_MAX = 5
+/** Offsets that no member of the group commits: generation, member, instance. */
+const NO_MEMBER = [-1, '', null] as const
 const LATEST_KEY_TYPE = { group: 0, transaction: 1 } as const
 
 export async function openWire(options: WireOptions): Promise<KafkaWire> {
@@ -186,6 +190,14 @@ class PlatformaticWire implements KafkaWire {
     return { transactionalId, producerId: response.producerId, epoch: response.producerEpoch }
   }
 
+  async newProducerId(node: BrokerNode): Promise<WriterIdentity> {
+    const { initProducerIdV4 } = this.#library
+    // The timeout is that of transactions, which it does not begin.
+    const response = await this.#ask(node, initProducerIdV4.api, null, NO_TRANSACTION_MS, -1n, -1)
+    this.#check('InitProducerId', response.errorCode)
+    return { transactionalId: null, producerId: response.producerId, epoch: response.producerEpoch }
+  }
+
   async describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo> {
     const { describeTransactionsV0 } = this.#library
     const response = await this.#ask(node, describeTransactionsV0.api, [transactionalId])
@@ -245,14 +257,14 @@ class PlatformaticWire implements KafkaWire {
 
   async produce(
     node: BrokerNode,
-    producer: Producer,
+    writer: WriterIdentity,
     parts: readonly ProducePart[],
     timeoutMs: number,
   ): Promise<ProduceAnswer[]> {
     const byTopic = new Map<string, ProducePart[]>()
     for (const part of parts) byTopic.set(part.topic, [...(byTopic.get(part.topic) ?? []), part])
     const body = this.#library.Writer.create()
-      .appendString(producer.transactionalId)
+      .appendString(writer.transactionalId)
       .appendInt16(ACKS_ALL)
       .appendInt32(timeoutMs)
       .appendArray([...byTopic], (writer, [topic, items]) => {
@@ -279,20 +291,9 @@ class PlatformaticWire implements KafkaWire {
     group: string,
     offsets: readonly CommittedOffset[],
   ): Promise<void> {
-    const byTopic = new Map<string, CommittedOffset[]>()
-    for (const item of offsets) byTopic.set(item.topic, [...(byTopic.get(item.topic) ?? []), item])
-    const topics = [...byTopic].map(([name, items]) => ({
-      name,
-      partitions: items.map(({ partition, offset, metadata }) => ({
-        partitionIndex: partition,
-        committedOffset: BigInt(offset),
-        committedLeaderEpoch: -1,
-        committedMetadata: metadata,
-      })),
-    }))
+    const topics = offsetsByTopic(offsets)
     const { transactionalId, producerId, epoch } = producer
     const { api } = this.#library.txnOffsetCommitV3
-    const noMember = [-1, '', null] as const
     const response = await this.#ask(
       node,
       api,
@@ -300,11 +301,19 @@ class PlatformaticWire implements KafkaWire {
       group,
       producerId,
       epoch,
-      ...noMember,
+      ...NO_MEMBER,
       topics,
     )
     for (const topic of response.topics) {
       this.#checkFirst('TxnOffsetCommit', topic.name, topic.partitions, (p) => p.errorCode)
+    }
+  }
+
+  async offsetCommit(node: BrokerNode, group: string, offsets: readonly CommittedOffset[]): Promise<void> {
+    const { api } = this.#library.offsetCommitV8
+    const response = await this.#ask(node, api, group, ...NO_MEMBER, offsetsByTopic(offsets))
+    for (const topic of response.topics) {
+      this.#checkFirst('OffsetCommit', topic.name, topic.partitions, (p) => p.errorCode)
     }
   }
 
@@ -450,4 +459,18 @@ class PlatformaticWire implements KafkaWire {
       throw new WireAnswerError(this.#name(first), during, `${during} of ${topic}: ${this.#name(first)}`)
     }
   }
+}
+
+function offsetsByTopic(offsets: readonly CommittedOffset[]) {
+  const byTopic = new Map<string, CommittedOffset[]>()
+  for (const item of offsets) byTopic.set(item.topic, [...(byTopic.get(item.topic) ?? []), item])
+  return [...byTopic].map(([name, items]) => ({
+    name,
+    partitions: items.map(({ partition, offset, metadata }) => ({
+      partitionIndex: partition,
+      committedOffset: BigInt(offset),
+      committedLeaderEpoch: -1,
+      committedMetadata: metadata,
+    })),
+  }))
 }

@@ -1,59 +1,42 @@
 /**
  * What one `recover` establishes and all rounds until the next error use: who writes (producer id and epoch), who
- * coordinates, who leads. Nothing of it survives an error.
+ * coordinates, where each stream goes. Nothing of it survives an error.
  */
-import { type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
-import { CheckpointMismatchError, FencedError } from '../errors.ts'
-import { originPrefix } from '../origin-header.ts'
-import type { Recovered, RecoveredPartition } from '../upstream.ts'
+import { FencedError } from '../errors.ts'
 import { FENCED_ANSWERS } from './answers.ts'
-import { type CheckpointMetadata, parseMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
+import { findLeader, type Lane, lanesOf, type Route } from './routes.ts'
 import { truncated } from './truncation.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
-  type FetchedOffset,
   type KafkaWire,
   type Producer,
   WireAnswerError,
+  type WriterIdentity,
 } from './wire.ts'
-
-/** The last acknowledged record of a lane: where it stands in the topic, and the checkpoint behind it. */
-export interface LastRecord {
-  readonly at: number
-  readonly epoch: number
-  readonly next: number
-  readonly proof: number | null
-}
-
-export interface Lane {
-  readonly stream: string
-  readonly partition: number
-  readonly topic: string
-  readonly topicId: string
-  /** Of this log's hw.origin in this partition. */
-  readonly prefix: string
-  leader: BrokerNode
-  leaderEpoch: number
-  last: LastRecord | null
-  /** The next batch's base sequence; sequences begin at 0 with each epoch. */
-  sequence: number
-}
 
 export interface Session {
   readonly wire: KafkaWire
   readonly clusterId: string
-  /** Group and transactional id. */
+  /** Of the group, and the transactional id where there are transactions. */
   readonly id: string
-  producer: Producer
-  transactionCoordinator: BrokerNode
+  producer: WriterIdentity
   groupCoordinator: BrokerNode
-  /** By `partitionKey`. */
-  readonly lanes: ReadonlyMap<string, Lane>
+  /** By stream; `openRoutes` (checkpoints.ts) fills it in. */
+  readonly routes: Map<string, Route>
   /** When the leaders and the topics' ids were looked up, monotonic, and how many connections had gone away by then. */
   looked: { readonly at: number; readonly lostConnections: number }
+}
+
+/** What is known of a session before anybody writes. */
+export type KnownSession = Pick<Session, 'wire' | 'id' | 'clusterId' | 'groupCoordinator'>
+
+/** One that writes transactions. */
+export interface TransactionalSession extends Session {
+  producer: Producer
+  transactionCoordinator: BrokerNode
 }
 
 export interface SessionOptions {
@@ -70,81 +53,48 @@ export interface FormerProducer {
 
 /** How long the last transaction of this producer may take to end: its timeout, and the coordinator's next look at it. */
 const SETTLE_EXTRA_MS = 20_000
-const FETCH_ANSWERS = new Set([...COORDINATOR_ANSWERS, 'UNSTABLE_OFFSET_COMMIT'])
 
 export async function openSession(
   wire: KafkaWire,
   clock: Clock,
   options: SessionOptions,
   cluster: ClusterInfo,
-  topics: ReadonlyMap<string, { topic: string }>,
-  partitions: readonly PartitionState[],
-  identity: LogIdentity,
   former: FormerProducer | null,
+  refuseToFence: (known: KnownSession) => Promise<void>,
   aboutToInit: () => void,
-): Promise<Session> {
+): Promise<TransactionalSession> {
   const { id } = options
-  const { clusterId } = cluster
   const looked = { at: clock.monotonic(), lostConnections: wire.lostConnections }
-  const [transactionCoordinator, groupCoordinator] = await Promise.all([
+  const [known, groupCoordinator] = await Promise.all([
     findCoordinator(wire, clock, options, 'transaction'),
     findCoordinator(wire, clock, options, 'group'),
   ])
-  const lanes = new Map<string, Lane>()
-  for (const { stream, partition } of partitions) {
-    const { topic } = topics.get(stream)!
-    const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
-    const prefix = originPrefix(identity, stream, partition)
-    const place = { stream, partition, topic, topicId, prefix }
-    const lane: Lane = { ...place, leader, leaderEpoch, last: null, sequence: 0 }
-    lanes.set(partitionKey(stream, partition), lane)
-  }
-  const known = { wire, clusterId, id, groupCoordinator, lanes, looked }
-  if (former !== null) await refuseTakeover(wire, transactionCoordinator, former, 'at recovery')
-  else await refuseToFence(known, identity, options)
+  const { clusterId } = cluster
+  if (former !== null) await refuseTakeover(wire, known, former, 'at recovery')
+  else await refuseToFence({ wire, id, clusterId, groupCoordinator })
   aboutToInit()
-  const { producer, coordinator } = await initProducer(wire, clock, options, transactionCoordinator)
-  return { ...known, producer, transactionCoordinator: coordinator }
+  const { producer, coordinator } = await initProducer(wire, clock, options, known)
+  const routes = new Map<string, Route>()
+  const session = { wire, clusterId, id, producer, groupCoordinator, routes, looked }
+  return { ...session, transactionCoordinator: coordinator }
 }
 
-/**
- * A log that upstream will refuse must not fence the edge whose name it has: a restored backup would stop the original
- * along with itself. Only a look: an open transaction, or a coordinator that is not ready, is for the real question later.
- */
-async function refuseToFence(
-  known: Pick<Session, 'wire' | 'id' | 'clusterId' | 'groupCoordinator' | 'lanes'>,
-  identity: LogIdentity,
+/** One without transactions: nobody is fenced, and nothing has to end first. */
+export async function openFleetSession(
+  wire: KafkaWire,
+  clock: Clock,
   options: SessionOptions,
-): Promise<void> {
-  let offsets: FetchedOffset[]
-  try {
-    offsets = await known.wire.offsetFetch(known.groupCoordinator, known.id, topicPartitions(known.lanes))
-  } catch (error) {
-    if (error instanceof WireAnswerError) return
-    throw error
-  }
-  for (const lane of known.lanes.values()) {
-    const found = offsets.find(({ topic, partition }) => topic === lane.topic && partition === lane.partition)
-    if (found?.answer === 'NONE') readCheckpoint(known, lane, found, identity, options)
-  }
-}
-
-function topicPartitions(lanes: ReadonlyMap<string, Lane>): Map<string, number[]> {
-  const wanted = new Map<string, number[]>()
-  for (const { topic, partition } of lanes.values()) {
-    wanted.set(topic, [...(wanted.get(topic) ?? []), partition])
-  }
-  return wanted
-}
-
-function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
-  const info = cluster.topics.get(topic)
-  const found = info?.partitions.find((candidate) => candidate.partition === partition)
-  const leader = cluster.nodes.get(found?.leader ?? -1)
-  if (info === undefined || found === undefined || leader === undefined) {
-    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
-  }
-  return { topicId: info.topicId, leader, leaderEpoch: found.leaderEpoch }
+  cluster: ClusterInfo,
+): Promise<Session> {
+  const { id } = options
+  const looked = { at: clock.monotonic(), lostConnections: wire.lostConnections }
+  const [node] = cluster.nodes.values()
+  if (node === undefined) throw new WireAnswerError('BROKER_NOT_AVAILABLE', 'InitProducerId')
+  const [producer, groupCoordinator] = await Promise.all([
+    patiently(clock, settling(options), () => wire.newProducerId(node)),
+    findCoordinator(wire, clock, options, 'group'),
+  ])
+  return { wire, clusterId: cluster.clusterId, id, producer, groupCoordinator, routes: new Map(), looked }
 }
 
 /**
@@ -152,7 +102,7 @@ function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
  * @throws when a topic is another one now, or a new leader lacks what was acknowledged: that is for `recover` to judge
  */
 export async function refreshLeaders(session: Session, clock: Clock): Promise<void> {
-  const lanes = [...session.lanes.values()]
+  const lanes = lanesOf(session)
   const looked = { at: clock.monotonic(), lostConnections: session.wire.lostConnections }
   const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
   const moved: Lane[] = []
@@ -171,7 +121,7 @@ export async function refreshLeaders(session: Session, clock: Clock): Promise<vo
   session.looked = looked
 }
 
-function settling({ transactionTimeoutMs }: SessionOptions): Patience {
+export function settling({ transactionTimeoutMs }: SessionOptions): Patience {
   return { answers: COORDINATOR_ANSWERS, msMax: transactionTimeoutMs + SETTLE_EXTRA_MS }
 }
 
@@ -228,85 +178,6 @@ export async function refuseTakeover(
     return 'timed-out'
   }
   throw new FencedError(transactionalId, `${during}: epoch ${epoch} was followed by ${seen.epoch}`)
-}
-
-/** Asks where the log stands, and compares what was written beside each offset with what there is now. */
-export async function fetchCheckpoints(
-  session: Session,
-  clock: Clock,
-  options: SessionOptions,
-  identity: LogIdentity,
-): Promise<Recovered> {
-  const { wire, id, lanes } = session
-  const wanted = topicPartitions(lanes)
-  const fetched = await patiently(
-    clock,
-    { ...settling(options), answers: FETCH_ANSWERS },
-    async () => {
-      const offsets = await wire.offsetFetch(session.groupCoordinator, id, wanted)
-      const failed = offsets.find(({ answer }) => answer !== 'NONE')
-      if (failed !== undefined) throw new WireAnswerError(failed.answer, 'OffsetFetch')
-      return offsets
-    },
-    async () => {
-      session.groupCoordinator = await wire.findCoordinator('group', id)
-    },
-  ).catch((error) => {
-    // A group that was never written to: Kafka answers with offsets of -1, emulators with this.
-    if (error instanceof WireAnswerError && error.answer === 'GROUP_ID_NOT_FOUND') return []
-    throw error
-  })
-  const partitions = new Map<string, RecoveredPartition>()
-  for (const [key, lane] of lanes) {
-    const found = fetched.find(({ topic, partition }) => topic === lane.topic && partition === lane.partition)
-    const { recovered, last } = readCheckpoint(session, lane, found, identity, options)
-    lane.last = last
-    partitions.set(key, recovered)
-  }
-  return { partitions }
-}
-
-function readCheckpoint(
-  session: Pick<Session, 'clusterId' | 'id'>,
-  lane: Lane,
-  found: FetchedOffset | undefined,
-  identity: LogIdentity,
-  options: SessionOptions,
-): { recovered: RecoveredPartition; last: Lane['last'] } {
-  const place = `${session.clusterId}/${lane.topicId}`
-  const nothing = { recovered: { next: null, proof: null, place }, last: null }
-  if (found === undefined || found.offset < 0) return nothing
-  const what = `the checkpoint of ${lane.stream}/${lane.partition} in group ${session.id}`
-  const metadata = parseMetadata(found.metadata)
-  const reset = `stop this edge and give it another name with headwater rename; or, to send this log to where its own records end there, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${options.bootstrap} --delete --group ${session.id}`
-  const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
-  if (metadata === null) throw mismatch('was not written by Headwater')
-  const fault = difference(metadata, session, lane, identity)
-  if (fault !== null) throw mismatch(fault)
-  // The topic was deleted and made anew, and Kafka has not yet forgotten the offset, which it does by itself.
-  if (metadata.topicId !== lane.topicId) return nothing
-  const { proof, at, epoch } = metadata
-  const isKnown = Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(epoch) && epoch >= 0
-  return {
-    recovered: { next: found.offset, proof, place },
-    last: isKnown ? { at, epoch, next: found.offset, proof } : null,
-  }
-}
-
-function difference(
-  metadata: CheckpointMetadata,
-  session: Pick<Session, 'clusterId'>,
-  lane: Lane,
-  identity: LogIdentity,
-): string | null {
-  if (metadata.incarnation !== identity.incarnation) {
-    return `belongs to incarnation ${metadata.incarnation}, this log is ${identity.incarnation}`
-  }
-  if (metadata.stream !== lane.stream) return `belongs to stream ${metadata.stream}`
-  if (metadata.cluster !== session.clusterId) {
-    return `belongs to cluster ${metadata.cluster}, this is ${session.clusterId}`
-  }
-  return null
 }
 
 /** True for an answer that says that this producer may no longer write. */

@@ -1,8 +1,7 @@
-/** Which topic a stream goes to, and that it is there with as many partitions. */
+/** Which topic a stream goes to, and that it is there. */
 import type { LogIdentity, PartitionState } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import {
-  PartitionMismatchError,
   TopicConflictError,
   TopicMissingError,
   TopicNotAllowedError,
@@ -18,6 +17,12 @@ export interface TopicOptions {
   readonly createTopics: boolean
   readonly replicationFactor: number
   readonly topicConfig: Readonly<Record<string, string>>
+}
+
+/** A stream's topic, and how many partitions the stream has. */
+export interface MappedTopic {
+  readonly topic: string
+  readonly partitions: number
 }
 
 const NAME_MAX = 249
@@ -64,12 +69,12 @@ export function mapTopics(
   return mapped
 }
 
-/** @returns the cluster with all topics of the streams, each as the stream needs it, created where that is allowed. */
+/** @returns the cluster with all topics of the streams, created where that is allowed: with as many partitions as the stream. */
 export async function prepareTopics(
   wire: KafkaWire,
   clock: Clock,
   options: TopicOptions,
-  streams: ReadonlyMap<string, { topic: string; partitions: number }>,
+  streams: ReadonlyMap<string, MappedTopic>,
 ): Promise<ClusterInfo> {
   const topics = [...streams.values()].map(({ topic }) => topic)
   let cluster = await wire.metadata(topics)
@@ -86,10 +91,6 @@ export async function prepareTopics(
     }
     await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
     cluster = await wire.metadata(topics)
-  }
-  for (const [stream, { topic, partitions }] of streams) {
-    const found = cluster.topics.get(topic)!.partitions.length
-    if (found !== partitions) throw mismatch(options, stream, partitions, topic, found)
   }
   return cluster
 }
@@ -198,12 +199,4 @@ function refusal(
     default:
       return answerError(answer, `CreateTopics of ${topic} (${message})`)
   }
-}
-
-function mismatch(options: TopicOptions, stream: string, partitions: number, topic: string, found: number) {
-  const hint =
-    found < partitions
-      ? `give the topic as many: kafka-topics.sh --bootstrap-server ${options.bootstrap} --alter --topic ${topic} --partitions ${partitions}`
-      : `name another topic in this upstream's template, or define stream ${stream} with ${found} partitions on a new edge`
-  return new PartitionMismatchError(stream, partitions, topic, found, hint)
 }

@@ -16,7 +16,8 @@ import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { holds, isReadRefused, lookBack } from './look-back.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
-import type { Lane, Session } from './session.ts'
+import { type Lane, lanesOf } from './routes.ts'
+import type { Session, TransactionalSession } from './session.ts'
 import type { KafkaWire } from './wire.ts'
 
 export interface TruncationOptions {
@@ -65,9 +66,10 @@ export async function correctTruncated(
   options: TruncationOptions,
   recovered: Recovered,
 ): Promise<Recovered> {
-  const cut = await truncated(session, clock, session.lanes.values())
+  const cut = await truncated(session, clock, lanesOf(session))
   if (cut.length === 0) return recovered
-  await settle(session, clock, options, cut)
+  // Without transactions none was left open.
+  if (isTransactional(session)) await settle(session, clock, options, cut)
   const partitions = new Map(recovered.partitions)
   for (const lane of cut) {
     const key = partitionKey(lane.stream, lane.partition)
@@ -77,8 +79,12 @@ export async function correctTruncated(
   return { partitions }
 }
 
+function isTransactional(session: Session): session is TransactionalSession {
+  return session.producer.transactionalId !== null
+}
+
 async function settle(
-  session: Session,
+  session: TransactionalSession,
   clock: Clock,
   options: TruncationOptions,
   lanes: readonly Lane[],

@@ -40,11 +40,17 @@ export interface NewTopic {
   readonly configs: Readonly<Record<string, string>>
 }
 
-/** The identity under which a producer writes: answered by InitProducerId, fenced by the next one. */
-export interface Producer {
-  readonly transactionalId: string
+/** The identity under which a producer writes: answered by InitProducerId. */
+export interface WriterIdentity {
+  /** null: it writes without transactions, and nobody fences it. */
+  readonly transactionalId: string | null
   readonly producerId: bigint
   readonly epoch: number
+}
+
+/** One that writes transactions: fenced by the next InitProducerId of its transactional id. */
+export interface Producer extends WriterIdentity {
+  readonly transactionalId: string
 }
 
 export interface TransactionInfo {
@@ -188,6 +194,8 @@ export interface KafkaWire extends FetchWire {
   ): Promise<FetchedLog>
   findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
   initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
+  /** A producer id that nobody had, without transactions; any broker gives it. */
+  newProducerId(node: BrokerNode): Promise<WriterIdentity>
   describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo>
   /** Offsets that no open transaction can change any more. */
   offsetFetch(node: BrokerNode, group: string, partitions: TopicPartitions): Promise<FetchedOffset[]>
@@ -196,7 +204,7 @@ export interface KafkaWire extends FetchWire {
   /** Waits for all in-sync replicas. The batches may be changed once it has answered. */
   produce(
     node: BrokerNode,
-    producer: Producer,
+    writer: WriterIdentity,
     parts: readonly ProducePart[],
     timeoutMs: number,
   ): Promise<ProduceAnswer[]>
@@ -207,6 +215,8 @@ export interface KafkaWire extends FetchWire {
     offsets: readonly CommittedOffset[],
   ): Promise<void>
   endTxn(node: BrokerNode, producer: Producer, commit: boolean): Promise<void>
+  /** Outside of transactions. */
+  offsetCommit(node: BrokerNode, group: string, offsets: readonly CommittedOffset[]): Promise<void>
 }
 
 /** The broker answered, and the answer is an error. */

@@ -12,6 +12,7 @@ Examples:
   npm run bench -- log --only start,memory   parts of it: append, start, spread, retention, compaction, memory
   npm run bench -- log --plots               and draw how cost grows, as SVG into docs/bench/
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
+  npm run bench -- sync --only wire          bytes on the wire by codec, for a typical stream of JSON
   npm run bench -- log --quick --json        a look in seconds, for a program to read
 `
 
@@ -57,8 +58,11 @@ bench('log', 'append with fsync, read, start, retention, compaction, bytes writt
   .option('--plots [directory]', 'draw how cost grows, as SVG (default: docs/bench)')
   .action(run(async () => (await import('./log/suite.ts')).log))
 
-bench('sync', 'a backlog into a real Kafka, beside the JavaScript producers')
-  .option('--records <n>', 'of 200 B', positive, 1_000_000)
+bench(
+  'sync',
+  'a backlog into a real Kafka, beside JavaScript producers and MirrorMaker 2; bytes on the wire by codec',
+)
+  .option('--records <n>', 'of 200 B', positive, 2_000_000)
   .action(run(async () => (await import('./sync/suite.ts')).sync))
 
 // a reader that has seen enough (`| head`) is no error

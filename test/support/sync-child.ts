@@ -2,9 +2,10 @@
  * A process for sync's crash tests: sends a fixed log to Kafka, and kills itself with SIGKILL after a given request was
  * answered, or while it is on its way.
  *
- *   node sync-child.js BOOTSTRAP NAME RECORDS METHOD COUNT [AFTER_US]
+ *   node sync-child.js BOOTSTRAP NAME RECORDS METHOD COUNT [AFTER_US] [OPTIONS]
  *
- * COUNT 0: runs to the end and exits with 0. AFTER_US: kills itself so many microseconds after the request was sent.
+ * COUNT 0: runs to the end and exits with 0. AFTER_US: kills itself so many microseconds after the request was sent. OPTIONS:
+ * of the upstream, as JSON.
  */
 import { exit, kill, pid } from 'node:process'
 import { decideStart } from '../../sync/checkpoint.ts'
@@ -14,7 +15,8 @@ import { RoundBuilder } from '../../sync/round-builder.ts'
 import { openKafka } from '../sync/kafka/open-kafka.ts'
 import { MemoryLog } from '../sync/memory-log.ts'
 
-const [bootstrap = '', name = '', records = '', method = '', count = '', afterUs = ''] = process.argv.slice(2)
+const [bootstrap = '', name = '', records = '', method = '', count = '', afterUs = '', options = '{}'] =
+  process.argv.slice(2)
 
 const log = new MemoryLog().addStream('events', 3)
 for (let done = 0; done < Number(records); done += 4) log.appendMany('events', (done / 4) % 3, 4, 2)
@@ -27,6 +29,7 @@ async function elapsed(us: number): Promise<void> {
 
 let left = Number(count)
 const upstream = openKafka(bootstrap, name, {
+  options: JSON.parse(options),
   async around(asked, ask) {
     if (asked !== method) return ask()
     const request = ask()

@@ -1,7 +1,8 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { describe, expect, it } from 'vitest'
-import { type UpstreamConfig, UpstreamSchema } from '../../sync/config.ts'
+import { deliveryFaults } from '../../sync/config/delivery-faults.ts'
+import { type KafkaUpstreamConfig, type UpstreamConfig, UpstreamSchema } from '../../sync/config.ts'
 import { createUpstream, upstreamFaults } from '../../sync/index.ts'
 
 function load(entry: Record<string, unknown>): UpstreamConfig {
@@ -144,6 +145,27 @@ describe('the configuration of an upstream', () => {
     expect(load({ ...KAFKA, filters: [{ streams: ['t'], oneIn: 10 }] }).filters).toEqual([
       { streams: ['t'], keys: { include: [], exclude: [] }, oneIn: 10, newestPerKey: false },
     ])
+  })
+
+  it('finds how records cannot be sent: what a codec does not have, and repeats that could not be told', () => {
+    const faults = (changes: Record<string, unknown>, hasZstd = true) =>
+      deliveryFaults(load({ ...KAFKA, ...changes }) as KafkaUpstreamConfig, hasZstd)
+    const paths = (changes: Record<string, unknown>) => faults(changes).map(({ path }) => path[0])
+    expect(paths({ compression: 'zstd', compressionLevel: 19 })).toEqual([])
+    expect(faults({ compression: 'zstd' }, false)).toEqual([
+      {
+        path: ['compression'],
+        message: `zstd needs Node.js 22.15, this is ${process.version}`,
+        hint: expect.stringMatching(/gzip .* or lz4 .* newer Node/),
+      },
+    ])
+    expect(paths({ compression: 'gzip', compressionLevel: 9 })).toEqual([])
+    expect(paths({ compression: 'gzip', compressionLevel: 10 })).toEqual(['compressionLevel'])
+    expect(paths({ compression: 'lz4', compressionLevel: 1 })).toEqual(['compressionLevel'])
+    expect(paths({ mode: 'fleet' })).toEqual([])
+    expect(paths({ mode: 'fleet', provenance: 'none' })).toEqual(['provenance'])
+    const config = load({ ...KAFKA, mode: 'fleet', provenance: 'none' })
+    expect(upstreamFaults(config).map(({ path }) => path[0])).toEqual(['provenance'])
   })
 
   it('says which secret cannot be read, and tries again by itself', async () => {

@@ -8,7 +8,7 @@ import {
   readRecords,
 } from '../../broker/index.ts'
 import { originPrefix } from '../../sync/origin-header.ts'
-import { nextSequence, PartSplicer, SpliceBuffer, type Stamp } from '../../sync/splice.ts'
+import { nextSequence, SpliceBuffer, Splicer, type Stamp } from '../../sync/splice.ts'
 import type { RoundPart } from '../../sync/upstream.ts'
 import { testSeed } from '../support/random.ts'
 import { seededRandom, storedBatch, withGaps } from './stored-batches.ts'
@@ -54,7 +54,7 @@ function spliceAll(
   bytesMax = 1_000_000,
   buffer = new SpliceBuffer(),
 ) {
-  const splicer = new PartSplicer(input, origin)
+  const splicer = new Splicer([{ part: input, origin }])
   const records: Out[] = []
   const batches: Buffer[] = []
   let sequence = 0
@@ -64,8 +64,9 @@ function spliceAll(
     if (spliced === null) break
     batches.push(Buffer.from(spliced.bytes))
     expect(spliced.bytes.length <= bytesMax || spliced.records === 1).toBe(true)
-    expect(spliced.nextOffset).toBeGreaterThan(next)
-    next = spliced.nextOffset
+    expect(spliced.firstPart).toBe(input)
+    expect(spliced.firstOffset).toBeGreaterThanOrEqual(next)
+    next = spliced.firstOffset + 1
     sequence = nextSequence(sequence, spliced.records)
   }
   let expectedSequence = 0
@@ -106,9 +107,8 @@ function withoutOffsets(records: Out[]) {
 }
 
 function check(input: RoundPart, origin: string | null, bytesMax?: number, buffer?: SpliceBuffer) {
-  const { records, batches, next } = spliceAll(input, origin, bytesMax, buffer)
+  const { records, batches } = spliceAll(input, origin, bytesMax, buffer)
   expect(withoutOffsets(records)).toEqual(withoutOffsets(expected(input, origin)))
-  expect(next).toBe(records.length === 0 ? input.fromOffset : input.nextOffset)
   return batches
 }
 
@@ -202,10 +202,15 @@ describe('splicing stored batches', () => {
 
   it('keeps earlier batches of the same request when the buffer is replaced', () => {
     const buffer = new SpliceBuffer(1)
-    const first = new PartSplicer(part([build(0, [value('first')])]), ORIGIN).next(buffer, STAMP, 0, 1e6)!
+    const first = new Splicer([{ part: part([build(0, [value('first')])]), origin: ORIGIN }]).next(
+      buffer,
+      STAMP,
+      0,
+      1e6,
+    )!
     const copy = Buffer.from(first.bytes)
     const big = Array.from({ length: 40 }, () => ({ value: Buffer.alloc(3000) }))
-    new PartSplicer(part([build(0, big)]), ORIGIN).next(buffer, STAMP, 0, 1e6)
+    new Splicer([{ part: part([build(0, big)]), origin: ORIGIN }]).next(buffer, STAMP, 0, 1e6)
     expect(first.bytes.equals(copy)).toBe(true)
   })
 
@@ -219,7 +224,9 @@ describe('splicing stored batches', () => {
     )
     for (const size of [1, 3000, 20_000]) {
       const buffer = new SpliceBuffer(size)
-      const out = parts.map((p) => new PartSplicer(p, null).next(buffer, STAMP, 0, 1e6)!.bytes)
+      const out = parts.map(
+        (p) => new Splicer([{ part: p, origin: null }]).next(buffer, STAMP, 0, 1e6)!.bytes,
+      )
       for (const [i, batch] of out.entries()) {
         expect(batchFault(batch)).toBeNull()
         const values = [...readRecords(Buffer.from(batch).fill(0, 21, 23))].map((r) => r.value!)

@@ -1,6 +1,8 @@
 /** The records that all contenders send: the same keys, payloads and partitions, in the same order. */
 import { partitionOf } from '../../../broker/log/murmur2.ts'
 import { Payloads } from '../payloads.ts'
+import type { PayloadKind } from './job.ts'
+import { SensorBacklog } from './sensors.ts'
 
 export const PARTITIONS = 4
 export const RECORD_BYTES = 200
@@ -30,9 +32,14 @@ export class Backlog {
   }
 }
 
+/** The records of one kind of payload, from the first on. */
+export function backlogOf(payload: PayloadKind): { next(): BacklogRecord } {
+  return payload === 'numbers' ? new Backlog() : new SensorBacklog(PARTITIONS)
+}
+
 /** How many of the first `records` go to each partition. */
-export function countsByPartition(records: number): number[] {
-  const backlog = new Backlog()
+export function countsByPartition(records: number, payload: PayloadKind): number[] {
+  const backlog = backlogOf(payload)
   const counts = new Array<number>(PARTITIONS).fill(0)
   for (let i = 0; i < records; i++) counts[backlog.next().partition]!++
   return counts

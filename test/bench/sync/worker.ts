@@ -7,7 +7,7 @@ import { produce } from './peers.ts'
 onJob((job: SyncJob): Promise<SyncResult> => {
   switch (job.kind) {
     case 'prepare':
-      return prepare(job.directory, job.records)
+      return prepare(job)
     case 'headwater':
       return replicate(job.directory, job.upstream)
     case 'peer':

@@ -16,5 +16,5 @@ export {
   startKafka,
   startKafkaCluster,
 } from './server.ts'
-export { createTopic, deleteTopic } from './topics.ts'
+export { createTopic, deleteTopic, growTopic } from './topics.ts'
 export { canStartOwnKafka, describeWithKafka, describeWithOwnKafka, uniqueName } from './vitest.ts'

@@ -4,6 +4,7 @@ import { FieldWriter, WireConnection } from './wire.ts'
 
 const CREATE_TOPICS = 19
 const DELETE_TOPICS = 20
+const CREATE_PARTITIONS = 37
 const WAIT_MS_MAX = 30_000
 const POLL_MS = 10
 
@@ -32,6 +33,23 @@ export async function createTopic(
   await onEach(bootstrap, (connection) =>
     until(`${topic} has leaders`, async () => (await leadersOrNone(connection, topic)) === 'leaders'),
   )
+}
+
+/** Gives a topic more partitions, `partitions` in all, and waits until every node names a leader for each. */
+export async function growTopic(bootstrap: string, topic: string, partitions: number): Promise<void> {
+  const request = new FieldWriter().int32(1).string(topic).int32(partitions)
+  request.int32(-1) // no assignment by hand
+  request.int32(WAIT_MS_MAX).int8(0) // not only to validate
+  await onFirst(bootstrap, async (connection) => {
+    const answer = await connection.request(CREATE_PARTITIONS, 0, request.finish())
+    answer.int32() // throttle time
+    answer.array(() => check(`grow ${answer.string()}`, answer.int16(), answer.string()))
+  })
+  const hasAll = async (connection: WireConnection) => {
+    if ((await leadersOrNone(connection, topic)) !== 'leaders') return false
+    return (await findLeaders(connection, topic)).size === partitions
+  }
+  await onEach(bootstrap, (connection) => until(`${topic} has grown`, () => hasAll(connection)))
 }
 
 /** Deletes a topic and waits until no node knows it. */

@@ -1,8 +1,9 @@
 /** A place for the contract suite on a real cluster, with names of its own. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
 import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
 import { type WireAnswerError, WireConnectionError } from '../../../sync/kafka/wire.ts'
-import { readTopic, uniqueName } from '../../support/kafka/index.ts'
+import { createTopic, readTopic, uniqueName } from '../../support/kafka/index.ts'
 import { testIdentity } from '../memory-log.ts'
 import type { ReadBack, UpstreamPlace } from '../upstream-contract.ts'
 import { openKafka, wireOptions } from './open-kafka.ts'
@@ -64,17 +65,78 @@ export async function readBack(bootstrap: string, name: string, stream: string):
   }))
 }
 
-export async function kafkaPlace(bootstrap: string): Promise<UpstreamPlace> {
+const ORIGIN = /^.*\/(\d+)\/(\d+)$/
+
+/**
+ * The same for a topic whose partitions are not the stream's: by the edge's own partitions, from `hw.origin`. A key stays
+ * in one partition of the topic, and in order there but for what comes again.
+ */
+export async function readByOrigin(bootstrap: string, name: string, stream: string): Promise<ReadBack[]> {
+  const records = await readTopic(bootstrap, `${name}-${stream}`)
+  const lastOf = new Map<string, { partition: number; offset: number }>()
+  const found = records.map((record) => {
+    const origin = record.headers.find(({ key }) => key === 'hw.origin')!.value!.toString()
+    const [partition, offset] = ORIGIN.exec(origin)!.slice(1).map(Number) as [number, number]
+    const key = JSON.stringify([partition, record.key?.toString() ?? null])
+    const last = lastOf.get(key)
+    if (last !== undefined && record.partition !== last.partition) {
+      throw new Error(`key ${key} is in partitions ${last.partition} and ${record.partition}`)
+    }
+    if (last === undefined || offset > last.offset) lastOf.set(key, { partition: record.partition, offset })
+    return { record, key, partition, offset }
+  })
+  checkOrder(found)
+  found.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  return found.map(({ record, partition }) => ({
+    stream,
+    partition,
+    key: record.key?.toString() ?? null,
+    value: record.value?.toString() ?? null,
+    timestamp: Number(record.timestamp),
+    headers: record.headers
+      .filter(({ key }) => key !== 'hw.origin')
+      .map(({ key, value }) => [key, value?.toString() ?? null] as const),
+  }))
+}
+
+/** Of each key, what is seen for the first time is behind all that was seen before. */
+function checkOrder(found: readonly { key: string; offset: number }[]): void {
+  const seen = new Map<string, Set<number>>()
+  for (const { key, offset } of found) {
+    const offsets = seen.get(key) ?? new Set()
+    if (!offsets.has(offset) && [...offsets].some((other) => other > offset)) {
+      throw new Error(`key ${key}: offset ${offset} comes after a later one`)
+    }
+    seen.set(key, offsets.add(offset))
+  }
+}
+
+export interface PlaceOptions {
+  readonly options?: Partial<KafkaUpstreamOptions>
+  /** Topics that are there before, by stream: with these numbers of partitions. */
+  readonly topics?: Readonly<Record<string, number>>
+}
+
+export async function kafkaPlace(
+  bootstrap: string,
+  { options = {}, topics = {} }: PlaceOptions = {},
+): Promise<UpstreamPlace> {
   const name = uniqueName('sync')
+  for (const [stream, partitions] of Object.entries(topics)) {
+    await createTopic(bootstrap, `${name}-${stream}`, partitions)
+  }
+  // A mortal's requests fail for good: there is nothing to wait for.
+  const common = { options, resendMs: 100 }
   return {
-    open: () => openKafka(bootstrap, name),
+    open: () => openKafka(bootstrap, name, common),
     openMortal: () => {
       const { arm, died, around } = mortalRequests()
-      return { upstream: openKafka(bootstrap, name, { around }), arm, died }
+      return { upstream: openKafka(bootstrap, name, { ...common, around }), arm, died }
     },
     async read(streams) {
-      await settled(bootstrap, `${name}.${testIdentity().edge}`)
-      const all = await Promise.all([...streams.keys()].map((stream) => readBack(bootstrap, name, stream)))
+      if (options.mode !== 'fleet') await settled(bootstrap, `${name}.${testIdentity().edge}`)
+      const read = Object.keys(topics).length > 0 ? readByOrigin : readBack
+      const all = await Promise.all([...streams.keys()].map((stream) => read(bootstrap, name, stream)))
       return all.flat()
     },
     dispose: async () => {},

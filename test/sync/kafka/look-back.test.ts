@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { BatchBuilder, encodeHeaders } from '../../../broker/index.ts'
 import { systemClock } from '../../../sync/clock.ts'
 import { GLANCE_BYTES_MAX, holds, lookBack, proofOf } from '../../../sync/kafka/look-back.ts'
-import type { Lane, Session } from '../../../sync/kafka/session.ts'
+import type { Lane } from '../../../sync/kafka/routes.ts'
+import type { Session } from '../../../sync/kafka/session.ts'
 import { correctTruncated } from '../../../sync/kafka/truncation.ts'
 import {
   type FetchedBatch,
@@ -27,6 +28,8 @@ const lane: Lane = {
   leaderEpoch: 0,
   last: null,
   sequence: 0,
+  isKnown: false,
+  at: -1,
 }
 
 function record(offset: number, origin: string): FetchedRecord {
@@ -129,8 +132,9 @@ describe('records that the cluster lost', () => {
   }
   const correct = (provenance: 'record' | 'none', origins: readonly string[]) => {
     const last = { at: 25, epoch: 0, next: 20, proof: 1 }
-    const lanes = new Map([['events/0', { ...lane, last }]])
-    const session = { wire: wireOf(batchesOf(origins)).wire, lanes } as unknown as Session
+    const routes = new Map([['events', { lanes: [{ ...lane, last }] }]])
+    const producer = { transactionalId: 'id', producerId: 1n, epoch: 0 }
+    const session = { wire: wireOf(batchesOf(origins)).wire, routes, producer } as unknown as Session
     return correctTruncated(session, systemClock, { transactionTimeoutMs: 1000, provenance }, recovered)
   }
 

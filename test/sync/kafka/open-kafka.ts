@@ -16,6 +16,9 @@ export function kafkaOptions(bootstrap: string, name: string, changes: Partial<K
     transactionTimeoutMs: 10_000,
     batchBytesMax: 1_000_000,
     provenance: 'record',
+    mode: 'exactly-once',
+    partitioning: 'auto',
+    compression: 'none',
     ...changes,
   }
   return options
@@ -50,15 +53,17 @@ export interface OpenOptions {
   readonly wire?: Partial<WireOptions>
   readonly clock?: Clock
   readonly around?: (method: string, ask: () => Promise<unknown>) => Promise<unknown>
+  readonly resendMs?: number
 }
 
 export function openKafka(
   bootstrap: string,
   name: string,
-  { options, wire, around, clock = systemClock }: OpenOptions = {},
+  { options, wire, around, resendMs, clock = systemClock }: OpenOptions = {},
 ): KafkaUpstream {
   return new KafkaUpstream(kafkaOptions(bootstrap, name, options), {
     clock,
+    ...(resendMs === undefined ? {} : { resendMs }),
     openWire: async () => {
       const opened = await openWire(wireOptions(bootstrap, wire))
       return around === undefined ? opened : wrapWire(opened, around)
