@@ -265,6 +265,7 @@ async function createDownlinks(
     publisher: broker.publisher,
     sink,
     trustedNow: () => broker.trustedNow(),
+    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
   }
   for (const entry of config.downlinks) {
     downlinks.set(entry.name, await createDownlink(entry as unknown as DownlinkConfig, wiring))

@@ -1,15 +1,16 @@
 /** From configuration to a running downlink. Kafka's client is loaded when it is first connected. */
 import type { LogSink } from '../../broker/index.ts'
-import { type Clock, systemClock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
 import type { DownlinkConfig } from '../config/downlink.ts'
 import type { KafkaUpstreamConfig, UpstreamConfig } from '../config.ts'
+import type { UpstreamDeps } from '../create.ts'
 import { DownlinkConfigError } from '../errors.ts'
 import type { Publisher } from './delivery.ts'
 import { Downlink } from './downlink.ts'
 import { downlinkFaults } from './faults.ts'
 import type { DownlinkFacts } from './positions.ts'
 
-export interface DownlinkWiring {
+export interface DownlinkWiring extends UpstreamDeps {
   readonly edge: string
   /** All that are configured. */
   readonly upstreams: readonly UpstreamConfig[]
@@ -17,8 +18,6 @@ export interface DownlinkWiring {
   readonly publisher: Publisher
   readonly sink: LogSink
   readonly trustedNow: () => number | null
-  readonly clock?: Clock
-  readonly env?: NodeJS.ProcessEnv
   /** From [0, 1). */
   readonly random?: () => number
 }
@@ -26,7 +25,7 @@ export interface DownlinkWiring {
 /** @throws DownlinkConfigError for what a schema cannot say */
 export async function createDownlink(config: DownlinkConfig, wiring: DownlinkWiring): Promise<Downlink> {
   const { edge, upstreams, facts, publisher, sink, trustedNow } = wiring
-  const { clock = systemClock, env = process.env, random = Math.random } = wiring
+  const { clock = systemClock, random = Math.random } = wiring
   const [fault] = downlinkFaults(config, upstreams)
   if (fault !== undefined) throw new DownlinkConfigError(config.name, fault.message, fault.hint)
   const { KafkaSource } = await import('./kafka-source.ts')
@@ -34,6 +33,8 @@ export async function createDownlink(config: DownlinkConfig, wiring: DownlinkWir
     config.connection ??
     upstreams.find((upstream): upstream is KafkaUpstreamConfig => upstream.name === config.upstream)!
   const topic = config.topic.replaceAll('{edge}', edge)
-  const source = new KafkaSource({ ...cluster, name: config.name }, topic, { clock, env, sink })
+  // warnings about credentials name whose they are
+  const access = { ...cluster, name: config.upstream ?? config.name }
+  const source = new KafkaSource(access, topic, { ...wiring, clock })
   return new Downlink(config, { edge, source, facts, publisher, sink, clock, trustedNow, random })
 }

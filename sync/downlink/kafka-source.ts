@@ -5,8 +5,8 @@
  *
  * Memory: one answer of a leader (1 MiB, or one batch where that is larger), and what is handed over at once (`HANDED_BYTES_MAX`).
  */
-import type { LogSink } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
+import type { UpstreamDeps } from '../create.ts'
 import {
   DownlinkTopicError,
   TopicNotAllowedError,
@@ -32,13 +32,7 @@ const HANDED_BYTES_MAX = 1024 * 1024
 const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION'
 const LEADERLESS = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER'])
 
-export type DownlinkCluster = ClusterAccess
-
-export interface KafkaSourceDeps {
-  readonly clock: Clock
-  readonly env: NodeJS.ProcessEnv
-  readonly sink: LogSink
-}
+export type KafkaSourceDeps = UpstreamDeps & { readonly clock: Clock }
 
 type Read = AsyncGenerator<FetchedRecords>
 
@@ -54,11 +48,11 @@ export class KafkaSource implements DownlinkSource {
   /** The read's next step, where it was not there in time. */
   #next: Promise<IteratorResult<FetchedRecords>> | null = null
 
-  constructor(cluster: DownlinkCluster, topic: string, { clock, env, sink }: KafkaSourceDeps) {
+  constructor(cluster: ClusterAccess, topic: string, deps: KafkaSourceDeps) {
     this.address = cluster.bootstrap.join(',')
     this.topic = topic
-    this.#clock = clock
-    this.#openWire = wireOpener(cluster, { clock, env, sink }, REQUEST_MS)
+    this.#clock = deps.clock
+    this.#openWire = wireOpener(cluster, deps, REQUEST_MS)
   }
 
   async open(): Promise<SourceTopic> {
