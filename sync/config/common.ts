@@ -3,13 +3,16 @@ import { Type } from '@sinclair/typebox'
 
 export const closed = { additionalProperties: false } as const
 
-export const name = Type.String({
-  description:
-    'Names this upstream in status, logs and commands; what is remembered of it is kept under this name.',
-  pattern: '^[A-Za-z0-9._-]{1,64}$',
-  shape: '1 to 64 letters, digits, ".", "_" or "-"',
-  examples: ['central'],
-})
+export const named = (example: string) =>
+  Type.String({
+    description:
+      'Names this upstream in status, logs and commands; what is remembered of it is kept under this name.',
+    pattern: '^[A-Za-z0-9._-]{1,64}$',
+    shape: '1 to 64 letters, digits, ".", "_" or "-"',
+    examples: [example],
+  })
+
+export const name = named('central')
 
 export const backoff = Type.Object(
   {

@@ -78,7 +78,6 @@ export const KafkaUpstreamSchema = Type.Object(
         description: 'Of gzip, 1 to 9 (1 unless given), or zstd, 1 to 22 (3 unless given).',
         minimum: 1,
         maximum: 22,
-        examples: [6],
       }),
     ),
     groupPrefix: Type.String({

@@ -1,6 +1,6 @@
 /** A NATS server's or cluster's configuration. */
 import { type Static, Type } from '@sinclair/typebox'
-import { backoff, closed, name, round } from './common.ts'
+import { backoff, closed, named, round } from './common.ts'
 import { link } from './link.ts'
 import { tls } from './security.ts'
 
@@ -59,7 +59,7 @@ const NAME_TEMPLATE = '^([A-Za-z0-9_-]|\\{edge\\}|\\{stream\\}){1,200}$'
 
 export const NatsUpstreamSchema = Type.Object(
   {
-    name,
+    name: named('jetstream'),
     kind: Type.Literal('nats', { description: 'NATS JetStream 2.9 or newer, exactly once.' }),
     servers: Type.Array(
       Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\s]+):[0-9]{1,5}$', shape: 'host:port' }),

@@ -87,7 +87,7 @@ test('init replaces nothing without --force, and writes to standard output for -
   expect(readdirSync(directory)).toEqual(['a.yaml'])
 })
 
-test('what init writes is the default configuration, also with its Kafka example switched on', async () => {
+test('what init writes is the default configuration, also with its examples switched on', async () => {
   const directory = scratch()
   const any = { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' }
   await headwater(['init'], directory)
@@ -97,7 +97,7 @@ test('what init writes is the default configuration, also with its Kafka example
   writeFileSync(join(directory, 'headwater.yaml'), switched)
   const { code, stdout, stderr } = await headwater(['check'], directory, any)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toMatch(/^upstreams +archive \(archive\), central \(kafka\)$/m)
+  expect(stdout).toMatch(/^upstreams +archive \(archive\), central \(kafka\), jetstream \(nats\)$/m)
   expect(stdout).toMatch(/^alarms /m)
 })
 

@@ -37,12 +37,16 @@ export function removeTemporaryDirectories(): void {
   for (const root of roots.splice(0)) rmSync(root, { recursive: true, force: true })
 }
 
+/** All of one moment: LevelDB, where it has the store open, may remove a file while others are read. */
 export function readFiles(directory: string): Map<string, Buffer> {
-  return new Map(
-    readdirSync(directory)
-      .filter((name) => name !== 'LOCK')
-      .map((name) => [name, readFileSync(join(directory, name))]),
-  )
+  for (;;) {
+    try {
+      const names = readdirSync(directory).filter((name) => name !== 'LOCK')
+      return new Map(names.map((name) => [name, readFileSync(join(directory, name))]))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
 }
 
 /** Writes a store's files to a new directory. */
