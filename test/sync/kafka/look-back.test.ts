@@ -30,6 +30,7 @@ const lane: Lane = {
   sequence: 0,
   isKnown: false,
   at: -1,
+  end: -1,
 }
 
 function record(offset: number, origin: string): FetchedRecord {
