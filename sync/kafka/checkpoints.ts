@@ -31,6 +31,8 @@ import { type KnownSession, type Session, type SessionOptions, settling } from '
 import type { MappedTopic } from './topics.ts'
 import { type ClusterInfo, type CommittedOffset, type FetchedOffset, WireAnswerError } from './wire.ts'
 
+/** How long a first checkpoint that is under way is waited for, to see whose it is: its markers take moments. */
+const FIRST_CHECKPOINT = { answers: new Set(['UNSTABLE_OFFSET_COMMIT']), msMax: 2000 }
 const FETCH_ANSWERS = new Set([...COORDINATOR_ANSWERS, 'UNSTABLE_OFFSET_COMMIT'])
 
 /** Asks where the log stands, compares what was written beside each offset with what there is now, and opens the routes. */
@@ -42,16 +44,7 @@ export async function openRoutes(
   topics: ReadonlyMap<string, MappedTopic>,
   identity: LogIdentity,
 ): Promise<Recovered> {
-  const wanted = new Map<string, number[]>()
-  for (const { topic, partitions } of topics.values()) {
-    const there = cluster.topics.get(topic)!.partitions.length
-    // Carriers are never more than the stream's partitions.
-    wanted.set(
-      topic,
-      Array.from({ length: Math.min(there, partitions) }, (_, partition) => partition),
-    )
-  }
-  const fetched = await fetchOffsets(session, clock, options, wanted)
+  const fetched = await fetchOffsets(session, clock, options, placesOf(cluster, topics))
   const recovered = new Map<string, RecoveredPartition>()
   for (const [stream, { topic, partitions }] of topics) {
     const info = cluster.topics.get(topic)!
@@ -75,7 +68,11 @@ export async function openRoutes(
         place,
       })
     }
-    for (const [partition, record] of last) route.lanes[partition]!.last = record
+    for (const [partition, record] of last) {
+      const lane = route.lanes[partition]!
+      lane.last = record
+      lane.end = record.at
+    }
     session.routes.set(stream, route)
   }
   return { partitions: recovered }
@@ -83,10 +80,12 @@ export async function openRoutes(
 
 /**
  * A log that upstream will refuse must not fence the edge whose name it has: a restored backup would stop the original
- * along with itself. Only a look: an open transaction, or a coordinator that is not ready, is for the real question later.
+ * along with itself. What the original has under way changes nothing of whose the checkpoint is. Only a look: a coordinator that is
+ * not ready is for the real question later.
  */
 export async function refuseForeign(
   known: KnownSession,
+  clock: Clock,
   options: SessionOptions,
   cluster: ClusterInfo,
   topics: ReadonlyMap<string, MappedTopic>,
@@ -94,7 +93,7 @@ export async function refuseForeign(
 ): Promise<void> {
   let offsets: FetchedOffset[]
   try {
-    offsets = await known.wire.offsetFetch(known.groupCoordinator, known.id, placesOf(cluster, topics))
+    offsets = await lastCommitted(known, clock, placesOf(cluster, topics))
   } catch (error) {
     if (error instanceof WireAnswerError) return
     throw error
@@ -104,6 +103,26 @@ export async function refuseForeign(
     const found = offsets.filter((item) => item.topic === topic && item.answer === 'NONE' && item.offset >= 0)
     readOffsets(found, owner, known.id, options.bootstrap)
   }
+}
+
+/** Not what is under way, but where nothing was committed yet. */
+async function lastCommitted(
+  { wire, groupCoordinator, id }: KnownSession,
+  clock: Clock,
+  places: ReadonlyMap<string, readonly number[]>,
+): Promise<FetchedOffset[]> {
+  const committed = await wire.offsetFetch(groupCoordinator, id, places, 'ignore')
+  if (committed.some(({ offset }) => offset >= 0)) return committed
+  return patiently(clock, FIRST_CHECKPOINT, async () => {
+    const offsets = await wire.offsetFetch(groupCoordinator, id, places, 'wait')
+    throwFailed(offsets)
+    return offsets
+  })
+}
+
+function throwFailed(offsets: readonly FetchedOffset[]): void {
+  const failed = offsets.find(({ answer }) => answer !== 'NONE')
+  if (failed !== undefined) throw new WireAnswerError(failed.answer, 'OffsetFetch')
 }
 
 /** Where offsets can stand; carriers are never more than the stream's partitions. */
@@ -135,9 +154,8 @@ async function fetchOffsets(
     clock,
     { ...settling(options), answers: FETCH_ANSWERS },
     async () => {
-      const offsets = await wire.offsetFetch(session.groupCoordinator, id, wanted)
-      const failed = offsets.find(({ answer }) => answer !== 'NONE')
-      if (failed !== undefined) throw new WireAnswerError(failed.answer, 'OffsetFetch')
+      const offsets = await wire.offsetFetch(session.groupCoordinator, id, wanted, 'wait')
+      throwFailed(offsets)
       return offsets
     },
     async () => {
@@ -231,9 +249,12 @@ export function roundOffsets(session: Session, identity: LogIdentity, round: Rou
     committed() {
       for (const { route, parts, positions } of streams) {
         for (const [partition, position] of positions) route.positions.set(partition, position)
+        for (const lane of route.lanes) lane.end = Math.max(lane.end, lane.at)
         if (route.mapping.kind === 'key') continue
-        for (const { partition } of parts)
-          route.lanes[partition]!.last = lastOf(route.lanes[partition]!, positions)
+        for (const { partition } of parts) {
+          const lane = route.lanes[partition]!
+          lane.last = lastOf(lane, positions)
+        }
       }
     },
   }
@@ -251,10 +272,14 @@ function singleOffset(
   return { topic, partition: part.partition, offset: next, metadata }
 }
 
-/** Where the last record of a lane stands after a round; one that moves a position alone leaves it. */
+/**
+ * Where the last record of a lane stands after a round; one that moves a position alone leaves it. A rewind goes in front of it:
+ * it says nothing of where the log stands any more.
+ */
 function lastOf(lane: Lane, positions: ReadonlyMap<number, Position>): LastRecord | null {
-  if (lane.at < 0) return lane.last
-  return { at: lane.at, epoch: lane.leaderEpoch, ...positions.get(lane.partition)! }
+  const position = positions.get(lane.partition)!
+  if (lane.at >= 0) return { at: lane.at, epoch: lane.leaderEpoch, ...position }
+  return lane.last !== null && position.next < lane.last.next ? null : lane.last
 }
 
 /** Of each carrier in which a part stands, all positions: a committed offset replaces the one before. */

@@ -7,7 +7,9 @@
  *
  * What is repeated, and when. The process ends between the two: the next one has another producer id and sends the round
  * again. An answer is lost and the link stays down for longer than `resendMs`: what was in flight is sent again, under
- * another producer id. All else is exact: what is acknowledged is remembered here until its position is committed, and a
+ * another producer id. An unclean election throws away what a round that failed had acknowledged: that is sent again. A topic is
+ * made anew, or loses its end, between two rounds: the round that meets it is there, and comes again behind what was lost.
+ * All else is exact: what is acknowledged is remembered here until its position is committed, and a
  * request without an answer is sent again as it was. Repeated records have the same `hw.origin`; none is missing, and
  * a reader that skips what is not above the last offset that it has of an edge's partition sees each record once, in order.
  */
@@ -30,6 +32,7 @@ import {
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
 import { type Lane, planWork } from './routes.ts'
 import { refreshLeaders, type Session } from './session.ts'
+import { endedBefore, NEW_LEADER, type Written } from './truncation.ts'
 import { WireAnswerError, WireConnectionError } from './wire.ts'
 
 export interface FleetOptions
@@ -53,11 +56,19 @@ const PASSING_FAULTS = new Set(['broken', 'timeout', 'refused', 'route'])
 const FIRST_PAUSE_MS = 20
 const PAUSE_MS_MAX = 500
 
+/** How far a lane has acknowledged a local partition, and where and under which epoch the last record of it stands. */
+interface Reached {
+  readonly stream: string
+  readonly next: number
+  readonly at: number
+  readonly epoch: number
+}
+
 /** For each local partition whose position is not committed yet: up to where each lane has acknowledged it. */
 export class Acknowledged {
   readonly #byPartition = new Map<
     string,
-    { next: number | null; place: string; byLane: Map<number, number> }
+    { next: number | null; place: string; byLane: Map<number, Reached> }
   >()
 
   /** Upstream stands at `next` in a local partition: what was acknowledged counts only behind the same position, in the same place. */
@@ -74,13 +85,27 @@ export class Acknowledged {
 
   /** The first offset of a part that a lane may not have. */
   from(part: RoundPart, lane: Lane): number {
-    return this.#byPartition.get(keyOf(part))?.byLane.get(lane.partition) ?? part.fromOffset
+    return this.#byPartition.get(keyOf(part))?.byLane.get(lane.partition)?.next ?? part.fromOffset
   }
 
   add(batch: Batch): void {
-    for (const { part, nextOffset } of batch.ends) {
-      this.#byPartition.get(keyOf(part))?.byLane.set(batch.work.lane.partition, nextOffset)
+    const { partition, at, leaderEpoch: epoch } = batch.work.lane
+    for (const { part, nextOffset: next } of batch.ends) {
+      const { stream } = part
+      this.#byPartition.get(keyOf(part))?.byLane.set(partition, { stream, next, at, epoch })
     }
+  }
+
+  /** No checkpoint names these records yet: what an unclean leader election threw away of them would be missing for good. */
+  async forgetLost({ wire, routes }: Session, clock: Clock): Promise<void> {
+    const written: (Written & { forget: () => void })[] = []
+    for (const { byLane } of this.#byPartition.values()) {
+      for (const [partition, { stream, at, epoch }] of byLane) {
+        const lane = routes.get(stream)?.lanes[partition]
+        if (lane !== undefined) written.push({ lane, at, epoch, forget: () => byLane.delete(partition) })
+      }
+    }
+    for (const { forget } of await patiently(clock, NEW_LEADER, () => endedBefore(wire, written, 0))) forget()
   }
 }
 

@@ -138,7 +138,7 @@ export class KafkaUpstream implements Upstream {
       const recovered = await correctTruncated(session, clock, this.#options, found)
       if (open.kind === 'transactional')
         this.#former = { producer: open.session.producer, transactionOpen: false }
-      else this.#recallAcknowledged(session, recovered)
+      else await this.#recallAcknowledged(session, recovered)
       this.#session = open
       return this.#withLookBack(session, recovered)
     } catch (error) {
@@ -181,7 +181,8 @@ export class KafkaUpstream implements Upstream {
     if (this.#options.mode === 'fleet') {
       return { kind: 'fleet', session: await openFleetSession(wire, clock, options, cluster) }
     }
-    const look = (known: KnownSession) => refuseForeign(known, options, cluster, topics, this.#identity!)
+    const look = (known: KnownSession) =>
+      refuseForeign(known, clock, options, cluster, topics, this.#identity!)
     const session = await openSession(wire, clock, options, cluster, this.#former, look, () => {
       this.#former = null
     })
@@ -189,14 +190,15 @@ export class KafkaUpstream implements Upstream {
   }
 
   /** What was acknowledged counts for the same mapping alone: with another one a lane gets other records. */
-  #recallAcknowledged({ routes }: Session, { partitions }: Recovered): void {
-    for (const { stream, partitions: count, mapping } of routes.values()) {
+  async #recallAcknowledged(session: Session, { partitions }: Recovered): Promise<void> {
+    for (const { stream, partitions: count, mapping } of session.routes.values()) {
       for (let partition = 0; partition < count; partition++) {
         const key = partitionKey(stream, partition)
         const { next, place } = partitions.get(key)!
         this.#acknowledged.recovered(key, next, `${place} ${JSON.stringify(mapping)}`)
       }
     }
+    await this.#acknowledged.forgetLost(session, this.#deps.clock)
   }
 
   async #deliverPlain(session: Session, round: Round): Promise<void> {
@@ -226,7 +228,9 @@ export class KafkaUpstream implements Upstream {
   }
 
   #withLookBack(session: Session, { partitions }: Recovered): Recovered {
-    if (this.#options.provenance === 'none') return { partitions }
+    const { provenance, mode } = this.#options
+    // Without transactions a round that met a new topic, or lacked what was in front of it, is seen there: it tells nothing.
+    if (provenance === 'none' || mode === 'fleet') return { partitions }
     // Of a stream that is mapped by key, no partition of the topic tells where one of this log ends.
     const lanes = new Map(
       lanesOf(session).map((lane) => [partitionKey(lane.stream, lane.partition), lane] as const),

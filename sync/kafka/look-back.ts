@@ -16,13 +16,21 @@ const FETCH_BYTES_MAX = 256 * 1024
 /** How much of a shared topic an edge that was perhaps never there reads of each partition. */
 export const GLANCE_BYTES_MAX = 256 * 1024
 
-/** @param bytesMax how much to read before giving up */
-export async function lookBack(wire: KafkaWire, lane: Lane, bytesMax: number): Promise<LookBack> {
+/**
+ * @param bytesMax how much to read before giving up
+ * @param below looks only at what stands below this offset of the topic
+ */
+export async function lookBack(
+  wire: KafkaWire,
+  lane: Lane,
+  bytesMax: number,
+  below = Number.POSITIVE_INFINITY,
+): Promise<LookBack> {
   try {
     const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
     let spent = 0
     let size = WINDOW
-    for (let to = stable; to > start; size *= WINDOW_GROWTH) {
+    for (let to = Math.min(stable, below); to > start; size *= WINDOW_GROWTH) {
       const from = Math.max(start, to - size)
       let next: number | null = null
       for await (const { record, bytes } of visible(wire, lane, from, to)) {

@@ -207,14 +207,19 @@ class PlatformaticWire implements KafkaWire {
     return { state: found.transactionState, producerId: found.producerId, epoch: found.producerEpoch }
   }
 
-  async offsetFetch(node: BrokerNode, group: string, partitions: TopicPartitions): Promise<FetchedOffset[]> {
+  async offsetFetch(
+    node: BrokerNode,
+    group: string,
+    partitions: TopicPartitions,
+    pending: 'wait' | 'ignore',
+  ): Promise<FetchedOffset[]> {
     const topics = [...partitions].map(([name, indexes]) => ({ name, partitionIndexes: [...indexes] }))
     const { offsetFetchV8 } = this.#library
     const response = await this.#ask(
       node,
       offsetFetchV8.api,
       [{ groupId: group, memberEpoch: -1, topics }],
-      true,
+      pending === 'wait',
     )
     const [found] = response.groups
     if (found === undefined) return []

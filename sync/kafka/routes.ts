@@ -47,6 +47,8 @@ export interface Lane {
   readonly prefix: string | null
   /** As committed; null where nothing is, or where `prefix` is. */
   last: LastRecord | null
+  /** The topic's offset of the last record known to be committed there; -1 where none is. What is written now stands behind it. */
+  end: number
 }
 
 /** Where a local partition stands upstream, and the proof of it (proof.ts). */
@@ -118,7 +120,7 @@ export function openRoute(
     const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
     const prefix = mapping.kind === 'identity' ? originPrefix(identity, stream, partition) : null
     const place = { stream, topic, topicId, partition, prefix }
-    lanes.push({ ...place, leader, leaderEpoch, sequence: 0, isKnown: false, at: -1, last: null })
+    lanes.push({ ...place, leader, leaderEpoch, sequence: 0, isKnown: false, at: -1, last: null, end: -1 })
   }
   const topicId = cluster.topics.get(topic)!.topicId
   const splitter = new KeySplitter()

@@ -16,7 +16,7 @@ import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { holds, isReadRefused, lookBack } from './look-back.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
-import { type Lane, lanesOf } from './routes.ts'
+import { type Lane, type LastRecord, lanesOf } from './routes.ts'
 import type { Session, TransactionalSession } from './session.ts'
 import type { KafkaWire } from './wire.ts'
 
@@ -25,17 +25,24 @@ export interface TruncationOptions {
   readonly provenance: 'record' | 'none'
 }
 
-/** The last record of a transaction is followed by the marker that ends it. */
-const MARKERS = 1
+/** The last record of a transaction is followed by the marker that ends it; one without transactions by nothing. */
+const MARKERS = { transactional: 1, plain: 0 }
 const POLL_MS = 50
 /** A new leader does not tell where it ends until it knows what its followers have. */
-const NEW_LEADER = { answers: new Set(['OFFSET_NOT_AVAILABLE', 'LEADER_NOT_AVAILABLE']), msMax: 5000 }
+export const NEW_LEADER = { answers: new Set(['OFFSET_NOT_AVAILABLE', 'LEADER_NOT_AVAILABLE']), msMax: 5000 }
 
 /** Lanes whose last acknowledged record a reader does not see any more. One request to each leader where all is well. */
-export async function truncated({ wire }: Session, clock: Clock, lanes: Iterable<Lane>): Promise<Lane[]> {
-  const doubtful = await patiently(clock, NEW_LEADER, () => endedBefore(wire, [...lanes]))
-  const judged = doubtful.map(async (lane) => {
-    const isThere = await patiently(clock, NEW_LEADER, () => holds(wire, lane, lane.last!)).catch((error) => {
+export async function truncated(session: Session, clock: Clock, lanes: Iterable<Lane>): Promise<Lane[]> {
+  const { wire } = session
+  const markers = isTransactional(session) ? MARKERS.transactional : MARKERS.plain
+  const written: (Written & { last: LastRecord })[] = []
+  for (const lane of lanes) {
+    const { last } = lane
+    if (last !== null) written.push({ lane, at: last.at, epoch: last.epoch, last })
+  }
+  const doubtful = await patiently(clock, NEW_LEADER, () => endedBefore(wire, written, markers))
+  const judged = doubtful.map(async ({ lane, last }) => {
+    const isThere = await patiently(clock, NEW_LEADER, () => holds(wire, lane, last)).catch((error) => {
       // What is done about it says why it cannot be told.
       if (isReadRefused(error)) return false
       throw error
@@ -45,16 +52,28 @@ export async function truncated({ wire }: Session, clock: Clock, lanes: Iterable
   return (await Promise.all(judged)).filter((lane) => lane !== null)
 }
 
-/** Lanes where the epoch of the last record ends at the record or at its marker. */
-async function endedBefore(wire: KafkaWire, lanes: readonly Lane[]): Promise<Lane[]> {
-  const byLeader = new Map<number, Lane[]>()
-  for (const lane of lanes) {
-    if (lane.last !== null) byLeader.set(lane.leader.id, [...(byLeader.get(lane.leader.id) ?? []), lane])
+/** A record that the cluster took at an offset of a lane, as far as known under this epoch. */
+export interface Written {
+  readonly lane: Lane
+  readonly at: number
+  readonly epoch: number
+}
+
+/** Those whose epoch ends at the record or at the markers behind it. */
+export async function endedBefore<T extends Written>(
+  wire: KafkaWire,
+  written: readonly T[],
+  markers: number,
+): Promise<T[]> {
+  const byLeader = new Map<number, T[]>()
+  for (const item of written) {
+    const { id } = item.lane.leader
+    byLeader.set(id, [...(byLeader.get(id) ?? []), item])
   }
   const asked = [...byLeader.values()].map(async (led) => {
-    const epochs = led.map(({ topic, partition, last }) => ({ topic, partition, epoch: last!.epoch }))
-    const ends = await wire.epochEnds(led[0]!.leader, epochs)
-    return led.filter(({ last }, index) => ends[index]! <= last!.at + MARKERS)
+    const epochs = led.map(({ lane: { topic, partition }, epoch }) => ({ topic, partition, epoch }))
+    const ends = await wire.epochEnds(led[0]!.lane.leader, epochs)
+    return led.filter(({ at }, index) => ends[index]! <= at + markers)
   })
   return (await Promise.all(asked)).flat()
 }
@@ -68,13 +87,14 @@ export async function correctTruncated(
 ): Promise<Recovered> {
   const cut = await truncated(session, clock, lanesOf(session))
   if (cut.length === 0) return recovered
-  // Without transactions none was left open.
-  if (isTransactional(session)) await settle(session, clock, options, cut)
+  if (isTransactional(session)) await endOpen(session, clock, options, cut)
+  await settle(session.wire, clock, options, cut)
   const partitions = new Map(recovered.partitions)
   for (const lane of cut) {
     const key = partitionKey(lane.stream, lane.partition)
     partitions.set(key, await whatIsLeft(session, options, lane, partitions.get(key)!))
     lane.last = null
+    lane.end = -1
   }
   return { partitions }
 }
@@ -83,7 +103,8 @@ function isTransactional(session: Session): session is TransactionalSession {
   return session.producer.transactionalId !== null
 }
 
-async function settle(
+/** Aborts what this producer left open. Without transactions there is nothing. */
+async function endOpen(
   session: TransactionalSession,
   clock: Clock,
   options: TruncationOptions,
@@ -95,7 +116,15 @@ async function settle(
   const patience = { answers: COORDINATOR_ANSWERS, msMax: options.transactionTimeoutMs }
   await patiently(clock, patience, () => wire.addPartitionsToTxn(coordinator, producer, topics))
   await patiently(clock, patience, () => wire.endTxn(coordinator, producer, false))
-  // Answers before the markers are written; behind the next one they are.
+}
+
+/** A reader sees no further than the first open transaction, whose ever it is: waits for those that are there now. */
+async function settle(
+  wire: KafkaWire,
+  clock: Clock,
+  options: TruncationOptions,
+  lanes: readonly Lane[],
+): Promise<void> {
   const until = clock.monotonic() + options.transactionTimeoutMs
   const ends = await Promise.all(lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)))
   for (const [index, lane] of lanes.entries()) {
@@ -109,14 +138,21 @@ async function settle(
 }
 
 async function whatIsLeft(
-  { wire }: Session,
+  session: Session,
   { provenance }: TruncationOptions,
   lane: Lane,
   { next, place }: RecoveredPartition,
 ): Promise<RecoveredPartition> {
   const what = `topic ${lane.topic}, partition ${lane.partition}, lost records of ${lane.stream} that it acknowledged`
   if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none')
-  const found = await lookBack(wire, lane, Number.POSITIVE_INFINITY)
+  // Without transactions a round that met the loss stands behind it, and readers see it: what lies before is not told by it.
+  const below = isTransactional(session) ? Number.POSITIVE_INFINITY : await endOfEpoch(session, lane)
+  const found = await lookBack(session.wire, lane, Number.POSITIVE_INFINITY, below)
   if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason)
   return { next: found.kind === 'found' ? found.next : null, proof: null, place, acknowledged: next! }
+}
+
+async function endOfEpoch({ wire }: Session, { leader, topic, partition, last }: Lane): Promise<number> {
+  const [end] = await wire.epochEnds(leader, [{ topic, partition, epoch: last!.epoch }])
+  return Math.max(end!, 0)
 }

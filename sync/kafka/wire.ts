@@ -197,8 +197,16 @@ export interface KafkaWire extends FetchWire {
   /** A producer id that nobody had, without transactions; any broker gives it. */
   newProducerId(node: BrokerNode): Promise<WriterIdentity>
   describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo>
-  /** Offsets that no open transaction can change any more. */
-  offsetFetch(node: BrokerNode, group: string, partitions: TopicPartitions): Promise<FetchedOffset[]>
+  /**
+   * @param pending `wait`: only offsets that no open transaction can change any more, the answer says where one can. `ignore`:
+   * what was committed last, whatever is under way
+   */
+  offsetFetch(
+    node: BrokerNode,
+    group: string,
+    partitions: TopicPartitions,
+    pending: 'wait' | 'ignore',
+  ): Promise<FetchedOffset[]>
   addPartitionsToTxn(node: BrokerNode, producer: Producer, partitions: TopicPartitions): Promise<void>
   addOffsetsToTxn(node: BrokerNode, producer: Producer, group: string): Promise<void>
   /** Waits for all in-sync replicas. The batches may be changed once it has answered. */

@@ -30,6 +30,7 @@ const lane: Lane = {
   sequence: 0,
   isKnown: false,
   at: -1,
+  end: -1,
 }
 
 function record(offset: number, origin: string): FetchedRecord {
@@ -146,6 +147,19 @@ describe('records that the cluster lost', () => {
     expect(partitions.get('events/0')).toEqual({ next: 10, proof: null, place: 'here', acknowledged: 20 })
     const nothing = await correct('record', [])
     expect(nothing.partitions.get('events/0')).toMatchObject({ next: null, acknowledged: 20 })
+  })
+
+  it('without transactions are sent again though records written behind the loss are there', async () => {
+    const [left, behind] = [list(10, (i) => `${OWN}${i}`), list(3, (i) => `${OWN}${20 + i}`)]
+    const wire = { ...wireOf(batchesOf([...left, ...behind])).wire, epochEnds: async () => [10] }
+    const routes = new Map([
+      ['events', { lanes: [{ ...lane, last: { at: 25, epoch: 0, next: 20, proof: 1 } }] }],
+    ])
+    const producer = { transactionalId: null, producerId: 1n, epoch: 0 }
+    const session = { wire, routes, producer } as unknown as Session
+    const options = { transactionTimeoutMs: 1000, provenance: 'record' } as const
+    const { partitions } = await correctTruncated(session, systemClock, options, recovered)
+    expect(partitions.get('events/0')).toMatchObject({ next: 10, acknowledged: 20 })
   })
 
   it('are waited for where nothing says which they are', async () => {
