@@ -53,7 +53,7 @@ export interface CompactionReport {
   readonly isComplete: boolean
 }
 
-const STEP_BYTES = 256 * 1024
+const STEP_BYTES = 128 * 1024
 /** Room for 490,000 keys; with more a round takes a shorter stretch. */
 const KEY_MAP_BYTES = 16 * 1024 * 1024
 

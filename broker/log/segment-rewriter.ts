@@ -46,7 +46,7 @@ export interface RewriteOptions {
 }
 
 /** Bytes read at once: what a step holds in memory, and about how long it keeps the writer waiting (1 to 2 ms). */
-const STEP_BYTES = 256 * 1024
+const STEP_BYTES = 128 * 1024
 /** Small commits become batches of about this size. */
 const BATCH_BYTES_MAX = 64 * 1024
 /** Batches of all partitions that are being put together. */

@@ -215,7 +215,7 @@ export class KafkaUpstream implements Upstream {
       },
     }
     try {
-      if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
+      if (this.#shouldLookAgain(session)) await this.#lookAgain(session, clock.monotonic() + LEADERS_MS_MAX)
       await new FleetRound(session, clock, options, this.#identity!, this.#acknowledged).run(round)
     } catch (error) {
       throw explainBatch(error)
@@ -251,16 +251,31 @@ export class KafkaUpstream implements Upstream {
   async #deliver(session: TransactionalSession, round: Round): Promise<void> {
     const { clock } = this.#deps
     const until = clock.monotonic() + LEADERS_MS_MAX
-    if (this.#shouldLookAgain(session)) await refreshLeaders(session, clock)
+    if (this.#shouldLookAgain(session)) await this.#lookAgain(session, until)
     for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
       const failure = await this.#attempt(session, round)
       if (failure === null) return
       if (failure instanceof WireAnswerError) {
         if (clock.monotonic() + pause > until) throw failure
         await new Promise<void>((resolve) => clock.after(pause, resolve))
-        await refreshLeaders(session, clock)
+        await this.#lookAgain(session, until)
       }
       await this.#renewEpoch(session)
+    }
+  }
+
+  /** Leadership can move on between two questions: they are asked again. */
+  async #lookAgain(session: Session, until: number): Promise<void> {
+    const { clock } = this.#deps
+    for (let pause = FIRST_PAUSE_MS; ; pause *= 2) {
+      try {
+        await refreshLeaders(session, clock)
+        return
+      } catch (error) {
+        const passes = error instanceof WireAnswerError && MOVED_ANSWERS.has(error.answer)
+        if (!passes || clock.monotonic() + pause > until) throw error
+        await new Promise<void>((resolve) => clock.after(pause, resolve))
+      }
     }
   }
 
