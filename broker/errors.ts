@@ -51,6 +51,9 @@ export class DataDirectoryError extends HeadwaterError {
   }
 }
 
+/** The disk is full, and opening a store takes room: it can still be read (storage/level-files/files-store.ts). */
+export class NoRoomError extends DataDirectoryError {}
+
 /** A commit did not reach the disk. Nothing in it was acknowledged; the same append may succeed later. */
 export class CommitFailedError extends HeadwaterError {
   constructor(reason: string, cause?: unknown) {

@@ -4,8 +4,9 @@
  */
 import { join } from 'node:path'
 import { assert } from '../assert.ts'
-import { LogUnavailableError } from '../errors.ts'
+import { LogUnavailableError, NoRoomError } from '../errors.ts'
 import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.ts'
+import { openFilesStore } from '../storage/level-files/files-store.ts'
 import { scanFiles } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { replayStore } from './replay.ts'
@@ -193,7 +194,12 @@ export class SegmentCache {
       const scan = await scanFiles(this.#disk, directory, range)
       if (scan !== null) return scan
       // it was never opened since it was written: LevelDB makes a table of the rest
-      await this.#disk.settleStore(directory, this.#options)
+      try {
+        await this.#disk.settleStore(directory, this.#options)
+      } catch (error) {
+        if (!(error instanceof NoRoomError)) throw error
+        return scanStore(await openFilesStore(this.#disk, directory), range)
+      }
       return scanFiles(this.#disk, directory, range)
     })
   }
@@ -276,10 +282,21 @@ export class SegmentCache {
     this.#closing.set(id, closing)
   }
 
+  /** On a full disk from its files alone: LevelDB would write. The next one who opens it tries LevelDB again. */
+  async #openStore(segment: Segment): Promise<Store> {
+    const directory = segmentDirectory(this.#directory, segment.id)
+    try {
+      return await this.#disk.openStore(directory, this.#options)
+    } catch (error) {
+      if (!(error instanceof NoRoomError)) throw error
+      return openFilesStore(this.#disk, directory)
+    }
+  }
+
   async #open(segment: Segment): Promise<OpenSegment> {
     await this.#closing.get(segment.id)
     await this.#check(segment)
-    const store = await this.#disk.openStore(segmentDirectory(this.#directory, segment.id), this.#options)
+    const store = await this.#openStore(segment)
     try {
       const file = await this.#disk.readFile(indexFile(this.#directory, segment.id))
       const index = file === undefined ? undefined : SegmentIndex.decode(file, segment.firstCommit)

@@ -1,6 +1,6 @@
 /** `Store` on level (classic-level), Google's LevelDB with prebuilt binaries for x64, arm64 and armv7. */
 import { Level } from 'level'
-import { CorruptLogError, DataDirectoryError, DataDirectoryLockedError } from '../errors.ts'
+import { CorruptLogError, DataDirectoryError, DataDirectoryLockedError, NoRoomError } from '../errors.ts'
 import type { Entry, RangeOptions, Store, StoreOptions, StoreScan, WriteBatch } from './store.ts'
 
 type Db = Level<Buffer, Buffer>
@@ -10,6 +10,8 @@ const ENTRIES_PER_CALL = 1000
 /** Blocks read are used once: a large cache would only hold memory. */
 const CACHE_BYTES = 1024 * 1024
 const OPEN_FILES_MAX = 64
+/** LevelDB's words for ENOSPC and EDQUOT. */
+const NO_ROOM = /No space left|quota exceeded/i
 /** What a scan has read ahead. */
 const SCAN_BYTES = 64 * 1024
 
@@ -51,11 +53,12 @@ function openFailure(directory: string, error: unknown): Error {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause
   if (cause?.code === 'LEVEL_LOCKED') return new DataDirectoryLockedError(directory, cause)
   const reason = cause?.message ?? (error as Error).message
-  return new DataDirectoryError(directory, reason, hintFor(reason), cause)
+  const FailedError = NO_ROOM.test(reason) ? NoRoomError : DataDirectoryError
+  return new FailedError(directory, reason, hintFor(reason), cause)
 }
 
 function hintFor(reason: string): string {
-  if (/No space left/i.test(reason)) return 'free some space on this disk'
+  if (NO_ROOM.test(reason)) return 'free some space on this disk'
   if (/Read-only file system/i.test(reason))
     return 'mount the disk for writing, or choose another with --data'
   if (/Permission denied/i.test(reason)) return 'give this user the directory, or choose another with --data'

@@ -15,7 +15,7 @@ import type { Disk } from '../store.ts'
 import { Scratch } from './block-reader.ts'
 import { isHard } from './findings.ts'
 import { compareInternal, internalKeyOf, TRAILER_BYTES, typeAt, VALUE } from './internal-key.ts'
-import { readLayout } from './layout.ts'
+import { type NumberedFile, readLayout } from './layout.ts'
 import { DamagedFilesError, MissingTableError, TableCursor } from './table-cursor.ts'
 import type { LiveTable, Version } from './version.ts'
 
@@ -28,34 +28,38 @@ const TRIES = 5
  * @throws DamagedFilesError, as do the scan's own calls
  */
 export async function scanFiles(disk: Disk, directory: string, range: KeyRange): Promise<EntryScan | null> {
-  const version = await patientVersion(disk, directory)
-  return version === null ? null : new FileScan(disk, directory, range, version)
-}
-
-/** The manifest can be read just while LevelDB puts another one in its place. */
-async function patientVersion(disk: Disk, directory: string): Promise<Version | null> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await settledVersion(disk, directory)
-    } catch (error) {
-      if (!(error instanceof DamagedFilesError) || tries === TRIES) throw error
-    }
-  }
-}
-
-/** null where a write-ahead file holds something */
-async function settledVersion(disk: Disk, directory: string): Promise<Version | null> {
-  const { version, logs, findings } = await readLayout(disk, directory)
-  const hard = findings.filter(isHard)
-  if (version === null || hard.length > 0) throw new DamagedFilesError(directory, hard)
-  for (const { name, number } of logs) {
-    if (number < version.log! && number !== version.previousLog) continue
+  const files = await liveFiles(disk, directory)
+  for (const { name } of files.logs) {
     const file = await disk.openFile(join(directory, name))
     const size = file?.size ?? 0
     await file?.close()
     if (size > 0) return null
   }
-  return version
+  return new FileScan(disk, directory, range, files.version)
+}
+
+/** The same of the tables alone, whatever a write-ahead file holds. @throws DamagedFilesError, as do the scan's own calls */
+export async function scanTables(disk: Disk, directory: string, range: KeyRange): Promise<EntryScan> {
+  return new FileScan(disk, directory, range, (await liveFiles(disk, directory)).version)
+}
+
+export interface LiveFiles {
+  readonly version: Version
+  /** Write-ahead files that LevelDB would replay. */
+  readonly logs: readonly NumberedFile[]
+}
+
+/** What the manifest names. It can be read just while LevelDB puts another one in its place. @throws DamagedFilesError */
+export async function liveFiles(disk: Disk, directory: string): Promise<LiveFiles> {
+  for (let tries = 1; ; tries++) {
+    const { version, logs, findings } = await readLayout(disk, directory)
+    const hard = findings.filter(isHard)
+    if (version !== null && hard.length === 0) {
+      const isLive = ({ number }: NumberedFile) => number >= version.log! || number === version.previousLog
+      return { version, logs: logs.filter(isLive) }
+    }
+    if (tries === TRIES) throw new DamagedFilesError(directory, hard)
+  }
 }
 
 /** Stands for the entry of no table. */
@@ -150,8 +154,8 @@ class FileScan implements EntryScan {
     await this.close()
     // behind all versions of it
     if (this.#hasKey) this.#from = internalKeyOf(this.#key, 0, false)
-    const version = await patientVersion(this.#disk, this.#directory)
-    if (version === null || ++this.#restarts === TRIES) throw error
+    const { version } = await liveFiles(this.#disk, this.#directory)
+    if (++this.#restarts === TRIES) throw error
     this.#sequenceMax = version.lastSequence!
     this.#waiting = this.#tablesOf(version)
   }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { NoRoomError } from '../../../broker/errors.ts'
 import type { Chain } from '../../../broker/log/chain.ts'
 import type { EventLog } from '../../../broker/log/event-log.ts'
 import type { Segment } from '../../../broker/log/segment.ts'
@@ -23,6 +24,28 @@ async function sealed(disk: Disk = nodeDisk, path = temporaryDirectory()) {
   const [segment] = chain.segments
   const directory = join(path, 'log', chain.name, segment!.id)
   return { log, chain, segment: segment!, directory }
+}
+
+/** A disk on which stores cannot be opened once it is full. */
+function fullDisk() {
+  const state = { isFull: false, refused: 0 }
+  const refuse = (directory: string): void => {
+    if (!state.isFull) return
+    state.refused++
+    throw new NoRoomError(directory, 'No space left on device', 'free some space on this disk')
+  }
+  const disk: Disk = {
+    ...nodeDisk,
+    async openStore(directory, options) {
+      refuse(directory)
+      return nodeDisk.openStore(directory, options)
+    },
+    async settleStore(directory, options) {
+      refuse(directory)
+      return nodeDisk.settleStore(directory, options)
+    },
+  }
+  return { path: temporaryDirectory(), disk, state }
 }
 
 async function entries(scan: EntryScan): Promise<string[]> {
@@ -143,5 +166,28 @@ describe('a scan of a segment', () => {
     const found = (await scanned(chain, chain.segments[0]!))!
     expect(found.length).toBeGreaterThan(20)
     expect(expected).toEqual(expect.arrayContaining(found))
+  })
+
+  it('goes on from the files alone while the disk has no room for LevelDB to open it', async () => {
+    const { path, disk, state } = fullDisk()
+    const { log, chain, segment, directory } = await sealed(disk, path)
+    await chain.seal()
+    await chain.cache.retire(segment)
+    const { logs } = levelFiles(directory)
+    expect(logs.length, 'it was never opened since it was written').toBeGreaterThan(0)
+    state.isFull = true
+    await expectAll(await scanned(chain, segment), log)
+    expect((await log.verify()).problems).toEqual([])
+    const cursor = log.openCursor(new Map())
+    let records = 0
+    for (let batches = await cursor.next(500); batches.length > 0; batches = await cursor.next(500))
+      for (const { baseOffset, nextOffset } of batches) records += nextOffset - baseOffset
+    expect(records, 'what upstream has to get before anything may go').toBe(COMMITS)
+    expect(state.refused).toBeGreaterThan(0)
+    expect(levelFiles(directory).logs, 'nothing was written').toEqual(logs)
+    state.isFull = false
+    await chain.cache.retire(segment)
+    await expectAll(await scanned(chain, segment), log)
+    expect(levelFiles(directory)).toMatchObject({ logs: [] })
   })
 })

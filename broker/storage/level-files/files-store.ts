@@ -1,0 +1,126 @@
+/**
+ * A store that is read from its files alone, without LevelDB: for a disk that is full. LevelDB makes a table of what a write-ahead
+ * file holds before it lets anybody read, and on such a disk it cannot; and what cannot be read cannot be sent, nor make room.
+ *
+ * The write-ahead files are in memory while it is open (LevelDB's write buffer bounds them). Tables are gone through for each read, also for a
+ * single key: slow, and right for the moments in which nothing else is to be had.
+ */
+import { AssertionError } from '../../assert.ts'
+import { type KeyRange, scanStore } from '../entry-scan.ts'
+import type { Disk, Entry, RangeOptions, Store, StoreScan, WriteBatch } from '../store.ts'
+import { userKeyOf } from './internal-key.ts'
+import { LogSource } from './log-source.ts'
+import { SalvageReport } from './salvage-report.ts'
+import { liveFiles, scanTables } from './scan-files.ts'
+
+/** The newest that a write-ahead file says of a key; undefined is a deletion. */
+interface LogEntry {
+  readonly key: Buffer
+  readonly value: Buffer | undefined
+}
+
+/**
+ * @param directory of a store that `checkStore` has found fit, that is not open, and that nobody writes
+ * @throws DamagedFilesError, as do its reads
+ */
+export async function openFilesStore(disk: Disk, directory: string): Promise<Store> {
+  const { logs } = await liveFiles(disk, directory)
+  const options = { disk, directory, accept: () => false, report: new SalvageReport() }
+  const { source } = await LogSource.read(logs, options)
+  const entries: LogEntry[] = []
+  for (let head = source.head; head !== null; head = source.head) {
+    const key = userKeyOf(head.internalKey)
+    // the newest of a key comes first
+    if (entries.at(-1)?.key.equals(key) !== true) entries.push({ key, value: head.value })
+    source.next()
+  }
+  return new FilesStore(disk, directory, entries)
+}
+
+class FilesStore implements Store {
+  readonly #disk: Disk
+  readonly #directory: string
+  /** In the order of their keys. */
+  readonly #logged: readonly LogEntry[]
+
+  constructor(disk: Disk, directory: string, logged: readonly LogEntry[]) {
+    this.#disk = disk
+    this.#directory = directory
+    this.#logged = logged
+  }
+
+  batch(): WriteBatch {
+    throw new AssertionError('a store that is read from its files is not written')
+  }
+
+  async get(key: Buffer): Promise<Buffer | undefined> {
+    const to = Buffer.concat([key, Buffer.of(0)])
+    return (await this.range({ from: key, to, bytesMax: 1 }))[0]?.value
+  }
+
+  async getMany(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    const values: (Buffer | undefined)[] = []
+    for (const key of keys) values.push(await this.get(key))
+    return values
+  }
+
+  async range({ from, to, bytesMax }: RangeOptions): Promise<Entry[]> {
+    const found: Entry[] = []
+    let bytes = 0
+    let at = this.#place(from)
+    const give = (key: Buffer, value: Buffer | undefined) => {
+      if (value === undefined || bytes >= bytesMax) return
+      found.push({ key, value })
+      bytes += key.length + value.length
+    }
+    const giveLogged = (before: Buffer) => {
+      for (let entry = this.#logged[at]; entry !== undefined; entry = this.#logged[++at]) {
+        if (Buffer.compare(entry.key, before) >= 0) return
+        give(entry.key, entry.value)
+      }
+    }
+    const scan = await scanTables(this.#disk, this.#directory, { from, to })
+    try {
+      while (bytes < bytesMax) {
+        const read = await scan.next(1, (key, value) => {
+          giveLogged(key)
+          // what was written since counts
+          if (this.#logged[at]?.key.equals(key) !== true) give(Buffer.from(key), Buffer.from(value))
+        })
+        if (read > 0) continue
+        giveLogged(to)
+        break
+      }
+    } finally {
+      await scan.close()
+    }
+    return found
+  }
+
+  scan(from: Buffer, to: Buffer): StoreScan {
+    const range: KeyRange = { from, to }
+    const scan = scanStore(this, range)
+    return {
+      next: async (bytesMax) => {
+        const entries: Entry[] = []
+        await scan.next(bytesMax, (key, value) => entries.push({ key, value }))
+        return entries
+      },
+      close: () => scan.close(),
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  /** Of the first entry that does not come before the key. */
+  #place(key: Buffer): number {
+    let low = 0
+    let high = this.#logged.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (Buffer.compare(this.#logged[middle]!.key, key) < 0) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
