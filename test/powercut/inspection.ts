@@ -1,4 +1,5 @@
 /** What a broker that came up is asked, by the means that an operator has: `log verify`, `status`, `read`. */
+import { isDeepStrictEqual } from 'node:util'
 import { ControlClient } from '../../broker/operations/control/control-client.ts'
 import { NotRunningError } from '../../broker/operations/errors.ts'
 import type { StatusReport } from '../../broker/operations/operations.ts'
@@ -7,6 +8,8 @@ import type { BrokerProcess } from '../support/broker-process.ts'
 import type { FoundRecord, Judge, PartitionEnds } from './judge.ts'
 
 const CONTROL_MS_MAX = 10_000
+/** Nobody writes while a log is inspected, and room is made but once. */
+const TRIES = 5
 
 export interface Inspection {
   readonly problems: readonly string[]
@@ -22,8 +25,8 @@ interface Verified {
 }
 
 export async function inspect(broker: BrokerProcess, data: string, judge: Judge): Promise<Inspection> {
-  const { client, status } = await answered(data)
-  for (const ends of endsOf(status)) judge.take(ends, await recordsOf(client, ends, judge.readFrom(ends)))
+  const { status, partitions } = await readAll(data, judge)
+  for (const { ends, records } of partitions) judge.take(ends, records)
   const { problems, newRecords } = judge.verdict()
   const verified = (await broker.ask(['log', 'verify', '--json'])) as Verified
   const { log } = status.broker!
@@ -32,6 +35,28 @@ export async function inspect(broker: BrokerProcess, data: string, judge: Judge)
     newRecords,
     tornBytes: log.recovery.tornBytes,
     segments: log.segments,
+  }
+}
+
+interface ReadPartition {
+  readonly ends: PartitionEnds
+  readonly records: readonly FoundRecord[]
+}
+
+/** Once more where the broker made room in between: what was read is not what the status said then. */
+async function readAll(
+  data: string,
+  judge: Judge,
+): Promise<{ status: StatusReport; partitions: ReadPartition[] }> {
+  const { client, status: first } = await answered(data)
+  for (let status = first, tries = 1; ; tries++) {
+    const partitions: ReadPartition[] = []
+    for (const ends of endsOf(status)) {
+      partitions.push({ ends, records: await recordsOf(client, ends, judge.readFrom(ends)) })
+    }
+    const later = await client.json<StatusReport>('GET', '/status')
+    if (isDeepStrictEqual(endsOf(later), endsOf(status)) || tries === TRIES) return { status, partitions }
+    status = later
   }
 }
 
