@@ -1,0 +1,43 @@
+/** What goes to subscribers: one message, whoever published it, and where it stands in the log. */
+import type { LogPartition } from '../../log/partition.ts'
+import type { MessageProperties, QoS } from '../packets/packet.ts'
+
+/** Where a message stands in the log. A message that no stream takes has no place. */
+export interface Place {
+  readonly partition: LogPartition
+  readonly offset: number
+}
+
+export interface Message {
+  readonly topic: string
+  /** The message's own: not a view into a socket's buffer. */
+  readonly payload: Buffer
+  /** As it was published. */
+  readonly qos: QoS
+  readonly isRetained: boolean
+  readonly properties: MessageProperties | null
+  /** When it was accepted, ms since 1970; what is left of its expiry counts from here. */
+  readonly timestamp: number
+  /** The client that published it, for No Local; null for the broker's own. */
+  readonly clientId: string | null
+  readonly place: Place | null
+}
+
+/** With what a subscriber takes a message: of all its subscriptions that match. MQTT 5, section 3.3.4. */
+export interface Grant {
+  /** The highest that was granted. */
+  readonly qos: QoS
+  /** Subscription identifiers, of those that have one. */
+  readonly identifiers: readonly number[]
+  /** Whether the RETAIN flag goes on as it was published. */
+  readonly isRetainAsPublished: boolean
+}
+
+/** A session, as the hub sees it. */
+export interface Subscriber {
+  readonly clientId: string
+  /** Connected now: of a shared subscription's members these come first. */
+  readonly isOnline: boolean
+  /** Must not throw, and must not block. */
+  deliver(message: Message, grant: Grant): void
+}
