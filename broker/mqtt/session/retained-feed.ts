@@ -31,7 +31,7 @@ export class RetainedFeed {
   peek(): Message | 'later' | 'none' {
     const next = this.#ahead[0]
     if (next !== undefined) return next.message
-    return this.#at < this.#topics.length ? 'later' : 'none'
+    return this.isLoading || this.#at < this.#topics.length ? 'later' : 'none'
   }
 
   shift(): void {
