@@ -171,7 +171,9 @@ describe('a session with a connection', () => {
     for (const payload of ['1', '2', '3', '4']) await broker.publish('a', payload)
     expect(client.closed).toContain('queue is full')
     expect(broker.sessions.status().dropped.queueFull).toBe(1)
-    client.lost()
+    // the connection has nothing more to say
+    await settle(2)
+    expect(client.session.isAttached).toBe(false)
     expect(broker.sessions.status()).toMatchObject({ sessions: 0, heldBytes: 0 })
   })
 })
