@@ -10,7 +10,7 @@ import { partitionOf } from '../log/murmur2.ts'
 import { encodeHeaders, joinHeaders, NO_HEADERS, recordBytesBound } from '../log/record-batch.ts'
 import { payloadKey } from './payload-key.ts'
 import type { Qos2Ids } from './qos2.ts'
-import { type Route, type Router, TOPIC_HEADER } from './router.ts'
+import { REASON_HEADER, type Route, type Router, STREAM_HEADER, TOPIC_HEADER } from './router.ts'
 import type { MessageSource, SourcePositions } from './source-positions.ts'
 
 export interface IngressMessage {
@@ -45,8 +45,6 @@ export type IngressCallback = (error: Error | null) => void
 
 /** Streams whose key stands in the payload send what has none here. */
 export const DEAD_LETTER_STREAM = 'dead-letters'
-const REASON_HEADER = 'reason'
-const STREAM_HEADER = 'stream'
 
 export interface IngressStatus {
   readonly received: number
