@@ -184,7 +184,7 @@ export class FrameScanner {
   }
 
   private filled(first: number, bytes: Buffer, from: number, to: number, isMinimal: boolean): Frame {
-    const { frame } = this
+    const frame = this.frame
     frame.first = first
     frame.bytes = bytes
     frame.from = from
