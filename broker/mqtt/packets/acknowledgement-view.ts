@@ -11,16 +11,17 @@ import type { Acknowledgement, ProtocolVersion } from './packet.ts'
 import { PropertyPlace, PropertyView } from './properties.ts'
 import { malformed, violation } from './protocol-error.ts'
 
-/** One object a connection (or a broker), filled again for each packet. */
+/** One object for all connections, filled again for each packet. */
 export class AcknowledgementView {
   /** Of PacketType. */
   type: number = PacketType.puback
   packetId = 0
   reasonCode = 0
-  readonly properties: PropertyView
+  readonly properties = new PropertyView()
+  userPropertiesMax: number
 
   constructor(limits: Pick<PacketLimits, 'userPropertiesMax'> = DEFAULT_PACKET_LIMITS) {
-    this.properties = new PropertyView(limits.userPropertiesMax)
+    this.userPropertiesMax = limits.userPropertiesMax
   }
 }
 
@@ -70,6 +71,7 @@ function readReason(frame: Frame, kind: number, view: AcknowledgementView): void
     throw violation(REASON_CLAUSES[kind], `a ${NAMES[kind]} with reason code 0x${reasonCode.toString(16)}`)
   }
   if (to === from + 3) return
-  const end = view.properties.read(bytes, from + 3, to, PropertyPlace.acknowledgement)
+  const { properties, userPropertiesMax } = view
+  const end = properties.read(bytes, from + 3, to, PropertyPlace.acknowledgement, userPropertiesMax)
   if (end !== to) throw malformed('section 2.1.4', `bytes after the properties of a ${NAMES[kind]}`)
 }

@@ -1,5 +1,6 @@
 /** Reads the body of a packet from its beginning to its end. Not for the hot path: `readPublish` and `readAcknowledgement` are. */
 import type { Frame } from './frame-scanner.ts'
+import type { PacketLimits } from './limits.ts'
 import type { PropertyView } from './properties.ts'
 import { malformed } from './protocol-error.ts'
 import { isName, textError } from './utf8.ts'
@@ -45,8 +46,8 @@ export class BodyReader {
     return bytes.toString('utf8')
   }
 
-  properties(view: PropertyView, place: number): void {
-    this.at = view.read(this.bytes, this.at, this.to, place)
+  properties(view: PropertyView, place: number, limits: PacketLimits): void {
+    this.at = view.read(this.bytes, this.at, this.to, place, limits.userPropertiesMax)
   }
 
   private need(count: number, clause: string, what: string): void {

@@ -29,6 +29,8 @@ const Flag = {
 const NEVER = 0xffffffff
 const RECEIVE_MAXIMUM = 65_535
 const SECTION = 'MQTT-3.1.4-1'
+/** Filled again for each CONNECT, and then for its will. */
+const properties = new PropertyView()
 
 /** @throws MqttProtocolError whose `answerVersion` says in which version CONNACK tells it, if at all. */
 export function decodeConnect(frame: Frame, limits: PacketLimits): Connect {
@@ -77,9 +79,10 @@ function readConnect(reader: BodyReader, version: ProtocolVersion, limits: Packe
   const flags = reader.byte(SECTION, 'the connect flags')
   checkFlags(flags, version)
   const keepAliveSeconds = reader.u16(SECTION, 'the keep alive')
-  const properties = new PropertyView(limits.userPropertiesMax)
-  if (version === 5) reader.properties(properties, PropertyPlace.connect)
   const cleanStart = (flags & Flag.cleanStart) !== 0
+  if (version === 5) reader.properties(properties, PropertyPlace.connect, limits)
+  else properties.clear()
+  const wishes = connectProperties(version, cleanStart)
   const clientId = readClientId(reader, version, cleanStart, limits)
   const will = (flags & Flag.will) === 0 ? null : readWill(reader, flags, version, limits)
   // MQTT 3.1, section 3.1: where the remaining length says so, user name and password are not there whatever the flags say.
@@ -99,7 +102,7 @@ function readConnect(reader: BodyReader, version: ProtocolVersion, limits: Packe
     username,
     password: password === null ? null : Buffer.from(password),
     will,
-    ...connectProperties(properties, version, cleanStart),
+    ...wishes,
   }
 }
 
@@ -143,11 +146,9 @@ function readClientId(
 }
 
 function readWill(reader: BodyReader, flags: number, version: ProtocolVersion, limits: PacketLimits): Will {
-  const properties = new PropertyView(limits.userPropertiesMax)
-  if (version === 5) {
-    reader.properties(properties, PropertyPlace.will)
-    properties.checkResponseTopic()
-  }
+  if (version === 5) reader.properties(properties, PropertyPlace.will, limits)
+  else properties.clear()
+  properties.checkResponseTopic()
   const topic = reader.binary('MQTT-3.1.2-9', 'the will topic')
   const payload = reader.binary('MQTT-3.1.2-9', 'the will payload')
   validateTopicName(topic, 0, topic.length, limits)
@@ -175,11 +176,7 @@ type ConnectProperties = Pick<
   | 'authenticationMethod'
 >
 
-function connectProperties(
-  properties: PropertyView,
-  version: ProtocolVersion,
-  cleanStart: boolean,
-): ConnectProperties {
+function connectProperties(version: ProtocolVersion, cleanStart: boolean): ConnectProperties {
   const authenticationMethod = properties.text(Property.authenticationMethod)
   if (authenticationMethod === null && properties.has(Property.authenticationData)) {
     throw violation('section 3.1.2.11.10', 'authentication data without an authentication method')

@@ -30,6 +30,11 @@ import { MqttProtocolError, malformed, Reason, violation } from './protocol-erro
 import { PublishView, readPublish } from './publish-view.ts'
 import { isSharedFilter, validateTopicFilter, validateTopicName } from './topics.ts'
 
+/** Filled again for each packet. */
+const properties = new PropertyView()
+const acknowledgement = new AcknowledgementView()
+const publish = new PublishView()
+
 /** @throws MqttProtocolError */
 export function decodePacket(frame: Frame, version: ProtocolVersion, limits: PacketLimits): ClientPacket {
   const type = frame.first >> 4
@@ -39,11 +44,10 @@ export function decodePacket(frame: Frame, version: ProtocolVersion, limits: Pac
     case PacketType.puback:
     case PacketType.pubrec:
     case PacketType.pubrel:
-    case PacketType.pubcomp: {
-      const view = new AcknowledgementView(limits)
-      readAcknowledgement(frame, version, view)
-      return acknowledgementOf(view)
-    }
+    case PacketType.pubcomp:
+      acknowledgement.userPropertiesMax = limits.userPropertiesMax
+      readAcknowledgement(frame, version, acknowledgement)
+      return acknowledgementOf(acknowledgement)
   }
   checkFixedHeader(frame, type, version)
   switch (type) {
@@ -85,20 +89,20 @@ function checkFixedHeader(frame: Frame, type: number, version: ProtocolVersion):
 }
 
 function decodePublish(frame: Frame, version: ProtocolVersion, limits: PacketLimits): Publish {
-  const view = new PublishView(limits)
-  readPublish(frame, version, view)
-  const { bytes, topicFrom, topicTo } = view
+  publish.userPropertiesMax = limits.userPropertiesMax
+  readPublish(frame, version, publish)
+  const { bytes, topicFrom, topicTo } = publish
   if (topicFrom !== topicTo) validateTopicName(bytes, topicFrom, topicTo, limits)
   return {
     type: 'publish',
-    qos: view.qos,
-    isDup: view.isDup,
-    isRetained: view.isRetained,
+    qos: publish.qos,
+    isDup: publish.isDup,
+    isRetained: publish.isRetained,
     topic: bytes.toString('utf8', topicFrom, topicTo),
-    packetId: view.packetId,
-    payload: bytes.subarray(view.payloadFrom, view.payloadTo),
-    topicAlias: view.topicAlias === 0 ? null : view.topicAlias,
-    properties: view.messageProperties(),
+    packetId: publish.packetId,
+    payload: bytes.subarray(publish.payloadFrom, publish.payloadTo),
+    topicAlias: publish.topicAlias === 0 ? null : publish.topicAlias,
+    properties: publish.messageProperties(),
   }
 }
 
@@ -111,8 +115,8 @@ function readPacketId(reader: BodyReader, what: string): number {
 function decodeSubscribe(frame: Frame, version: ProtocolVersion, limits: PacketLimits): Subscribe {
   const reader = new BodyReader(frame)
   const packetId = readPacketId(reader, 'a SUBSCRIBE')
-  const properties = new PropertyView(limits.userPropertiesMax)
-  if (version === 5) reader.properties(properties, PropertyPlace.subscribe)
+  if (version === 5) reader.properties(properties, PropertyPlace.subscribe, limits)
+  else properties.clear()
   if (reader.isAtEnd) throw violation('MQTT-3.8.3-2', 'a SUBSCRIBE without a topic filter')
   const subscriptions: SubscriptionRequest[] = []
   while (!reader.isAtEnd) {
@@ -158,8 +162,7 @@ function subscriptionRequest(filter: string, options: number, version: ProtocolV
 function decodeUnsubscribe(frame: Frame, version: ProtocolVersion, limits: PacketLimits): Unsubscribe {
   const reader = new BodyReader(frame)
   const packetId = readPacketId(reader, 'an UNSUBSCRIBE')
-  const properties = new PropertyView(limits.userPropertiesMax)
-  if (version === 5) reader.properties(properties, PropertyPlace.unsubscribe)
+  if (version === 5) reader.properties(properties, PropertyPlace.unsubscribe, limits)
   if (reader.isAtEnd) throw violation('MQTT-3.10.3-2', 'an UNSUBSCRIBE without a topic filter')
   const filters: string[] = []
   while (!reader.isAtEnd) {
@@ -194,8 +197,8 @@ function decodeDisconnect(frame: Frame, version: ProtocolVersion, limits: Packet
   if (!DISCONNECT_REASONS.has(reasonCode)) {
     throw violation('MQTT-3.14.2-1', `a DISCONNECT with reason code 0x${reasonCode.toString(16)}`)
   }
-  const properties = new PropertyView(limits.userPropertiesMax)
-  if (!reader.isAtEnd) reader.properties(properties, PropertyPlace.disconnect)
+  if (reader.isAtEnd) properties.clear()
+  else reader.properties(properties, PropertyPlace.disconnect, limits)
   if (!reader.isAtEnd) throw malformed('section 2.1.4', 'bytes after the properties of a DISCONNECT')
   const expiry = properties.has(Property.sessionExpiry) ? properties.number(Property.sessionExpiry, 0) : null
   return { type: 'disconnect', reasonCode, sessionExpirySeconds: expiry }
@@ -210,8 +213,8 @@ function decodeAuth(frame: Frame, limits: PacketLimits): Auth {
   if (!AUTH_REASONS.has(reasonCode)) {
     throw violation('MQTT-3.15.2-1', `an AUTH with reason code 0x${reasonCode.toString(16)}`)
   }
-  const properties = new PropertyView(limits.userPropertiesMax)
-  if (!reader.isAtEnd) reader.properties(properties, PropertyPlace.auth)
+  if (reader.isAtEnd) properties.clear()
+  else reader.properties(properties, PropertyPlace.auth, limits)
   if (!reader.isAtEnd) throw malformed('section 2.1.4', 'bytes after the properties of an AUTH')
   const method = properties.text(Property.authenticationMethod)
   if (method === null) throw violation('section 3.15.2.2.2', 'an AUTH without an authentication method')

@@ -9,7 +9,8 @@
  *
  * Example: 07 26 00 01 61 00 01 62 is one user property, a = b.
  *
- * `PropertyView` is filled again for each packet and makes no objects while it is filled: a value is its number or its range in the bytes.
+ * `PropertyView` is filled again for each packet and makes no objects while it is filled: a value is its number or its range in the bytes. A view is
+ * not small: one serves many packets, one after the other.
  */
 import type { UserProperties } from './packet.ts'
 import { MqttProtocolError, malformed, Reason, violation } from './protocol-error.ts'
@@ -133,7 +134,6 @@ const ONE_AT_MOST: Readonly<Record<number, string>> = {
 }
 
 export class PropertyView {
-  private readonly userPropertiesMax: number
   private readonly length = new VariableInteger()
   private bytes: Buffer = Buffer.alloc(0)
   private start = 0
@@ -145,12 +145,9 @@ export class PropertyView {
   private readonly from = new Uint32Array(IDS)
   private readonly to = new Uint32Array(IDS)
   private place = 0
+  private userPropertiesMax = 0
   /** How many user properties there are. */
   userCount = 0
-
-  constructor(userPropertiesMax: number) {
-    this.userPropertiesMax = userPropertiesMax
-  }
 
   /** No properties at all: as in MQTT 3. */
   clear(): void {
@@ -170,12 +167,13 @@ export class PropertyView {
    * @returns Where they end.
    * @throws MqttProtocolError
    */
-  read(bytes: Buffer, at: number, to: number, place: number): number {
+  read(bytes: Buffer, at: number, to: number, place: number, userPropertiesMax: number): number {
     this.seenLow = 0
     this.seenHigh = 0
     this.userCount = 0
     this.bytes = bytes
     this.place = place
+    this.userPropertiesMax = userPropertiesMax
     if (at < to && bytes[at] === 0) {
       this.start = at + 1
       this.end = at + 1

@@ -13,7 +13,7 @@ import { MqttProtocolError, malformed, Reason, violation } from './protocol-erro
 
 const EMPTY = Buffer.alloc(0)
 
-/** One object a connection (or a broker), filled again for each message. Ranges are in `bytes`. */
+/** One object for all connections, filled again for each message. Ranges are in `bytes`. */
 export class PublishView {
   bytes: Buffer = EMPTY
   qos: QoS = 0
@@ -28,10 +28,11 @@ export class PublishView {
   topicAlias = 0
   payloadFrom = 0
   payloadTo = 0
-  readonly properties: PropertyView
+  readonly properties = new PropertyView()
+  userPropertiesMax: number
 
   constructor(limits: Pick<PacketLimits, 'userPropertiesMax'> = DEFAULT_PACKET_LIMITS) {
-    this.properties = new PropertyView(limits.userPropertiesMax)
+    this.userPropertiesMax = limits.userPropertiesMax
   }
 
   /** Made new: what belongs to the message and not to the packet. The correlation data is a view. */
@@ -66,7 +67,7 @@ export function readPublish(frame: Frame, version: ProtocolVersion, view: Publis
   view.topicAlias = 0
   if (version === 5) {
     if (!frame.isLengthMinimal) throw malformed('MQTT-1.5.5-1', 'a remaining length longer than it need be')
-    at = view.properties.read(bytes, at, to, PropertyPlace.publish)
+    at = view.properties.read(bytes, at, to, PropertyPlace.publish, view.userPropertiesMax)
     if (!view.properties.isEmpty) checkProperties(view)
   } else view.properties.clear()
   if (topicFrom === topicTo && view.topicAlias === 0) throw emptyTopic(version)
