@@ -8,7 +8,8 @@
 import { type Frame, PacketType } from './frame-scanner.ts'
 import { DEFAULT_PACKET_LIMITS, type PacketLimits } from './limits.ts'
 import type { Acknowledgement, ProtocolVersion } from './packet.ts'
-import { PropertyPlace, PropertyView } from './properties.ts'
+import { PropertyPlace } from './properties.ts'
+import { PropertyView } from './property-view.ts'
 import { malformed, violation } from './protocol-error.ts'
 
 /** One object for all connections, filled again for each packet. */

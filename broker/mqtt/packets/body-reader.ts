@@ -1,7 +1,7 @@
 /** Reads the body of a packet from its beginning to its end. Not for the hot path: `readPublish` and `readAcknowledgement` are. */
 import type { Frame } from './frame-scanner.ts'
 import type { PacketLimits } from './limits.ts'
-import type { PropertyView } from './properties.ts'
+import type { PropertyView } from './property-view.ts'
 import { malformed } from './protocol-error.ts'
 import { isName, textError } from './utf8.ts'
 

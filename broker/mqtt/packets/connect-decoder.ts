@@ -12,7 +12,8 @@ import { BodyReader } from './body-reader.ts'
 import type { Frame } from './frame-scanner.ts'
 import type { PacketLimits } from './limits.ts'
 import type { Connect, ProtocolVersion, QoS, Will } from './packet.ts'
-import { Property, PropertyPlace, PropertyView } from './properties.ts'
+import { Property, PropertyPlace } from './properties.ts'
+import { PropertyView } from './property-view.ts'
 import { MqttProtocolError, malformed, Reason, violation } from './protocol-error.ts'
 import { messageProperties } from './publish-view.ts'
 import { validateTopicName } from './topics.ts'
@@ -61,7 +62,9 @@ function readVersion(reader: BodyReader): ProtocolVersion {
     'MQTT-3.1.2-2',
     `protocol ${name} with version ${level}`,
   )
-  error.answerVersion = level === 3 || level === 4 ? level : 5
+  // 0x80 is how mosquitto's bridges introduce themselves; refused in their own version they come again without it.
+  const known = level & 0x7f
+  error.answerVersion = known === 3 || known === 4 ? known : 5
   throw error
 }
 
@@ -151,7 +154,7 @@ function readWill(reader: BodyReader, flags: number, version: ProtocolVersion, l
   properties.checkResponseTopic()
   const topic = reader.binary('MQTT-3.1.2-9', 'the will topic')
   const payload = reader.binary('MQTT-3.1.2-9', 'the will payload')
-  validateTopicName(topic, 0, topic.length, limits)
+  validateTopicName(topic, 0, topic.length, limits, 'MQTT-4.7.0-1')
   const message = messageProperties(properties)
   const { correlationData } = message ?? {}
   return {

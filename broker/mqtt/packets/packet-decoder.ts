@@ -25,7 +25,8 @@ import type {
   SubscriptionRequest,
   Unsubscribe,
 } from './packet.ts'
-import { Property, PropertyPlace, PropertyView } from './properties.ts'
+import { Property, PropertyPlace } from './properties.ts'
+import { PropertyView } from './property-view.ts'
 import { MqttProtocolError, malformed, Reason, violation } from './protocol-error.ts'
 import { PublishView, readPublish } from './publish-view.ts'
 import { isSharedFilter, validateTopicFilter, validateTopicName } from './topics.ts'

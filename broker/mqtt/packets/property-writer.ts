@@ -1,4 +1,4 @@
-/** Writes properties of MQTT 5; the grammar is in properties.ts. Not for the hot path: a packet of its own buffers, joined at the end. */
+/** Writes properties of MQTT 5; the grammar is in property-view.ts. Not for the hot path: a packet of its own buffers, joined at the end. */
 import type { UserProperties } from './packet.ts'
 import type { PropertyId } from './properties.ts'
 import { Property } from './properties.ts'

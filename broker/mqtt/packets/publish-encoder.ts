@@ -39,6 +39,8 @@ export class PublishForm {
   /** Where they stand in the head; 0: there is none. */
   private readonly packetIdAt: number
   private readonly expiryAt: number
+  /** Of a form in which nothing is patched. */
+  private constant: readonly Buffer[] | null = null
 
   constructor(
     message: EncodedMessage,
@@ -98,8 +100,17 @@ export class PublishForm {
     return payloadAt + this.payload.length
   }
 
-  /** The whole packet as chunks for a socket: one with a small payload, else the head and the message's own payload, not copied. */
+  /**
+   * The whole packet as chunks for a socket: one with a small payload, else the head and the message's own payload, not copied. They are others'
+   * too: not to be changed.
+   */
   chunks(packetId: number, isDup: boolean, expirySeconds: number): readonly Buffer[] {
+    if (!this.isConstant) return this.newChunks(packetId, isDup, expirySeconds)
+    this.constant ??= this.newChunks(0, false, 0)
+    return this.constant
+  }
+
+  private newChunks(packetId: number, isDup: boolean, expirySeconds: number): readonly Buffer[] {
     if (this.payload.length > COPIED_PAYLOAD_BYTES_MAX) {
       const head = Buffer.allocUnsafe(this.head.length)
       this.writeHead(head, 0, packetId, isDup, expirySeconds)

@@ -8,7 +8,8 @@
 import type { Frame } from './frame-scanner.ts'
 import { DEFAULT_PACKET_LIMITS, type PacketLimits } from './limits.ts'
 import type { MessageProperties, ProtocolVersion, QoS } from './packet.ts'
-import { Property, PropertyPlace, PropertyView } from './properties.ts'
+import { Property, PropertyPlace } from './properties.ts'
+import { PropertyView } from './property-view.ts'
 import { MqttProtocolError, malformed, Reason, violation } from './protocol-error.ts'
 
 const EMPTY = Buffer.alloc(0)

@@ -11,14 +11,20 @@ const SHARE = '$share/'
 type TopicLimits = Pick<PacketLimits, 'topicBytesMax' | 'topicLevelsMax'>
 
 /** @throws MqttProtocolError where bytes[from, to) are not a topic name, or one beyond the limits. */
-export function validateTopicName(bytes: Uint8Array, from: number, to: number, limits: TopicLimits): void {
+export function validateTopicName(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  limits: TopicLimits,
+  wildcardClause = 'MQTT-3.3.2-2',
+): void {
   if (from === to) throw malformed('MQTT-4.7.3-1', 'an empty topic name')
   if (!isName(bytes, from, to)) throw textError(bytes, from, to, 'a topic name')
   let levels = 1
   for (let at = from; at < to; at++) {
     const byte = bytes[at]
     if (byte === SLASH) levels++
-    else if (byte === PLUS || byte === HASH) throw malformed('MQTT-3.3.2-2', 'a wildcard in a topic name')
+    else if (byte === PLUS || byte === HASH) throw malformed(wildcardClause, 'a wildcard in a topic name')
   }
   checkLimits(to - from, levels, limits, Reason.invalidTopic)
 }
