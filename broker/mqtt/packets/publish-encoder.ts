@@ -9,7 +9,7 @@
 import { PacketType } from './frame-scanner.ts'
 import type { MessageProperties, ProtocolVersion, QoS } from './packet.ts'
 import { Property } from './properties.ts'
-import { lengthPrefixed, PropertyWriter } from './property-writer.ts'
+import { PropertyWriter } from './property-writer.ts'
 import { variableBytes, writeVariable } from './variable-integer.ts'
 
 /** Of a Message, as far as its bytes go. */
@@ -24,6 +24,8 @@ export const COPIED_PAYLOAD_BYTES_MAX = 2048
 /** Forms a message keeps. Beyond (many subscriptions, each with an identifier of its own) each delivery encodes anew. */
 const FORMS_MAX = 8
 const NONE: readonly number[] = []
+const NO_PROPERTIES = { bytes: Buffer.from([0]), expiryAt: 0 }
+const TOPIC_BYTES_MAX = 65_535
 const DUP = 0x08
 
 /** How a subscriber takes a message. */
@@ -54,15 +56,18 @@ export class PublishForm {
     this.isRetained = isRetained
     this.identifiers = identifiers
     this.payload = message.payload
-    const topic = lengthPrefixed(message.topic)
+    const topicBytes = Buffer.byteLength(message.topic)
+    if (topicBytes > TOPIC_BYTES_MAX) throw new RangeError(`a topic of ${topicBytes} bytes`)
     const properties = isMqtt5 ? encodeProperties(message.properties, identifiers) : null
     const packetIdBytes = qos === 0 ? 0 : 2
-    const remaining = topic.length + packetIdBytes + (properties?.bytes.length ?? 0) + message.payload.length
+    const remaining =
+      2 + topicBytes + packetIdBytes + (properties?.bytes.length ?? 0) + message.payload.length
     const head = Buffer.allocUnsafe(1 + variableBytes(remaining) + remaining - message.payload.length)
     head[0] = (PacketType.publish << 4) | (qos << 1) | (isRetained ? 1 : 0)
     let at = writeVariable(head, 1, remaining)
-    head.set(topic, at)
-    at += topic.length
+    head.writeUInt16BE(topicBytes, at)
+    head.write(message.topic, at + 2)
+    at += 2 + topicBytes
     this.packetIdAt = qos === 0 ? 0 : at
     at += packetIdBytes
     if (properties !== null) head.set(properties.bytes, at)
@@ -177,6 +182,7 @@ function encodeProperties(
   properties: MessageProperties | null,
   identifiers: readonly number[],
 ): { bytes: Buffer; expiryAt: number } {
+  if (properties === null && identifiers.length === 0) return NO_PROPERTIES
   const writer = new PropertyWriter()
   writer.byte(Property.payloadFormat, properties?.payloadFormat)
   const expiryFrom = writer.byteLength + 1
