@@ -61,10 +61,13 @@ export class Listeners {
   #listenOn(address: ListenAddress): Promise<Server> {
     const { host, port } = address
     // noDelay: an acknowledgement does not wait for the next packet
-    const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS }, (socket) => {
-      const { remoteAddress = '', remotePort = 0 } = socket
-      this.#onConnection(socket, { address: remoteAddress, port: remotePort, identity: null })
-    })
+    const server = createServer(
+      { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS },
+      (socket) => {
+        const { remoteAddress = '', remotePort = 0 } = socket
+        this.#onConnection(socket, { address: remoteAddress, port: remotePort, identity: null })
+      },
+    )
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         const [reason, hint] = LISTEN_REASONS[error.code ?? ''] ?? [error.message, 'check mqtt.listeners']

@@ -8,7 +8,7 @@
  * back from the log on the way, some at a time.
  */
 import { assert } from '../../assert.ts'
-import type { Grant, Message, Subscriber } from '../hub/message.ts'
+import type { Grant, Message, Receipt, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason } from '../packets/protocol-error.ts'
@@ -88,6 +88,8 @@ export class ClientSession implements Subscriber {
   #fresh: Message | null = null
   #freshSeq = -1
   #feeds: RetainedFeed[] | null = null
+  /** Who waits for the acknowledgement of what came while the client was connected. */
+  #receipts: Map<number, Receipt> | null = null
   #isLoading = false
   #isPumping = false
   #isOverflown = false
@@ -149,6 +151,9 @@ export class ClientSession implements Subscriber {
     this.#isStarted = false
     this.#begin()
     this.#letGo()
+    // nobody waits for a client that is gone: it gets what it has missed once it is back
+    for (const receipt of this.#receipts?.values() ?? []) receipt.came()
+    this.#receipts = null
     this.table.rest()
     if (this.#seqOf?.size === 0) this.#seqOf = null
     for (const feed of this.#feeds ?? []) feed.rest()
@@ -195,11 +200,18 @@ export class ClientSession implements Subscriber {
     }
     const seq = this.#append(message, qos, isRetained, grant.identifiers)
     if (seq < 0 || this.#outgoing === null) return
+    if (message.receipt !== undefined) this.#expect(seq, message.receipt)
     this.#fresh = message
     this.#freshSeq = seq
     this.pump()
     this.#fresh = null
     if (this.#next <= seq && this.table.isLive(seq)) this.#hold(seq, message)
+  }
+
+  #expect(seq: number, receipt: Receipt): void {
+    this.#receipts ??= new Map()
+    this.#receipts.set(seq, receipt)
+    receipt.expect()
   }
 
   #deliverAtOnce(message: Message, isRetained: boolean, identifiers: readonly number[]): void {
@@ -580,6 +592,11 @@ export class ClientSession implements Subscriber {
   /** What else knows of it. */
   #release(seq: number): void {
     const { table } = this
+    const receipt = this.#receipts?.get(seq)
+    if (receipt !== undefined) {
+      this.#receipts!.delete(seq)
+      receipt.came()
+    }
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(qos2Key(this.number, partition, offset))
