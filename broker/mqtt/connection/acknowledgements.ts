@@ -49,6 +49,11 @@ export class AcknowledgementRun {
     this.isReady = awaited === null
   }
 
+  /** It begins with a PUBACK. */
+  get isLate(): boolean {
+    return ((this.codes[0] >> 16) & 0x0f) === Answer.puback
+  }
+
   settle(error: Error | null): void {
     this.isReady = true
     this.#queue.settled(error, this.codes.length)

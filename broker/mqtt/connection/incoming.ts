@@ -41,8 +41,8 @@ export class Incoming {
   #verdicts: Map<TopicEntry, boolean> | null = null
   #generation = -1
   #aliases: (TopicEntry | undefined)[] | null = null
-  /** Packet ids of QoS 2 that came on this connection and were not released. */
-  #qos2: Set<number> | null = null
+  /** Packet ids of QoS 2 that came on this connection and were not released; with each, how often it came without DUP. */
+  #qos2: Map<number, number> | null = null
   /** It was full for too long: while it still is, nobody waits for it again. */
   #fullChain: Chain | null = null
 
@@ -68,7 +68,7 @@ export class Incoming {
     const view = context.publishView
     readPublish(frame, this.#connect.version, view)
     const entry = this.#entryOf(view)
-    if (view.qos !== 0) this.#checkReceiveMaximum(view)
+    if (view.qos !== 0) this.#checkPacketId(view)
     if (entry !== this.#last || this.#generation !== context.access.generation) this.#ask(entry)
     if (!this.#mayLast) {
       this.#refuse(view, Reason.notAuthorized, `may not publish to ${entry.topic}`)
@@ -184,9 +184,10 @@ export class Incoming {
       queue.add(Answer.puback, packetId, reasonCode, true, awaited)
       return
     }
-    this.#qos2 ??= new Set()
-    if (!this.#qos2.has(packetId)) queue.inFlight++
-    this.#qos2.add(packetId)
+    this.#qos2 ??= new Map()
+    const uses = this.#qos2.get(packetId) ?? 0
+    if (uses === 0) queue.inFlight++
+    this.#qos2.set(packetId, uses + (view.isDup && uses > 0 ? 0 : 1))
     queue.add(Answer.pubrec, packetId, reasonCode, false, awaited)
   }
 
@@ -207,10 +208,17 @@ export class Incoming {
     else queue.add(qos === 1 ? Answer.puback : Answer.pubrec, packetId, reasonCode, true, null)
   }
 
-  #checkReceiveMaximum(view: PublishView): void {
+  #checkPacketId({ qos, packetId, isDup }: PublishView): void {
+    if (qos === 2 && this.#qos2 !== null) {
+      const uses = this.#qos2.get(packetId)
+      // once can be a client that has lost its state; again it does not know its ids
+      if (uses !== undefined && uses > 1 && !isDup) {
+        throw violation('MQTT-2.2.1-4', `packet identifier ${packetId} is in use, and comes again without DUP`)
+      }
+      if (uses !== undefined) return
+    }
     const { receiveMaximum } = this.#context.limits
     if (this.#connect.version !== 5 || this.#acknowledgements.inFlight < receiveMaximum) return
-    if (view.qos === 2 && this.#qos2?.has(view.packetId)) return
     throw new MqttProtocolError(
       Reason.receiveMaximumExceeded,
       'MQTT-3.3.4-9',

@@ -85,11 +85,14 @@ export class PendingCommits {
   #settle(commit: PendingCommit, error: Error | null): void {
     if (this.#open.get(commit.chain) === commit) this.#open.delete(commit.chain)
     if (this.#last === commit) this.#last = null
-    for (const run of commit.runs) run.settle(error)
-    if (error !== null) return
-    for (const message of commit.messages) {
-      message.committed()
-      this.#deliver(message)
+    // a publisher that takes its own topic gets the message before PUBACK and after PUBREC: clients know it so from other brokers
+    for (const run of commit.runs) if (!run.isLate) run.settle(error)
+    if (error === null) {
+      for (const message of commit.messages) {
+        message.committed()
+        this.#deliver(message)
+      }
     }
+    for (const run of commit.runs) if (run.isLate) run.settle(error)
   }
 }

@@ -11,7 +11,7 @@ import { assert } from '../../assert.ts'
 import type { Grant, Message, Receipt, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
-import { Reason } from '../packets/protocol-error.ts'
+import { Reason, violation } from '../packets/protocol-error.ts'
 import { DeliveryTable, INLINE } from './delivery-table.ts'
 import type { Drops } from './drops.ts'
 import type { InlineMessages } from './inline-messages.ts'
@@ -563,15 +563,20 @@ export class ClientSession implements Subscriber {
 
   pubcomp(packetId: number, _reasonCode: number): boolean {
     const seq = this.#sentAs(packetId, 2)
-    if (seq < 0 || !this.table.isReleased(seq)) return false
+    if (seq < 0) return false
+    if (!this.table.isReleased(seq)) throw violation('MQTT-4.3.3-3', 'a PUBCOMP before PUBREL')
     this.#acknowledged(seq)
     return true
   }
 
-  /** @returns the number of what went under this id on this connection with this QoS; -1 where there is none */
+  /**
+   * @returns the number of what went under this id on this connection; -1 where there is none
+   * @throws MqttProtocolError where the answer is one to another QoS
+   */
   #sentAs(packetId: number, qos: QoS): number {
     const seq = this.#seqOf?.get(packetId)
-    if (seq === undefined || this.table.qosOf(seq) !== qos || !this.table.isSent(seq)) return -1
+    if (seq === undefined || !this.table.isSent(seq)) return -1
+    if (this.table.qosOf(seq) !== qos) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
     return seq
   }
 
