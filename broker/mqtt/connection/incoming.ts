@@ -20,6 +20,8 @@ import type { TopicEntry } from './topic-cache.ts'
 
 /** Topics of which a connection remembers whether it may publish to them. */
 const VERDICTS_MAX = 256
+/** A QoS 2 message that comes once more under the same packet id is taken for a repetition; more often it has to say so. */
+const WITHOUT_DUP_MAX = 2
 
 /** A message that is refused on a connection that can say so in no other way than to end. */
 export class RefusedMessageError extends Error {
@@ -41,7 +43,7 @@ export class Incoming {
   #verdicts: Map<TopicEntry, boolean> | null = null
   #generation = -1
   #aliases: (TopicEntry | undefined)[] | null = null
-  /** Packet ids of QoS 2 that came on this connection and were not released; with each, how often it came without DUP. */
+  /** Packet ids of QoS 2 that came on this connection and were not released; with each, how often its message came without DUP. */
   #qos2: Map<number, number> | null = null
   /** It was full for too long: while it still is, nobody waits for it again. */
   #fullChain: Chain | null = null
@@ -68,7 +70,7 @@ export class Incoming {
     const view = context.publishView
     readPublish(frame, this.#connect.version, view)
     const entry = this.#entryOf(view)
-    if (view.qos !== 0) this.#checkPacketId(view)
+    if (view.qos !== 0) this.#checkReceiveMaximum(view)
     if (entry !== this.#last || this.#generation !== context.access.generation) this.#ask(entry)
     if (!this.#mayLast) {
       this.#refuse(view, Reason.notAuthorized, `may not publish to ${entry.topic}`)
@@ -134,7 +136,7 @@ export class Incoming {
       const { partition, delta } = submission
       commit.messages.push(new CommittedMessage(this.#messageOf(view, entry), partition, delta))
     }
-    this.#acknowledge(view, Reason.success, commit)
+    this.#acknowledge(view, Reason.success, submission.delta < 0, commit)
   }
 
   /** On a topic that no stream takes. */
@@ -145,7 +147,7 @@ export class Incoming {
     const id = view.qos === 2 ? commits.of(submission.chain as Chain) : null
     const isTaken = view.isRetained || entry.hasTakers(hub)
     if (isAgain || !isTaken) {
-      this.#acknowledge(view, isTaken ? Reason.success : Reason.noMatchingSubscribers, id)
+      this.#acknowledge(view, isTaken ? Reason.success : Reason.noMatchingSubscribers, isAgain, id)
       return
     }
     const stored = sessions.storeInline(new CommittedMessage(this.#messageOf(view, entry), null, 0))
@@ -155,7 +157,7 @@ export class Incoming {
       },
     ]
     if (id !== null) parts.push((done) => id.chain.onCommit(done))
-    this.#acknowledge(view, Reason.success, allOf(parts))
+    this.#acknowledge(view, Reason.success, false, allOf(parts))
   }
 
   #messageOf(view: PublishView, entry: TopicEntry): Omit<Message, 'place'> {
@@ -175,7 +177,7 @@ export class Incoming {
     }
   }
 
-  #acknowledge(view: PublishView, reasonCode: number, awaited: Awaited | null): void {
+  #acknowledge(view: PublishView, reasonCode: number, isAgain: boolean, awaited: Awaited | null): void {
     const { qos, packetId } = view
     if (qos === 0) return
     const queue = this.#acknowledgements
@@ -185,9 +187,13 @@ export class Incoming {
       return
     }
     this.#qos2 ??= new Map()
-    const uses = this.#qos2.get(packetId) ?? 0
-    if (uses === 0) queue.inFlight++
-    this.#qos2.set(packetId, uses + (view.isDup && uses > 0 ? 0 : 1))
+    const before = this.#qos2.get(packetId) ?? 0
+    if (before === 0) queue.inFlight++
+    const times = !isAgain ? 1 : view.isDup ? before : before + 1
+    // once more can be a client that has lost its state; what goes on does not know its ids
+    if (times > WITHOUT_DUP_MAX)
+      throw violation('MQTT-3.3.1-1', `packet identifier ${packetId} comes again and again without DUP`)
+    this.#qos2.set(packetId, times)
     queue.add(Answer.pubrec, packetId, reasonCode, false, awaited)
   }
 
@@ -208,17 +214,10 @@ export class Incoming {
     else queue.add(qos === 1 ? Answer.puback : Answer.pubrec, packetId, reasonCode, true, null)
   }
 
-  #checkPacketId({ qos, packetId, isDup }: PublishView): void {
-    if (qos === 2 && this.#qos2 !== null) {
-      const uses = this.#qos2.get(packetId)
-      // once can be a client that has lost its state; again it does not know its ids
-      if (uses !== undefined && uses > 1 && !isDup) {
-        throw violation('MQTT-2.2.1-4', `packet identifier ${packetId} is in use, and comes again without DUP`)
-      }
-      if (uses !== undefined) return
-    }
+  #checkReceiveMaximum({ qos, packetId }: PublishView): void {
     const { receiveMaximum } = this.#context.limits
     if (this.#connect.version !== 5 || this.#acknowledgements.inFlight < receiveMaximum) return
+    if (qos === 2 && this.#qos2?.has(packetId)) return
     throw new MqttProtocolError(
       Reason.receiveMaximumExceeded,
       'MQTT-3.3.4-9',
