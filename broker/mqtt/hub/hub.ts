@@ -1,79 +1,134 @@
-/** Who takes a topic: the subscriptions of all sessions, shared groups, and the one delivery a session gets of a message. */
+/**
+ * Who takes a topic: the subscriptions of all sessions, shared groups, and the one delivery a session gets of a message, whatever
+ * number of its subscriptions match (MQTT 5, section 3.3.4).
+ *
+ * The takers of a topic are looked up once and remembered until a subscription changes that can matter.
+ */
 import type { QoS } from '../packets/packet.ts'
-import { topicMatches } from '../router.ts'
+import { Filters } from './filters.ts'
 import type { Grant, Message, Subscriber } from './message.ts'
+import { SharedGroup } from './shared-group.ts'
 import { filterText, type Subscription } from './subscription.ts'
 
+/** Topics whose takers are remembered; all are looked up again once there are more. */
 const TOPICS_MAX = 10_000
 
-interface Held {
-  readonly subscriber: Subscriber
-  readonly subscription: Subscription
-  readonly levels: readonly string[]
+/** All that hold one filter. */
+interface Holders {
+  readonly filter: string
+  readonly plain: Map<Subscriber, Subscription>
+  /** By name. */
+  readonly groups: Map<string, SharedGroup>
 }
 
-/** Those that take one topic. */
-interface Takers {
-  readonly plain: readonly (readonly [subscriber: Subscriber, own: readonly Held[]])[]
-  readonly shared: readonly (readonly [group: string, members: readonly Held[]])[]
+/** One session, with what it gets of a topic's messages. */
+interface Taker {
+  readonly subscriber: Subscriber
+  readonly grant: Grant
+  /** Its subscriptions, where one of them wants nothing that it published itself; null where none does. */
+  readonly own: readonly Subscription[] | null
 }
+
+interface Takers {
+  readonly plain: readonly Taker[]
+  readonly groups: readonly SharedGroup[]
+}
+
+const NOBODY: Takers = { plain: [], groups: [] }
 
 export class Hub {
   /** Changes whenever an answer of `hasTakers` may. */
   generation = 0
-  readonly #held = new Map<Subscriber, Map<string, Held>>()
+  readonly #filters = new Filters<Holders>()
+  readonly #held = new Map<Subscriber, Map<string, Subscription>>()
   readonly #takers = new Map<string, Takers>()
-  readonly #turns = new Map<string, number>()
 
-  /** Replaces one of the same subscriber with the same text. */
+  /** Subscriptions of all sessions. */
+  count = 0
+
+  /** Replaces one of the same subscriber with the same text [MQTT-3.8.4-3]. */
   subscribe(subscriber: Subscriber, subscription: Subscription): void {
-    const own = this.#held.get(subscriber) ?? new Map<string, Held>()
-    this.#held.set(subscriber, own)
-    own.set(filterText(subscription), { subscriber, subscription, levels: subscription.filter.split('/') })
+    const text = filterText(subscription)
+    this.unsubscribe(subscriber, text)
+    const own = this.#held.get(subscriber) ?? new Map<string, Subscription>()
+    this.#held.set(subscriber, own.set(text, subscription))
+    this.#hold(subscriber, subscription)
+    this.count++
     this.#changed()
   }
 
+  /** @param text as the client wrote it, `$share/…` included @returns false where it does not hold it */
   unsubscribe(subscriber: Subscriber, text: string): boolean {
     const own = this.#held.get(subscriber)
-    if (own?.delete(text) !== true) return false
+    const subscription = own?.get(text)
+    if (own === undefined || subscription === undefined) return false
+    own.delete(text)
     if (own.size === 0) this.#held.delete(subscriber)
+    this.#letGo(subscriber, subscription)
+    this.count--
     this.#changed()
     return true
   }
 
   removeAll(subscriber: Subscriber): void {
-    if (this.#held.delete(subscriber)) this.#changed()
+    const own = this.#held.get(subscriber)
+    if (own === undefined) return
+    this.#held.delete(subscriber)
+    for (const subscription of own.values()) this.#letGo(subscriber, subscription)
+    this.count -= own.size
+    this.#changed()
   }
 
+  /** What nobody takes costs a look into a map. */
   hasTakers(topic: string): boolean {
-    const { plain, shared } = this.#takersOf(topic)
-    return plain.length > 0 || shared.length > 0
+    return this.count > 0 && this.#takersOf(topic) !== NOBODY
   }
 
-  /** @returns to how many it went */
+  /** @returns to how many sessions it went */
   publish(message: Message): number {
-    const { plain, shared } = this.#takersOf(message.topic)
-    let count = 0
-    for (const [subscriber, own] of plain) {
-      const grant = grantOf(own, message)
-      if (grant === null) continue
-      subscriber.deliver(message, grant)
-      count++
+    if (this.count === 0) return 0
+    const { plain, groups } = this.#takersOf(message.topic)
+    let delivered = 0
+    for (const { subscriber, grant, own } of plain) {
+      const isOwn = own !== null && message.clientId === subscriber.clientId
+      const given = isOwn ? grantOf(own.filter(({ isNoLocal }) => !isNoLocal)) : grant
+      if (given === null) continue
+      subscriber.deliver(message, given)
+      delivered++
     }
-    for (const [group, members] of shared) {
-      const member = this.#next(group, members)
-      member.subscriber.deliver(message, grantOf([member], message)!)
-      count++
+    for (const group of groups) {
+      const { subscriber, subscription } = group.next()
+      subscriber.deliver(message, grantOf([subscription])!)
+      delivered++
     }
-    return count
+    return delivered
   }
 
-  #next(group: string, members: readonly Held[]): Held {
-    const online = members.filter(({ subscriber }) => subscriber.isOnline)
-    const among = online.length > 0 ? online : members
-    const turn = this.#turns.get(group) ?? 0
-    this.#turns.set(group, turn + 1)
-    return among[turn % among.length]
+  #hold(subscriber: Subscriber, subscription: Subscription): void {
+    const { filter, shareName } = subscription
+    let holders = this.#filters.get(filter)
+    if (holders === undefined) {
+      holders = { filter, plain: new Map(), groups: new Map() }
+      this.#filters.add(filter, holders)
+    }
+    if (shareName === null) {
+      holders.plain.set(subscriber, subscription)
+      return
+    }
+    const group = holders.groups.get(shareName) ?? new SharedGroup()
+    holders.groups.set(shareName, group)
+    group.add(subscriber, subscription)
+  }
+
+  #letGo(subscriber: Subscriber, { filter, shareName }: Subscription): void {
+    const holders = this.#filters.get(filter)!
+    if (shareName === null) holders.plain.delete(subscriber)
+    else {
+      const group = holders.groups.get(shareName)!
+      group.remove(subscriber)
+      if (group.isEmpty) holders.groups.delete(shareName)
+    }
+    if (holders.plain.size === 0 && holders.groups.size === 0) this.#filters.remove(filter)
   }
 
   #changed(): void {
@@ -84,40 +139,44 @@ export class Hub {
   #takersOf(topic: string): Takers {
     const known = this.#takers.get(topic)
     if (known !== undefined) return known
-    const levels = topic.split('/')
-    const plain: [Subscriber, Held[]][] = []
-    const shared = new Map<string, Held[]>()
-    for (const [subscriber, own] of this.#held) {
-      const matching = [...own.values()].filter(
-        (held) => topicMatches(held.levels, levels) && (topic[0] !== '$' || held.levels[0] === levels[0]),
-      )
-      const direct = matching.filter(({ subscription }) => subscription.shareName === null)
-      if (direct.length > 0) plain.push([subscriber, direct])
-      for (const held of matching) {
-        if (held.subscription.shareName === null) continue
-        const group = filterText(held.subscription)
-        shared.set(group, [...(shared.get(group) ?? []), held])
-      }
-    }
-    const takers = { plain, shared: [...shared] }
+    // a wildcard at the front takes no topic that begins with "$" [MQTT-4.7.2-1]
+    const isApart = topic.startsWith('$')
+    const matching = this.#filters.matching(topic).filter(({ filter }) => !isApart || filter.startsWith('$'))
+    const takers = takersOf(matching)
     if (this.#takers.size >= TOPICS_MAX) this.#takers.clear()
     this.#takers.set(topic, takers)
     return takers
   }
 }
 
-/** @returns null where all of them want nothing of the subscriber's own */
-function grantOf(own: readonly Held[], message: Message): Grant | null {
+function takersOf(matching: readonly Holders[]): Takers {
+  if (matching.length === 0) return NOBODY
+  const bySubscriber = new Map<Subscriber, Subscription[]>()
+  for (const { plain } of matching) {
+    for (const [subscriber, subscription] of plain) {
+      const own = bySubscriber.get(subscriber)
+      if (own === undefined) bySubscriber.set(subscriber, [subscription])
+      else own.push(subscription)
+    }
+  }
+  const plain = [...bySubscriber].map(([subscriber, own]) => ({
+    subscriber,
+    grant: grantOf(own)!,
+    own: own.some(({ isNoLocal }) => isNoLocal) ? own : null,
+  }))
+  return { plain, groups: matching.flatMap(({ groups }) => [...groups.values()]) }
+}
+
+/** @returns null of none */
+function grantOf(own: readonly Subscription[]): Grant | null {
+  if (own.length === 0) return null
   let qos: QoS = 0
   let isRetainAsPublished = false
-  let isTaken = false
   const identifiers: number[] = []
-  for (const { subscriber, subscription } of own) {
-    if (subscription.isNoLocal && message.clientId === subscriber.clientId) continue
-    isTaken = true
+  for (const subscription of own) {
     if (subscription.qos > qos) qos = subscription.qos
     isRetainAsPublished ||= subscription.isRetainAsPublished
     if (subscription.identifier !== null) identifiers.push(subscription.identifier)
   }
-  return isTaken ? { qos, identifiers, isRetainAsPublished } : null
+  return { qos, identifiers, isRetainAsPublished }
 }
