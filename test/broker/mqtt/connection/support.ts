@@ -36,6 +36,7 @@ export interface FrontTestOptions {
   readonly limits?: Partial<ConnectionLimits>
   readonly admittedBytesMax?: number
   readonly recordBytesMax?: number
+  readonly fullWaitMs?: number
   readonly access?: Access
   readonly quotas?: Quotas
   readonly connectionsMax?: number
@@ -74,7 +75,8 @@ export async function startFront(options: FrontTestOptions = {}): Promise<FrontT
   const router = new Router([streamConfig({ name: 'events', topics: ['a/#'], partitions: 1 })], (name) =>
     log.stream(name),
   )
-  const ingressOptions = { recordBytesMax: options.recordBytesMax ?? 1e6, now: () => time.now }
+  const { recordBytesMax = 1e6, fullWaitMs = 10_000 } = options
+  const ingressOptions = { recordBytesMax, fullWaitMs, now: () => time.now }
   const ingress = new Ingress(log, router, () => ({ qos2: ids, sources }), ingressOptions)
   const wheel = new TimerWheel()
   const clock = { now: () => time.now, trustedNow: () => time.now, monotonic: () => time.now }
