@@ -148,6 +148,7 @@ export class Chain {
    * Copies one record into the open commit. It is durable, and readable, once a listener added afterwards is called with null.
    * @param timestamp ms since 1970
    * @param headers a section from `encodeHeaders`
+   * @returns its place in the commit's batch of this partition: its offset is `partition.commitOffset` and this, once a listener is called.
    * @throws LogUnavailableError while the storage is away or the log is closing.
    */
   append(
@@ -156,10 +157,16 @@ export class Chain {
     key: Uint8Array | null,
     value: Uint8Array | null,
     headers: Uint8Array,
-  ): void {
+  ): number {
     if (this.condition.state !== 'open' || this.#isClosing) throw this.unavailable()
-    this.#open.append(partition, timestamp, key, value, headers)
+    const delta = this.#open.append(partition, timestamp, key, value, headers)
     this.#schedule()
+    return delta
+  }
+
+  /** Of the open commit: another number means that what was added before goes with an earlier one. */
+  get openCommit(): number {
+    return this.#open.number
   }
 
   /**
@@ -257,6 +264,7 @@ export class Chain {
       this.active.bytes += sealed.bytes
       for (const { partition, ...batch } of sealed.batches) {
         this.row.open.index.of(partition.id, batch.baseOffset).add(commit, batch)
+        partition.commitOffset = batch.baseOffset
         partition.durableOffset = batch.nextOffset
       }
       this.stats.commits++

@@ -14,18 +14,21 @@ export class OpenCommit {
   readonly #free: BatchBuilder[] = []
   bytes = 0
   records = 0
+  /** Grows with each commit that was taken: tells whether what is added now goes with what was added before. */
+  number = 0
 
   get isEmpty(): boolean {
     return this.records === 0 && this.#listeners.length === 0
   }
 
+  /** @returns the record's place in the partition's batch, from 0 */
   append(
     partition: LogPartition,
     timestamp: number,
     key: Uint8Array | null,
     value: Uint8Array | null,
     headers: Uint8Array,
-  ): void {
+  ): number {
     let builder = partition.open
     if (builder === null) {
       builder = this.#free.pop() ?? new BatchBuilder()
@@ -34,9 +37,10 @@ export class OpenCommit {
       this.bytes += builder.bytes
     }
     const before = builder.bytes
-    builder.append(timestamp, key, value, headers)
+    const delta = builder.append(timestamp, key, value, headers)
     this.bytes += builder.bytes - before
     this.records++
+    return delta
   }
 
   listen(listener: CommitListener): void {
@@ -55,6 +59,7 @@ export class OpenCommit {
     this.#listeners = []
     this.bytes = 0
     this.records = 0
+    this.number++
     return taken
   }
 

@@ -19,6 +19,8 @@ export class LogPartition {
   readonly id: number
   /** All offsets below are fsynced; the next commit's batch starts here. */
   durableOffset = 0
+  /** Where the batch of the last commit that had records of this partition starts. */
+  commitOffset = 0
   logStartOffset = 0
   /** Sealed segments that hold records of this partition, in order. */
   spans: Span[] = []

@@ -1,16 +1,20 @@
 /**
- * From an accepted MQTT message to a record in the log: the one way in, whichever front holds the connection. The callback is
- * the acknowledgement: it comes after the fsync of the commit that holds the record.
+ * From an accepted MQTT message to a record in the log: the one way in. Connections `submit` and wait for the chain's commit
+ * together (connection/pending-commits.ts); for wills and the broker's own messages `accept` has a callback that is the acknowledgement:
+ * it comes after the fsync of the commit that holds the record.
  */
 import { LogFullError, RecordTooLargeError } from '../errors.ts'
 import type { Chain } from '../log/chain.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { LogStream } from '../log/log-stream.ts'
 import { partitionOf } from '../log/murmur2.ts'
+import type { LogPartition } from '../log/partition.ts'
 import { encodeHeaders, joinHeaders, NO_HEADERS, recordBytesBound } from '../log/record-batch.ts'
+import type { Place } from './hub/message.ts'
+import type { QoS } from './packets/packet.ts'
 import { payloadKey } from './payload-key.ts'
-import type { Qos2Ids } from './qos2.ts'
-import { type Route, type Router, TOPIC_HEADER } from './router.ts'
+import type { Qos2Ids, Qos2Message } from './qos2.ts'
+import { REASON_HEADER, type Route, type Router, STREAM_HEADER, TOPIC_HEADER } from './router.ts'
 import type { MessageSource, SourcePositions } from './source-positions.ts'
 
 export interface IngressMessage {
@@ -22,9 +26,36 @@ export interface IngressMessage {
   /** 0 where there is none. */
   readonly packetId: number
   readonly isDup: boolean
+  /** More headers for its record: a section from `encodeHeaders`. */
+  readonly headers?: Buffer
   /** For a message that does not come from a client. */
   readonly origin?: MessageOrigin
 }
+
+/** A message on its way into the log, and where it went. One object is used again for many. */
+export class Submission {
+  clientId: string | null = null
+  topic = ''
+  payload: Uint8Array = NO_BYTES
+  qos: QoS = 0
+  packetId = 0
+  isDup = false
+  headers: Buffer = NO_HEADERS
+  source: MessageSource | null = null
+  /** Whose commit is to be waited for, once it was submitted. */
+  chain: Chain | null = null
+  partition: LogPartition | null = null
+  /** Its place in the commit's batch of the partition; -1 for one that came again and is recorded already. */
+  delta = -1
+
+  /** To be asked once its commit is on disk, and before the next one is. */
+  get place(): Place | null {
+    if (this.partition === null || this.delta < 0) return null
+    return { partition: this.partition, offset: this.partition.commitOffset + this.delta }
+  }
+}
+
+const NO_BYTES = new Uint8Array(0)
 
 export interface MessageOrigin {
   readonly source: MessageSource
@@ -40,13 +71,14 @@ export interface IngressStates {
   readonly sources: SourcePositions
 }
 
-/** null: on disk, or nothing to store. An error: not on disk, and no acknowledgement may be sent. */
-export type IngressCallback = (error: Error | null) => void
+/**
+ * null: on disk, or nothing to store. An error: not on disk, and no acknowledgement may be sent.
+ * @param place where it stands; null for what no stream takes, for QoS 0 and for what was recorded before
+ */
+export type IngressCallback = (error: Error | null, place: Place | null) => void
 
 /** Streams whose key stands in the payload send what has none here. */
 export const DEAD_LETTER_STREAM = 'dead-letters'
-const REASON_HEADER = 'reason'
-const STREAM_HEADER = 'stream'
 
 export interface IngressStatus {
   readonly received: number
@@ -69,16 +101,18 @@ const LOST_CLEANS_MAX = 10_000
 const FULL_WAIT_MS = 10_000
 const FULL_CHECK_MS = 1_000
 
-interface WaitingMessage {
+interface Waiting {
   readonly bytes: number
   readonly since: number
+  /** It goes on with more while the chain has room: a connection with the rest of what was read. */
+  readonly keepsTurn: boolean
   append(): void
   refuse(): void
 }
 
 /** Those that wait for one chain, oldest first. */
 interface WaitingRoom {
-  messages: WaitingMessage[]
+  messages: Waiting[]
   bytes: number
 }
 
@@ -97,6 +131,7 @@ export class Ingress {
   readonly #now: () => number
   /** Bytes that wait while the disk is full, at most: senders whose connection ended come again, with the same. */
   readonly #waitingBytesMax: number
+  readonly #fullWaitMs: number
   readonly #counters = {
     received: 0,
     receivedBytes: 0,
@@ -109,6 +144,8 @@ export class Ingress {
   }
   /** Unkeyed records take turns by message. */
   #turn = 0
+  /** Whoever is let in just now goes on with more of the same, and does not queue up behind itself. */
+  #turnOf: Chain | null = null
   /** Messages that wait for room, by chain. */
   readonly #waiting = new Map<Chain, WaitingRoom>()
   /** Clients that began a clean session whose note did not reach the disk. */
@@ -119,13 +156,14 @@ export class Ingress {
     log: EventLog,
     router: Router,
     statesOf: (chain: string) => IngressStates,
-    options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number },
+    options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number; fullWaitMs?: number },
   ) {
     this.#log = log
     this.#router = router
     this.#statesOf = statesOf
     this.#recordBytesMax = options.recordBytesMax
     this.#now = options.now
+    this.#fullWaitMs = options.fullWaitMs ?? FULL_WAIT_MS
     this.#waitingBytesMax = options.waitingBytesMax ?? Number.POSITIVE_INFINITY
     log.onDurable(() => this.#cleanAgain())
   }
@@ -134,56 +172,128 @@ export class Ingress {
     return { ...this.#counters }
   }
 
-  accept(message: IngressMessage, done: IngressCallback): void {
+  /** What no stream takes is counted here and goes nowhere. */
+  received(payloadBytes: number, isRouted: boolean): void {
     this.#counters.received++
-    this.#counters.receivedBytes += message.payload.length
-    const route = this.#router.match(message.topic)
-    if (route === null) {
-      this.#counters.unrouted++
-      message.origin?.onAdmitted()
-      done(null)
-      return
-    }
-    const headerBytes = route.headers.length + (message.origin?.headers.length ?? 0)
-    const bytes = recordBytesBound(route.key?.length ?? 0, message.payload.length, headerBytes)
-    if (bytes > this.#recordBytesMax) {
-      this.#counters.tooLarge++
-      done(new RecordTooLargeError(`a message on "${message.topic}"`, bytes, this.#recordBytesMax))
-      return
-    }
-    this.#whenRoom(route, message, bytes, done)
+    this.#counters.receivedBytes += payloadBytes
+    if (!isRouted) this.#counters.unrouted++
   }
 
-  /** Waits while the log has admitted its limit. Nobody who comes later overtakes those that wait. */
-  #whenRoom(route: Route, message: IngressMessage, bytes: number, done: IngressCallback): void {
+  /**
+   * Copies a message into the open commit of its chain.
+   * @param keyOf what the topic decides (Router.match)
+   * @returns false: nothing was done, because the log has admitted its limit or others wait for it: `wait`, and submit it again
+   * @throws RecordTooLargeError, LogUnavailableError
+   */
+  submit(route: Route, submission: Submission): boolean {
     const { chain } = route.stream
-    let room = this.#waiting.get(chain)
-    if (room === undefined && !chain.isFull) {
-      this.#append(route, message, done)
-      return
+    if (chain.isFull || (this.#waiting.size > 0 && this.#turnOf !== chain && this.#waiting.has(chain))) {
+      return false
     }
-    if (chain.isHeld && (room?.bytes ?? 0) + bytes > this.#waitingBytesMax) {
-      this.#refuse(chain, done)
-      return
+    const bytes = this.#bytesOf(route, submission.payload.length, submission.headers.length)
+    if (bytes > this.#recordBytesMax) throw this.#tooLarge(submission.topic, bytes)
+    try {
+      this.#append(route, submission)
+    } catch (error) {
+      this.#counters.failed++
+      throw error
     }
-    const waiting = {
+    return true
+  }
+
+  /**
+   * Until the chain has room; whoever came before goes first.
+   * @param bytes about what waits
+   * @param resume it may submit, as long as the chain takes it
+   * @param refuse the disk has been full for too long
+   */
+  wait(chain: Chain, bytes: number, resume: () => void, refuse: (error: Error) => void): void {
+    this.#enqueue(chain, {
       bytes,
       since: performance.now(),
-      append: () => this.#append(route, message, done),
-      refuse: () => this.#refuse(chain, done),
+      keepsTurn: true,
+      append: resume,
+      refuse: () => this.#refuse(chain, refuse),
+    })
+  }
+
+  /**
+   * QoS 2 on a topic that no stream takes: its id is in flight in the main chain all the same.
+   * @returns whether it came before; what `submission.chain` is to be waited for in both cases
+   * @throws LogUnavailableError
+   */
+  remember(submission: Submission): boolean {
+    const [chain] = this.#log.chains()
+    if (chain!.condition.state !== 'open') throw chain!.unavailable()
+    submission.chain = chain!
+    submission.partition = null
+    submission.delta = -1
+    const { qos2 } = this.#statesOf(chain!.name)
+    if (qos2.isRepetition(submission as Qos2Message)) {
+      this.#counters.repetitions++
+      return true
+    }
+    qos2.add(submission as Qos2Message)
+    return false
+  }
+
+  /** Messages whose commit failed: they were not acknowledged. */
+  failed(count: number): void {
+    this.#counters.failed += count
+  }
+
+  accept(message: IngressMessage, done: IngressCallback): void {
+    const route = this.#router.match(message.topic)
+    this.received(message.payload.length, route !== null)
+    if (route === null) {
+      message.origin?.onAdmitted()
+      done(null, null)
+      return
+    }
+    const submission = submissionOf(message)
+    const bytes = this.#bytesOf(route, message.payload.length, submission.headers.length)
+    if (bytes > this.#recordBytesMax) {
+      done(this.#tooLarge(message.topic, bytes), null)
+      return
+    }
+    const { chain } = route.stream
+    const append = () => this.#appendAndTell(route, message, submission, done)
+    if (!chain.isFull && !this.#waiting.has(chain)) append()
+    else {
+      const refuse = () => this.#refuse(chain, done)
+      this.#enqueue(chain, { bytes, since: performance.now(), keepsTurn: false, append, refuse })
+    }
+  }
+
+  #bytesOf(route: Route, payloadBytes: number, headerBytes: number): number {
+    return recordBytesBound(route.key?.length ?? 0, payloadBytes, route.headers.length + headerBytes - 1)
+  }
+
+  #tooLarge(topic: string, bytes: number): Error {
+    this.#counters.tooLarge++
+    return new RecordTooLargeError(`a message on "${topic}"`, bytes, this.#recordBytesMax)
+  }
+
+  /** Nobody who comes later overtakes those that wait. */
+  #enqueue(chain: Chain, waiting: Waiting): void {
+    let room = this.#waiting.get(chain)
+    if (chain.isHeld && (room?.bytes ?? 0) + waiting.bytes > this.#waitingBytesMax) {
+      waiting.refuse()
+      return
     }
     if (room !== undefined) {
-      room.bytes += bytes
+      room.bytes += waiting.bytes
       room.messages.push(waiting)
       return
     }
-    room = { messages: [waiting], bytes }
+    room = { messages: [waiting], bytes: waiting.bytes }
     this.#waiting.set(chain, room)
     void this.#letIn(chain, room)
   }
 
   async #letIn(chain: Chain, room: WaitingRoom): Promise<void> {
-    const check = setInterval(() => refuseLate(chain, room), FULL_CHECK_MS)
+    const waitMs = this.#fullWaitMs
+    const check = setInterval(() => refuseLate(chain, room, waitMs), Math.min(FULL_CHECK_MS, waitMs))
     check.unref()
     while (room.messages.length > 0) {
       await chain.drained()
@@ -191,7 +301,9 @@ export class Ingress {
       while (next < room.messages.length && !chain.isFull) {
         const message = room.messages[next++]!
         room.bytes -= message.bytes
+        this.#turnOf = message.keepsTurn ? chain : null
         message.append()
+        this.#turnOf = null
       }
       room.messages.splice(0, next)
     }
@@ -199,51 +311,57 @@ export class Ingress {
     this.#waiting.delete(chain)
   }
 
-  #refuse(chain: Chain, done: IngressCallback): void {
+  #refuse(chain: Chain, done: (error: Error, place: null) => void): void {
     this.#counters.failed++
-    done(new LogFullError(chain.name))
+    done(new LogFullError(chain.name), null)
   }
 
-  #append(route: Route, message: IngressMessage, done: IngressCallback): void {
+  #appendAndTell(route: Route, message: IngressMessage, submission: Submission, done: IngressCallback): void {
     try {
-      const target = this.#targetOf(route, message)
-      const { chain } = target.stream
-      const id =
-        message.qos === 2 && message.packetId !== 0 && message.clientId !== null
-          ? { ...message, clientId: message.clientId }
-          : null
-      const { qos2, sources } = this.#statesOf(chain.name)
-      const source = message.origin?.source ?? null
-      if (id !== null && qos2.isRepetition(id)) this.#counters.repetitions++
-      else if (source !== null && sources.isRepetition(source)) this.#counters.repetitions++
-      else {
-        const { stream, partition, key, headers } = target
-        // as MQTT clears a retained message; only a stream that keeps the last value has something to clear
-        const value = message.payload.length === 0 && stream.policy.compacts ? null : message.payload
-        const more = message.origin?.headers ?? NO_HEADERS
-        chain.append(stream.partitions[partition]!, this.#now(), key, value, joinHeaders(headers, more))
-        if (id !== null) qos2.add(id)
-        if (source !== null) sources.add(source)
-        if (stream.name === DEAD_LETTER_STREAM) this.#counters.deadLetters++
-        else this.#counters.appended++
-      }
+      this.#append(route, submission)
       message.origin?.onAdmitted()
       // QoS 0 has no acknowledgement to hold back
-      if (message.qos === 0) done(null)
-      else chain.onCommit((error) => this.#committed(error, done))
+      if (message.qos === 0) done(null, null)
+      else submission.chain!.onCommit((error) => this.#committed(error, submission, done))
     } catch (error) {
       this.#counters.failed++
-      done(error as Error)
+      done(error as Error, null)
     }
   }
 
-  #committed(error: Error | null, done: IngressCallback): void {
+  #committed(error: Error | null, submission: Submission, done: IngressCallback): void {
     if (error !== null) this.#counters.failed++
-    done(error)
+    done(error, error === null ? submission.place : null)
+  }
+
+  #append(route: Route, submission: Submission): void {
+    const target = this.#targetOf(route, submission)
+    const { stream, partition, key, headers } = target
+    const { chain } = stream
+    submission.chain = chain
+    submission.partition = null
+    submission.delta = -1
+    const isQos2 = submission.qos === 2 && submission.packetId !== 0 && submission.clientId !== null
+    const { source } = submission
+    const states = isQos2 || source !== null ? this.#statesOf(chain.name) : null
+    if (isQos2 && states!.qos2.isRepetition(submission as Qos2Message)) this.#counters.repetitions++
+    else if (source !== null && states!.sources.isRepetition(source)) this.#counters.repetitions++
+    else {
+      const { payload } = submission
+      // as MQTT clears a retained message; only a stream that keeps the last value has something to clear
+      const value = payload.length === 0 && stream.policy.compacts ? null : payload
+      const all = joinHeaders(headers, submission.headers)
+      submission.partition = stream.partitions[partition]!
+      submission.delta = chain.append(submission.partition, this.#now(), key, value, all)
+      if (isQos2) states!.qos2.add(submission as Qos2Message)
+      if (source !== null) states!.sources.add(source)
+      if (stream.name === DEAD_LETTER_STREAM) this.#counters.deadLetters++
+      else this.#counters.appended++
+    }
   }
 
   /** Where the record goes: what the topic decided, and what is left to the payload or to the turn. */
-  #targetOf(route: Route, message: IngressMessage): Target {
+  #targetOf(route: Route, message: Submission): Target {
     const { stream, keyOf, key, partition, headers } = route
     if (key !== null && partition !== null) return { stream, partition, key, headers }
     if (typeof keyOf === 'object' && 'pointer' in keyOf) {
@@ -263,34 +381,15 @@ export class Ingress {
     return { stream: this.#log.stream(DEAD_LETTER_STREAM), partition: 0, key: Buffer.from(topic), headers }
   }
 
-  /** PUBREL. The callback comes once the release is on disk: then PUBCOMP may be sent. */
-  release(clientId: string, packetId: number, done: IngressCallback): void {
-    // while a chain opens itself again nobody knows which ids are in flight
-    const away = this.#log.chains().find((chain) => chain.condition.state !== 'open')
-    if (away !== undefined) {
-      done(away.unavailable())
-      return
-    }
-    const chains = this.#log
-      .chains()
-      .filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
-    let left = chains.length
-    if (left === 0) {
-      done(null)
-      return
-    }
-    let failure: Error | null = null
-    const released = (error: Error | null): void => {
-      failure ??= error
-      if (--left === 0) done(failure)
-    }
-    for (const chain of chains) {
-      try {
-        chain.onCommit(released)
-      } catch (error) {
-        released(error as Error)
-      }
-    }
+  /**
+   * PUBREL: the id is free once the open commits of these chains are on disk; then PUBCOMP may be sent.
+   * @returns none for an id that is not in flight
+   * @throws LogUnavailableError while nobody knows which ids are in flight: a chain opens itself again
+   */
+  releaseIn(clientId: string, packetId: number): Chain[] {
+    const chains = this.#log.chains()
+    for (const chain of chains) if (chain.condition.state !== 'open') throw chain.unavailable()
+    return chains.filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
   }
 
   /** CONNECT with a clean session: the client's packet ids begin anew. */
@@ -323,11 +422,17 @@ export class Ingress {
   }
 }
 
+function submissionOf(message: IngressMessage): Submission {
+  const { origin, headers = NO_HEADERS, ...rest } = message
+  const all = origin === undefined ? headers : joinHeaders(headers, origin.headers)
+  return Object.assign(new Submission(), rest, { headers: all, source: origin?.source ?? null })
+}
+
 /** Those that have waited long enough for a disk that stays full. */
-function refuseLate(chain: Chain, room: WaitingRoom): void {
+function refuseLate(chain: Chain, room: WaitingRoom, waitMs: number): void {
   if (!chain.isHeld) return
   const now = performance.now()
-  const late = room.messages.findIndex(({ since }) => now - since < FULL_WAIT_MS)
+  const late = room.messages.findIndex(({ since }) => now - since < waitMs)
   for (const message of room.messages.splice(0, late < 0 ? room.messages.length : late)) {
     room.bytes -= message.bytes
     message.refuse()

@@ -9,6 +9,10 @@ import { encodeHeaders, NO_HEADERS } from '../log/record-batch.ts'
 
 /** The header that names the MQTT topic. A record without it was published to the topic that is its key. */
 export const TOPIC_HEADER = 'topic'
+/** Those that a dead letter has besides. */
+export const STREAM_HEADER = 'stream'
+export const REASON_HEADER = 'reason'
+export const DEAD_LETTER_HEADERS: readonly string[] = [STREAM_HEADER, REASON_HEADER]
 
 /** What the topic decides. `key` and `partition` are null where the payload or the turn decides. */
 export interface Route {

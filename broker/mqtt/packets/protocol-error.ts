@@ -1,4 +1,5 @@
 /** A client broke the protocol: its connection ends. With MQTT 5 it is told the reason code. */
+import type { ProtocolVersion } from './packet.ts'
 
 /** Reason codes of MQTT 5, section 2.4, as far as the broker sends them. */
 export const Reason = {
@@ -46,8 +47,16 @@ export type ReasonCode = (typeof Reason)[keyof typeof Reason]
 
 export class MqttProtocolError extends Error {
   readonly reasonCode: ReasonCode
-  /** Of the specification, such as MQTT-3.3.1-4; of version 5 where both have it. */
+  /**
+   * Of the specification of MQTT 5, such as MQTT-3.3.1-4; a section where the statement has no number; `3.1.1: MQTT-3.1.2-22` where 3.1.1
+   * alone says so; `limit: NAME` where the limit is the broker's own.
+   */
   readonly clause: string
+  /**
+   * Of a CONNECT that was refused: the version in which CONNACK answers it; null: with none. Of every other packet undefined: the connection
+   * knows its version.
+   */
+  answerVersion: ProtocolVersion | null | undefined
 
   constructor(reasonCode: ReasonCode, clause: string, reason: string) {
     super(`${reason} [${clause}]`)
@@ -55,4 +64,12 @@ export class MqttProtocolError extends Error {
     this.reasonCode = reasonCode
     this.clause = clause
   }
+}
+
+export function malformed(clause: string, reason: string): MqttProtocolError {
+  return new MqttProtocolError(Reason.malformedPacket, clause, reason)
+}
+
+export function violation(clause: string, reason: string): MqttProtocolError {
+  return new MqttProtocolError(Reason.protocolError, clause, reason)
 }

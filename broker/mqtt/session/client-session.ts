@@ -8,10 +8,10 @@
  * back from the log on the way, some at a time.
  */
 import { assert } from '../../assert.ts'
-import type { Grant, Message, Subscriber } from '../hub/message.ts'
+import type { Grant, Message, Receipt, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
-import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import { Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { DeliveryTable, INLINE } from './delivery-table.ts'
 import type { Drops } from './drops.ts'
 import type { InlineMessages } from './inline-messages.ts'
@@ -95,6 +95,8 @@ export class ClientSession implements Subscriber {
   #fresh: Message | null = null
   #freshSeq = -1
   #feeds: RetainedFeed[] | null = null
+  /** Who waits for the acknowledgement of what came while the client was connected. */
+  #receipts: Map<number, Receipt> | null = null
   #isLoading = false
   #isPumping = false
   #isOverflown = false
@@ -156,6 +158,9 @@ export class ClientSession implements Subscriber {
     this.#isStarted = false
     this.#begin()
     this.#letGo()
+    // nobody waits for a client that is gone: it gets what it has missed once it is back
+    for (const receipt of this.#receipts?.values() ?? []) receipt.came()
+    this.#receipts = null
     this.table.rest()
     if (this.#seqOf?.size === 0) this.#seqOf = null
     if (this.#unsafe?.size === 0) this.#unsafe = null
@@ -203,11 +208,18 @@ export class ClientSession implements Subscriber {
     }
     const seq = this.#append(message, qos, isRetained, grant.identifiers)
     if (seq < 0 || this.#outgoing === null) return
+    if (message.receipt !== undefined) this.#expect(seq, message.receipt)
     this.#fresh = message
     this.#freshSeq = seq
     this.pump()
     this.#fresh = null
     if (this.#next <= seq && this.table.isLive(seq)) this.#hold(seq, message)
+  }
+
+  #expect(seq: number, receipt: Receipt): void {
+    this.#receipts ??= new Map()
+    this.#receipts.set(seq, receipt)
+    receipt.expect()
   }
 
   #deliverAtOnce(message: Message, isRetained: boolean, identifiers: readonly number[]): void {
@@ -591,15 +603,20 @@ export class ClientSession implements Subscriber {
 
   pubcomp(packetId: number, _reasonCode: number): boolean {
     const seq = this.#sentAs(packetId, 2)
-    if (seq < 0 || !this.table.isReleased(seq)) return false
+    if (seq < 0) return false
+    if (!this.table.isReleased(seq)) throw violation('MQTT-4.3.3-3', 'a PUBCOMP before PUBREL')
     this.#acknowledged(seq)
     return true
   }
 
-  /** @returns the number of what went under this id on this connection with this QoS; -1 where there is none */
+  /**
+   * @returns the number of what went under this id on this connection; -1 where there is none
+   * @throws MqttProtocolError where the answer is one to another QoS
+   */
   #sentAs(packetId: number, qos: QoS): number {
     const seq = this.#seqOf?.get(packetId)
-    if (seq === undefined || this.table.qosOf(seq) !== qos || !this.table.isSent(seq)) return -1
+    if (seq === undefined || !this.table.isSent(seq)) return -1
+    if (this.table.qosOf(seq) !== qos) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
     return seq
   }
 
@@ -621,6 +638,11 @@ export class ClientSession implements Subscriber {
   /** What else knows of it. */
   #release(seq: number): void {
     const { table } = this
+    const receipt = this.#receipts?.get(seq)
+    if (receipt !== undefined) {
+      this.#receipts!.delete(seq)
+      receipt.came()
+    }
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(qos2Key(this.number, partition, offset))

@@ -1,0 +1,70 @@
+/**
+ * Who may do what, and how fast: what a connection asks of the door. The open door here lets everybody do everything; listeners that only this
+ * machine reaches can do with it.
+ */
+import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+
+export interface PeerInfo {
+  /** Of the other side: host and port, for log lines and limits by address. */
+  readonly address: string
+  readonly port: number
+  /** Named by the client's certificate, where it was asked for one. */
+  readonly identity: string | null
+}
+
+/** A client that was let in. */
+export interface Principal {
+  /** null: anonymous. */
+  readonly name: string | null
+  readonly clientId: string
+}
+
+export interface Credentials {
+  readonly clientId: string
+  readonly username: string | null
+  readonly password: Buffer | null
+  readonly peer: PeerInfo
+}
+
+export interface Access {
+  /** @returns the reason code of its refusal */
+  canConnect(credentials: Credentials): Promise<Principal | ReasonCode>
+  mayPublish(principal: Principal, topic: string): boolean
+  maySubscribe(principal: Principal, filter: string): boolean
+  /** Changes when the rules do: answers that were remembered are asked for again. */
+  readonly generation: number
+}
+
+/** The budget of one client. */
+export interface Quota {
+  /**
+   * What was read and handled is charged, a chunk at a time.
+   * @returns ms in which nothing more is to be read; 0: go on
+   */
+  charge(messages: number, bytes: number): number
+  /** The connection has ended. */
+  release(): void
+}
+
+export interface Quotas {
+  /** A connection was accepted. @returns why it is refused, or null */
+  refuses(peer: PeerInfo): string | null
+  quotaOf(principal: Principal, peer: PeerInfo): Quota
+}
+
+export const OPEN_ACCESS: Access = {
+  async canConnect({ clientId }) {
+    return { name: null, clientId }
+  },
+  mayPublish: () => true,
+  maySubscribe: () => true,
+  generation: 0,
+}
+
+const NO_LIMIT: Quota = { charge: () => 0, release() {} }
+
+export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT }
+
+export function isRefused(answer: Principal | ReasonCode): answer is ReasonCode {
+  return typeof answer === 'number' && answer !== Reason.success
+}

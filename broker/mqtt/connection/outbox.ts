@@ -1,0 +1,178 @@
+/**
+ * What goes to a client: packets are collected in a chunk while a turn of the event loop lasts and leave as one write. Small ones are copied in, large
+ * payloads go beside it uncopied. What the socket has not taken yet is counted against a limit.
+ */
+import type { Writable } from 'node:stream'
+
+const CHUNK_BYTES = 16 * 1024
+/** Chunks kept for the next writes: not each turn makes new ones. */
+const FREE_CHUNKS_MAX = 64
+/** What is written uncopied: a copy would cost more than a second piece in the same write. */
+const UNCOPIED_BYTES_MIN = 4 * 1024
+
+/** Chunks that are not in use, and the outboxes that have something to write: one for all connections. */
+export class OutboxPool {
+  readonly #free: Buffer[] = []
+  #dirty: Outbox[] = []
+  readonly #flushAll = () => this.flush()
+
+  take(): Buffer {
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  }
+
+  give(chunk: Buffer): void {
+    if (this.#free.length < FREE_CHUNKS_MAX) this.#free.push(chunk)
+  }
+
+  /** It is flushed when this turn's work is done. */
+  schedule(outbox: Outbox): void {
+    if (this.#dirty.length === 0) process.nextTick(this.#flushAll)
+    this.#dirty.push(outbox)
+  }
+
+  flush(): void {
+    const dirty = this.#dirty
+    this.#dirty = []
+    for (let i = 0; i < dirty.length; i++) dirty[i]!.flush()
+  }
+}
+
+export class Outbox {
+  readonly #stream: Writable
+  readonly #pool: OutboxPool
+  readonly #bytesMax: number
+  #chunk: Buffer | null = null
+  /** Bytes handed to the stream and not yet written. */
+  #writing = 0
+  #isScheduled = false
+  #isEnded = false
+  /** Full chunks and large payloads before the chunk in use; beside each the chunk that is free once it is written, or null. */
+  #waiting: Buffer[] = []
+  #waitingChunks: (Buffer | null)[] = []
+  #waitingBytes = 0
+  /** Where the next byte goes in what `reserve` returned. */
+  at = 0
+  /** Called when it was full and no longer is. */
+  onRoom: () => void = () => {}
+  #wasFull = false
+
+  constructor(stream: Writable, pool: OutboxPool, bytesMax: number) {
+    this.#stream = stream
+    this.#pool = pool
+    this.#bytesMax = bytesMax
+  }
+
+  /** Bytes that are not with the kernel yet. */
+  get bytes(): number {
+    return this.at + this.#waitingBytes + this.#writing
+  }
+
+  get isFull(): boolean {
+    if (this.bytes < this.#bytesMax) return false
+    this.#wasFull = true
+    return true
+  }
+
+  /** @param bytes at most CHUNK_BYTES @returns a buffer with room for them at `at`; move `at`, then call `wrote` */
+  reserve(bytes: number): Buffer {
+    let chunk = this.#chunk
+    if (chunk !== null && this.at + bytes <= CHUNK_BYTES) return chunk
+    if (chunk !== null) this.#setAside()
+    chunk = this.#pool.take()
+    this.#chunk = chunk
+    this.at = 0
+    return chunk
+  }
+
+  wrote(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    this.#pool.schedule(this)
+  }
+
+  /** @param bytes not changed any more */
+  write(bytes: Buffer): void {
+    if (bytes.length < UNCOPIED_BYTES_MIN) {
+      const chunk = this.reserve(bytes.length)
+      chunk.set(bytes, this.at)
+      this.at += bytes.length
+    } else {
+      if (this.#chunk !== null) this.#setAside()
+      this.#waiting.push(bytes)
+      this.#waitingChunks.push(null)
+      this.#waitingBytes += bytes.length
+    }
+    this.wrote()
+  }
+
+  /** The largest that `reserve` takes. */
+  static readonly reservedBytesMax = UNCOPIED_BYTES_MIN
+
+  flush(): void {
+    this.#isScheduled = false
+    const stream = this.#stream
+    if (this.#isEnded || !stream.writable) {
+      this.#drop()
+      return
+    }
+    if (this.#waiting.length > 0) {
+      stream.cork()
+      for (let i = 0; i < this.#waiting.length; i++) this.#send(this.#waiting[i], this.#waitingChunks[i])
+      this.#waiting.length = 0
+      this.#waitingChunks.length = 0
+      this.#waitingBytes = 0
+      this.#sendChunk()
+      stream.uncork()
+    } else this.#sendChunk()
+  }
+
+  /** Writes what is left, then ends the stream. */
+  end(): void {
+    if (this.#isEnded) return
+    this.flush()
+    this.#isEnded = true
+    this.#stream.end()
+  }
+
+  #sendChunk(): void {
+    const chunk = this.#chunk
+    if (chunk === null) return
+    const used = this.at
+    this.#chunk = null
+    this.at = 0
+    if (used === 0) this.#pool.give(chunk)
+    else this.#send(used === chunk.length ? chunk : chunk.subarray(0, used), chunk)
+  }
+
+  #send(bytes: Buffer, chunk: Buffer | null): void {
+    const { length } = bytes
+    this.#writing += length
+    this.#stream.write(bytes, (error) => {
+      this.#writing -= length
+      if (chunk !== null && !error) this.#pool.give(chunk)
+      if (this.#wasFull && this.bytes < this.#bytesMax / 2) {
+        this.#wasFull = false
+        this.onRoom()
+      }
+    })
+  }
+
+  #setAside(): void {
+    const chunk = this.#chunk as Buffer
+    this.#waiting.push(chunk.subarray(0, this.at))
+    this.#waitingChunks.push(chunk)
+    this.#waitingBytes += this.at
+    this.#chunk = null
+    this.at = 0
+  }
+
+  #drop(): void {
+    if (this.#chunk !== null) this.#pool.give(this.#chunk)
+    this.#chunk = null
+    this.at = 0
+    for (const chunk of this.#waitingChunks) if (chunk !== null) this.#pool.give(chunk)
+    this.#waiting.length = 0
+    this.#waitingChunks.length = 0
+    this.#waitingBytes = 0
+  }
+}

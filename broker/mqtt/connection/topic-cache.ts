@@ -1,0 +1,82 @@
+/**
+ * What is known of a topic by its bytes: that it is valid, its text, its route. A device publishes to the same few topics for ever: each is checked
+ * and made a string once, and then found by its bytes.
+ *
+ * By hash (FNV-1a); of two topics with one hash the last stays. So a client that makes hashes collide makes its own topics slow, nothing more.
+ */
+import type { Hub } from '../hub/hub.ts'
+import type { PacketLimits } from '../packets/limits.ts'
+import { validateTopicName } from '../packets/topics.ts'
+import type { Route, Router } from '../router.ts'
+
+const TOPICS_MAX = 10_000
+const RESERVED = /^\$(SYS|share|replay)(\/|$)/
+
+export class TopicEntry {
+  readonly bytes: Buffer
+  readonly topic: string
+  /** null: no stream takes it. */
+  readonly route: Route | null
+  /** The broker's own: no client publishes to it. */
+  readonly isReserved: boolean
+  #hasTakers = false
+  #asked = -1
+
+  constructor(bytes: Buffer, topic: string, route: Route | null) {
+    this.bytes = bytes
+    this.topic = topic
+    this.route = route
+    this.isReserved = topic.charCodeAt(0) === 0x24 && RESERVED.test(topic)
+  }
+
+  /** Whether somebody subscribes to it now. */
+  hasTakers(hub: Hub): boolean {
+    if (this.#asked !== hub.generation) {
+      this.#asked = hub.generation
+      this.#hasTakers = hub.hasTakers(this.topic)
+    }
+    return this.#hasTakers
+  }
+
+  isAt(bytes: Buffer, from: number, to: number): boolean {
+    const own = this.bytes
+    if (to - from !== own.length) return false
+    for (let i = own.length - 1; i >= 0; i--) if (bytes[from + i] !== own[i]) return false
+    return true
+  }
+}
+
+export class TopicCache {
+  readonly #router: Router
+  readonly #limits: PacketLimits
+  readonly #entries = new Map<number, TopicEntry>()
+
+  constructor(router: Router, limits: PacketLimits) {
+    this.#router = router
+    this.#limits = limits
+  }
+
+  /** @throws MqttProtocolError where bytes[from, to) are not a topic name */
+  find(bytes: Buffer, from: number, to: number): TopicEntry {
+    const hash = hashOf(bytes, from, to)
+    const known = this.#entries.get(hash)
+    if (known?.isAt(bytes, from, to)) return known
+    validateTopicName(bytes, from, to, this.#limits)
+    const own = Buffer.allocUnsafeSlow(to - from)
+    bytes.copy(own, 0, from, to)
+    const topic = own.toString('utf8')
+    const entry = new TopicEntry(own, topic, this.#router.match(topic))
+    if (known === undefined && this.#entries.size >= TOPICS_MAX) {
+      const oldest = this.#entries.keys().next().value
+      this.#entries.delete(oldest!)
+    }
+    this.#entries.set(hash, entry)
+    return entry
+  }
+}
+
+function hashOf(bytes: Buffer, from: number, to: number): number {
+  let hash = 0x811c9dc5
+  for (let at = from; at < to; at++) hash = Math.imul(hash ^ bytes[at]!, 0x01000193)
+  return hash
+}
