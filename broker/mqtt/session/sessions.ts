@@ -67,6 +67,8 @@ export interface SessionsOptions {
   }
   readonly messageOf: MessageOfRecord
   readonly publishWill: PublishWill
+  /** Calls back again and again, without keeping the process alive. @returns the way to stop */
+  readonly every?: (ms: number, callback: () => void) => () => void
 }
 
 const TICK_MS = 1_000
@@ -103,7 +105,7 @@ export class Sessions implements SessionOwner {
   readonly #applied = new Map<number, number>()
   #stalled = new Set<ClientSession>()
   #ticks = 0
-  #timer: NodeJS.Timeout | undefined
+  #stopTicking: () => void = () => {}
   #replayed = 0
 
   private constructor(options: SessionsOptions, store: StateStore, loaded: LoadedState | null) {
@@ -178,8 +180,7 @@ export class Sessions implements SessionOwner {
   /** The ingress takes messages: wills go out, and time counts. */
   start(): void {
     this.#wills.start()
-    this.#timer = setInterval(() => this.tick(), TICK_MS)
-    this.#timer.unref()
+    this.#stopTicking = (this.#options.every ?? everyMs)(TICK_MS, () => this.tick())
     this.tick()
   }
 
@@ -573,8 +574,14 @@ export class Sessions implements SessionOwner {
 
   /** After the connections have ended, and before the log is closed: writes all that is known, with fsync. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#stopTicking()
     await this.#wills.close()
     await this.#store.close()
   }
+}
+
+function everyMs(ms: number, callback: () => void): () => void {
+  const timer = setInterval(callback, ms)
+  timer.unref()
+  return () => clearInterval(timer)
 }
