@@ -223,8 +223,8 @@ export class ClientSession implements Subscriber {
   }
 
   #deliverAtOnce(message: Message, isRetained: boolean, identifiers: readonly number[]): void {
-    const { drops, now } = this.#context
-    const left = withExpiryLeft(message, now())
+    const { drops } = this.#context
+    const left = this.#withExpiryLeft(message)
     if (left === null) drops.count('expired')
     else if (!this.#fits(left, 0, identifiers)) drops.count('tooLarge')
     else if (!this.#outgoing!.publish(left, { packetId: 0, qos: 0, isDup: false, isRetained, identifiers })) {
@@ -348,8 +348,8 @@ export class ClientSession implements Subscriber {
 
   /** null, and counted, where it is not to be delivered: it counts as delivered then [MQTT-3.1.2-25]. */
   #deliverable(message: Message, qos: QoS, identifiers: readonly number[]): Message | null {
-    const { drops, now } = this.#context
-    const left = withExpiryLeft(message, now())
+    const { drops } = this.#context
+    const left = this.#withExpiryLeft(message)
     if (left === null) {
       drops.count('expired')
       return null
@@ -357,6 +357,11 @@ export class ClientSession implements Subscriber {
     if (this.#fits(left, qos, identifiers)) return left
     drops.count('tooLarge')
     return null
+  }
+
+  #withExpiryLeft(message: Message): Message | null {
+    if (message.properties?.messageExpiry === undefined) return message
+    return withExpiryLeft(message, this.#context.now())
   }
 
   #fits(message: Message, qos: QoS, identifiers: readonly number[]): boolean {
