@@ -269,6 +269,12 @@ export class TestClient {
     return packet.reasonCode
   }
 
+  /** What comes is not looked at: it may be the answer to anything. */
+  ignorePackets(): void {
+    this.stream.removeAllListeners('data')
+    this.stream.resume()
+  }
+
   /** All that was sent so far has been handled: a PINGREQ was answered. */
   async handled(): Promise<void> {
     this.send({ cmd: 'pingreq' })
