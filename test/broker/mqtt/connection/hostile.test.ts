@@ -46,7 +46,7 @@ function anyPacket(random: Random, version: 3 | 4 | 5): Packet {
       protocolVersion: 4,
       clientId: 'x',
       clean: true,
-      keepalive: 0,
+      keepalive: 1,
     }),
   ])()
 }
