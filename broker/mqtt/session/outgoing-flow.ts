@@ -6,16 +6,16 @@
  * packet id; the rest follows as the client's receive maximum allows. Messages that are not in memory are read back from the log on the
  * way, some at a time. Retained messages of a new subscription go before what waits.
  */
-import type { Message, Receipt } from '../hub/message.ts'
+import type { Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { deliverable } from './delivery-fit.ts'
 import { type DeliveryTable, INLINE } from './delivery-table.ts'
 import { HeldMessages } from './held-messages.ts'
-import type { Reference } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
 import { PacketIds } from './packet-ids.ts'
 import { Qos2Facts } from './qos2-facts.ts'
+import { Receipts } from './receipts.ts'
 import type { RetainedFeed } from './retained-feed.ts'
 import type { SessionContext } from './session-context.ts'
 
@@ -65,8 +65,7 @@ export class OutgoingFlow {
   #fresh: Message | null = null
   #freshSeq = -1
   #feeds: RetainedFeed[] | null = null
-  /** Who waits for the acknowledgement of what came while the client was connected. */
-  #receipts: Map<number, Receipt> | null = null
+  readonly #receipts = new Receipts()
   #isLoading = false
   #isPumping = false
 
@@ -104,9 +103,7 @@ export class OutgoingFlow {
     this.#isStarted = false
     this.#begin()
     this.#held.clear()
-    // nobody waits for a client that is gone: it gets what it has missed once it is back
-    for (const receipt of this.#receipts?.values() ?? []) receipt.came()
-    this.#receipts = null
+    this.#receipts.end()
     this.#table.rest()
     this.#ids.rest()
     this.#facts.rest()
@@ -137,18 +134,12 @@ export class OutgoingFlow {
   add(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): void {
     const seq = this.#append(message, qos, isRetained, identifiers)
     if (seq < 0 || this.#outgoing === null) return
-    if (message.receipt !== undefined) this.#expect(seq, message.receipt)
+    if (message.receipt !== undefined) this.#receipts.expect(seq, message.receipt)
     this.#fresh = message
     this.#freshSeq = seq
     this.pump()
     this.#fresh = null
     if (this.#next <= seq && this.#table.isLive(seq)) this.#held.hold(seq, message)
-  }
-
-  #expect(seq: number, receipt: Receipt): void {
-    this.#receipts ??= new Map()
-    this.#receipts.set(seq, receipt)
-    receipt.expect()
   }
 
   /** @returns its number in the table; -1 where there is no room */
@@ -306,14 +297,8 @@ export class OutgoingFlow {
     this.#isLoading = true
     const epoch = this.#epoch
     const table = this.#table
-    const seqs: number[] = []
-    const references: Reference[] = []
-    for (let seq = from; seq < table.tail && seqs.length < LOAD_MESSAGES_MAX; seq++) {
-      if (!table.isLive(seq) || table.isSent(seq) || table.isReleased(seq)) continue
-      if (this.#held.has(seq)) continue
-      seqs.push(seq)
-      references.push({ partition: table.partitionOf(seq), offset: table.offsetOf(seq) })
-    }
+    const seqs = this.#notHeld(from)
+    const references = seqs.map((seq) => ({ partition: table.partitionOf(seq), offset: table.offsetOf(seq) }))
     try {
       const bytesMax = this.#held.isFull ? 1 : LOAD_BYTES_MAX
       const loaded = await this.#context.loader.load(references, bytesMax)
@@ -329,6 +314,17 @@ export class OutgoingFlow {
       return
     }
     this.pump()
+  }
+
+  /** The next ones that have to be read back. */
+  #notHeld(from: number): number[] {
+    const table = this.#table
+    const seqs: number[] = []
+    for (let seq = from; seq < table.tail && seqs.length < LOAD_MESSAGES_MAX; seq++) {
+      if (!table.isLive(seq) || table.isSent(seq) || table.isReleased(seq)) continue
+      if (!this.#held.has(seq)) seqs.push(seq)
+    }
+    return seqs
   }
 
   #loaded(seq: number, message: Message | 'gone'): void {
@@ -458,11 +454,7 @@ export class OutgoingFlow {
   /** What else knows of it. */
   #release(seq: number): void {
     const table = this.#table
-    const receipt = this.#receipts?.get(seq)
-    if (receipt !== undefined) {
-      this.#receipts!.delete(seq)
-      receipt.came()
-    }
+    this.#receipts.came(seq)
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(this.#facts.keyOf(seq))
