@@ -15,13 +15,10 @@ import { HeldMessages } from './held-messages.ts'
 import type { Outgoing } from './outgoing.ts'
 import { PacketIds } from './packet-ids.ts'
 import { Qos2Facts } from './qos2-facts.ts'
+import { ReadBack } from './read-back.ts'
 import { Receipts } from './receipts.ts'
-import type { RetainedFeed } from './retained-feed.ts'
+import { type RetainedFeed, RetainedFeeds } from './retained-feed.ts'
 import type { SessionContext } from './session-context.ts'
-
-/** Read back from the log at once. */
-const LOAD_MESSAGES_MAX = 64
-const LOAD_BYTES_MAX = 64 * 1024
 
 /** The session, as its flow needs it. */
 export interface FlowOwner {
@@ -51,6 +48,7 @@ export class OutgoingFlow {
   readonly #ids = new PacketIds()
   readonly #facts: Qos2Facts
   readonly #held: HeldMessages
+  readonly #reading: ReadBack
   #outgoing: Outgoing | null = null
   #isStarted = false
   /** Changes with each connection: what an earlier one waited for does not concern this one. */
@@ -64,9 +62,9 @@ export class OutgoingFlow {
   /** Handed over in this turn: sent without being held where nothing is before it. */
   #fresh: Message | null = null
   #freshSeq = -1
-  #feeds: RetainedFeed[] | null = null
+  /** Retained messages of new subscriptions: they go to the client before what waits. */
+  readonly feeds = new RetainedFeeds()
   readonly #receipts = new Receipts()
-  #isLoading = false
   #isPumping = false
 
   constructor(owner: FlowOwner, table: DeliveryTable, context: SessionContext) {
@@ -75,6 +73,7 @@ export class OutgoingFlow {
     this.#context = context
     this.#facts = new Qos2Facts(owner.number, table, context.store)
     this.#held = new HeldMessages(context.limits, context.held)
+    this.#reading = new ReadBack(table, this.#held, context.loader)
   }
 
   get outgoing(): Outgoing | null {
@@ -107,7 +106,7 @@ export class OutgoingFlow {
     this.#table.rest()
     this.#ids.rest()
     this.#facts.rest()
-    for (const feed of this.#feeds ?? []) feed.rest()
+    this.feeds.rest()
   }
 
   #begin(): void {
@@ -125,7 +124,7 @@ export class OutgoingFlow {
   /** Nothing is to be delivered any more. */
   end(): void {
     for (const seq of this.#table.live()) this.#release(seq)
-    this.#feeds = null
+    this.feeds.clear()
   }
 
   // -- what comes in ------------------------------------------------------------------------------------------------
@@ -184,8 +183,8 @@ export class OutgoingFlow {
       return true
     }
     if (this.#inFlight >= Math.min(outgoing.receiveMaximum, this.#context.limits.inFlightMax)) return false
-    if (this.#feeds !== null && this.#feeds.length > 0) return this.#stepFeed(outgoing, this.#feeds[0]!)
-    return this.#stepTable(outgoing)
+    const feed = this.feeds.first
+    return feed === null ? this.#stepTable(outgoing) : this.#stepFeed(outgoing, feed)
   }
 
   #stepTable(outgoing: Outgoing): boolean {
@@ -200,7 +199,7 @@ export class OutgoingFlow {
     if (table.isReleased(seq)) return this.#sendRelease(outgoing, seq)
     const message = this.#messageOf(seq)
     if (message === undefined) {
-      void this.#load(seq)
+      void this.#readBack(seq)
       return false
     }
     const left = deliverable(this.#context, outgoing, message, table.qosOf(seq), table.identifiersOf(seq))
@@ -292,67 +291,27 @@ export class OutgoingFlow {
 
   // -- reading back -------------------------------------------------------------------------------------------------
 
-  async #load(from: number): Promise<void> {
-    if (this.#isLoading) return
-    this.#isLoading = true
+  async #readBack(from: number): Promise<void> {
+    if (this.#reading.isUnderWay) return
     const epoch = this.#epoch
-    const table = this.#table
-    const seqs = this.#notHeld(from)
-    const references = seqs.map((seq) => ({ partition: table.partitionOf(seq), offset: table.offsetOf(seq) }))
     try {
-      const bytesMax = this.#held.isFull ? 1 : LOAD_BYTES_MAX
-      const loaded = await this.#context.loader.load(references, bytesMax)
-      this.#isLoading = false
-      if (epoch !== this.#epoch) {
-        this.pump()
-        return
+      for (const seq of await this.#reading.read(from, () => epoch === this.#epoch)) {
+        this.#context.drops.count('gone')
+        this.#complete(seq)
       }
-      for (const [i, message] of loaded.entries()) this.#loaded(seqs[i]!, message)
     } catch {
-      this.#isLoading = false
       this.#owner.stalled()
       return
     }
     this.pump()
   }
 
-  /** The next ones that have to be read back. */
-  #notHeld(from: number): number[] {
-    const table = this.#table
-    const seqs: number[] = []
-    for (let seq = from; seq < table.tail && seqs.length < LOAD_MESSAGES_MAX; seq++) {
-      if (!table.isLive(seq) || table.isSent(seq) || table.isReleased(seq)) continue
-      if (!this.#held.has(seq)) seqs.push(seq)
-    }
-    return seqs
-  }
-
-  #loaded(seq: number, message: Message | 'gone'): void {
-    if (!this.#table.isLive(seq) || this.#table.isSent(seq) || this.#held.has(seq)) return
-    if (message === 'gone') {
-      this.#context.drops.count('gone')
-      this.#complete(seq)
-    } else this.#held.keep(seq, message)
-  }
-
   // -- retained messages --------------------------------------------------------------------------------------------
-
-  /** Retained messages of a new subscription go to the client before what waits. */
-  feed(feed: RetainedFeed): void {
-    this.unfeed(feed.filter)
-    this.#feeds ??= []
-    this.#feeds.push(feed)
-  }
-
-  unfeed(filter: string): void {
-    if (this.#feeds === null) return
-    this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
-  }
 
   #stepFeed(outgoing: Outgoing, feed: RetainedFeed): boolean {
     const message = feed.peek()
     if (message === 'none') {
-      this.#feeds!.shift()
+      this.feeds.remove(feed.filter)
       if (this.#table.isStored) this.#owner.fed(feed.filter)
       return true
     }

@@ -60,7 +60,7 @@ function restoreSession(stored: LoadedSession, { context, hub, retained }: Resto
     hub.subscribe(session, subscription)
     if (!stored.feeds.includes(text)) continue
     const topics = retained.topicsOf(subscription.filter)
-    session.flow.feed(new RetainedFeed(text, subscription, topics, retained))
+    session.flow.feeds.add(new RetainedFeed(text, subscription, topics, retained))
   }
   return session
 }

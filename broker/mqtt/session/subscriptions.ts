@@ -37,7 +37,7 @@ export class Subscriptions {
     if (feeds.length > 0) {
       // SUBACK first
       setImmediate(() => {
-        for (const feed of feeds) if (session.subscriptions.has(feed.filter)) session.flow.feed(feed)
+        for (const feed of feeds) if (session.subscriptions.has(feed.filter)) session.flow.feeds.add(feed)
         session.flow.pump()
       })
     }
@@ -87,7 +87,7 @@ export class Subscriptions {
       if (!session.subscriptions.delete(text)) return Reason.noSubscriptionExisted
       isChanged = true
       this.#parts.hub.unsubscribe(session, text)
-      session.flow.unfeed(text)
+      session.flow.feeds.remove(text)
       if (session.isStored) {
         this.#parts.store.remove(sessionKey(KIND.subscription, session.number, text))
         this.#parts.store.remove(sessionKey(KIND.feed, session.number, text))
