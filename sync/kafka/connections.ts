@@ -105,7 +105,7 @@ export class Connections {
       this.#look(address, existing)
       return existing.changing ?? existing.ready!
     }
-    if (this.#closed) return Promise.reject(this.fault(address, new Error('disconnected')))
+    if (this.#closed) return Promise.reject(this.#fault(address, new Error('disconnected')))
     const slot = this.#newSlot(host, port)
     this.#open.set(address, slot)
     slot.ready = this.#connect(address, slot)
@@ -121,7 +121,7 @@ export class Connections {
   }
 
   /** What a failed request means, without asking anybody. */
-  fault(address: string, error: unknown): WireConnectionError {
+  #fault(address: string, error: unknown): WireConnectionError {
     if (error instanceof WireConnectionError) return error
     const { fault, reason } = faultOf(error)
     return new WireConnectionError(fault, address, !this.#options.configured.has(address), reason, error)
@@ -131,7 +131,7 @@ export class Connections {
   async explain(address: string, error: unknown): Promise<WireConnectionError> {
     if (error instanceof WireConnectionError) return error
     const slot = this.#broken.get(address) ?? this.#open.get(address)
-    if (this.#closed || slot === undefined || slot.loaded === null) return this.fault(address, error)
+    if (this.#closed || slot === undefined || slot.loaded === null) return this.#fault(address, error)
     return this.#explain(address, slot, error)
   }
 
@@ -166,7 +166,7 @@ export class Connections {
       this.#forget(address, slot)
       slot.destroy()
       if (slot.connection === null && !this.#closed) throw error
-      throw this.#closed ? this.fault(address, error) : await this.#explain(address, slot, error)
+      throw this.#closed ? this.#fault(address, error) : await this.#explain(address, slot, error)
     }
   }
 
@@ -190,7 +190,6 @@ export class Connections {
     this.#next.delete(slot)
     if (this.#open.get(address) !== slot) return
     this.#open.delete(address)
-    this.lost++
     this.#broken.set(address, slot)
     this.lost++
   }

@@ -3,11 +3,12 @@
  * hw.origin names this log. For when the checkpoint is gone or its records are. Read backwards in windows that grow, because in
  * nearly all cases the last batches tell, and a topic that many edges share can be large.
  */
-import { crc32c, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
+import { crc32c, type LogRecord, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
 import { ORIGIN_HEADER } from '../origin-header.ts'
 import type { LookBack } from '../upstream.ts'
 import type { Lane, LastRecord } from './routes.ts'
-import { type FetchedLog, type FetchedRecord, type KafkaWire, WireAnswerError } from './wire.ts'
+import { visibleBatches } from './visible-batches.ts'
+import { type KafkaWire, WireAnswerError } from './wire.ts'
 
 /** Offsets of the first window, and how much larger each next one is. */
 const WINDOW = 100
@@ -33,15 +34,12 @@ export async function lookBack(
     for (let to = Math.min(stable, below); to > start; size *= WINDOW_GROWTH) {
       const from = Math.max(start, to - size)
       let next: number | null = null
-      for await (const { record, bytes } of visible(wire, lane, from, to)) {
-        if (record !== null) {
-          next = originOffset(record, lane.prefix) ?? next
-          continue
-        }
-        if (spent > bytesMax && next === null) {
+      for await (const { records, bytes } of visible(wire, lane, from, to)) {
+        spent += bytes
+        for (const record of records) next = originOffset(record, lane.prefix) ?? next
+        if (next === null && spent > bytesMax) {
           return { kind: 'unknown', reason: `it is not in the last ${spent} bytes` }
         }
-        spent += bytes
       }
       if (next !== null) return { kind: 'found', next: next + 1 }
       to = from
@@ -65,70 +63,55 @@ export async function holds(wire: KafkaWire, lane: Lane, last: LastRecord): Prom
   // Retention removed it: it was there.
   if (offset < start) return true
   if (offset >= stable) return false
-  for await (const { record } of visible(wire, lane, offset, offset + 1)) {
-    if (record === null) continue
+  for await (const { records } of visible(wire, lane, offset, offset + 1)) {
+    const [record] = records
+    if (record === undefined) continue
     const origin = originOffset(record, lane.prefix)
     return origin === null ? proofOf(record) === proof : origin < next
   }
   return false
 }
 
-/** Records in [from, to) as a reader under read_committed sees them; null with the bytes of each batch. */
+/** Records in [from, to) as a reader under read_committed sees them, an answer at a time, and how many bytes it had. */
 async function* visible(
   wire: KafkaWire,
-  lane: Lane,
+  { leader, topic, topicId, partition }: Lane,
   from: number,
   to: number,
-): AsyncGenerator<{ record: FetchedRecord | null; bytes: number }> {
+): AsyncGenerator<{ records: readonly LogRecord[]; bytes: number }> {
+  const limits = { bytesMax: FETCH_BYTES_MAX, partitionBytesMax: FETCH_BYTES_MAX }
   for (let at = from; at < to; ) {
-    const fetched = await wire.fetchLog(lane.leader, lane.topic, lane.partition, at, FETCH_BYTES_MAX)
-    if (fetched.batches.length === 0) return
-    const aborted = new Aborted(fetched.aborted)
-    for (const batch of fetched.batches) {
-      yield { record: null, bytes: batch.bytes }
-      at = batch.lastOffset + 1
-      if (!aborted.shows(batch)) continue
-      for (const record of batch.records) {
-        if (record.offset >= from && record.offset < to) yield { record, bytes: 0 }
-      }
+    const asks = [{ topicId, partition, leaderEpoch: -1, offset: at }]
+    const [part] = await wire.fetch(leader, { isolation: 'read_committed', waitMs: 0, ...limits, asks })
+    const answer = part?.answer ?? 'UNKNOWN_SERVER_ERROR'
+    if (answer !== 'NONE')
+      throw new WireAnswerError(answer, 'Fetch', `Fetch of ${topic}/${partition}: ${answer}`)
+    const before = at
+    const records: LogRecord[] = []
+    for (const batch of visibleBatches(part!.records, part!.aborted, before)) {
+      at = batch.nextOffset
+      for (const record of batch.records) if (record.offset < to) records.push(record)
     }
-  }
-}
-
-/** An aborted transaction lasts from its first offset to its producer's next marker. */
-class Aborted {
-  readonly #toCome: { readonly producerId: bigint; readonly firstOffset: number }[]
-  readonly #lasting = new Set<bigint>()
-
-  constructor(list: FetchedLog['aborted']) {
-    this.#toCome = [...list].sort((a, b) => a.firstOffset - b.firstOffset)
-  }
-
-  shows(batch: FetchedLog['batches'][0]): boolean {
-    while (this.#toCome.length > 0 && this.#toCome[0]!.firstOffset <= batch.lastOffset) {
-      this.#lasting.add(this.#toCome.shift()!.producerId)
-    }
-    if (!batch.isControl) return !batch.isTransactional || !this.#lasting.has(batch.producerId)
-    this.#lasting.delete(batch.producerId)
-    return false
+    if (at === before) return
+    yield { records, bytes: part!.records.length }
   }
 }
 
 /** The edge's offset of a record of this log, else null. */
-function originOffset({ headers }: FetchedRecord, prefix: string | null): number | null {
+function originOffset({ headers }: LogRecord, prefix: string | null): number | null {
   if (prefix === null) return null
-  const value = headers.find(([key]) => key.toString() === ORIGIN_HEADER)?.[1]?.toString() ?? ''
+  const value = headers.find(({ key }) => key === ORIGIN_HEADER)?.value?.toString() ?? ''
   if (!value.startsWith(prefix)) return null
   const offset = Number(value.slice(prefix.length))
   return Number.isSafeInteger(offset) ? offset : null
 }
 
 /** proof.ts's proof, of a record that came back without the provenance header. */
-export function proofOf({ timestamp, key, value, headers }: FetchedRecord): number {
+export function proofOf({ timestamp, key, value, headers }: LogRecord): number {
   const time = Buffer.alloc(8)
   writeInt64(time, 0, timestamp)
   const pieces = [time, ...sized(key), ...sized(value), varint(headers.length)]
-  for (const [name, content] of headers) pieces.push(...sized(name), ...sized(content))
+  for (const { key, value } of headers) pieces.push(...sized(Buffer.from(key, 'utf8')), ...sized(value))
   return crc32c(Buffer.concat(pieces))
 }
 

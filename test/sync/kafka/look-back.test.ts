@@ -1,18 +1,13 @@
 /** What the records of a topic tell of a log, on answers that a test makes up. */
 import { describe, expect, it } from 'vitest'
-import { BatchBuilder, encodeHeaders } from '../../../broker/index.ts'
+import { BatchBuilder, crc32c, encodeHeaders } from '../../../broker/index.ts'
 import { systemClock } from '../../../sync/clock.ts'
+import type { AbortedTransaction, FetchAsk, FetchRequest } from '../../../sync/kafka/fetch-codec.ts'
 import { GLANCE_BYTES_MAX, holds, lookBack, proofOf } from '../../../sync/kafka/look-back.ts'
 import type { Lane } from '../../../sync/kafka/routes.ts'
 import type { Session } from '../../../sync/kafka/session.ts'
 import { correctTruncated } from '../../../sync/kafka/truncation.ts'
-import {
-  type FetchedBatch,
-  type FetchedLog,
-  type FetchedRecord,
-  type KafkaWire,
-  WireAnswerError,
-} from '../../../sync/kafka/wire.ts'
+import { type BrokerNode, type KafkaWire, WireAnswerError } from '../../../sync/kafka/wire.ts'
 import { recordProof } from '../../../sync/proof.ts'
 
 const OWN = 'edge-a/11111111/events/0/'
@@ -33,32 +28,37 @@ const lane: Lane = {
   end: -1,
 }
 
-function record(offset: number, origin: string): FetchedRecord {
-  const headers = [[Buffer.from('hw.origin'), Buffer.from(origin)]] as const
-  return { offset, timestamp: 0, key: null, value: null, headers }
+const PRODUCER = 1n
+const TRANSACTIONAL = 0x10
+
+/** One record a batch, each of a transaction; `origins[i]` stands at offset i. */
+function batchesOf(origins: readonly string[], valueBytes = 0): Buffer[] {
+  const builder = new BatchBuilder()
+  return origins.map((origin, offset) => {
+    const headers = encodeHeaders([{ key: 'hw.origin', value: Buffer.from(origin) }])
+    builder.reset()
+    builder.append(0, null, Buffer.alloc(valueBytes), headers)
+    const batch = Buffer.from(builder.seal(offset))
+    batch.writeInt16BE(TRANSACTIONAL, 21)
+    batch.writeBigInt64BE(PRODUCER, 43)
+    batch.writeUInt32BE(crc32c(batch.subarray(21)), 17)
+    return batch
+  })
 }
 
-/** One record a batch; `origins[i]` stands at offset i. */
-function batchesOf(origins: readonly string[], bytes = 100): FetchedBatch[] {
-  return origins.map((origin, offset) => ({
-    lastOffset: offset,
-    bytes,
-    producerId: 1n,
-    isTransactional: true,
-    isControl: false,
-    records: [record(offset, origin)],
-  }))
-}
-
-function wireOf(batches: readonly FetchedBatch[], aborted: FetchedLog['aborted'] = []) {
+function wireOf(batches: readonly Buffer[], aborted: readonly AbortedTransaction[] = []) {
   const asked: number[] = []
+  const end = batches.length
   const wire = {
     lostConnections: 0,
-    bounds: async () => ({ start: 0, stable: batches.length, end: batches.length }),
+    bounds: async () => ({ start: 0, stable: end, end }),
     epochEnds: async () => [0],
-    fetchLog: async (_node, _topic, _partition, offset) => {
+    fetch: async (_node: BrokerNode, { asks }: FetchRequest) => {
+      const [{ topicId, partition, offset }] = asks as [FetchAsk]
       asked.push(offset)
-      return { aborted, batches: batches.slice(offset, offset + 50) }
+      const records = Buffer.concat(batches.slice(offset, offset + 50))
+      const ends = { lastStableOffset: end, logStartOffset: 0, errorCode: 0, answer: 'NONE' }
+      return [{ topicId, partition, ...ends, aborted, records }]
     },
     addPartitionsToTxn: async () => {},
     endTxn: async () => {},
@@ -98,7 +98,7 @@ describe('looking back', () => {
   it('says unknown where this user may not read', async () => {
     const { wire } = wireOf(batchesOf([`${OWN}0`]))
     const refused = () => Promise.reject(new WireAnswerError('TOPIC_AUTHORIZATION_FAILED', 'Fetch'))
-    const deaf = { ...wire, fetchLog: refused } as KafkaWire
+    const deaf = { ...wire, fetch: refused } as KafkaWire
     expect(await lookBack(deaf, lane, 1)).toMatchObject({ kind: 'unknown', reason: /ACL/ })
   })
 
@@ -118,7 +118,7 @@ describe('looking back', () => {
         timestamp,
         key,
         value,
-        headers: with_.map(({ key: name, value: content }) => [Buffer.from(name), content] as const),
+        headers: with_,
       })
     expect(back(1_700_000_000_123, Buffer.from('key'), Buffer.alloc(300, 7), headers)).toBe(
       recordProof(batch, 40),
