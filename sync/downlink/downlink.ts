@@ -33,6 +33,13 @@ export interface DownlinkDeps {
   readonly trustedNow: () => number | null
   /** From [0, 1). */
   readonly random: () => number
+  /** Whether it was paused when the process ended, and keeps that for the next one; without it a pause ends with the process. */
+  readonly paused?: PausedMemory
+}
+
+export interface PausedMemory {
+  readonly isPaused: boolean
+  save(isPaused: boolean): Promise<void>
 }
 
 /** So often a topic is opened again while all is well: it may have new partitions, or be another one. */
@@ -88,20 +95,23 @@ export class Downlink {
       disconnect: () => this.#disconnect(),
       failed: (thrown) => this.#failed(thrown),
     })
+    this.#loop.pauseWanted = deps.paused?.isPaused ?? false
   }
 
   start(): void {
     this.#loop.start()
   }
 
-  /** Stops after what is under way and drops the connection. */
-  pause(): void {
+  /** Stops after what is under way and drops the connection, also after a restart. Done when that is remembered. */
+  async pause(): Promise<void> {
     this.#loop.pause()
+    await this.#deps.paused?.save(true)
   }
 
   /** Goes on after `pause`, or after an error that stopped this downlink. */
-  resume(): void {
+  async resume(): Promise<void> {
     this.#loop.resume()
+    await this.#deps.paused?.save(false)
   }
 
   /** Tries at once instead of at the end of a backoff. */
