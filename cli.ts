@@ -258,10 +258,12 @@ async function createDownlinks(
   const downlinks = new Map<string, Downlink>()
   if (config.downlinks.length === 0) return downlinks
   const { createDownlink } = await import('./sync/downlink/create.ts')
+  const { linkMemory } = await import('./sync/index.ts')
   const wiring = {
     edge: broker.status().edge,
     upstreams: config.upstreams as unknown as UpstreamConfig[],
     facts: broker.facts,
+    memory: linkMemory(broker.facts),
     publisher: broker.publisher,
     sink,
     trustedNow: () => broker.trustedNow(),

@@ -6,10 +6,10 @@
  *   idle -> sending | held | recovering (new partition)  backoff -> recovering
  *   held -> recovering                                   any -> paused -> recovering
  */
-import { type LogSink, type LogSource, type UpstreamEvent, unreachable } from '../broker/index.ts'
+import type { LogSink, LogSource, UpstreamEvent } from '../broker/index.ts'
 import type { BackoffOptions, RoundSizeOptions } from './backoff.ts'
 import { type CheckpointCache, decideStart } from './checkpoint.ts'
-import { type Clock, Signal, systemClock } from './clock.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { Courier } from './courier.ts'
 import { UpstreamTimeoutError } from './errors.ts'
 import { EVERYTHING, Selection } from './filter/selection.ts'
@@ -17,12 +17,13 @@ import { Health } from './health.ts'
 import { openLanes } from './lanes.ts'
 import { Link } from './link/link.ts'
 import type { GateView } from './link/link-gate.ts'
-import { Retries, toHeadwaterError } from './retries.ts'
+import { type Backoff, Retries, toHeadwaterError } from './retries.ts'
 import { type RewindChange, RewindQueue, type Rewound, rewindUpstream, type SavePositions } from './rewind.ts'
 import { RoundBuilder } from './round-builder.ts'
 import { Standing } from './standing.ts'
 import { StateFeed } from './state-feed.ts'
-import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import { StateLoop } from './state-loop.ts'
+import type { ReplicatorState, ReplicatorStatus, RunningState } from './status.ts'
 import { statusOf } from './status-report.ts'
 import type { Positions, Upstream } from './upstream.ts'
 
@@ -61,23 +62,16 @@ export class Replicator {
   readonly #sink: LogSink
   readonly #clock: Clock
   readonly #retries: Retries
-  readonly #signal: Signal
+  readonly #loop: StateLoop<RunningState>
   readonly #selection: Selection
   readonly #link: Link
   readonly #courier: Courier
   readonly #health: Health
   readonly #feed: StateFeed
-
-  #state: ReplicatorState = { kind: 'recovering' }
-  #since: number
-  #running: Promise<void> | null = null
-  #pauseWanted = false
-  #resumeWanted = false
-  #closeWanted = false
-  #nowWanted = false
   /** Records became durable since the log was last read to its end. */
   #hasNews = false
   readonly #rewinds = new RewindQueue()
+  #running: Promise<void> | null = null
 
   #builder: RoundBuilder | null = null
 
@@ -88,28 +82,31 @@ export class Replicator {
     this.#sink = deps.sink
     this.#clock = deps.clock ?? systemClock
     const { name } = deps.upstream
-    this.#signal = new Signal(this.#clock)
     this.#selection = deps.selection ?? new Selection(EVERYTHING)
     this.#link = deps.link ?? Link.unlimited({ name, clock: this.#clock, sink: deps.sink })
     const { log, cache, sink } = deps
     const clock = this.#clock
     this.#standing = new Standing(name, { log, selection: this.#selection, cache, sink, clock })
     const { random = Math.random } = deps
-    this.#retries = new Retries(name, { backoff: options.backoff, link: this.#link, sink, clock, random })
+    this.#retries = new Retries(`upstream ${name}`, {
+      backoff: options.backoff,
+      link: this.#link,
+      sink,
+      clock,
+      random,
+    })
     this.#health = new Health(clock)
     const { round } = options
     const { upstream } = deps
     const parts = { round, upstream, link: this.#link, standing: this.#standing, health: this.#health, clock }
     this.#courier = new Courier(parts)
     this.#feed = new StateFeed(name, deps.sink, this.#clock)
-    this.#since = this.#clock.now()
-    this.#pauseWanted = this.#link.isPaused
+    this.#loop = this.#newLoop()
+    this.#loop.pauseWanted = this.#link.isPaused
   }
 
   start(): void {
-    if (this.#running !== null) return
-    const stopListening = this.#log.onDurable(() => this.#durable())
-    this.#running = this.#run().finally(stopListening)
+    this.#running ??= this.#run()
   }
 
   /** Calls back at each change of state. @returns the way to stop */
@@ -119,35 +116,30 @@ export class Replicator {
 
   /** Stops after the round under way and drops the connection, also after a restart. Done when that is remembered. */
   pause(): Promise<void> {
-    this.#pauseWanted = true
-    this.#signal.raise()
+    this.#loop.pause()
     return this.#link.setPaused(true)
   }
 
   /** Goes on after `pause`, or after an error that stopped this upstream. */
   resume(): Promise<void> {
-    this.#pauseWanted = false
-    this.#resumeWanted = true
-    this.#signal.raise()
+    this.#loop.resume()
     return this.#link.setPaused(false)
   }
 
   /** Tries at once instead of at the end of a backoff, and sends all that waits, whatever the schedule says. */
   now(): void {
-    this.#nowWanted = true
     this.#link.isOverridden = true
-    this.#signal.raise()
+    this.#loop.now()
   }
 
   /** Moves the position between two rounds; it goes on from there, unless it is paused. @throws where it cannot: it stays */
   rewind(change: RewindChange): Promise<Rewound> {
-    this.#signal.raise()
+    this.#loop.signal.raise()
     return this.#rewinds.add(this.#upstream.name, change)
   }
 
   async close(): Promise<void> {
-    this.#closeWanted = true
-    this.#signal.raise()
+    this.#loop.close()
     const cancel = this.#clock.after(CLOSE_GRACE_MS, () => void this.#upstream.disconnect().catch(() => {}))
     await this.#running
     cancel()
@@ -167,8 +159,8 @@ export class Replicator {
       log: this.#log,
       upstream: this.#upstream,
       selection: this.#selection,
-      state: this.#state,
-      since: this.#since,
+      state: this.#loop.state,
+      since: this.#loop.since,
       tries: this.#retries.tries,
       positions: this.#standing.positions,
       done: this.#builder?.done() ?? this.#standing.done,
@@ -180,47 +172,33 @@ export class Replicator {
     })
   }
 
-  async #run(): Promise<void> {
-    await this.#standing.recall()
-    await this.#findOldest().catch(() => {})
-    while (this.#state.kind !== 'closed') {
-      const next = await this.#step(this.#state).catch((error) => this.#failed(error))
-      const { kind } = this.#state
-      if (next.kind !== kind) this.#since = this.#clock.now()
-      this.#state = next
-      if (next.kind !== kind)
-        this.#feed.changed(kind, next.kind, this.#retries.lastError, this.#link.status().hold)
-    }
-    this.#rewinds.close(this.#upstream.name)
+  #newLoop(): StateLoop<RunningState> {
+    return new StateLoop<RunningState>({
+      clock: this.#clock,
+      begin: { kind: 'recovering' },
+      steps: {
+        recovering: () => this.#recover(),
+        sending: (state) => this.#send(state),
+        idle: (state) => this.#idle(state),
+        backoff: (state) => this.#backoff(state),
+        held: (state) => this.#held(state),
+      },
+      disconnect: () => this.#disconnect(),
+      failed: (thrown) => this.#failed(thrown),
+      changed: (from, to) =>
+        this.#feed.changed(from.kind, to.kind, this.#retries.lastError, this.#link.status().hold),
+      errand: { isWanted: () => !this.#rewinds.isEmpty, run: (state) => this.#rewind(state) },
+    })
   }
 
-  async #step(state: ReplicatorState): Promise<ReplicatorState> {
-    if (this.#closeWanted) return { kind: 'closed' }
-    if (this.#pauseWanted && state.kind !== 'paused') {
-      await this.#disconnect()
-      return { kind: 'paused' }
-    }
-    if (!this.#rewinds.isEmpty) return this.#rewind(state)
-    switch (state.kind) {
-      case 'recovering':
-        return this.#recover()
-      case 'sending':
-        return this.#send(state)
-      case 'idle':
-        return this.#idle(state)
-      case 'backoff':
-        return this.#backoff(state)
-      case 'held':
-        return this.#held(state)
-      case 'paused':
-        return this.#paused(state)
-      case 'stopped':
-        return this.#stopped(state)
-      case 'closed':
-        return state
-      default:
-        return unreachable(state)
-    }
+  async #run(): Promise<void> {
+    const stopListening = this.#log.onDurable(() => this.#durable())
+    await this.#standing.recall()
+    await this.#findOldest().catch(() => {})
+    this.#loop.start()
+    await this.#loop.ended()
+    this.#rewinds.close(this.#upstream.name)
+    stopListening()
   }
 
   // -- states ---------------------------------------------------------------------------------------------------------
@@ -229,8 +207,8 @@ export class Replicator {
     await this.#dropSession()
     const leftBehind = this.#courier.leftBehind
     if (leftBehind !== null) {
-      void leftBehind.then(() => this.#signal.raise())
-      await this.#signal.wait()
+      void leftBehind.then(() => this.#loop.signal.raise())
+      await this.#loop.signal.wait()
       return { kind: 'recovering' }
     }
     const gate = this.#link.look()
@@ -251,7 +229,7 @@ export class Replicator {
     const builder = this.#builder!
     const throttled = this.#link.waitMs()
     if (throttled > 0) {
-      await this.#signal.wait(throttled)
+      await this.#loop.signal.wait(throttled)
       return state
     }
     const { priorityMin } = this.#link.look()
@@ -269,11 +247,11 @@ export class Replicator {
     this.#health.oldestTimestamp = builder.oldestTimestamp
     // Records that arrived during the last round: more may follow, and a transaction for each would be a waste.
     if (!full && !state.lingered) return this.#linger()
-    this.#nowWanted = false
+    this.#loop.nowWanted = false
     const round = builder.take(bytes, { priorityMin, withMoves: this.#courier.isMoveDue })
     const tookMs = round === null ? 0 : await this.#courier.send(builder, round, bytes, priorityMin)
     if (round !== null) this.#retries.over()
-    if (full) await this.#link.yield(tookMs, (ms) => this.#signal.wait(ms))
+    if (full) await this.#link.yield(tookMs, (ms) => this.#loop.signal.wait(ms))
     // What is left of a backlog does not wait, nor does what came during a round that took as long as it would wait.
     return { kind: 'sending', lingered: full || tookMs >= this.#options.round.lingerMs }
   }
@@ -283,9 +261,9 @@ export class Replicator {
     if (gate.priorityMin > 0) return this.#hold()
     const builder = this.#builder!
     await this.#standing.remember(true)
-    if (!this.#hasNews && !this.#nowWanted) await this.#signal.wait(this.#idleMsMax(builder))
-    if (this.#interrupted()) return state
-    if (this.#hasNews || this.#nowWanted) return this.#linger()
+    if (!this.#hasNews && !this.#loop.nowWanted) await this.#loop.signal.wait(this.#idleMsMax(builder))
+    if (this.#loop.isInterrupted) return state
+    if (this.#hasNews || this.#loop.nowWanted) return this.#linger()
     await this.#move(builder, gate.priorityMin)
     return state
   }
@@ -300,48 +278,34 @@ export class Replicator {
     const until = this.#clock.monotonic() + this.#options.round.lingerMs
     for (;;) {
       const left = until - this.#clock.monotonic()
-      if (left <= 0 || this.#interrupted() || this.#nowWanted) return { kind: 'sending', lingered: true }
-      await this.#signal.wait(left)
+      if (left <= 0 || this.#loop.isInterrupted || this.#loop.nowWanted)
+        return { kind: 'sending', lingered: true }
+      await this.#loop.signal.wait(left)
     }
   }
 
-  async #backoff(state: ReplicatorState & { kind: 'backoff' }): Promise<ReplicatorState> {
-    await this.#retries.wait(state, this.#signal, () => this.#interrupted() || this.#nowWanted)
-    this.#nowWanted = false
+  async #backoff(state: Backoff): Promise<ReplicatorState> {
+    await this.#retries.wait(state, this.#loop.signal, () => this.#loop.isInterrupted || this.#loop.nowWanted)
+    this.#loop.nowWanted = false
     return { kind: 'recovering' }
   }
 
   async #held(state: ReplicatorState): Promise<ReplicatorState> {
-    this.#nowWanted = false
+    this.#loop.nowWanted = false
     this.#hasNews = false
     const gate = this.#link.look()
     if (this.#mayGo(gate)) return { kind: 'recovering' }
     const left = gate.until === null ? LOOK_MS : Math.max(1, gate.until - this.#clock.now())
-    await this.#signal.wait(Math.min(LOOK_MS, left))
+    await this.#loop.signal.wait(Math.min(LOOK_MS, left))
     return state
-  }
-
-  async #paused(state: ReplicatorState): Promise<ReplicatorState> {
-    this.#resumeWanted = false
-    if (!this.#pauseWanted) return { kind: 'recovering' }
-    await this.#signal.wait()
-    return this.#pauseWanted ? state : { kind: 'recovering' }
-  }
-
-  async #stopped(state: ReplicatorState): Promise<ReplicatorState> {
-    this.#resumeWanted = false
-    await this.#signal.wait()
-    if (!this.#resumeWanted) return state
-    this.#resumeWanted = false
-    return { kind: 'recovering' }
   }
 
   async #rewind(state: ReplicatorState): Promise<ReplicatorState> {
     await this.#dropSession()
     const { leftBehind } = this.#courier
     if (leftBehind !== null) {
-      void leftBehind.then(() => this.#signal.raise())
-      await this.#signal.wait()
+      void leftBehind.then(() => this.#loop.signal.raise())
+      await this.#loop.signal.wait()
       return state
     }
     const save: SavePositions = (positions, recovered) => this.#standing.save(positions, recovered)
@@ -359,14 +323,11 @@ export class Replicator {
 
   // -- transitions ----------------------------------------------------------------------------------------------------
 
-  #interrupted(): boolean {
-    return this.#pauseWanted || this.#closeWanted || !this.#rewinds.isEmpty
-  }
-
   #durable(): void {
     this.#hasNews = true
     this.#health.arrived()
-    if (this.#state.kind === 'idle' || this.#state.kind === 'held') this.#signal.raise()
+    const { kind } = this.#loop.state
+    if (kind === 'idle' || kind === 'held') this.#loop.signal.raise()
   }
 
   /** Whether there is something that the link may bear now. */
@@ -398,13 +359,13 @@ export class Replicator {
     const error = toHeadwaterError(thrown)
     await this.#dropSession()
     await this.#upstream.disconnect().catch(() => {})
-    if (this.#closeWanted) return { kind: 'closed' }
+    if (this.#loop.closeWanted) return { kind: 'closed' }
     if (error instanceof UpstreamTimeoutError) this.#courier.timedOut()
     return this.#retries.failed(error)
   }
 
   #caughtUp(priorityMin: number): ReplicatorState {
-    this.#nowWanted = false
+    this.#loop.nowWanted = false
     if (priorityMin === 0) {
       this.#link.isOverridden = false
       this.#health.oldestTimestamp = this.#hasNews ? this.#clock.now() : null
