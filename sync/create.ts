@@ -31,6 +31,8 @@ export interface UpstreamDeps {
   readonly sink?: LogSink
   /** How far this device's clock is to be believed: a certificate's dates are judged by it. */
   readonly readClock?: ReadClock
+  /** From [0, 1). */
+  readonly random?: () => number
 }
 
 export interface ReplicatorWiring extends UpstreamDeps {
@@ -41,8 +43,6 @@ export interface ReplicatorWiring extends UpstreamDeps {
   readonly memory?: LinkMemory
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow?: () => number | null
-  /** From [0, 1). */
-  readonly random?: () => number
 }
 
 /** @throws UpstreamConfigError for what a schema cannot say */

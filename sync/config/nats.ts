@@ -6,16 +6,18 @@ import { tls } from './security.ts'
 
 const file = (description: string) => Type.Optional(Type.String({ description, minLength: 1, path: true }))
 const env = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+const secret = (description: string) =>
+  Type.Optional(Type.String({ description, minLength: 1, secret: true }))
 
 const login = Type.Object(
   {
     user: Type.Optional(Type.String({ description: 'The user, together with a password.', minLength: 1 })),
     passwordFile: file('A file with the password; read for each connection, so that it can change.'),
     passwordEnv: env('The environment variable with the password.'),
-    password: env('The password itself; better one of the two above.'),
+    password: secret('The password itself; better one of the two above.'),
     tokenFile: file('A file with a token; read for each connection.'),
     tokenEnv: env('The environment variable with a token.'),
-    token: env('The token itself; better one of the two above.'),
+    token: secret('The token itself; better one of the two above.'),
     nkeyFile: file("A file with the seed of this device's NKey."),
     credsFile: file('A credentials file (JWT and seed), as `nsc generate creds` writes it.'),
   },

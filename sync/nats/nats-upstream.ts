@@ -40,6 +40,8 @@ export interface NatsUpstreamDeps {
   /** Opens a connection; called again after each `disconnect`. */
   readonly openWire: (identity: LogIdentity) => Promise<NatsWire>
   readonly randomUuid: () => string
+  /** When this device's certificate expires, ms since 1970. */
+  readonly certificateUntil?: () => number | null
 }
 
 /** One partition, and where its subject ends as far as this process knows. */
@@ -74,6 +76,10 @@ export class NatsUpstream implements Upstream {
     this.#deps = deps
     this.#instance = deps.randomUuid()
     this.#successions = new Successions(this.#instance)
+  }
+
+  get certificateUntil(): number | null {
+    return this.#deps.certificateUntil?.() ?? null
   }
 
   /** Bytes that went over the link since the start, tries that failed included. */

@@ -1,7 +1,7 @@
 /** Two processes as one edge, and servers that have lost, removed or replaced what they acknowledged. */
 import { expect, it } from 'vitest'
 import { type CachedCheckpoint, decideStart, type Start } from '../../../sync/checkpoint.ts'
-import { connectNats } from '../../../sync/nats/create.ts'
+import { connectNats } from '../../../sync/nats/connect.ts'
 import type { NatsUpstream } from '../../../sync/nats/nats-upstream.ts'
 import type { NatsWire } from '../../../sync/nats/wire.ts'
 import type { Recovered } from '../../../sync/upstream.ts'

@@ -61,7 +61,7 @@ const ONE = [{ value: 'one' }]
 
 function wireOptions(address: string): WireOptions {
   const rest = { domain: null, inboxPrefix: '_INBOX', login: null, tls: null }
-  return { servers: [address], clientName: 'test', connectMs: 5000, requestMs: 5000, ...rest }
+  return { server: address, clientName: 'test', connectMs: 5000, requestMs: 5000, ...rest }
 }
 
 describeWithNats('a NATS server that refuses', (start) => {

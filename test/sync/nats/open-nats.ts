@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { partitionKey, readRecords } from '../../../broker/index.ts'
 import type { NatsUpstreamConfig } from '../../../sync/config.ts'
-import { connectNats } from '../../../sync/nats/create.ts'
+import { connectNats } from '../../../sync/nats/connect.ts'
 import { streamNameOf, subjectOf } from '../../../sync/nats/format.ts'
 import { NatsUpstream, type NatsUpstreamOptions } from '../../../sync/nats/nats-upstream.ts'
 import { type ReadMessage, readMessages } from '../../../sync/nats/reader.ts'
@@ -89,10 +89,11 @@ export async function messagesOf(
   stream: string,
   partition: number,
   config: Partial<NatsUpstreamConfig> = {},
+  env: NodeJS.ProcessEnv = {},
 ): Promise<ReadMessage[]> {
   const settings = natsConfig(address, config)
   const { edge } = testIdentity()
-  const wire = await connectNats(settings, 'headwater-test-reader')
+  const wire = await connectNats(settings, 'headwater-test-reader', { env })
   try {
     const subject = subjectOf(settings.subjectPrefix, edge, stream, partition)
     const name = streamNameOf(settings.stream, edge, stream)
