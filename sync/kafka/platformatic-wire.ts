@@ -50,8 +50,9 @@ export interface WireOptions {
   /** TLS and login; none by default. */
   readonly credentials?: Credentials
   readonly clock?: Clock
-  /** A connection could not be replaced by one with newer credentials; the old one goes on. */
+  /** As in connections.ts. */
   readonly onRenewFailed?: (error: unknown) => void
+  readonly onRenewed?: () => void
   /** Told of each connection that is used. */
   readonly meter?: LinkMeter
 }
@@ -99,6 +100,7 @@ class PlatformaticWire implements KafkaWire {
       credentials,
       clock,
       onRenewFailed: options.onRenewFailed ?? (() => {}),
+      onRenewed: options.onRenewed ?? (() => {}),
     })
     this.#log = new LogRequests(
       library,
