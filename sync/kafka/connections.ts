@@ -6,6 +6,9 @@
  * cluster lets it. Requests change over at once, when none is under way, so that never two connections carry requests:
  *
  *   open -> due (its login ends soon, or a file changed) -> the new one stands -> requests wait, those under way end -> replaced
+ *
+ * A failure is told when a second look finds it, too: the first may have come between two files that somebody is replacing, or
+ * between two brokers of which one trusts the new certificate already.
  */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import type { Clock } from '../clock.ts'
@@ -29,12 +32,16 @@ export interface ConnectionsOptions {
   readonly configured: ReadonlySet<string>
   readonly credentials: Credentials
   readonly clock: Clock
-  /** A connection could not be replaced; the old one goes on. */
+  /** A connection could not be replaced, twice in a row; the old one goes on. */
   readonly onRenewFailed: (error: unknown) => void
+  /** One of which that was told has been replaced. */
+  readonly onRenewed: () => void
 }
 
 /** How often the files of a connection in use are looked at. */
 const CHECK_MS = 30_000
+/** After the first failure: whoever replaces files is done by then. */
+const CHECK_AGAIN_MS = 2000
 const QUIET_POLL_MS = 2
 
 const API_VERSIONS = 18
@@ -59,13 +66,18 @@ class Slot {
   /** It is to be replaced whether a file changed or not. */
   due = false
   isRenewing = false
-  renewFailed = false
+  /** In a row. */
+  failedRenewals = 0
   checkedAt: number
 
   constructor(host: string, port: number, now: number) {
     this.host = host
     this.port = port
     this.checkedAt = now
+  }
+
+  get checkMs(): number {
+    return this.failedRenewals === 1 ? CHECK_AGAIN_MS : CHECK_MS
   }
 
   get isQuiet(): boolean {
@@ -199,14 +211,14 @@ export class Connections {
   #look(address: string, slot: Slot): void {
     if (slot.isRenewing || slot.link === null) return
     const { clock } = this.#options
-    const isTime = clock.monotonic() - slot.checkedAt >= CHECK_MS
-    if (!isTime && (!slot.due || slot.renewFailed)) return
+    const isTime = clock.monotonic() - slot.checkedAt >= slot.checkMs
+    if (!isTime && (!slot.due || slot.failedRenewals > 0)) return
     slot.isRenewing = true
     slot.checkedAt = clock.monotonic()
     this.#renew(address, slot)
       .catch((error) => {
-        slot.renewFailed = true
-        if (!this.#closed) this.#options.onRenewFailed(error)
+        slot.failedRenewals++
+        if (slot.failedRenewals > 1 && !this.#closed) this.#options.onRenewFailed(error)
       })
       .finally(() => {
         slot.isRenewing = false
@@ -216,7 +228,10 @@ export class Connections {
   async #renew(address: string, old: Slot): Promise<void> {
     if (!old.due) {
       const { fingerprint } = await this.#options.credentials.load()
-      if (fingerprint === old.loaded?.fingerprint) return
+      if (fingerprint === old.loaded?.fingerprint) {
+        old.failedRenewals = 0
+        return
+      }
     }
     const slot = this.#newSlot(old.host, old.port)
     this.#next.add(slot)
@@ -239,6 +254,7 @@ export class Connections {
     else this.#open.set(address, slot)
     changed(link)
     old.destroy()
+    if (old.failedRenewals > 1 && !this.#closed) this.#options.onRenewed()
   }
 
   /** With TLS 1.3 a client's certificate is refused after the handshake: a connection stands once it has answered something. */

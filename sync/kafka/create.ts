@@ -69,6 +69,11 @@ export function wireOpener(
       credentials,
       clock,
       onRenewFailed: (error) => failures.failed(namedError(error, bootstrap), 1),
+      onRenewed: () => {
+        if (!failures.isTold) return
+        failures.recovered(0)
+        sink.info(`upstream ${config.name} uses its new credentials`)
+      },
     })
   }
 }

@@ -25,8 +25,9 @@ export interface WireOptions {
   /** TLS and login; none by default. */
   readonly credentials?: Credentials
   readonly clock?: Clock
-  /** A connection could not be replaced by one with newer credentials; the old one goes on. */
+  /** As in connections.ts. */
   readonly onRenewFailed?: (error: unknown) => void
+  readonly onRenewed?: () => void
   /** Told of each connection that is used. */
   readonly meter?: LinkMeter
 }
@@ -83,5 +84,6 @@ function openConnections(library: Library, options: WireOptions): Connections {
     credentials,
     clock,
     onRenewFailed: options.onRenewFailed ?? (() => {}),
+    onRenewed: options.onRenewed ?? (() => {}),
   })
 }

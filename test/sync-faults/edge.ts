@@ -26,6 +26,7 @@ export class Edge {
   readonly #directory: string
   readonly #broker: BrokerProcess
   readonly #publishers: readonly Publisher[]
+  #isKept = false
 
   static async start(options: EdgeOptions): Promise<Edge> {
     const directory = await mkdtemp(join(tmpdir(), 'headwater-sync-faults-'))
@@ -33,7 +34,7 @@ export class Edge {
     await mkdir(join(directory, 'data'))
     const file = join(directory, 'headwater.yaml')
     await writeFile(file, configuration(options, port))
-    const broker = new BrokerProcess(['--config', file], port)
+    const broker = new BrokerProcess(['--config', file])
     await broker.start()
     return new Edge(options.name, directory, broker, port)
   }
@@ -87,10 +88,18 @@ export class Edge {
     }
   }
 
+  /** Leaves its data, what it said and what else is to be looked at. @returns where */
+  async keep(files: Readonly<Record<string, string>>): Promise<string> {
+    this.#isKept = true
+    const all = { 'broker.log': this.output, ...files }
+    for (const [name, text] of Object.entries(all)) await writeFile(join(this.#directory, name), text)
+    return this.#directory
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.#publishers.map((publisher) => publisher.end()))
     await this.#broker.end('SIGTERM')
-    await rm(this.#directory, { recursive: true, force: true })
+    if (!this.#isKept) await rm(this.#directory, { recursive: true, force: true })
   }
 }
 

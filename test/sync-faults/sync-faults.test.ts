@@ -9,6 +9,7 @@ import { freePort } from '../support/kafka/ports.ts'
 import type { TopicRecord } from '../support/kafka/read-topic.ts'
 import { seededRandom, testSeed } from '../support/random.ts'
 import { audit } from './audit.ts'
+import { Edge } from './edge.ts'
 import { Link } from './link.ts'
 import { planCycle } from './plan.ts'
 import { idOf } from './publisher.ts'
@@ -132,6 +133,19 @@ describe('the link', () => {
     await new Promise((resolve) => refused.once('close', resolve))
     expect(link.connections).toBe(2)
   })
+})
+
+it('an edge that was killed answers for its upstream as soon as it is up again', async () => {
+  const bootstrap = `127.0.0.1:${await freePort()}`
+  const edge = await Edge.start({ name: 'edge', topic: 'none', bootstrap })
+  try {
+    for (let kills = 0; kills < 5; kills++) {
+      await edge.kill()
+      expect((await edge.status()).upstreams).toMatchObject([{ name: 'central', lagRecords: 0 }])
+    }
+  } finally {
+    await edge.end()
+  }
 })
 
 it('a seed gives the same plan of faults, and all kinds come', () => {
