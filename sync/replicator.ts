@@ -260,7 +260,7 @@ export class Replicator {
     const gate = this.#link.look()
     if (gate.priorityMin > 0) return this.#hold()
     const builder = this.#builder!
-    await this.#standing.remember(true)
+    await this.#standing.remember(false)
     if (!this.#hasNews && !this.#loop.nowWanted) await this.#loop.signal.wait(this.#idleMsMax(builder))
     if (this.#loop.isInterrupted) return state
     if (this.#hasNews || this.#loop.nowWanted) return this.#linger()
@@ -270,8 +270,11 @@ export class Replicator {
 
   /** undefined where only a signal can change something. */
   #idleMsMax(builder: RoundBuilder): number | undefined {
-    if (builder.hasMoves) return Math.max(1, this.#courier.movesAt - this.#clock.monotonic())
-    return this.#link.isAlwaysOpen ? undefined : LOOK_MS
+    const { saveDueMs } = this.#standing
+    const movesDueMs = builder.hasMoves ? this.#courier.movesAt - this.#clock.monotonic() : null
+    const lookMs = this.#link.isAlwaysOpen ? null : LOOK_MS
+    const times = [saveDueMs, movesDueMs, lookMs].filter((ms) => ms !== null)
+    return times.length === 0 ? undefined : Math.max(1, Math.min(...times))
   }
 
   async #linger(): Promise<ReplicatorState> {
@@ -311,7 +314,7 @@ export class Replicator {
     const save: SavePositions = (positions, recovered) => this.#standing.save(positions, recovered)
     const move = async (change: RewindChange) => {
       const { wanted, remembered } = this.#standing
-      const rewound = await rewindUpstream(this.#log, wanted, this.#upstream, remembered, save, change)
+      const rewound = await rewindUpstream(this.#log, wanted, this.#courier.watched, remembered, save, change)
       this.#standing.at(rewound.positions)
       return rewound
     }

@@ -50,7 +50,7 @@ export type SavePositions = (positions: Positions, recovered: Recovered) => Prom
 export async function rewindUpstream(
   log: LogSource,
   asked: readonly PartitionState[],
-  upstream: Upstream,
+  upstream: Pick<Upstream, 'name' | 'recover' | 'send'>,
   remembered: CachedCheckpoint | null,
   save: SavePositions,
   change: RewindChange,

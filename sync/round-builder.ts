@@ -36,6 +36,8 @@ export class RoundBuilder {
   readonly #progress: ReadonlyMap<string, Progress>
   readonly #positions: Map<string, number>
   #filling: Promise<void> | null = null
+  /** A read failed: what it had in hand is gone, and what lies behind must not overtake it. */
+  #failure: { readonly error: unknown } | null = null
   /** The last `fill` came to the end of what it was to read. */
   caughtUp = false
 
@@ -80,12 +82,18 @@ export class RoundBuilder {
     return done
   }
 
-  /** Reads until `bytesMax` wait or the log has no more. Calls that overlap share one read. */
+  /** Reads until `bytesMax` wait or the log has no more. Calls that overlap share one read. One that failed was the last. */
   async fill(bytesMax: number, priorityMin = 0): Promise<void> {
     while (this.#filling !== null) await this.#filling
-    this.#filling = this.#fill(bytesMax, priorityMin).finally(() => {
-      this.#filling = null
-    })
+    if (this.#failure !== null) throw this.#failure.error
+    this.#filling = this.#fill(bytesMax, priorityMin)
+      .catch((error) => {
+        this.#failure = { error }
+        throw error
+      })
+      .finally(() => {
+        this.#filling = null
+      })
     await this.#filling
   }
 

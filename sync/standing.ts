@@ -81,6 +81,11 @@ export class Standing {
     this.#floors = floors
   }
 
+  /** When `remember` has something to save that it has put off, in ms; null where all is saved. */
+  get saveDueMs(): number | null {
+    return this.#remembered.dueMs
+  }
+
   remember(atOnce: boolean): Promise<void> {
     return this.#remembered.save(this.#positions, this.#recovered, atOnce)
   }

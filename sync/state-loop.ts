@@ -6,6 +6,7 @@
  */
 import type { HeadwaterError } from '../broker/index.ts'
 import { type Clock, Signal } from './clock.ts'
+import { Ending } from './ending.ts'
 
 /** What every loop has beside its own states: paused by a person, stopped by an error that a person must look at, at its end. */
 export type CommonState =
@@ -42,8 +43,7 @@ export interface StateLoopParts<Own extends AnyState> {
 export class StateLoop<Own extends AnyState> {
   readonly signal: Signal
   readonly #parts: StateLoopParts<Own>
-  readonly #abandoned: Promise<void>
-  #abandon: () => void = () => {}
+  readonly #abandoned = new Ending()
   #state: Own | CommonState
   #since: number
   #running: Promise<void> | null = null
@@ -59,9 +59,6 @@ export class StateLoop<Own extends AnyState> {
     this.#state = parts.begin
     this.#since = parts.clock.now()
     this.signal = new Signal(parts.clock)
-    this.#abandoned = new Promise((resolve) => {
-      this.#abandon = resolve
-    })
   }
 
   get state(): Own | CommonState {
@@ -114,7 +111,7 @@ export class StateLoop<Own extends AnyState> {
 
   /** The step under way is not waited for any more. */
   abandon(): void {
-    this.#abandon()
+    this.#abandoned.end()
   }
 
   /** At once where it never began. */
@@ -124,10 +121,9 @@ export class StateLoop<Own extends AnyState> {
 
   async #run(): Promise<void> {
     const { clock, failed, changed } = this.#parts
-    const abandoned = this.#abandoned.then(() => ({ kind: 'closed' }) as const)
     while (this.#state.kind !== 'closed') {
       const step = this.#step(this.#state).catch((thrown) => failed(thrown))
-      const next = await Promise.race([step, abandoned])
+      const next = (await this.#abandoned.within(step)) ?? ({ kind: 'closed' } as const)
       const before = this.#state
       if (next.kind !== before.kind) this.#since = clock.now()
       this.#state = next

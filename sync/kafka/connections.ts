@@ -15,6 +15,7 @@ import type { Clock } from '../clock.ts'
 import { explainFault, faultOf } from './connection-faults.ts'
 import type { Credentials, Loaded } from './credentials.ts'
 import { Frames } from './frames.ts'
+import type { LinkMeter } from './link-meter.ts'
 import { WireConnectionError } from './wire.ts'
 
 type ConnectionClass = typeof Connection
@@ -36,6 +37,7 @@ export interface ConnectionsOptions {
   readonly onRenewFailed: (error: unknown) => void
   /** One of which that was told has been replaced. */
   readonly onRenewed: () => void
+  readonly meter: LinkMeter
 }
 
 /** How often the files of a connection in use are looked at. */
@@ -170,7 +172,9 @@ export class Connections {
       const connection = new this.#ConnectionClass(clientId, { ...base, ...options })
       slot.connection = connection
       this.#listen(address, slot, connection)
-      await connection.connect(slot.host, slot.port)
+      const connected = connection.connect(slot.host, slot.port)
+      if (connection.socket !== undefined) this.#options.meter.add(connection.socket)
+      await connected
       slot.link = { connection, frames: new Frames(connection.socket, clientId, base.requestTimeout) }
       this.#broken.delete(address)
       return slot.link
@@ -244,15 +248,18 @@ export class Connections {
       slot.destroy()
       return
     }
-    let changed: (link: Link) => void = () => {}
+    let changed: (link: Link | Promise<Link>) => void = () => {}
     old.changing = new Promise((resolve) => {
       changed = resolve
     })
     await this.#quiet(old)
     this.#next.delete(slot)
-    if (this.#closed) slot.destroy()
+    const now = this.#open.get(address)
+    // The old one broke while its requests were waited for, and somebody has opened another meanwhile: that one stays.
+    const isTaken = now !== undefined && now !== old
+    if (this.#closed || isTaken) slot.destroy()
     else this.#open.set(address, slot)
-    changed(link)
+    changed(isTaken ? now.ready! : link)
     old.destroy()
     if (old.failedRenewals > 1 && !this.#closed) this.#options.onRenewed()
   }

@@ -97,10 +97,10 @@ async function* visible(
   }
 }
 
-/** The edge's offset of a record of this log, else null. */
+/** The edge's offset of a record of this log, else null. One that came from elsewhere keeps that header in front of this edge's. */
 function originOffset({ headers }: LogRecord, prefix: string | null): number | null {
   if (prefix === null) return null
-  const value = headers.find(({ key }) => key === ORIGIN_HEADER)?.value?.toString() ?? ''
+  const value = headers.findLast(({ key }) => key === ORIGIN_HEADER)?.value?.toString() ?? ''
   if (!value.startsWith(prefix)) return null
   const offset = Number(value.slice(prefix.length))
   return Number.isSafeInteger(offset) ? offset : null

@@ -38,8 +38,8 @@ const IN_FLIGHT_MAX = 5
 export async function openWire(options: WireOptions): Promise<KafkaWire> {
   const library = await loadLibrary()
   const connections = openConnections(library, options)
-  const { bootstrap, requestMs, meter = new LinkMeter() } = options
-  const requests = new Requests(library, connections, bootstrap, meter)
+  const { bootstrap, requestMs } = options
+  const requests = new Requests(library, connections, bootstrap)
   const topics = new TopicRequests(requests, requestMs)
   const log = new LogRequests(requests)
   const offsets = new OffsetRequests(requests)
@@ -85,5 +85,6 @@ function openConnections(library: Library, options: WireOptions): Connections {
     clock,
     onRenewFailed: options.onRenewFailed ?? (() => {}),
     onRenewed: options.onRenewed ?? (() => {}),
+    meter: options.meter ?? new LinkMeter(),
   })
 }

@@ -145,6 +145,8 @@ async function produceTo(
     requests.add(batches)
     const alone = options.firstAlone && batches.some(({ work }) => !work.lane.isKnown)
     const ready = compressor === null ? Promise.resolve() : compressAll(batches, compressor)
+    // it is awaited a network answer later
+    ready.catch(() => {})
     // One behind the other, so that sequences reach the broker in their order.
     const sent = turn.then(() => ready).then(options.begin)
     turn = sent.catch(() => {})
@@ -246,7 +248,7 @@ function produceError(batch: Batch, found: ProduceAnswer | undefined): Error | n
     case 'NONE':
     // It came again, and the cluster has it.
     case 'DUPLICATE_SEQUENCE_NUMBER':
-      if (found!.baseOffset < 0 || found!.baseOffset > lane.end) return null
+      if (found!.baseOffset < 0 || found!.baseOffset > Math.max(lane.end, lane.at)) return null
       // Below what it acknowledged before: the topic was made anew, or lost its end.
       return new WireAnswerError(
         'OFFSET_OUT_OF_RANGE',

@@ -5,7 +5,6 @@
 import type { Connection } from '@platformatic/kafka'
 import type { Connections, Link } from './connections.ts'
 import type { Library } from './library.ts'
-import type { LinkMeter } from './link-meter.ts'
 import { type BrokerNode, WireAnswerError, WireConnectionError } from './wire.ts'
 
 export interface Api<Args extends unknown[], Response> {
@@ -21,15 +20,13 @@ export class Requests {
   readonly library: Library
   readonly #connections: Connections
   readonly #bootstrap: readonly Address[]
-  readonly #meter: LinkMeter
   /** Brokers that the cluster named: asked when no configured one answers. */
   known: readonly BrokerNode[] = []
 
-  constructor(library: Library, connections: Connections, bootstrap: readonly Address[], meter: LinkMeter) {
+  constructor(library: Library, connections: Connections, bootstrap: readonly Address[]) {
     this.library = library
     this.#connections = connections
     this.#bootstrap = bootstrap
-    this.#meter = meter
   }
 
   /** The first broker that can be reached answers: the configured ones, then those that the cluster named. */
@@ -63,10 +60,8 @@ export class Requests {
     }
   }
 
-  async #link(node: Address): Promise<Link> {
-    const link = await this.#connections.get(node.host, node.port)
-    this.#meter.add(link.frames)
-    return link
+  #link(node: Address): Promise<Link> {
+    return this.#connections.get(node.host, node.port)
   }
 
   /** A request's body, uncopied. @param parse what its answer's body says */

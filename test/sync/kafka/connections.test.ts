@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../../../sync/clock.ts'
 import { unwatchedClock } from '../../../sync/clock-reading.ts'
 import { Connections } from '../../../sync/kafka/connections.ts'
 import { Credentials } from '../../../sync/kafka/credentials.ts'
+import { LinkMeter } from '../../../sync/kafka/link-meter.ts'
 import { Secrets } from '../../../sync/secrets.ts'
 import { secretFile } from './security-setup.ts'
 
@@ -98,6 +99,7 @@ describe('connections', () => {
       clock,
       onRenewFailed: (error) => failures.push(error),
       onRenewed: () => renewed++,
+      meter: new LinkMeter(),
     })
   })
   afterEach(async () => {
@@ -246,6 +248,24 @@ describe('connections', () => {
     await until(() => first.socket.destroyed)
     expect(await get()).toBe(made[1])
     expect(failures).toEqual([])
+  })
+
+  it('are two at no time: where one broke while it was to be replaced, the one opened since stays', async () => {
+    const first = await get()
+    first.send(0, 0, () => {})
+    await change('two')
+    await until(() => made.length === 2)
+    const waiting = get()
+    await sleep(20)
+    first.socket.destroy()
+    const third = await get()
+    first.waiting[0]!(new Error('the connection closed'))
+    expect(third).toBe(made[2])
+    expect(await waiting).toBe(third)
+    await until(() => made[1]!.socket.destroyed)
+    expect(await get()).toBe(third)
+    connections.close()
+    expect(made.map(({ socket }) => socket.destroyed)).toEqual([true, true, true])
   })
 
   it('are all broken by close, those that are about to stand, too', async () => {

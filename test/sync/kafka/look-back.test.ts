@@ -31,11 +31,13 @@ const lane: Lane = {
 const PRODUCER = 1n
 const TRANSACTIONAL = 0x10
 
-/** One record a batch, each of a transaction; `origins[i]` stands at offset i. */
-function batchesOf(origins: readonly string[], valueBytes = 0): Buffer[] {
+/** One record a batch, each of a transaction; `origins[i]` stands at offset i, several of them one behind the other. */
+function batchesOf(origins: readonly (string | readonly string[])[], valueBytes = 0): Buffer[] {
   const builder = new BatchBuilder()
   return origins.map((origin, offset) => {
-    const headers = encodeHeaders([{ key: 'hw.origin', value: Buffer.from(origin) }])
+    const headers = encodeHeaders(
+      [origin].flat().map((value) => ({ key: 'hw.origin', value: Buffer.from(value) })),
+    )
     builder.reset()
     builder.append(0, null, Buffer.alloc(valueBytes), headers)
     const batch = Buffer.from(builder.seal(offset))
@@ -66,7 +68,7 @@ function wireOf(batches: readonly Buffer[], aborted: readonly AbortedTransaction
   return { wire, asked }
 }
 
-const list = (count: number, origin: (i: number) => string) =>
+const list = <T>(count: number, origin: (i: number) => T) =>
   Array.from({ length: count }, (_, i) => origin(i))
 
 describe('looking back', () => {
@@ -84,6 +86,15 @@ describe('looking back', () => {
     expect((await lookBack(wireOf(others).wire, lane, 20_000)).kind).toBe('unknown')
     const large = batchesOf([`${OWN}7`], 10 * GLANCE_BYTES_MAX)
     expect(await lookBack(wireOf(large).wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 8 })
+  })
+
+  it('takes the origin that this edge gave a record, behind the one that it came with', async () => {
+    const batches = batchesOf(list(8, (i) => [`${OTHER}${900 + i}`, `${OWN}${i}`]))
+    const { wire } = wireOf(batches)
+    expect(await lookBack(wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 8 })
+    expect(await holds(wire, lane, { at: 7, epoch: 0, next: 8, proof: null })).toBe(true)
+    const passedOn = batchesOf(list(8, (i) => [`${OWN}${i}`, `${OTHER}${900 + i}`]))
+    expect(await lookBack(wireOf(passedOn).wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'none' })
   })
 
   it('does not count records of an aborted transaction', async () => {
