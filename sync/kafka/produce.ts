@@ -248,7 +248,7 @@ function produceError(batch: Batch, found: ProduceAnswer | undefined): Error | n
     case 'NONE':
     // It came again, and the cluster has it.
     case 'DUPLICATE_SEQUENCE_NUMBER':
-      if (found!.baseOffset < 0 || found!.baseOffset > Math.max(lane.end, lane.at)) return null
+      if (found!.baseOffset < 0 || found!.baseOffset > lane.end) return null
       // Below what it acknowledged before: the topic was made anew, or lost its end.
       return new WireAnswerError(
         'OFFSET_OUT_OF_RANGE',
