@@ -1,5 +1,6 @@
 /** From configuration to an upstream on a Kafka cluster. The client is loaded when it is first connected. */
 import { HeadwaterError, silentSink } from '../../broker/index.ts'
+import { parseAddress } from '../address.ts'
 import type { AuditSource } from '../audit/source.ts'
 import { systemClock } from '../clock.ts'
 import { unwatchedClock } from '../clock-reading.ts'
@@ -103,10 +104,4 @@ function namedError(error: unknown, bootstrap: string): HeadwaterError {
   const named = toUpstreamError(error, bootstrap)
   if (named instanceof HeadwaterError) return named
   return new SyncInternalError(named instanceof Error ? named.message : String(named), true, named)
-}
-
-export function parseAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  return { host, port: Number(address.slice(colon + 1)) }
 }

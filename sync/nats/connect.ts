@@ -1,5 +1,6 @@
 /** Connections to the servers of one upstream, and what is said when one does not come about. */
 import { silentSink } from '../../broker/index.ts'
+import { parseAddress } from '../address.ts'
 import { systemClock } from '../clock.ts'
 import { unwatchedClock } from '../clock-reading.ts'
 import { isLoopback } from '../config/security-faults.ts'
@@ -117,10 +118,4 @@ export function exposedSecret({ tls, login, servers }: NatsUpstreamConfig): stri
   if (servers.every((server) => isLoopback(parseAddress(server).host))) return null
   const what = login.user === undefined ? 'the token' : 'the password'
   return `without tls ${what} may be shown to everybody on the way - add tls`
-}
-
-function parseAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  return { host, port: Number(address.slice(colon + 1)) }
 }

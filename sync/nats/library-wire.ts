@@ -12,6 +12,7 @@ import {
   nkeyAuthenticator,
   type TlsOptions,
 } from '@nats-io/transport-node'
+import { parseAddress } from '../address.ts'
 import type { TlsMaterial } from '../tls.ts'
 import type { Login } from './credentials.ts'
 import { toWireError } from './faults.ts'
@@ -74,12 +75,15 @@ function connectionOptions(options: WireOptions): ConnectionOptions & { timeout:
     noAsyncTraces: true,
     pingInterval: PING_MS,
     ...loginOptions(options.login),
-    ...(tls === null ? {} : { tls: tlsOptions(tls) }),
+    ...(tls === null ? {} : { tls: tlsOptions(server, tls) }),
   }
 }
 
-/** The server's name is for the TLS socket, to which the library hands on all that stands here. */
-function tlsOptions({ ca, cert, key, passphrase, servername }: NonNullable<WireOptions['tls']>): TlsOptions {
+/** What stands here the library hands on to the TLS socket. */
+function tlsOptions(
+  server: string,
+  { ca, cert, key, passphrase, servername }: NonNullable<WireOptions['tls']>,
+): TlsOptions {
   const text = (name: string, bytes: Buffer | undefined) =>
     bytes === undefined ? {} : { [name]: bytes.toString('utf8') }
   return {
@@ -87,7 +91,8 @@ function tlsOptions({ ca, cert, key, passphrase, servername }: NonNullable<WireO
     ...text('cert', cert),
     ...text('key', key),
     ...(passphrase === undefined ? {} : { passphrase }),
-    ...(servername === undefined ? {} : { servername }),
+    // Of an address in numbers the library gives no name, and Node then takes a certificate for "localhost".
+    ...(servername === undefined ? { host: parseAddress(server).host } : { servername }),
   } as TlsOptions
 }
 

@@ -11,6 +11,7 @@ import { natsBinary } from './binary.ts'
 
 const START_MS_MAX = 30_000
 const READY = 'Server is ready'
+const RELOADED = 'Reloaded server configuration'
 const PID_FILE = 'pid'
 
 export interface NatsOptions {
@@ -90,6 +91,22 @@ export class NatsServer {
       if (!this.isRunning || Date.now() > deadline) {
         child.kill('SIGKILL')
         throw new Error(`nats-server did not start:\n${readFileSync(log, 'utf8').slice(-4000)}`)
+      }
+      await sleep(5)
+    }
+  }
+
+  /** Takes another configuration while it runs; clients that it does not let in any longer are disconnected. */
+  async reload(options: NatsOptions): Promise<void> {
+    const log = join(this.directory, 'nats.log')
+    const reloads = () => readFileSync(log, 'utf8').split(RELOADED).length
+    const before = reloads()
+    await this.configure(options)
+    this.#child!.kill('SIGHUP')
+    const deadline = Date.now() + START_MS_MAX
+    while (reloads() === before) {
+      if (!this.isRunning || Date.now() > deadline) {
+        throw new Error(`nats-server did not reload:\n${readFileSync(log, 'utf8').slice(-4000)}`)
       }
       await sleep(5)
     }
