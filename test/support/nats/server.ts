@@ -47,13 +47,18 @@ export class NatsServer {
   }
 
   static async start(options: NatsOptions = {}): Promise<NatsServer> {
+    const server = await NatsServer.create(options)
+    await server.start()
+    return server
+  }
+
+  /** One that does not run yet. */
+  static async create(options: NatsOptions = {}): Promise<NatsServer> {
     const { path, reason } = await natsBinary()
     if (path === null) throw new Error(reason)
     const directory = await mkdtemp(join(tmpdir(), 'headwater-nats-'))
-    const address = `127.0.0.1:${await freePort()}`
-    const server = new NatsServer(path, directory, address)
+    const server = new NatsServer(path, directory, `127.0.0.1:${await freePort()}`)
     await server.configure(options)
-    await server.start()
     return server
   }
 
@@ -123,7 +128,7 @@ export class NatsServer {
     await this.#gone
   }
 
-  /** Keeps a copy of the store as it is on disk now; the server must not run. */
+  /** Keeps a copy of the store as it is on disk now; the server must not run, or nobody write. */
   async copyStore(): Promise<void> {
     await cp(join(this.directory, 'store'), join(this.directory, 'copy'), { recursive: true })
   }
