@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { ControlClient } from '../../broker/operations/control/control-client.ts'
 import { createAuthority, createCertificate } from '../support/certificates.ts'
 import { describeWithNats } from '../support/nats/vitest.ts'
 import { type Finished, headwater, publish, scratch, startBroker } from './headwater.ts'
@@ -10,6 +11,7 @@ const PASSWORD = 'file-Secret-91'
 const INLINE = 'inline-Secret-92'
 
 interface Row {
+  name: string
   state: string
   lagRecords: number
   sentRecords: number
@@ -43,10 +45,12 @@ describeWithNats('a broker that replicates to NATS', (start) => {
 
   async function until(home: string, name: string, isSo: (row: Row) => boolean): Promise<void> {
     let row: Row | undefined
-    for (let tries = 0; tries < 100; tries++) {
-      const { stdout } = await headwater(['sync', 'status', '--json'], home)
-      row = (JSON.parse(stdout).upstreams as (Row & { name: string })[]).find((each) => each.name === name)
+    for (let tries = 0; tries < 600; tries++) {
+      const client = await ControlClient.of(join(home, 'data'))
+      const { upstreams } = await client.json<{ upstreams: Row[] }>('GET', '/sync/status')
+      row = upstreams.find((each) => each.name === name)
       if (row !== undefined && isSo(row)) return
+      await new Promise((resolve) => setTimeout(resolve, 25))
     }
     throw new Error(`${name} does not come to what was waited for: ${JSON.stringify(row)}`)
   }
@@ -107,12 +111,11 @@ describeWithNats('a broker that replicates to NATS', (start) => {
       ['sync', 'verify', 'bad'],
       ['status', '--json'],
       ['check'],
-      ['config', 'show'],
-      ['config', 'show', '--json'],
+      ['check', '--json'],
     ]) {
       const text = said(await headwater(args, home, env))
       expect(text, args.join(' ')).not.toMatch(/Secret-9/)
-      expect(text.length, args.join(' ')).toBeGreaterThan(20)
+      expect(text, args.join(' ')).not.toMatch(/HW_USAGE/)
     }
     await broker.end('SIGTERM')
     expect(broker.stdout + broker.stderr).toContain('HW_UPSTREAM_AUTH')

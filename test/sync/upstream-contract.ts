@@ -292,6 +292,33 @@ export function describeUpstream(harness: UpstreamHarness): void {
     )
 
     it(
+      'moves the position where a person wants it, back and forward, by a part that begins and ends there',
+      withPlace(async (place) => {
+        const log = newLog()
+        const upstream = place.open()
+        await recover(upstream, log)
+        log.appendMany('events', 0, 5)
+        await upstream.send(roundFrom(log, new Map()))
+        const move = async (to: number) => {
+          const proof = await logProof(log, 'events', 0, to)
+          const part = { stream: 'events', partition: 0, fromOffset: to, nextOffset: to, batches: [], proof }
+          expect(await upstream.send({ parts: [part] })).toEqual(new Map([['events/0', to]]))
+          const recovered = await recover(upstream, log)
+          expect(nexts(recovered).get('events/0') ?? 0).toBe(to)
+          await decideStart(log, log.partitions(), recovered, null)
+          return nexts(recovered)
+        }
+        for (const to of [0, 3]) await upstream.send(roundFrom(log, await move(to)))
+        log.appendMany('events', 0, 5)
+        const positions = await move(8)
+        await upstream.send(roundFrom(log, positions))
+        await upstream.close()
+        const values = (await place.read(STREAMS)).map(({ value }) => Number(value!.split('/')[2]))
+        expect(values).toEqual([0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 3, 4, 8, 9])
+      }),
+    )
+
+    it(
       'goes on after a disconnect, from where it stood',
       withPlace(async (place) => {
         const log = newLog()

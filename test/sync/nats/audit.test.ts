@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { createNatsAudit } from '../../../sync/nats/create.ts'
+import { logProof } from '../../../sync/proof.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
@@ -73,6 +74,29 @@ describeWithNats('a JetStream read back', (start) => {
     log.appendMany('events', 0, 10)
     await send(address, log, 5)
     expect((await audit(address, log)).items).toEqual(offsets(5, 10))
+  })
+
+  it('does not excuse what a moved position has skipped, where something else was removed', async () => {
+    const { address } = await start()
+    const log = new MemoryLog().addStream('events', 1)
+    for (const from of [0, 10]) {
+      log.appendMany('events', 0, 10)
+      await send(address, log, from)
+    }
+    await operate(address, (streams) => streams.purge('headwater', { seq: 2 }))
+    log.appendMany('events', 0, 20)
+    const upstream = openNats(address)
+    await upstream.recover(log.identity, log.partitions())
+    const proof = await logProof(log, 'events', 0, 30)
+    const moved = { stream: 'events', partition: 0, fromOffset: 30, nextOffset: 30, batches: [], proof }
+    await upstream.send({ parts: [moved] })
+    await upstream.close()
+    await send(address, log, 30)
+    expect((await audit(address, log)).items).toEqual([
+      'gap events/0',
+      ...offsets(10, 20),
+      ...offsets(30, 40),
+    ])
   })
 
   it('counts what is of another log, or of nobody, and gives none of it', async () => {
