@@ -4,6 +4,10 @@ import type { CachedCheckpoint } from '../../../sync/checkpoint.ts'
 import type { NatsUpstreamConfig } from '../../../sync/config.ts'
 import { NatsCluster } from '../../support/nats/cluster.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
+import { testSeed } from '../../support/random.ts'
+import { until } from '../kafka/security-setup.ts'
+import { seededRandom } from '../stored-batches.ts'
+import { BreakingLink } from './breaking-link.ts'
 import { edgeConfig, NatsEdge } from './nats-edge.ts'
 
 const RECORDS = 200
@@ -124,6 +128,35 @@ describeWithNats('a cluster of three nats-servers', () => {
       await cluster.delete(stream)
       append()
       await expectExact()
+    },
+    TEST_MS,
+  )
+
+  it(
+    'is cut from the edge in the middle of messages, which reach their leader late or not at all',
+    async () => {
+      const random = seededRandom(testSeed())
+      await edge.stop()
+      const links = cluster.addresses.map((address) => new BreakingLink(address))
+      try {
+        const servers = await Promise.all(links.map((link) => link.listen()))
+        await edge.start(edgeConfig('', { ...config, servers }))
+        const faults = () => links.reduce((sum, link) => sum + link.faults, 0)
+        for (let cut = 0; cut < 8; cut++) {
+          const before = faults()
+          for (const link of links)
+            link.arm(1 + Math.floor(random() * 30_000), cut % 4 === 3 ? 'stall' : 'break')
+          for (let burst = 0; faults() === before; burst++) {
+            expect(burst).toBeLessThan(100)
+            append()
+            await until('a fault, or all is sent', () => faults() > before || edge.isLevel())
+          }
+          if (cut % 4 === 1) await cluster.moveLeader(stream)
+        }
+        await expectExact()
+      } finally {
+        for (const link of links) link.close()
+      }
     },
     TEST_MS,
   )
