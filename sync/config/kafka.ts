@@ -1,6 +1,6 @@
 /** A Kafka cluster's configuration. */
 import { type Static, Type } from '@sinclair/typebox'
-import { backoff, closed, name, round } from './common.ts'
+import { addresses, backoff, closed, name, round } from './common.ts'
 import { link } from './link.ts'
 import { sasl, tls } from './security.ts'
 
@@ -8,15 +8,7 @@ export const KafkaUpstreamSchema = Type.Object(
   {
     name,
     kind: Type.Literal('kafka', { description: 'Apache Kafka 3.0 or newer, exactly once.' }),
-    bootstrap: Type.Array(
-      Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\s]+):[0-9]{1,5}$', shape: 'host:port' }),
-      {
-        description: 'Brokers to ask first, as host:port.',
-        minItems: 1,
-        maxItems: 32,
-        examples: [['kafka.example.org:9092']],
-      },
-    ),
+    bootstrap: addresses('Brokers to ask first, as host:port.', 'kafka.example.org:9092'),
     topic: Type.String({
       description: 'The topic of a stream; {stream} and {edge} stand for their names.',
       minLength: 1,

@@ -1,5 +1,6 @@
 /** A running replicator into NATS with a log of its own, and everything that it says. */
 import { inspect } from 'node:util'
+import { expect } from 'vitest'
 import type { CheckpointCache } from '../../../sync/checkpoint.ts'
 import type { NatsUpstreamConfig } from '../../../sync/config.ts'
 import { createReplicator, type Replicator, type UpstreamDeps } from '../../../sync/index.ts'
@@ -75,6 +76,13 @@ export class NatsEdge {
       records += values.length
     }
     return records
+  }
+
+  /** Each record is there once and in order, and nobody was taken for a second edge. */
+  async expectExact(address: string, config: Partial<NatsUpstreamConfig> = {}): Promise<void> {
+    const appended = this.log.partitions().reduce((sum, { durableOffset }) => sum + durableOffset, 0)
+    expect(await this.readBack(address, config)).toBe(appended)
+    expect(this.lines.join('\n')).not.toMatch(/HW_FENCED|HW_CHECKPOINT|HW_SYNC_INTERNAL/)
   }
 
   /** Everything that was said, and the status as any output shows it. */

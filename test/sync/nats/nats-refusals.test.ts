@@ -4,6 +4,7 @@ import type { NatsUpstreamConfig } from '../../../sync/config.ts'
 import { createUpstream, UpstreamError } from '../../../sync/index.ts'
 import { openWire, type WireOptions } from '../../../sync/nats/library-wire.ts'
 import { freePort } from '../../support/kafka/ports.ts'
+import { withStreams } from '../../support/nats/streams.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, type TestRecord } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
@@ -31,22 +32,6 @@ async function attempt(
     await upstream.close()
   }
 }
-
-async function withStreams(
-  address: string,
-  act: (streams: Streams) => Promise<unknown>,
-  login: { user?: string; pass?: string } = {},
-): Promise<void> {
-  const { connect } = await import('@nats-io/transport-node')
-  const { jetstreamManager } = await import('@nats-io/jetstream')
-  const connection = await connect({ servers: address, ...login })
-  try {
-    await act((await jetstreamManager(connection)).streams)
-  } finally {
-    await connection.close()
-  }
-}
-type Streams = Awaited<ReturnType<typeof import('@nats-io/jetstream').jetstreamManager>>['streams']
 
 const ONE = [{ value: 'one' }]
 
