@@ -1,5 +1,13 @@
-/** A link between an edge and a server that stalls or breaks inside a message. */
+/**
+ * A link between an edge and a server that fails inside a message:
+ *
+ *   stall   what follows goes nowhere, in both directions, and nobody is told
+ *   break   the edge sees an end, the server gets the beginning
+ *   late    the edge sees an end, the server gets what was on its way when the test says so
+ */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+export type LinkFault = 'stall' | 'break' | 'late'
 
 /** Hands bytes on in both directions until a number of them has passed towards the server. */
 export class BreakingLink {
@@ -7,7 +15,8 @@ export class BreakingLink {
   readonly #sockets = new Set<Socket>()
   readonly #target: number
   #left = Number.POSITIVE_INFINITY
-  #way: 'stall' | 'break' = 'stall'
+  #way: LinkFault = 'stall'
+  readonly #late: { upstream: Socket; chunk: Buffer }[] = []
   faults = 0
   /** Connections of the edge that are open. */
   open = 0
@@ -23,9 +32,14 @@ export class BreakingLink {
   }
 
   /** One fault, after so many bytes; later connections are whole. */
-  arm(bytes: number, way: 'stall' | 'break'): void {
+  arm(bytes: number, way: LinkFault): void {
     this.#left = bytes
     this.#way = way
+  }
+
+  /** What was late arrives. */
+  release(): void {
+    for (const { upstream, chunk } of this.#late.splice(0)) upstream.end(chunk)
   }
 
   close(): void {
@@ -43,7 +57,7 @@ export class BreakingLink {
     }
     edge.on('close', () => {
       this.open--
-      upstream.destroy()
+      if (!this.#late.some((late) => late.upstream === upstream)) upstream.destroy()
     })
     upstream.on('close', () => {
       if (!isStalled) edge.destroy()
@@ -58,12 +72,13 @@ export class BreakingLink {
         upstream.write(chunk)
         return
       }
+      if (this.#way === 'late') this.#late.push({ upstream, chunk })
       // The first part of it is on its way; the rest and every answer are lost.
-      upstream.write(chunk.subarray(0, chunk.length + this.#left))
+      else upstream.write(chunk.subarray(0, chunk.length + this.#left))
       this.#left = Number.POSITIVE_INFINITY
       this.faults++
       isStalled = true
-      if (this.#way === 'break') edge.destroy()
+      if (this.#way !== 'stall') edge.destroy()
     })
   }
 }
