@@ -3,8 +3,8 @@
  * last record of this log that upstream really has, where upstream can tell:
  *
  *   upstream has a checkpoint N
- *     N above the log's end                      -> HW_CHECKPOINT_AHEAD: this log is an older copy; stop
- *     its proof is not that of the log's record   -> HW_CHECKPOINT_MISMATCH: another log; stop
+ *     N above the log's end                      -> HW_CHECKPOINT_AHEAD: this log is an older copy, or lost its end; refused
+ *     its proof is not that of the log's record   -> HW_CHECKPOINT_MISMATCH: another log; refused
  *     N below what it acknowledged before         -> looks back: behind what is there, at least N, and a warning
  *     N below the log's start                     -> N, and a warning: retention removed records before they were sent
  *   upstream lost records that it acknowledged    -> behind what is left of this log there, and a warning
@@ -13,10 +13,13 @@
  *                                                    it looks back and sees more; what is remembered may be a second old
  *     the edge remembers another place            -> as below, and a warning: a new topic, or another cluster
  *     else                                        -> looks back: behind the records of this log, and a warning; or the log's start
+ *
+ * Refused is the stream, with all of its partitions. The others are where they say they are, proof by proof, and go on.
  */
 import { assert, type LogSource, type PartitionState, partitionKey } from '../broker/index.ts'
-import { CheckpointAheadError, CheckpointMismatchError } from './errors.ts'
+import { CheckpointAheadError, CheckpointMismatchError, type UpstreamError } from './errors.ts'
 import { logProof } from './proof.ts'
+import { type RefusedStreams, unlessRefused } from './refused-streams.ts'
 import type { Recovered, RecoveredPartition } from './upstream.ts'
 
 /** What the edge remembers of an upstream: for status and retention while it is away, and against expiry. Not the truth. */
@@ -36,9 +39,11 @@ export interface Start {
   /** By `partitionKey`, the offset to go on from. */
   readonly positions: Map<string, number>
   readonly warnings: readonly string[]
+  /** CheckpointAheadError, CheckpointMismatchError: nothing of these streams is in `positions`. */
+  readonly refused: RefusedStreams
 }
 
-/** @throws CheckpointAheadError, CheckpointMismatchError, and what looking back throws */
+/** @throws what looking back throws */
 export async function decideStart(
   log: LogSource,
   partitions: readonly PartitionState[],
@@ -46,28 +51,33 @@ export async function decideStart(
   cached: CachedCheckpoint | null,
 ): Promise<Start> {
   const remembered = cached?.incarnation === log.identity.incarnation ? cached.positions : {}
-  const decided = partitions.map(async (state) => {
+  const refused = new Map<string, UpstreamError>()
+  const decide = async (state: PartitionState) => {
     const key = partitionKey(state.stream, state.partition)
     const found = recovered.partitions.get(key)
     assert(found !== undefined, 'upstream answers for every partition that it is asked about')
     await checkProof(log, state, found)
     const { next, warnings } = await standing(key, state, found, remembered[key])
     if (next !== null && next > state.durableOffset) {
-      throw new CheckpointAheadError(key, next, state.durableOffset)
+      throw new CheckpointAheadError(key, next, state.durableOffset).of(state.stream)
     }
     const missed = state.logStartOffset - (next ?? state.logStartOffset)
     if (missed > 0 && warnings.length === 0) {
       warnings.push(`retention removed ${missed} records of ${key} before they were sent`)
     }
-    return { key, position: next ?? state.logStartOffset, warnings }
-  })
+    decisions.set(state, { position: next ?? state.logStartOffset, warnings })
+  }
+  const decisions = new Map<PartitionState, { position: number; warnings: readonly string[] }>()
+  await allOf(partitions.map((state) => unlessRefused(refused, () => decide(state))))
   const positions = new Map<string, number>()
   const warnings: string[] = []
-  for (const decision of await allOf(decided)) {
-    positions.set(decision.key, decision.position)
+  for (const state of partitions) {
+    const decision = decisions.get(state)
+    if (decision === undefined || refused.has(state.stream)) continue
+    positions.set(partitionKey(state.stream, state.partition), decision.position)
     warnings.push(...decision.warnings)
   }
-  return { positions, warnings }
+  return { positions, warnings, refused }
 }
 
 /** All results, or the first error in their order, so that the same state gives the same error. */
@@ -145,5 +155,5 @@ async function checkProof(log: LogSource, state: PartitionState, found: Recovere
   throw new CheckpointMismatchError(
     `upstream has another record than this log at ${partitionKey(state.stream, state.partition)} offset ${next - 1}`,
     'this log was restored or cloned and written since; stop it, give it another name with `headwater rename NAME`, and start it',
-  )
+  ).of(state.stream)
 }

@@ -50,11 +50,11 @@ export class Remembered {
       return
     }
     this.#isDue = false
-    const entries = [...positions].map(([key, next]) => {
-      const place = recovered.partitions.get(key)?.place ?? ''
-      return [key, { next, place }] as const
+    const entries = [...positions].flatMap(([key, next]) => {
+      const place = recovered.partitions.get(key)?.place
+      return place === undefined ? [] : [[key, { next, place }] as const]
     })
-    // a stream that this upstream does not want any more keeps its entry, for the day it does again
+    // a stream that this upstream does not want any more, or refuses, keeps its entry for the day it goes there again
     const all = { ...this.#saved?.positions, ...Object.fromEntries(entries) }
     const checkpoint = { incarnation: this.#incarnation, positions: all }
     this.#savedAt = now

@@ -5,7 +5,7 @@ import type { Backoff } from './retries.ts'
 import type { CommonState } from './state-loop.ts'
 
 /**
- * idle        all that is durable is upstream
+ * idle        all that is durable is upstream, but for streams that upstream refuses
  * recovering  connecting, and asking upstream where it stands
  * sending     rounds are on their way
  * backoff     waiting before the next try

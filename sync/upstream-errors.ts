@@ -14,9 +14,21 @@ export interface UpstreamErrorOptions {
 
 export class UpstreamError extends HeadwaterError {
   readonly slow: boolean
+  #stream: string | null = null
   constructor(code: string, message: string, options: UpstreamErrorOptions) {
     super(code, message, options)
     this.slow = options.slow ?? false
+  }
+
+  /** The stream that it is about, while the others may go on; null where it is about all of the upstream. */
+  get stream(): string | null {
+    return this.#stream
+  }
+
+  /** @returns itself, which is about this stream alone */
+  of(stream: string): this {
+    this.#stream = stream
+    return this
   }
 }
 

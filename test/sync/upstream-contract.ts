@@ -381,19 +381,18 @@ export function describeUpstream(harness: UpstreamHarness): void {
         const older = newLog()
         older.appendMany('events', 0, 10)
         const recovered = await recover(upstream, older)
-        expect(await caught(decideStart(older, older.partitions(), recovered, null))).toMatchObject({
-          code: 'HW_CHECKPOINT_AHEAD',
-          retryable: false,
-        })
+        const refusal = async () => {
+          const { positions, refused } = await decideStart(older, older.partitions(), recovered, null)
+          expect([...positions.keys()]).toEqual(['alarms/0'])
+          return refused.get('events')
+        }
+        expect(await refusal()).toMatchObject({ code: 'HW_CHECKPOINT_AHEAD', retryable: false })
         older.append(
           'events',
           0,
           Array.from({ length: 15 }, () => ({ value: 'written since' })),
         )
-        expect(await caught(decideStart(older, older.partitions(), recovered, null))).toMatchObject({
-          code: 'HW_CHECKPOINT_MISMATCH',
-          retryable: false,
-        })
+        expect(await refusal()).toMatchObject({ code: 'HW_CHECKPOINT_MISMATCH', retryable: false })
         await upstream.close()
       }),
     )

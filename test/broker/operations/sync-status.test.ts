@@ -38,6 +38,7 @@ const STATUS: UpstreamStatus = {
   lastAckAt: 0,
   ackAgeSeconds: 2,
   lastError: null,
+  refused: [],
   link: { hold: null, bandwidth: null, schedule: null, budgets: [] },
 }
 
