@@ -30,7 +30,13 @@ export async function runSyncStatus(
     printPositions(context.out, upstreams)
   }
   if (!options.json) printDownlinks(context.out, downlinks)
-  return [...upstreams, ...downlinks].some(({ state }) => state === 'stopped') ? ExitCode.failed : ExitCode.ok
+  const isStopped = upstreams.some(waitsForPerson) || downlinks.some(({ state }) => state === 'stopped')
+  return isStopped ? ExitCode.failed : ExitCode.ok
+}
+
+/** All of it, or a stream of it, goes on only when a person says so. */
+export function waitsForPerson({ state, refused }: UpstreamStatus): boolean {
+  return state === 'stopped' || refused.some(({ retryAt }) => retryAt === null)
 }
 
 export async function runSyncCommand(
@@ -78,7 +84,7 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
     status.kind,
     status.state,
     count(status.lagRecords),
-    bytes(status.lagBytes),
+    status.lagBytes === 0 ? bytes(0) : `~${bytes(status.lagBytes)}`,
     status.lagSecondsOldest === null ? '-' : duration(status.lagSecondsOldest * 1000),
     count(status.sentRecords),
     rate(status.recordsPerSecond),
@@ -89,6 +95,7 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
   printTable(out, columns, rows)
   for (const status of upstreams) {
     printTrouble(out, status)
+    printRefused(out, status)
     printHold(out, status)
   }
 }
@@ -166,6 +173,22 @@ function printTrouble(out: Output, status: UpstreamStatus): void {
     `${out.paint(style, printable(name))}: ${lastError.code}: ${printable(lastError.message)} (${next})`,
   )
   if (lastError.hint !== '') out.line(`  ${printable(lastError.hint)}`)
+}
+
+/** Streams that are left out while the others go on. */
+function printRefused(out: Output, { name, state, lastError, refused }: UpstreamStatus): void {
+  const isFailing = state === 'backoff' || state === 'stopped'
+  for (const { stream, code, message, hint, tries, retryAt } of refused) {
+    // It is what the upstream itself fails with, and has been said.
+    if (isFailing && lastError?.message === message) continue
+    const next =
+      retryAt === null
+        ? 'until `headwater sync resume`'
+        : `try ${tries}, next in ${duration(Math.max(0, retryAt - Date.now()))}`
+    const what = `stream ${printable(stream)} is left out: ${code}: ${printable(message)} (${next})`
+    out.line(`${out.paint(retryAt === null ? 'red' : 'yellow', printable(name))}: ${what}`)
+    if (hint !== '') out.line(`  ${printable(hint)}`)
+  }
 }
 
 function printPositions(out: Output, upstreams: readonly UpstreamStatus[]): void {

@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
-import { printDetails, printUpstreams } from '../../../broker/operations/commands/sync-status.ts'
+import {
+  printDetails,
+  printUpstreams,
+  waitsForPerson,
+} from '../../../broker/operations/commands/sync-status.ts'
 import type { UpstreamStatus } from '../../../broker/operations/operations.ts'
 import { Output } from '../../../broker/operations/terminal/output.ts'
 
@@ -44,9 +48,46 @@ const STATUS: UpstreamStatus = {
 
 test('an upstream is one line that tells what waits, how old it is and when it is gone', () => {
   expect(printed((out) => printUpstreams(out, [STATUS]))).toEqual([
-    'UPSTREAM  KIND   STATE        LAG  BYTES     OLDEST   SENT     RATE  DRAINED IN  LAST ACK  WHERE',
-    'central   kafka  sending  123,456  24 MB  1 h 2 min  1,000  1,300/s  1 min 35 s   2 s ago  127.0.0.1:9092',
+    'UPSTREAM  KIND   STATE        LAG   BYTES     OLDEST   SENT     RATE  DRAINED IN  LAST ACK  WHERE',
+    'central   kafka  sending  123,456  ~24 MB  1 h 2 min  1,000  1,300/s  1 min 35 s   2 s ago  127.0.0.1:9092',
   ])
+})
+
+test('a stream that is left out is said under its upstream, with what to do and when it is tried again', () => {
+  const code = 'HW_TOPIC_MISSING'
+  const refused = [
+    {
+      stream: 'alarms',
+      code,
+      message: 'there is no topic',
+      hint: 'create it',
+      at: 0,
+      tries: 3,
+      retryAt: Date.now(),
+    },
+    {
+      stream: 'old',
+      code: 'HW_CHECKPOINT_AHEAD',
+      message: 'more than this log',
+      hint: '',
+      at: 0,
+      tries: 1,
+      retryAt: null,
+    },
+  ]
+  const lines = printed((out) => printUpstreams(out, [{ ...STATUS, refused }]))
+  expect(lines.slice(2)).toEqual([
+    'central: stream alarms is left out: HW_TOPIC_MISSING: there is no topic (try 3, next in 0 s)',
+    '  create it',
+    'central: stream old is left out: HW_CHECKPOINT_AHEAD: more than this log (until `headwater sync resume`)',
+  ])
+  expect(waitsForPerson({ ...STATUS, refused })).toBe(true)
+  expect(waitsForPerson({ ...STATUS, refused: refused.slice(0, 1) })).toBe(false)
+  // What the upstream itself fails with is not said twice.
+  const lastError = { code, message: 'there is no topic', hint: 'create it', at: 0 }
+  const failing = { ...STATUS, state: 'backoff', tries: 3, retryAt: Date.now(), lastError, refused }
+  const said = printed((out) => printUpstreams(out, [failing]))
+  expect(said.filter((line) => line.includes('there is no topic'))).toHaveLength(1)
 })
 
 test('what holds an upstream is said under it, and what goes all the same', () => {
