@@ -79,7 +79,7 @@ export interface Upstream {
   readonly certificateUntil?: number | null
   /**
    * Connects where needed, and finds the positions of what is asked for, which may be a part of what was asked before. Fences earlier processes of this edge where the upstream can. After an
-   * error that is not `retryable` it is called again only when a person said so.
+   * error that is not `retryable` it is called again only when a person said so. Where all streams are refused it may throw why one is.
    * @throws UpstreamError; one that is not `retryable` stops this upstream until a person acts.
    */
   recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered>

@@ -4,8 +4,9 @@
  */
 import { type LogIdentity, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
-import { CheckpointMismatchError } from '../errors.ts'
+import { CheckpointMismatchError, type UpstreamError } from '../errors.ts'
 import { partProof } from '../proof.ts'
+import { unlessRefused } from '../refused-streams.ts'
 import type { Recovered, RecoveredPartition, Round, RoundPart } from '../upstream.ts'
 import {
   encodeMetadata,
@@ -46,7 +47,8 @@ export async function openRoutes(
 ): Promise<Recovered> {
   const fetched = await fetchOffsets(session, clock, options, placesOf(cluster, topics))
   const recovered = new Map<string, RecoveredPartition>()
-  for (const [stream, { topic, partitions }] of topics) {
+  const refused = new Map<string, UpstreamError>()
+  const open = (stream: string, { topic, partitions }: MappedTopic) => {
     const info = cluster.topics.get(topic)!
     const owner = ownerOf(session, identity, stream, info.topicId)
     const offsets = fetched.filter((found) => found.topic === topic && found.offset >= 0)
@@ -75,7 +77,8 @@ export async function openRoutes(
     }
     session.routes.set(stream, route)
   }
-  return { partitions: recovered }
+  for (const [stream, mapped] of topics) await unlessRefused(refused, () => open(stream, mapped))
+  return { partitions: recovered, refused }
 }
 
 /**
@@ -98,11 +101,15 @@ export async function refuseForeign(
     if (error instanceof WireAnswerError) return
     throw error
   }
+  const refused = new Map<string, UpstreamError>()
   for (const [stream, { topic }] of topics) {
     const owner = ownerOf(known, identity, stream, cluster.topics.get(topic)!.topicId)
     const found = offsets.filter((item) => item.topic === topic && item.answer === 'NONE' && item.offset >= 0)
-    readOffsets(found, owner, known.id, options.bootstrap)
+    await unlessRefused(refused, () => void readOffsets(found, owner, known.id, options.bootstrap))
   }
+  // A stream that is refused is for `openRoutes`, unless there is nothing else.
+  const [first] = refused.values()
+  if (first !== undefined && refused.size === topics.size) throw first
 }
 
 /** Not what is under way, but where nothing was committed yet. */
@@ -187,11 +194,13 @@ function readOffsets(
   const last = new Map<number, LastRecord>()
   for (const { partition, offset, metadata } of offsets) {
     const what = `the checkpoint of ${owner.stream}/${partition} in group ${group}`
-    const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
+    const ofLog = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
+    const mismatch = (reason: string) => ofLog(reason).of(owner.stream)
     const parsed = parseMetadata(metadata)
     if (parsed === null) throw mismatch('was not written by Headwater')
     const fault = difference(parsed, owner)
-    if (fault !== null) throw mismatch(fault)
+    if (fault !== null) throw ofLog(fault)
+    if (parsed.stream !== owner.stream) throw mismatch(`belongs to stream ${parsed.stream}`)
     // The topic was deleted and made anew, and Kafka has not yet forgotten the offset, which it does by itself.
     if (parsed.topicId !== owner.topicId) continue
     const mapping: Mapping =
@@ -214,11 +223,11 @@ function describe(mapping: Mapping): string {
   return mapping.kind === 'identity' ? 'by identity' : `by key over ${mapping.width} partitions`
 }
 
+/** What says that all of the log is another one, or elsewhere. */
 function difference(found: ParsedMetadata, owner: Owner): string | null {
   if (found.incarnation !== owner.incarnation) {
     return `belongs to incarnation ${found.incarnation}, this log is ${owner.incarnation}`
   }
-  if (found.stream !== owner.stream) return `belongs to stream ${found.stream}`
   if (found.cluster !== owner.cluster) return `belongs to cluster ${found.cluster}, this is ${owner.cluster}`
   return null
 }

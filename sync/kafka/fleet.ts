@@ -42,7 +42,7 @@ export interface FleetOptions
   /** False once the connections were dropped on purpose. */
   readonly isOpen: () => boolean
   /** A topic takes batches of at most so many bytes. */
-  readonly onTooLarge: (bytesMax: number) => void
+  readonly onTooLarge: (topic: string, bytesMax: number) => void
 }
 
 /** A batch behind one that was not taken is out of order until that one is there. */
@@ -186,7 +186,7 @@ export class FleetRound {
   async #halve(batch: Batch, options: ProduceOptions): Promise<Batch[]> {
     const { records, plain: bytes, firstPart, sequence } = batch
     const bytesMax = Math.max(1, Math.floor(bytes.length / 2))
-    this.#options.onTooLarge(bytesMax)
+    this.#options.onTooLarge(batch.work.lane.topic, bytesMax)
     const { stream, partition } = firstPart
     const stored = { stream, partition, baseOffset: 0, nextOffset: records, bytes }
     const part: RoundPart = { stream, partition, fromOffset: 0, nextOffset: records, batches: [stored] }

@@ -68,18 +68,18 @@ export class OffsetRequests implements OffsetWire {
       ...NO_MEMBER,
       topics,
     )
-    for (const topic of response.topics) {
-      this.#requests.checkFirst('TxnOffsetCommit', topic.name, topic.partitions, (p) => p.errorCode)
-    }
+    this.#requests.checkTopics('TxnOffsetCommit', response.topics.map(codesOf))
   }
 
   async offsetCommit(node: BrokerNode, group: string, offsets: readonly CommittedOffset[]): Promise<void> {
     const { api } = this.#requests.library.offsetCommitV8
     const response = await this.#requests.ask(node, api, group, ...NO_MEMBER, offsetsByTopic(offsets))
-    for (const topic of response.topics) {
-      this.#requests.checkFirst('OffsetCommit', topic.name, topic.partitions, (p) => p.errorCode)
-    }
+    this.#requests.checkTopics('OffsetCommit', response.topics.map(codesOf))
   }
+}
+
+function codesOf({ name, partitions }: { name: string; partitions: readonly { errorCode: number }[] }) {
+  return { name, codes: partitions.map(({ errorCode }) => errorCode) }
 }
 
 function offsetsByTopic(offsets: readonly CommittedOffset[]) {

@@ -88,12 +88,18 @@ export class Requests {
     if (code !== 0) throw new WireAnswerError(this.name(code), during)
   }
 
-  checkFirst<T>(during: string, topic: string, items: readonly T[], code: (item: T) => number): void {
-    const failed = items.map(code).filter((value) => value !== 0)
+  /** @param topics with the codes of their partitions */
+  checkTopics(
+    during: string,
+    topics: readonly { readonly name: string; readonly codes: readonly number[] }[],
+  ): void {
+    const failed = topics.flatMap(({ name, codes }) =>
+      codes.filter((code) => code !== 0).map((code) => ({ topic: name, answer: this.name(code) })),
+    )
     // Kafka marks the partitions that were not at fault so, next to the one that was.
-    const first = failed.find((value) => this.name(value) !== 'OPERATION_NOT_ATTEMPTED') ?? failed[0]
-    if (first !== undefined) {
-      throw new WireAnswerError(this.name(first), during, `${during} of ${topic}: ${this.name(first)}`)
-    }
+    const first = failed.find(({ answer }) => answer !== 'OPERATION_NOT_ATTEMPTED') ?? failed[0]
+    if (first === undefined) return
+    const { topic, answer } = first
+    throw new WireAnswerError(answer, during, `${during} of ${topic}: ${answer}`, topic)
   }
 }

@@ -85,7 +85,7 @@ export interface RouteFacts {
 export function chooseMapping(partitioning: Partitioning, facts: RouteFacts, bootstrap: string): Mapping {
   const { stream, topic, partitions, topicPartitions, recorded } = facts
   const mismatch = (hint: string) =>
-    new PartitionMismatchError(stream, partitions, topic, topicPartitions, hint)
+    new PartitionMismatchError(stream, partitions, topic, topicPartitions, hint).of(stream)
   const alter = (count: number) =>
     `kafka-topics.sh --bootstrap-server ${bootstrap} --alter --topic ${topic} --partitions ${count}`
   if (recorded !== null) {
@@ -132,7 +132,7 @@ export function findLeader(cluster: ClusterInfo, topic: string, partition: numbe
   const found = info?.partitions.find((candidate) => candidate.partition === partition)
   const leader = cluster.nodes.get(found?.leader ?? -1)
   if (info === undefined || found === undefined || leader === undefined) {
-    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
+    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`, undefined, topic)
   }
   return { topicId: info.topicId, leader, leaderEpoch: found.leaderEpoch }
 }

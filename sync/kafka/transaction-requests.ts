@@ -71,16 +71,13 @@ export class TransactionRequests implements TransactionWire {
     const transaction = { transactionalId, producerId, producerEpoch: epoch, verifyOnly: false, topics }
     const { addPartitionsToTxnV3 } = this.#requests.library
     const response = await this.#requests.ask(node, addPartitionsToTxnV3.api, [transaction])
-    for (const result of response.resultsByTransaction) {
-      for (const topic of result.topicResults) {
-        this.#requests.checkFirst(
-          'AddPartitionsToTxn',
-          topic.name,
-          topic.resultsByPartition,
-          (p) => p.partitionErrorCode,
-        )
-      }
-    }
+    const results = response.resultsByTransaction.flatMap(({ topicResults }) => topicResults)
+    this.#requests.checkTopics(
+      'AddPartitionsToTxn',
+      results.map(({ name, resultsByPartition }) => {
+        return { name, codes: resultsByPartition.map((result) => result.partitionErrorCode) }
+      }),
+    )
   }
 
   async addOffsetsToTxn(node: BrokerNode, producer: Producer, group: string): Promise<void> {

@@ -13,6 +13,7 @@
 import { partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
+import { unlessRefused } from '../refused-streams.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
 import { holds, isReadRefused, lookBack } from './look-back.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
@@ -78,7 +79,7 @@ export async function endedBefore<T extends Written>(
   return (await Promise.all(asked)).flat()
 }
 
-/** What was found by `recover`, with the positions corrected to what is there. @throws PositionUnknownError */
+/** What was found by `recover`, with the positions corrected to what is there; a stream is refused where that cannot be told. */
 export async function correctTruncated(
   session: Session,
   clock: Clock,
@@ -88,15 +89,19 @@ export async function correctTruncated(
   const cut = await truncated(session, clock, lanesOf(session))
   if (cut.length === 0) return recovered
   if (isTransactional(session)) await endOpen(session, clock, options, cut)
-  await settle(session.wire, clock, options, cut)
   const partitions = new Map(recovered.partitions)
+  const refused = new Map(recovered.refused)
+  const until = clock.monotonic() + options.transactionTimeoutMs
   for (const lane of cut) {
-    const key = partitionKey(lane.stream, lane.partition)
-    partitions.set(key, await whatIsLeft(session, options, lane, partitions.get(key)!))
-    lane.last = null
-    lane.end = -1
+    await unlessRefused(refused, async () => {
+      await settle(session.wire, clock, lane, until)
+      const key = partitionKey(lane.stream, lane.partition)
+      partitions.set(key, await whatIsLeft(session, options, lane, partitions.get(key)!))
+      lane.last = null
+      lane.end = -1
+    })
   }
-  return { partitions }
+  return { partitions, refused }
 }
 
 function isTransactional(session: Session): session is TransactionalSession {
@@ -119,21 +124,14 @@ async function endOpen(
 }
 
 /** A reader sees no further than the first open transaction, whose ever it is: waits for those that are there now. */
-async function settle(
-  wire: KafkaWire,
-  clock: Clock,
-  options: TruncationOptions,
-  lanes: readonly Lane[],
-): Promise<void> {
-  const until = clock.monotonic() + options.transactionTimeoutMs
-  const ends = await Promise.all(lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)))
-  for (const [index, lane] of lanes.entries()) {
-    while ((await wire.bounds(lane.leader, lane.topic, lane.partition)).stable < ends[index]!.end) {
-      if (clock.monotonic() > until) {
-        throw new UpstreamTimeoutError(`transactions in ${lane.topic}/${lane.partition} do not end`)
-      }
-      await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
+async function settle(wire: KafkaWire, clock: Clock, lane: Lane, until: number): Promise<void> {
+  const { leader, topic, partition, stream } = lane
+  const { end } = await wire.bounds(leader, topic, partition)
+  while ((await wire.bounds(leader, topic, partition)).stable < end) {
+    if (clock.monotonic() > until) {
+      throw new UpstreamTimeoutError(`transactions in ${topic}/${partition} do not end`).of(stream)
     }
+    await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
   }
 }
 
@@ -144,11 +142,11 @@ async function whatIsLeft(
   { next, place }: RecoveredPartition,
 ): Promise<RecoveredPartition> {
   const what = `topic ${lane.topic}, partition ${lane.partition}, lost records of ${lane.stream} that it acknowledged`
-  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none')
+  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none').of(lane.stream)
   // Without transactions a round that met the loss stands behind it, and readers see it: what lies before is not told by it.
   const below = isTransactional(session) ? Number.POSITIVE_INFINITY : await endOfEpoch(session, lane)
   const found = await lookBack(session.wire, lane, Number.POSITIVE_INFINITY, below)
-  if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason)
+  if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason).of(lane.stream)
   return { next: found.kind === 'found' ? found.next : null, proof: null, place, acknowledged: next! }
 }
 

@@ -198,10 +198,13 @@ export interface KafkaWire extends FetchWire {
 export class WireAnswerError extends Error {
   readonly answer: string
   readonly during: string
-  constructor(answer: string, during: string, message?: string) {
+  /** The topic that it is about, where it is about one alone. */
+  readonly topic: string | null
+  constructor(answer: string, during: string, message?: string, topic: string | null = null) {
     super(message ?? `${during}: ${answer}`)
     this.answer = answer
     this.during = during
+    this.topic = topic
   }
 }
 

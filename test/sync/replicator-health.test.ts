@@ -54,6 +54,22 @@ describe('health', () => {
     expect(replicator.status().lagSecondsOldest).toBeGreaterThanOrEqual(30)
   })
 
+  it('counts what is on its way as waiting, until it is acknowledged', async () => {
+    const { log, upstream, replicator } = setUp()
+    log.appendMany('events', 0, 10)
+    let fail = (_: Error) => {}
+    upstream.beforeSend = () =>
+      new Promise<void>((_, reject) => {
+        fail = reject
+      })
+    replicator.start()
+    await settle()
+    expect(replicator.status()).toMatchObject({ state: 'sending', lagRecords: 10 })
+    fail(unreachable())
+    await settle()
+    expect(replicator.status()).toMatchObject({ state: 'backoff', lagRecords: 10 })
+  })
+
   it('a log that upstream has whole after a restart is not behind, and has no oldest record', async () => {
     const cache = new MemoryCache()
     const first = setUp({ cache })

@@ -34,6 +34,8 @@ export interface UpstreamPlace {
    * `died` says whether that happened.
    */
   openMortal(): { upstream: Upstream; arm(steps: number): void; died(): boolean }
+  /** As `open`, but the place refuses one stream until it is allowed; see `refusesStreams`. */
+  openRefusing?(stream: string): Promise<{ upstream: Upstream; allow(): Promise<void> }>
   /** What a reader sees, for each partition in order. */
   read(streams: ReadonlyMap<string, number>): Promise<ReadBack[]>
   dispose(): Promise<void>
@@ -43,6 +45,8 @@ export interface UpstreamHarness {
   readonly kind: string
   /** A round that was under way when the process died can come twice. */
   readonly mayRepeat?: boolean
+  /** It takes some streams while it refuses others: its places have `openRefusing`. */
+  readonly refusesStreams?: boolean
   /** After an error: all of the round or nothing (the default), or of each part its beginning. */
   readonly atomic?: 'round' | 'part'
   place(): Promise<UpstreamPlace>
@@ -348,6 +352,43 @@ export function describeUpstream(harness: UpstreamHarness): void {
         expect(positions.get('alarms/0')).toBe(5)
         expect(positions.get('events/2')).toBe(0)
         await upstream.send(roundFrom(log, positions))
+        await upstream.close()
+        expect(await place.read(STREAMS)).toEqual(contents(log))
+      }),
+    )
+
+    it.runIf(harness.refusesStreams)(
+      'goes on with the others while it refuses one stream, and with that one from where it stood once it does not',
+      withPlace(async (place) => {
+        const log = newLog()
+        const fill = () => {
+          for (const { stream, partition } of log.partitions()) log.appendMany(stream, partition, 10)
+        }
+        const setUp = place.open()
+        fill()
+        await setUp.send(roundFrom(log, nexts(await recover(setUp, log))))
+        await setUp.close()
+        const { upstream, allow } = await place.openRefusing!('alarms')
+        fill()
+        const { partitions, refused } = await recover(upstream, log)
+        expect([...partitions.keys()].sort()).toEqual(['events/0', 'events/1', 'events/2'])
+        expect([...refused!.keys()]).toEqual(['alarms'])
+        const refusal = refused!.get('alarms')!
+        expect(refusal).toBeInstanceOf(UpstreamError)
+        expect(refusal.stream).toBe('alarms')
+        expect(refusal.hint).toMatch(/../)
+        const others = (round: Round) => ({ parts: round.parts.filter(({ stream }) => stream === 'events') })
+        await upstream.send(others(roundFrom(log, nexts({ partitions }))))
+        fill()
+        // Not asked about, it is in nobody's way.
+        const events = log.partitions().filter(({ stream }) => stream === 'events')
+        const without = await upstream.recover(log.identity, events)
+        expect([...(without.refused ?? [])]).toEqual([])
+        await upstream.send(others(roundFrom(log, nexts(without))))
+        await allow()
+        const after = nexts(await recover(upstream, log))
+        expect(after.get('alarms/0')).toBe(10)
+        await upstream.send(roundFrom(log, after))
         await upstream.close()
         expect(await place.read(STREAMS)).toEqual(contents(log))
       }),

@@ -173,13 +173,12 @@ describe('records that the cluster lost', () => {
     expect(partitions.get('events/0')).toMatchObject({ next: 10, acknowledged: 20 })
   })
 
-  it('are waited for where nothing says which they are', async () => {
-    await expect(
-      correct(
-        'none',
-        list(10, (i) => `${OWN}${i}`),
-      ),
-    ).rejects.toMatchObject({
+  it('are waited for where nothing says which they are, and their stream with them', async () => {
+    const { refused } = await correct(
+      'none',
+      list(10, (i) => `${OWN}${i}`),
+    )
+    expect(refused?.get('events')).toMatchObject({
       code: 'HW_POSITION_UNKNOWN',
       retryable: true,
       message: expect.stringMatching(

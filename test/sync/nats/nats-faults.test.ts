@@ -32,11 +32,16 @@ async function caught(work: Promise<unknown>): Promise<{ code: string; hint: str
 /** What an edge does at a start and after every error. */
 async function go(upstream: NatsUpstream, log: MemoryLog, cache: CachedCheckpoint | null = null) {
   const recovered = await upstream.recover(log.identity, log.partitions())
-  const start = await decideStart(log, log.partitions(), recovered, cache)
+  const { refused, ...start } = await decideStart(log, log.partitions(), recovered, cache)
+  for (const refusal of refused.values()) throw refusal
   return { recovered, start }
 }
 
-async function sendRest(upstream: NatsUpstream, log: MemoryLog, { start }: { start: Start }) {
+async function sendRest(
+  upstream: NatsUpstream,
+  log: MemoryLog,
+  { start }: { start: Pick<Start, 'positions'> },
+) {
   const round = roundFrom(log, start.positions)
   if (round.parts.length > 0) await upstream.send(round)
 }

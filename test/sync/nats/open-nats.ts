@@ -138,6 +138,24 @@ export function natsPlace(address: string, config: Partial<NatsUpstreamConfig> =
       const { arm, died, around } = mortalRequests()
       return { upstream: openNats(address, { config, around }), arm, died }
     },
+    async openRefusing(stream) {
+      // Whoever writes to its subject: what stands there last is no checkpoint any more.
+      const settings = natsConfig(address, config)
+      const { edge } = testIdentity()
+      const { connect } = await import('@nats-io/transport-node')
+      const { jetstream, jetstreamManager } = await import('@nats-io/jetstream')
+      const connection = await connect({ servers: address })
+      const { seq } = await jetstream(connection).publish(
+        subjectOf(settings.subjectPrefix, edge, stream, 0),
+        'x',
+      )
+      const allow = async () => {
+        const { streams } = await jetstreamManager(connection)
+        await streams.deleteMessage(streamNameOf(settings.stream, edge, stream), seq)
+        await connection.close()
+      }
+      return { upstream: openNats(address, { config }), allow }
+    },
     async read(streams) {
       const out: ReadBack[] = []
       for (const [stream, partitions] of streams) {
