@@ -33,6 +33,7 @@ export interface KafkaAuditOptions {
 export interface KafkaAuditDeps {
   readonly openWire: () => Promise<FetchWire & CheckpointWire>
   readonly clock: Clock
+  readonly close?: () => void
 }
 
 /** How long transactions that were open at the beginning may take to end: a round's timeout, and the coordinator's look at it. */
@@ -100,6 +101,7 @@ export class KafkaAudit implements AuditSource {
   }
 
   async close(): Promise<void> {
+    this.#deps.close?.()
     this.#committed.close()
     this.#uncommitted.close()
   }

@@ -2,6 +2,8 @@
 import { afterEach, expect, it } from 'vitest'
 import { partitionKey } from '../../../broker/index.ts'
 import { systemClock } from '../../../sync/clock.ts'
+import type { UpstreamConfig } from '../../../sync/config.ts'
+import { createAuditSource } from '../../../sync/create.ts'
 import { KafkaAudit } from '../../../sync/kafka/audit.ts'
 import type { KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
 import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
@@ -15,6 +17,7 @@ import {
   withAdmin,
 } from '../../support/kafka/index.ts'
 import { verify } from '../audit/audited-log.ts'
+import { hastyClock } from '../hasty-clock.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
 import { settled } from './kafka-place.ts'
@@ -291,6 +294,34 @@ describeWithKafka('the verification of a Kafka upstream', ({ bootstrap }) => {
       { compared: 0, notCompared: { excused: 61 }, reasons },
       { compared: 51, notCompared: { excused: 9 }, reasons },
     ])
+  })
+
+  it('reads no faster than its upstream may be written, what others have in the topic counted', async () => {
+    const name = uniqueName('capped')
+    const log = newLog()
+    const other = newLog('edge-b')
+    for (let i = 0; i < 40; i++) other.append('events', 0, [{ value: `${i}`.padStart(10_000, 'x') }])
+    await send(bootstrap, name, log)
+    await send(bootstrap, name, other)
+    const spent = async (changes: object, bytesPerSecond?: number) => {
+      const clock = hastyClock()
+      const options = { ...kafkaOptions(bootstrap, name), bootstrap: [bootstrap], ...changes }
+      const backoff = { firstMs: 1, msMax: 1 }
+      const config = { kind: 'kafka', budgets: [], backoff, ...options } as unknown as UpstreamConfig
+      const source = await createAuditSource(config, { clock }, bytesPerSecond)
+      open.push(source)
+      expect(await verify(log, source)).toMatchObject({
+        isWhole: true,
+        strangers: { otherEdges: 161 },
+      })
+      return clock.time
+    }
+    const free = await spent({})
+    const bandwidth = { bytesPerSecond: 50_000, burstBytes: 50_000 }
+    // 400,000 bytes: the first 50,000 are to be had at once, and the last request pays nothing.
+    expect(await spent({ bandwidth })).toBeGreaterThan(free + 5000)
+    expect(await spent({ bandwidth }, 10_000)).toBeGreaterThan(free + 25_000)
+    expect(await spent({ bandwidth }, 1_000_000)).toBeLessThan(free + 5000)
   })
 
   it('says that it cannot where records do not say where they are from', async () => {
