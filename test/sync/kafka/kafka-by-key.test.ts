@@ -119,7 +119,7 @@ describeWithOwnKafka('a topic by key', () => {
       }
       expect(await found(name), `seed ${seed}`).toEqual(values(log))
     }
-  })
+  }, 120_000)
 
   it('without transactions, that lost records gets all of them again, and each key stays in order', async () => {
     const name = uniqueName('fleet')
