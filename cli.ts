@@ -93,7 +93,7 @@ const actions: Actions = {
       async verify(entry, log, request, onProgress, signal) {
         // The schema of these entries is sync's: the configuration was checked with it.
         const config = entry as unknown as UpstreamConfig
-        const source = await createAuditSource(config)
+        const source = await createAuditSource(config, {}, options.bandwidth)
         try {
           const wished = { ...request, wishOf: recordWishes(config) }
           return await verifyUpstream(log, source, wished, onProgress, signal)

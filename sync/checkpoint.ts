@@ -100,7 +100,8 @@ async function standing(
   const known = isSame ? memory.next : null
   if (found.acknowledged !== undefined) {
     const before = Math.max(found.acknowledged, known ?? 0)
-    return { next: found.next, warnings: lost(key, state, found.next, before) }
+    const tell = found.isPartly ? lostPartly : lost
+    return { next: found.next, warnings: tell(key, state, found.next, before) }
   }
   if (found.next !== null && (known === null || known <= found.next)) {
     return { next: found.next, warnings: [] }
@@ -108,35 +109,42 @@ async function standing(
   if (known !== null) {
     // The checkpoint expired, or fell back.
     const there = await lookBack(found)
-    const next = Math.max(there ?? 0, found.next ?? (there === null ? known : Math.max(known, there)))
+    const next = Math.max(there?.next ?? 0, found.next ?? known)
     if (found.next === null) return { next, warnings: [] }
-    if (next < known) return { next, warnings: lost(key, state, next, known) }
+    if (Math.max(next, there?.end ?? 0) < known) return { next, warnings: lost(key, state, next, known) }
     const fell = `upstream's checkpoint of ${key} fell back from ${known} to ${found.next}, its records are there: nothing is sent twice`
     return { next, warnings: [fell] }
   }
   const there = state.durableOffset === 0 ? null : await lookBack(found)
   const warnings = []
-  if (memory !== undefined && memory.next > (there ?? 0)) {
+  if (memory !== undefined && memory.next > (there?.end ?? 0)) {
     const what = `${key} goes to another place than before: a topic that was made anew, or another cluster`
-    const again = resent(state, there, memory.next)
-    warnings.push(`${what}; of ${memory.next - (there ?? 0)} records that are not there ${again}`)
+    const again = resent(state, there?.end ?? null, memory.next)
+    warnings.push(`${what}; of ${memory.next - (there?.end ?? 0)} records that are not there ${again}`)
   } else if (there !== null) {
     warnings.push(
-      `upstream has no checkpoint of ${key} but its records below ${there}: it goes on behind them`,
+      `upstream has no checkpoint of ${key} but its records below ${there.end}: it goes on behind them`,
     )
   }
-  return { next: there, warnings }
+  return { next: there?.next ?? null, warnings }
 }
 
-async function lookBack(found: RecoveredPartition): Promise<number | null> {
+async function lookBack(found: RecoveredPartition): Promise<{ next: number; end: number } | null> {
   const seen = await found.lookBack?.()
-  return seen?.kind === 'found' ? seen.next : null
+  return seen?.kind === 'found' ? { next: seen.next, end: seen.end ?? seen.next } : null
 }
 
 function lost(key: string, state: PartitionState, next: number | null, before: number): string[] {
   const count = before - (next ?? 0)
   if (count <= 0) return []
   return [`upstream lost ${count} acknowledged records of ${key}: ${resent(state, next, before)}`]
+}
+
+function lostPartly(key: string, state: PartitionState, next: number | null, before: number): string[] {
+  const from = Math.max(next ?? 0, state.logStartOffset)
+  const gone = from > (next ?? 0) ? ', but for those that retention removed here' : ''
+  const what = `upstream lost some acknowledged records of ${key} between ${next ?? 0} and ${before}`
+  return [`${what}: they are sent again${gone}, the others there are not`]
 }
 
 function resent({ logStartOffset }: PartitionState, next: number | null, before: number): string {

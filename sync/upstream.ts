@@ -24,6 +24,8 @@ export interface RecoveredPartition {
   readonly place: string
   /** The position that upstream had acknowledged, where it lost records since: `next` is what is left, null when nothing is. */
   readonly acknowledged?: number
+  /** Only some of the records from `next` to `acknowledged` are lost: upstream takes those alone when all of them come again. */
+  readonly isPartly?: boolean
   /**
    * The position that the records there tell, whatever the checkpoint says: behind the last one of this log. Asked when the
    * checkpoint is gone or fell back.
@@ -31,9 +33,12 @@ export interface RecoveredPartition {
   readonly lookBack?: () => Promise<LookBack>
 }
 
-/** `none`: it holds no record of this log. `unknown`: it cannot be told, or not cheaply. */
+/**
+ * `none`: it holds no record of this log. `unknown`: it cannot be told, or not cheaply. All below `next` is there; with `end`, some of
+ * what is between the two as well, which upstream does not take again when it comes.
+ */
 export type LookBack =
-  | { readonly kind: 'found'; readonly next: number }
+  | { readonly kind: 'found'; readonly next: number; readonly end?: number }
   | { readonly kind: 'none' }
   | { readonly kind: 'unknown'; readonly reason: string }
 

@@ -199,6 +199,7 @@ export function scanCommits(
       const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
       const last = entries[entries.length - 1]
       if (last === undefined) {
+        if (segment.isSealed) chain.cache.passed(segment)
         at = { commit: lastCommit + 1, id: 0 }
         continue
       }

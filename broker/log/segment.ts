@@ -242,6 +242,17 @@ export class SegmentCache {
     this.#shrink()
   }
 
+  /**
+   * A reader that goes through the log once is at its end, and will not come again: it is closed where nobody reads it now, because
+   * what LevelDB has mapped of it counts as this process's memory. Who wants it later opens it again.
+   */
+  passed(segment: Segment): void {
+    const entry = this.#entries.get(segment.id)
+    if (entry === undefined || entry.users > 0) return
+    entry.opening.then(({ index }) => index.release()).catch(() => undefined)
+    this.#close(segment.id, entry)
+  }
+
   /** The segment is no longer the log's: resolves once its last reader is done and its store is closed. */
   async retire(segment: Segment): Promise<void> {
     const entry = this.#entries.get(segment.id)

@@ -34,13 +34,15 @@ export const KafkaUpstreamSchema = Type.Object(
     provenance: Type.Union([Type.Literal('record'), Type.Literal('none')], {
       description:
         'record: each record gets the header hw.origin, edge/incarnation/stream/partition/offset, by which any ' +
-        'consumer can audit or deduplicate. none: records go as they are.',
+        'consumer can audit or deduplicate. none: records go as they are; they ' +
+        'cannot be verified, and by key nobody can tell whether the cluster lost some.',
       default: 'record',
     }),
     mode: Type.Union([Type.Literal('exactly-once'), Type.Literal('fleet')], {
       description:
         'exactly-once: each round is a transaction. fleet: without transactions, for topics that many edges share; a ' +
-        'crash can repeat the last round, which shows by hw.origin, so that provenance is record then. Nobody is fenced.',
+        'crash can repeat the last round, which shows by hw.origin, so that provenance is record then. Nobody is ' +
+        'fenced: that a clone of this device writes, too, is not noticed.',
       default: 'exactly-once',
     }),
     partitioning: Type.Union([Type.Literal('auto'), Type.Literal('identity'), Type.Literal('key')], {

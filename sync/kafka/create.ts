@@ -9,6 +9,7 @@ import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { SyncInternalError } from '../errors.ts'
 import { FailureLog } from '../failure-log.ts'
+import type { Pacer } from '../link/pacer.ts'
 import { Secrets } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
 import { toUpstreamError } from './answers.ts'
@@ -16,6 +17,7 @@ import { KafkaAudit } from './audit.ts'
 import { Credentials } from './credentials.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
 import { LinkMeter } from './link-meter.ts'
+import { pacedWire } from './paced-wire.ts'
 import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
@@ -38,10 +40,14 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
 export async function createKafkaAudit(
   config: KafkaUpstreamConfig,
   deps: UpstreamDeps,
+  pacer: Pacer | null,
 ): Promise<AuditSource> {
   const { clock = systemClock } = deps
-  const openWire = wireOpener(config, deps, config.transactionTimeoutMs)
-  return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
+  const meter = new LinkMeter()
+  const open = wireOpener(config, deps, config.transactionTimeoutMs, createCredentials(config, deps), meter)
+  const openWire = async () => (pacer === null ? open() : pacedWire(await open(), pacer, meter))
+  const close = () => pacer?.close()
+  return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, close })
 }
 
 /**

@@ -18,7 +18,6 @@ import type { Clock } from '../clock.ts'
 import { nextSequence, SpliceBuffer, Splicer } from '../splice.ts'
 import type { Round, RoundPart } from '../upstream.ts'
 import { MOVED_ANSWERS } from './answers.ts'
-import { roundOffsets } from './checkpoints.ts'
 import {
   type Batch,
   BatchTooLarge,
@@ -30,6 +29,7 @@ import {
   type Unfinished,
 } from './produce.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
+import { roundOffsets } from './round-offsets.ts'
 import { type Lane, planWork } from './routes.ts'
 import { refreshLeaders, type Session } from './session.ts'
 import { endedBefore, NEW_LEADER, type Written } from './truncation.ts'
@@ -215,7 +215,7 @@ export class FleetRound {
 
   async #commit(round: Round): Promise<void> {
     const { wire, id } = this.#session
-    const { offsets, committed } = roundOffsets(this.#session, this.#identity, round)
+    const { offsets, committed } = roundOffsets(this.#session, this.#identity, round, true)
     await patiently(
       this.#clock,
       { answers: COORDINATOR_ANSWERS, msMax: this.#options.timeoutMs },

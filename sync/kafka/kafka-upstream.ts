@@ -13,7 +13,6 @@ import { openRoutes, refuseForeign } from './checkpoints.ts'
 import { BatchCompressor, type Codec } from './compression.ts'
 import { Acknowledged, FleetRound } from './fleet.ts'
 import type { LinkMeter } from './link-meter.ts'
-import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
 import { BatchTooLarge, BufferPool } from './produce.ts'
 import { explainRefused } from './refused.ts'
 import { lanesOf, type Partitioning } from './routes.ts'
@@ -34,6 +33,7 @@ import { type MappedTopic, mapTopics, prepareTopics, type TopicOptions } from '.
 import { Transaction } from './transaction.ts'
 import { correctTruncated } from './truncation.ts'
 import { type ClusterInfo, type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
+import { withLookBack } from './with-look-back.ts'
 
 /** How long a round waits for leaders before the replicator backs off. */
 const LEADERS_MS_MAX = 5000
@@ -138,8 +138,11 @@ export class KafkaUpstream implements Upstream {
         this.#former = { producer: open.session.producer, transactionOpen: false }
       else await this.#recallAcknowledged(session, recovered)
       this.#session = open
-      const all = new Map([...refused, ...recovered.refused])
-      return { ...this.#withLookBack(session, recovered), refused: all }
+      const known = { ...recovered, refused: new Map([...refused, ...recovered.refused]) }
+      const { provenance, mode } = this.#options
+      // Without transactions a round that met a new topic, or lacked what was in front of it, is seen there: it tells nothing.
+      if (provenance === 'none' || mode === 'fleet') return known
+      return withLookBack(session, known, (error) => this.#told(error))
     } catch (error) {
       throw this.#told(error)
     }
@@ -219,26 +222,6 @@ export class KafkaUpstream implements Upstream {
   #told(error: unknown): unknown {
     this.#isFenced = error instanceof FencedError
     return toUpstreamError(error, this.address)
-  }
-
-  #withLookBack(session: Session, { partitions }: Recovered): Recovered {
-    const { provenance, mode } = this.#options
-    // Without transactions a round that met a new topic, or lacked what was in front of it, is seen there: it tells nothing.
-    if (provenance === 'none' || mode === 'fleet') return { partitions }
-    // Of a stream that is mapped by key, no partition of the topic tells where one of this log ends.
-    const lanes = new Map(
-      lanesOf(session).map((lane) => [partitionKey(lane.stream, lane.partition), lane] as const),
-    )
-    const looking = [...partitions].map(([key, found]) => {
-      const lane = lanes.get(key)
-      if (lane === undefined || lane.prefix === null) return [key, found] as const
-      const glance = () =>
-        lookBack(session.wire, lane, GLANCE_BYTES_MAX).catch((error) => {
-          throw this.#told(error)
-        })
-      return [key, { ...found, lookBack: glance }] as const
-    })
-    return { partitions: new Map(looking) }
   }
 
   /** Tries the round until it is through or an error ends it; each try that failed was aborted before the next. */

@@ -7,9 +7,18 @@ import type { Socket } from 'node:net'
 export class LinkMeter {
   readonly #open = new Set<Socket>()
   #closedBytes = 0
+  #takenBytes = 0
 
   add(socket: Socket): void {
     this.#open.add(socket)
+  }
+
+  /** What went since it was asked the last time. */
+  taken(): number {
+    const { bytes } = this
+    const taken = bytes - this.#takenBytes
+    this.#takenBytes = bytes
+    return taken
   }
 
   get bytes(): number {

@@ -17,39 +17,74 @@ const FETCH_BYTES_MAX = 256 * 1024
 /** How much of a shared topic an edge that was perhaps never there reads of each partition. */
 export const GLANCE_BYTES_MAX = 256 * 1024
 
+export interface Seen {
+  /** By the stream's partition: behind its last record. */
+  readonly nexts: ReadonlyMap<number, number>
+  readonly bytes: number
+  /** All that the topic ever had was read: retention removed nothing. */
+  readonly isWhole: boolean
+  /** All that it has was read. */
+  readonly isRead: boolean
+}
+
 /**
+ * The last records of some of a stream's partitions in a lane.
  * @param bytesMax how much to read before giving up
  * @param below looks only at what stands below this offset of the topic
  */
+export async function lastSeen(
+  wire: KafkaWire,
+  lane: Lane,
+  wanted: ReadonlySet<number>,
+  bytesMax: number,
+  below = Number.POSITIVE_INFINITY,
+): Promise<Seen> {
+  const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
+  const nexts = new Map<number, number>()
+  let bytes = 0
+  let size = WINDOW
+  let to = Math.min(stable, below)
+  for (; to > start && nexts.size < wanted.size && bytes <= bytesMax; size *= WINDOW_GROWTH) {
+    const from = Math.max(start, to - size)
+    const found = new Map<number, number>()
+    let isRead = true
+    for await (const answer of visible(wire, lane, from, to)) {
+      bytes += answer.bytes
+      for (const record of answer.records) {
+        const origin = originOf(record, lane)
+        if (origin === null || !wanted.has(origin.partition) || nexts.has(origin.partition)) continue
+        found.set(origin.partition, origin.offset + 1)
+      }
+      // With one found the window is read to its end: a later one may be in it.
+      isRead = bytes <= bytesMax || found.size > 0
+      if (!isRead) break
+    }
+    for (const [partition, next] of found) nexts.set(partition, next)
+    if (isRead) to = from
+  }
+  const isRead = to <= start
+  return { nexts, bytes, isRead, isWhole: isRead && start === 0 }
+}
+
+/** Where a lane that holds one partition of the stream ends. */
 export async function lookBack(
   wire: KafkaWire,
   lane: Lane,
   bytesMax: number,
-  below = Number.POSITIVE_INFINITY,
+  below?: number,
 ): Promise<LookBack> {
   try {
-    const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
-    let spent = 0
-    let size = WINDOW
-    for (let to = Math.min(stable, below); to > start; size *= WINDOW_GROWTH) {
-      const from = Math.max(start, to - size)
-      let next: number | null = null
-      for await (const { records, bytes } of visible(wire, lane, from, to)) {
-        spent += bytes
-        for (const record of records) next = originOffset(record, lane.prefix) ?? next
-        if (next === null && spent > bytesMax) {
-          return { kind: 'unknown', reason: `it is not in the last ${spent} bytes` }
-        }
-      }
-      if (next !== null) return { kind: 'found', next: next + 1 }
-      to = from
-    }
-    return { kind: 'none' }
+    const { nexts, bytes, isRead } = await lastSeen(wire, lane, new Set([lane.partition]), bytesMax, below)
+    const next = nexts.get(lane.partition)
+    if (next !== undefined) return { kind: 'found', next }
+    return isRead ? { kind: 'none' } : { kind: 'unknown', reason: `it is not in the last ${bytes} bytes` }
   } catch (error) {
     if (!isReadRefused(error)) throw error
-    return { kind: 'unknown', reason: 'this user may not read it (ACL: Read)' }
+    return { kind: 'unknown', reason: MAY_NOT_READ }
   }
 }
+
+export const MAY_NOT_READ = 'this user may not read it (ACL: Read)'
 
 /** Many edges may write their topics and not read them. */
 export function isReadRefused(error: unknown): boolean {
@@ -57,17 +92,18 @@ export function isReadRefused(error: unknown): boolean {
 }
 
 /** Whether a reader sees the last acknowledged record of a lane where it was. */
-export async function holds(wire: KafkaWire, lane: Lane, last: LastRecord): Promise<boolean> {
-  const { at: offset, next, proof } = last
+export async function holds(wire: KafkaWire, lane: Lane, { at, position }: LastRecord): Promise<boolean> {
   const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
   // Retention removed it: it was there.
-  if (offset < start) return true
-  if (offset >= stable) return false
-  for await (const { records } of visible(wire, lane, offset, offset + 1)) {
+  if (at < start) return true
+  if (at >= stable) return false
+  for await (const { records } of visible(wire, lane, at, at + 1)) {
     const [record] = records
     if (record === undefined) continue
-    const origin = originOffset(record, lane.prefix)
-    return origin === null ? proofOf(record) === proof : origin < next
+    const origin = originOf(record, lane)
+    if (origin === null) return position !== null && proofOf(record) === position.proof
+    // One that was written behind a loss is not the one that was acknowledged.
+    return origin.offset < (position ?? lane.positions.get(origin.partition) ?? { next: 0 }).next
   }
   return false
 }
@@ -97,13 +133,13 @@ async function* visible(
   }
 }
 
-/** The edge's offset of a record of this log, else null. One that came from elsewhere keeps that header in front of this edge's. */
-function originOffset({ headers }: LogRecord, prefix: string | null): number | null {
-  if (prefix === null) return null
+/** Where a record of this log is from, else null. One that came from elsewhere keeps that header in front of this edge's. */
+function originOf({ headers }: LogRecord, { origins }: Lane): { partition: number; offset: number } | null {
   const value = headers.findLast(({ key }) => key === ORIGIN_HEADER)?.value?.toString() ?? ''
-  if (!value.startsWith(prefix)) return null
-  const offset = Number(value.slice(prefix.length))
-  return Number.isSafeInteger(offset) ? offset : null
+  const digitsAt = value.lastIndexOf('/') + 1
+  const partition = origins.get(value.slice(0, digitsAt))
+  const offset = Number(value.slice(digitsAt))
+  return partition === undefined || !Number.isSafeInteger(offset) ? null : { partition, offset }
 }
 
 /** proof.ts's proof, of a record that came back without the provenance header. */

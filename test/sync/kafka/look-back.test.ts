@@ -18,7 +18,10 @@ const lane: Lane = {
   partition: 0,
   topic: 'events',
   topicId: 'id',
-  prefix: OWN,
+  origins: new Map([[OWN, 0]]),
+  sources: new Set(),
+  positions: new Map([[0, { next: 20, proof: 1 }]]),
+  isBehind: false,
   leader: { id: 1, host: 'h', port: 1 },
   leaderEpoch: 0,
   last: null,
@@ -92,7 +95,7 @@ describe('looking back', () => {
     const batches = batchesOf(list(8, (i) => [`${OTHER}${900 + i}`, `${OWN}${i}`]))
     const { wire } = wireOf(batches)
     expect(await lookBack(wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 8 })
-    expect(await holds(wire, lane, { at: 7, epoch: 0, next: 8, proof: null })).toBe(true)
+    expect(await holds(wire, lane, { at: 7, epoch: 0, position: { next: 8, proof: null } })).toBe(true)
     const passedOn = batchesOf(list(8, (i) => [`${OWN}${i}`, `${OTHER}${900 + i}`]))
     expect(await lookBack(wireOf(passedOn).wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'none' })
   })
@@ -101,7 +104,7 @@ describe('looking back', () => {
     const batches = batchesOf(list(20, (i) => `${OWN}${i}`))
     const { wire } = wireOf(batches, [{ producerId: 1n, firstOffset: 12 }])
     expect(await lookBack(wire, lane, GLANCE_BYTES_MAX)).toEqual({ kind: 'found', next: 12 })
-    const last = { epoch: 0, next: 20, proof: null }
+    const last = { epoch: 0, position: { next: 20, proof: null } }
     expect(await holds(wire, lane, { ...last, at: 11 })).toBe(true)
     expect(await holds(wire, lane, { ...last, at: 12 })).toBe(false)
   })
@@ -142,9 +145,14 @@ describe('records that the cluster lost', () => {
   const recovered = {
     partitions: new Map([['events/0', { next: 20, proof: null, place: 'here' }]]),
   }
+  const routesOf = () => {
+    const last = { at: 25, epoch: 0, position: { next: 20, proof: 1 } }
+    return new Map([
+      ['events', { stream: 'events', mapping: { kind: 'identity' }, lanes: [{ ...lane, last }] }],
+    ])
+  }
   const correct = (provenance: 'record' | 'none', origins: readonly string[]) => {
-    const last = { at: 25, epoch: 0, next: 20, proof: 1 }
-    const routes = new Map([['events', { lanes: [{ ...lane, last }] }]])
+    const routes = routesOf()
     const producer = { transactionalId: 'id', producerId: 1n, epoch: 0 }
     const session = { wire: wireOf(batchesOf(origins)).wire, routes, producer } as unknown as Session
     return correctTruncated(session, systemClock, { transactionTimeoutMs: 1000, provenance }, recovered)
@@ -163,9 +171,7 @@ describe('records that the cluster lost', () => {
   it('without transactions are sent again though records written behind the loss are there', async () => {
     const [left, behind] = [list(10, (i) => `${OWN}${i}`), list(3, (i) => `${OWN}${20 + i}`)]
     const wire = { ...wireOf(batchesOf([...left, ...behind])).wire, epochEnds: async () => [10] }
-    const routes = new Map([
-      ['events', { lanes: [{ ...lane, last: { at: 25, epoch: 0, next: 20, proof: 1 } }] }],
-    ])
+    const routes = routesOf()
     const producer = { transactionalId: null, producerId: 1n, epoch: 0 }
     const session = { wire, routes, producer } as unknown as Session
     const options = { transactionTimeoutMs: 1000, provenance: 'record' } as const

@@ -18,10 +18,13 @@ function laneOf(partition: number, changes: Partial<Lane> = {}): Lane {
     partition,
     topic: 'events',
     topicId: 'id',
-    prefix: null,
+    origins: new Map(),
+    sources: new Set(),
+    positions: new Map([[partition, { next: 100, proof: null }]]),
+    isBehind: false,
     leader: NODE,
     leaderEpoch: 5,
-    last: { at: 99, epoch: 5, next: 100, proof: null },
+    last: { at: 99, epoch: 5, position: { next: 100, proof: null } },
     sequence: 0,
     isKnown: true,
     at: -1,
@@ -97,7 +100,7 @@ describe('looking for the leaders again', () => {
   })
 
   it('without transactions asks for what the round under way has acknowledged, too', async () => {
-    const before = { last: { at: 49, epoch: 5, next: 50, proof: null }, at: 99 }
+    const before = { last: { at: 49, epoch: 5, position: { next: 50, proof: null } }, at: 99 }
     await expect(cluster([laneOf(0, before)], [95], false).look()).rejects.toMatchObject(LOST)
     await cluster([laneOf(0, before)], [100], false).look()
     await cluster([laneOf(0, before)], [95], true).look()
