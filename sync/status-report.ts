@@ -4,6 +4,7 @@ import type { Selection } from './filter/selection.ts'
 import { type Health, lagBytesOf } from './health.ts'
 import { wantedPartitions } from './lanes.ts'
 import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import { isCertificateDue } from './tls.ts'
 import type { Positions, Upstream } from './upstream.ts'
 
 export interface StatusParts {
@@ -39,6 +40,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
   const lagRecords = partitions.reduce((sum, partition) => sum + partition.lagRecords, 0)
   health.noteLag(lagRecords)
   const oldest = lagRecords === 0 ? null : health.oldestTimestamp
+  const until = upstream.certificateUntil ?? null
   return {
     name: upstream.name,
     kind: upstream.kind,
@@ -62,6 +64,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     stalls: parts.stalls,
     lastAckAt: health.lastAckAt,
     ackAgeSeconds: health.ackAgeSeconds,
+    certificate: until === null ? null : { until, isDue: isCertificateDue(until, parts.now) },
     lastError: parts.lastError,
     recordsPerSecond: health.recordsPerSecond,
     bytesPerSecond: health.bytesPerSecond,

@@ -15,6 +15,7 @@ export class FakeUpstream implements Upstream {
   recovers = 0
   disconnects = 0
   closed = false
+  certificateUntil: number | null = null
   /** Runs before a call takes effect; throws to make it fail. */
   beforeRecover: () => void | Promise<void> = () => {}
   beforeSend: (round: Round) => void | Promise<void> = () => {}
