@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { onExit } from './kafka/cleanup.ts'
 
 const ROOT = fileURLToPath(
   new URL(import.meta.url.includes('/dist/') ? '../../../' : '../../', import.meta.url),
@@ -34,6 +35,8 @@ export class BrokerProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child = child
+    const takeBack = onExit(() => child.kill('SIGKILL'))
+    child.once('exit', takeBack)
     const keep = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-OUTPUT_CHARS_MAX)
     }
