@@ -7,11 +7,9 @@ import { type ReadClock, timeText } from './clock-reading.ts'
 import type { TlsConfig } from './config/security.ts'
 import type { PeerAddress } from './peer-certificate.ts'
 import type { Secrets } from './secrets.ts'
-import { ownCertificate, readTlsFiles, type TlsMaterial } from './tls.ts'
+import { isCertificateDue, ownCertificate, readTlsFiles, type TlsMaterial } from './tls.ts'
 import type { TlsSituation } from './tls-faults.ts'
 
-/** Certificates are made for a year or so, and people read their logs by the week. */
-const WARN_BEFORE_MS = 30 * 86_400_000
 const WARN_EVERY_MS = 86_400_000
 
 export interface OwnTlsDeps {
@@ -59,7 +57,7 @@ export class OwnTls {
     const { warn, clock, readClock } = this.#deps
     const until = this.#certificateUntil
     const { now } = readClock()
-    if (warn === undefined || until === null || until - now > WARN_BEFORE_MS) return
+    if (warn === undefined || until === null || !isCertificateDue(until, now)) return
     if (clock.monotonic() - this.#warnedAt < WARN_EVERY_MS) return
     this.#warnedAt = clock.monotonic()
     const days = Math.floor((until - now) / 86_400_000)

@@ -5,6 +5,7 @@ import { type Health, lagBytesOf } from './health.ts'
 import { wantedPartitions } from './lanes.ts'
 import type { Refusals } from './refusals.ts'
 import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import { isCertificateDue } from './tls.ts'
 import type { Positions, Upstream } from './upstream.ts'
 
 export interface StatusParts {
@@ -44,6 +45,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
   const drainRecords = sumOf(drained)
   health.noteLag(drainRecords)
   const oldest = lagRecords === 0 ? null : earlier(health.oldestTimestamp, health.oldestLeftOut)
+  const until = upstream.certificateUntil ?? null
   return {
     name: upstream.name,
     kind: upstream.kind,
@@ -67,6 +69,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     stalls: parts.stalls,
     lastAckAt: health.lastAckAt,
     ackAgeSeconds: health.ackAgeSeconds,
+    certificate: until === null ? null : { until, isDue: isCertificateDue(until, parts.now) },
     lastError: parts.lastError,
     refused: refusals.status(),
     recordsPerSecond: health.recordsPerSecond,

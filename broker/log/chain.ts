@@ -10,6 +10,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
+import { Admission } from './admission.ts'
 import { dropBallast } from './ballast.ts'
 import { type ChainCut, CutRequests } from './chain-cut.ts'
 import { LatencyHistogram } from './commit-latency.ts'
@@ -43,6 +44,7 @@ export class Chain {
   readonly name: string
   readonly partitions = new Map<number, LogPartition>()
   readonly row: SegmentRow
+  readonly admission: Admission
   readonly latency = new LatencyHistogram()
   readonly stats = {
     commits: 0,
@@ -55,10 +57,6 @@ export class Chain {
   }
   readonly files: ChainFiles
   condition: ChainCondition = { state: 'closed' }
-  /** The disk is full: nothing new is to be appended. */
-  isHeld = false
-  /** It grows faster than it is tidied: what is new waits, for a fraction of a second. */
-  isLate = false
   /** Called after each durable commit and after a recovery. */
   onDurable: () => void = () => {}
 
@@ -67,7 +65,6 @@ export class Chain {
   readonly #open = new OpenCommit()
   #inFlightBytes = 0
   #isRunning = false
-  #drained: (() => void)[] = []
   #idle: (() => void)[] = []
   readonly #cuts: CutRequests
   /** Failures since the last commit that reached the disk: the pauses grow and the log stays quiet until then. */
@@ -94,6 +91,7 @@ export class Chain {
     this.#limits = limits
     this.#states = states
     this.#rollAtBytes = limits.segmentBytes
+    this.admission = new Admission(limits.admittedBytesMax, () => this.admittedBytes)
     this.row = new SegmentRow(files, this.partitions, states, trustedNow)
     this.#cuts = new CutRequests(this.row, () => this.condition.state === 'open')
   }
@@ -132,10 +130,6 @@ export class Chain {
     return this.active.lastCommit
   }
 
-  /** True once the bytes admitted and not yet durable have reached their limit, or there is no room: producers wait for `drained`. */
-  get isFull(): boolean {
-    return this.isHeld || this.isLate || this.admittedBytes >= this.#limits.admittedBytesMax
-  }
   /** The size at which a segment is sealed. */
   get segmentBytes(): number {
     return this.#limits.segmentBytes
@@ -177,28 +171,6 @@ export class Chain {
     const cut = await this.#cuts.ask(this.#isRunning)
     if (cut === null) throw this.unavailable()
     return cut
-  }
-
-  /** Resolves once fewer bytes than the limit are admitted and the disk has room. */
-  drained(): Promise<void> {
-    if (!this.isFull) return Promise.resolve()
-    return new Promise((resolve) => this.#drained.push(resolve))
-  }
-
-  /** The disk is full, or has room again. What is in the open commit is still committed. */
-  hold(isHeld: boolean): void {
-    this.isHeld = isHeld
-    this.#letIn()
-  }
-
-  /** Tidying has fallen behind, or has caught up. */
-  delay(isLate: boolean): void {
-    this.isLate = isLate
-    this.#letIn()
-  }
-
-  #letIn(): void {
-    if (!this.isFull) for (const resolve of this.#drained.splice(0)) resolve()
   }
 
   /** Commits what is open, then closes. */
@@ -270,7 +242,7 @@ export class Chain {
     }
     this.#inFlightBytes = 0
     for (const listener of listeners) listener(null)
-    this.#letIn()
+    this.admission.letIn()
     this.onDurable()
   }
 
@@ -292,7 +264,7 @@ export class Chain {
     for (const partition of [...this.partitions.values()]) this.#open.recycle(partition)
     this.#inFlightBytes = 0
     for (const listener of [...listeners, ...open.listeners]) listener(error)
-    for (const resolve of this.#drained.splice(0)) resolve()
+    this.admission.letAllIn()
     this.#reopenLater(Math.min(REOPEN_MS_MIN * 2 ** (this.#failures - 1), REOPEN_MS_MAX))
   }
 

@@ -165,7 +165,7 @@ export class Janitor {
     await this.#retention.run(now, this.space.bytesToFree)
     await this.#measure()
     if (this.space.bytesToFree > 0) this.#retention.sealForRoom()
-    if (this.space.decide()) for (const chain of this.#chains) chain.hold(this.space.isFull)
+    if (this.space.decide()) for (const chain of this.#chains) chain.admission.hold(this.space.isFull)
     if (this.#options.hasBallast && this.space.hasRoomFor(BALLAST_BYTES))
       await keepBallast(this.#disk, this.#path)
     this.#lastReason = ''

@@ -136,13 +136,13 @@ export class Retention {
       for (const run of runs) {
         // a round of compaction takes it along
         if (this.#options.isHindered()) break
-        chain.delay(deadBytes > LATE_SEGMENTS * segmentBytes)
+        chain.admission.delay(deadBytes > LATE_SEGMENTS * segmentBytes)
         const isUrgent = deadBytes > URGENT_SEGMENTS * segmentBytes
         await this.#rewrite(chain, run, (id, { offset }) => offset >= startOf(id), isUrgent)
         deadBytes -= deadOf(run)
       }
     } finally {
-      chain.delay(false)
+      chain.admission.delay(false)
     }
   }
 

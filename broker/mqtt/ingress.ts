@@ -158,11 +158,11 @@ export class Ingress {
   #whenRoom(route: Route, message: IngressMessage, bytes: number, done: IngressCallback): void {
     const { chain } = route.stream
     let room = this.#waiting.get(chain)
-    if (room === undefined && !chain.isFull) {
+    if (room === undefined && !chain.admission.isFull) {
       this.#append(route, message, done)
       return
     }
-    if (chain.isHeld && (room?.bytes ?? 0) + bytes > this.#waitingBytesMax) {
+    if (chain.admission.isHeld && (room?.bytes ?? 0) + bytes > this.#waitingBytesMax) {
       this.#refuse(chain, done)
       return
     }
@@ -186,9 +186,9 @@ export class Ingress {
     const check = setInterval(() => refuseLate(chain, room), FULL_CHECK_MS)
     check.unref()
     while (room.messages.length > 0) {
-      await chain.drained()
+      await chain.admission.drained()
       let next = 0
-      while (next < room.messages.length && !chain.isFull) {
+      while (next < room.messages.length && !chain.admission.isFull) {
         const message = room.messages[next++]!
         room.bytes -= message.bytes
         message.append()
@@ -325,7 +325,7 @@ export class Ingress {
 
 /** Those that have waited long enough for a disk that stays full. */
 function refuseLate(chain: Chain, room: WaitingRoom): void {
-  if (!chain.isHeld) return
+  if (!chain.admission.isHeld) return
   const now = performance.now()
   const late = room.messages.findIndex(({ since }) => now - since < FULL_WAIT_MS)
   for (const message of room.messages.splice(0, late < 0 ? room.messages.length : late)) {

@@ -132,6 +132,13 @@ export interface UpstreamStatus {
   /** By a clock that nobody sets. */
   readonly ackAgeSeconds: number | null
   readonly link: LinkStatus
+  /** What this device shows upstream, as last read; null where it shows none, or has not read it yet. */
+  readonly certificate: {
+    /** When it expires, ms since 1970. */
+    readonly until: number
+    /** It is time for a new one. */
+    readonly isDue: boolean
+  } | null
   readonly lastError: {
     readonly code: string
     readonly message: string

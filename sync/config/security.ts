@@ -40,7 +40,7 @@ export const tls = Type.Object(
 
 export type TlsConfig = Static<typeof tls>
 
-export const oauth = Type.Object(
+const oauth = Type.Object(
   {
     tokenEndpoint: Type.Optional(
       Type.String({

@@ -93,7 +93,7 @@ function exposedSecret({ tls, sasl, bootstrap }: KafkaUpstreamConfig): string | 
   return `${sasl.mechanism} without tls shows ${what} to everybody on the way - add tls`
 }
 
-/** What connections of this upstream are opened with; for whoever else connects to its cluster, too. */
+/** What connections of this upstream are opened with. */
 export function createCredentials(
   { name, tls, sasl }: ClusterAccess,
   { clock = systemClock, env = process.env, sink = silentSink, readClock = unwatchedClock }: UpstreamDeps,

@@ -15,9 +15,10 @@ import type { KafkaWire } from './wire.ts'
 
 export function withLookBack(
   { wire, routes }: Session,
-  { partitions }: Recovered,
+  recovered: Recovered,
   told: (error: unknown) => unknown,
 ): Recovered {
+  const { partitions } = recovered
   const looking = new Map<string, RecoveredPartition>(partitions)
   for (const route of routes.values()) {
     const glanceAt = route.mapping.kind === 'identity' ? glanceAtLane(wire, route) : glanceAtAll(wire, route)

@@ -16,7 +16,7 @@ export interface LinkHints {
 
 export const NETWORK_MS = 2000
 /** A link is used again within 30 s: this, the probe itself and a recover fit in. */
-export const PROBE_MS = 15_000
+const PROBE_MS = 15_000
 const PROBE_TIMEOUT_MS = 5000
 
 export class LinkWatch {

@@ -1,6 +1,6 @@
 /** `npm run test:powercut -- --cycles N --seed S` */
 import type { Output } from '../../broker/operations/terminal/output.ts'
-import { type CycleOptions, Exit, runFaultProgram } from '../support/fault-program.ts'
+import { type CycleOptions, Exit, runFaultProgram, type Surroundings } from '../support/fault-program.ts'
 import { Reporter } from './report.ts'
 import { PowerCutRun, type RunOptions, type RunResult } from './run.ts'
 import { scenarioText } from './scenarios.ts'
@@ -22,22 +22,13 @@ Exit codes: 0 nothing lost; 1 a fault, the disk's image is kept; 2 wrong command
 
 type Options = RunOptions & CycleOptions
 
-async function run(options: Options, out: Output, err: Output): Promise<number> {
+async function run(options: Options, { out, err, onInterrupt }: Surroundings): Promise<number> {
   sweep(options.dir)
   const reporter = new Reporter(out, options.json)
   const cuts = new PowerCutRun(options, reporter)
-  let isBrokenOff = false
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.on(signal, () => {
-      if (isBrokenOff) return
-      isBrokenOff = true
-      err.line('broken off; cleaning up')
-      void cuts.abandon().finally(() => process.exit(Exit.interrupted))
-    })
-  }
+  onInterrupt(() => cuts.abandon())
   const result = await cuts.run()
-  // what it failed on is that it was broken off
-  if (isBrokenOff) return Exit.interrupted
+  if (cuts.isAbandoned) return Exit.interrupted
   reporter.summary(options.seed, result.problems)
   tellWhatIsKept(err, result)
   return result.problems.length === 0 ? Exit.ok : Exit.failed

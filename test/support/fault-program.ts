@@ -31,7 +31,14 @@ export interface FaultProgram<Options extends CycleOptions> {
   /** What it takes and this machine lacks; null where nothing is missing. */
   whatIsMissing(): Promise<string | null>
   /** @returns an exit code */
-  run(options: Options, out: Output, err: Output): Promise<number>
+  run(options: Options, surroundings: Surroundings): Promise<number>
+}
+
+export interface Surroundings {
+  readonly out: Output
+  readonly err: Output
+  /** @param abandon takes everything down, whatever state it is in: called when the run is broken off by a signal */
+  onInterrupt(abandon: () => Promise<void>): void
 }
 
 /** Sets the process's exit code. */
@@ -47,6 +54,17 @@ export async function runFaultProgram<Options extends CycleOptions>(
     process.exitCode = (error as { exitCode?: number }).exitCode === 0 ? Exit.ok : Exit.usage
     return
   }
+  let isBrokenOff = false
+  const onInterrupt = (abandon: () => Promise<void>) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(signal, () => {
+        if (isBrokenOff) return
+        isBrokenOff = true
+        err.line('broken off; cleaning up')
+        void abandon().finally(() => process.exit(Exit.interrupted))
+      })
+    }
+  }
   const given = command.opts<Options>()
   const options = { ...given, seed: given.seed ?? Date.now() % SEED_MAX }
   try {
@@ -57,8 +75,11 @@ export async function runFaultProgram<Options extends CycleOptions>(
       return
     }
     if (!options.json) out.line(`seed ${options.seed}`)
-    process.exitCode = await program.run(options, out, err)
+    const code = await program.run(options, { out, err, onInterrupt })
+    // what it failed on is that it was broken off
+    process.exitCode = isBrokenOff ? Exit.interrupted : code
   } catch (error) {
+    if (isBrokenOff) return
     err.line(`${program.script}: ${(error as Error).message}`)
     process.exitCode = Exit.failed
   }

@@ -27,6 +27,7 @@ export class Edge {
   readonly #broker: BrokerProcess
   readonly #publishers: readonly Publisher[]
   #isKept = false
+  #isAbandoned = false
 
   static async start(options: EdgeOptions): Promise<Edge> {
     const directory = await mkdtemp(join(tmpdir(), 'headwater-sync-faults-'))
@@ -64,6 +65,7 @@ export class Edge {
 
   async kill(): Promise<void> {
     await this.#broker.end('SIGKILL')
+    if (this.#isAbandoned) return
     await this.#broker.start()
   }
 
@@ -94,6 +96,12 @@ export class Edge {
     const all = { 'broker.log': this.output, ...files }
     for (const [name, text] of Object.entries(all)) await writeFile(join(this.#directory, name), text)
     return this.#directory
+  }
+
+  async abandon(): Promise<void> {
+    this.#isAbandoned = true
+    await this.#broker.end('SIGKILL')
+    await rm(this.#directory, { recursive: true, force: true })
   }
 
   async end(): Promise<void> {

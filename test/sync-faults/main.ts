@@ -1,8 +1,7 @@
 /** `npm run test:sync-faults -- --cycles N --seed S` */
-import type { Output } from '../../broker/operations/terminal/output.ts'
 import { count, milliseconds, plural } from '../../broker/operations/terminal/units.ts'
 import { median } from '../bench/statistics.ts'
-import { type CycleOptions, Exit, runFaultProgram } from '../support/fault-program.ts'
+import { type CycleOptions, Exit, runFaultProgram, type Surroundings } from '../support/fault-program.ts'
 import { installation, NoInstallationError } from '../support/kafka/installation.ts'
 import { positive } from '../support/number-options.ts'
 import { faultName } from './plan.ts'
@@ -32,15 +31,16 @@ async function whatIsMissing(): Promise<string | null> {
   }
 }
 
-async function run(options: Options, out: Output, err: Output): Promise<number> {
+async function run(options: Options, { out, err, onInterrupt }: Surroundings): Promise<number> {
   const started = performance.now()
   const counts = new Map<string, number>()
   const faults = new FaultRun(options, (result) => {
     for (const { kind } of result.plan.faults) counts.set(kind, (counts.get(kind) ?? 0) + 1)
     out.line(options.json ? JSON.stringify(result) : lineOf(result))
   })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => faults.breakOff())
+  onInterrupt(() => faults.abandon())
   const result = await faults.run()
+  if (faults.isAbandoned) return Exit.interrupted
   const told = { seed: options.seed, counts, seconds: (performance.now() - started) / 1000 }
   if (options.json)
     out.line(JSON.stringify({ ...told, counts: undefined, faults: Object.fromEntries(counts), ...result }))

@@ -53,7 +53,8 @@ export class FaultRun {
   readonly #random: Random
   #kafka!: KafkaServer
   #link!: Link
-  #isBrokenOff = false
+  #edge: Edge | null = null
+  #isAbandoned = false
 
   constructor(options: RunOptions, onCycle: (result: CycleResult) => void) {
     this.#options = options
@@ -61,8 +62,14 @@ export class FaultRun {
     this.#random = seededRandom(options.seed)
   }
 
-  breakOff(): void {
-    this.#isBrokenOff = true
+  get isAbandoned(): boolean {
+    return this.#isAbandoned
+  }
+
+  /** For a run that is broken off: the edge and its directory. The cluster ends with this process. */
+  async abandon(): Promise<void> {
+    this.#isAbandoned = true
+    await this.#edge?.abandon()
   }
 
   async run(): Promise<RunResult> {
@@ -85,12 +92,13 @@ export class FaultRun {
     const { cycles, history } = this.#options
     const sum = { cycles: 0, records: 0, acknowledged: 0, drainMs: [] as number[], problems: [] as string[] }
     let kept: string | null = null
-    while (sum.cycles < cycles && sum.problems.length === 0 && !this.#isBrokenOff) {
+    while (sum.cycles < cycles && sum.problems.length === 0 && !this.#isAbandoned) {
       const name = `edge-${this.#options.seed}-${sum.cycles}`
       const edge = await Edge.start({ name, topic: name, bootstrap: `127.0.0.1:${this.#link.port}` })
+      this.#edge = edge
       try {
         const last = Math.min(cycles, sum.cycles + history)
-        while (sum.cycles < last && sum.problems.length === 0 && !this.#isBrokenOff) {
+        while (sum.cycles < last && sum.problems.length === 0 && !this.#isAbandoned) {
           sum.cycles++
           const isAudited = sum.cycles === last || sum.cycles % this.#options.audit === 0
           const result = await this.#cycle(edge, sum.cycles, isAudited)
@@ -104,7 +112,7 @@ export class FaultRun {
         const said = edge.output.split('\n').slice(-15).join('\n')
         sum.problems.push(`cycle ${sum.cycles}: ${(error as Error).message}\n${said}`)
       } finally {
-        if (sum.problems.length > 0) kept = await this.#keep(edge)
+        if (sum.problems.length > 0 && !this.#isAbandoned) kept = await this.#keep(edge)
         await edge.end()
       }
     }

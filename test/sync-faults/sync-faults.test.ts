@@ -1,6 +1,9 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -156,6 +159,31 @@ it('a seed gives the same plan of faults, and all kinds come', () => {
   expect(plans()).toEqual(plans())
   const kinds = new Set(plans().flatMap(({ faults }) => faults.map(({ kind }) => kind)))
   expect(kinds.size).toBe(9)
+})
+
+describeWithOwnKafka('a run that is broken off', () => {
+  it('leaves no edge, and says nothing of what it was in the middle of', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'headwater-broken-off-'))
+    try {
+      const env = { ...process.env, TMPDIR: directory }
+      const child = spawn(process.execPath, [MAIN, '--cycles', '1000'], { env })
+      let [stdout, stderr] = ['', '']
+      child.stderr.on('data', (text) => {
+        stderr += text
+      })
+      child.stdout.on('data', (text) => {
+        if (stdout.split('\n').length <= 3 && `${stdout}${text}`.split('\n').length > 3) child.kill('SIGTERM')
+        stdout += text
+      })
+      const [code] = (await once(child, 'close')) as [number | null]
+      expect({ code, stderr }).toEqual({ code: 130, stderr: 'broken off; cleaning up\n' })
+      expect(stdout).not.toContain('exact')
+      const left = (await readdir(directory)).filter((name) => name.includes('sync-faults'))
+      expect(left).toEqual([])
+    } finally {
+      await rm(directory, { recursive: true, force: true })
+    }
+  }, 60_000)
 })
 
 describeWithOwnKafka('an edge behind a link that lies', () => {

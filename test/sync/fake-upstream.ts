@@ -20,6 +20,7 @@ export class FakeUpstream implements Upstream {
   asked: readonly string[] = []
   disconnects = 0
   closed = false
+  certificateUntil: number | null = null
   /** Runs before a call takes effect; throws to make it fail. */
   beforeRecover: () => void | Promise<void> = () => {}
   beforeSend: (round: Round) => void | Promise<void> = () => {}

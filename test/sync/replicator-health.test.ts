@@ -6,6 +6,7 @@ import { FakeUpstream } from './fake-upstream.ts'
 import { MemoryLog } from './memory-log.ts'
 import { type ManualClock, MemoryCache, OPTIONS, settle, setUp, unreachable } from './replicator-setup.ts'
 
+const DAY_MS = 86_400_000
 const later: (() => void)[] = []
 afterEach(() => {
   for (const each of later.splice(0)) each()
@@ -84,6 +85,16 @@ describe('health', () => {
     replicator.start()
     await settle()
     expect(replicator.status()).toMatchObject({ state: 'backoff', lagRecords: 0, lagSecondsOldest: null })
+  })
+
+  it('tells when its certificate expires, and when that is near', () => {
+    const { upstream, clock, replicator } = setUp()
+    expect(replicator.status().certificate).toBe(null)
+    const until = clock.now() + 31 * DAY_MS
+    upstream.certificateUntil = until
+    expect(replicator.status().certificate).toEqual({ until, isDue: false })
+    clock.time += DAY_MS
+    expect(replicator.status().certificate).toEqual({ until, isDue: true })
   })
 
   it('tells the age of the last acknowledgement by a clock that nobody sets', async () => {

@@ -2,12 +2,13 @@
 import { ControlClient } from '../control/control-client.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { DownlinkStatus, UpstreamStatus } from '../operations.ts'
-import type { Output, Style } from '../terminal/output.ts'
+import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { type Column, printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, plural, rate } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { printDownlinks } from './downlink-rows.ts'
+import { printTrouble } from './trouble.ts'
 
 export type SyncCommand = 'pause' | 'resume' | 'now'
 
@@ -55,15 +56,6 @@ export async function runSyncCommand(
   return ExitCode.ok
 }
 
-const STATE_STYLES: Readonly<Record<string, Style>> = {
-  idle: 'green',
-  sending: 'green',
-  backoff: 'yellow',
-  held: 'yellow',
-  paused: 'yellow',
-  stopped: 'red',
-}
-
 /** One line an upstream, and why it does not go on where it does not. */
 export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]): void {
   const columns: Column[] = [
@@ -97,6 +89,7 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
     printTrouble(out, status)
     printRefused(out, status)
     printHold(out, status)
+    printCertificateDue(out, status)
   }
 }
 
@@ -118,6 +111,18 @@ function printHold(out: Output, { name, state, link: { hold, bandwidth } }: Upst
   for (const wait of waits) out.line(`${out.paint('yellow', printable(name))}: ${wait}`)
 }
 
+/** What ends the link on a day that is known, unless a person acts. */
+function printCertificateDue(out: Output, { name, certificate }: UpstreamStatus): void {
+  if (certificate === null || !certificate.isDue) return
+  const left = certificate.until - Date.now()
+  const when = left < 0 ? `expired ${duration(-left)} ago` : `expires in ${duration(left)}`
+  const text = `this device's certificate ${when}, on ${localTime(certificate.until)}`
+  out.line(`${out.paint(left < 0 ? 'red' : 'yellow', printable(name))}: ${text}`)
+  out.line(
+    '  put a new one and its key into the files that tls.certFile and tls.keyFile name; no restart is needed',
+  )
+}
+
 /** What is not in the table: what was left out, and what the link bears. Nothing where there is nothing to tell. */
 export function printDetails(out: Output, status: UpstreamStatus): void {
   const { link } = status
@@ -130,7 +135,11 @@ export function printDetails(out: Output, status: UpstreamStatus): void {
   const leftOut = left.filter(([records]) => records > 0).map(([records, why]) => `${count(records)} ${why}`)
   if (leftOut.length > 0) facts.push(['not sent', leftOut.join(', ')])
   if (status.bytesPerSecond > 0) facts.push(['rate', `${bytes(status.bytesPerSecond)}/s of records`])
-  if (status.wireBytes !== null) facts.push(['link', `${bytes(status.wireBytes)} since the start`])
+  if (status.wireBytes !== null)
+    facts.push([
+      'link',
+      `${bytes(status.wireBytes)} since the start, for ${bytes(status.sentBytes)} of records`,
+    ])
   if (link.bandwidth !== null) {
     const { bytesPerSecond, burstBytes } = link.bandwidth
     facts.push(['bandwidth', `at most ${bytes(bytesPerSecond)}/s, ${bytes(burstBytes)} at once`])
@@ -144,6 +153,8 @@ export function printDetails(out: Output, status: UpstreamStatus): void {
       resetsAt === null ? ', no trusted clock has told the period' : `, anew ${localTime(resetsAt)}`
     facts.push(['budget', `${bytes(usedBytes)} of ${bytes(budget)} used this ${period}${resets}`])
   }
+  if (status.certificate !== null)
+    facts.push(['certificate', `good until ${localTime(status.certificate.until)}`])
   if (status.stalls > 0)
     facts.push(['stalls', plural(status.stalls, 'call that did not end', 'calls that did not end')])
   if (facts.length === 0) return
@@ -158,21 +169,6 @@ function localTime(time: number): string {
   const two = (value: number) => String(value).padStart(2, '0')
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
-}
-
-/** Why it does not go on, and what to do. An error that is over is not shown. */
-function printTrouble(out: Output, status: UpstreamStatus): void {
-  const { name, state, lastError, tries, retryAt } = status
-  if (lastError === null || (state !== 'backoff' && state !== 'stopped' && tries === 0)) return
-  const style = STATE_STYLES[state] ?? 'yellow'
-  const next =
-    state === 'stopped'
-      ? 'stopped until `headwater sync resume`'
-      : `try ${tries}, next in ${duration(Math.max(0, (retryAt ?? Date.now()) - Date.now()))}`
-  out.line(
-    `${out.paint(style, printable(name))}: ${lastError.code}: ${printable(lastError.message)} (${next})`,
-  )
-  if (lastError.hint !== '') out.line(`  ${printable(lastError.hint)}`)
 }
 
 /** Streams that are left out while the others go on. */

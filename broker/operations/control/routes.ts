@@ -73,7 +73,7 @@ async function rewind(operations: Operations, { query }: RouteRequest) {
   return { rewound: await syncOf(operations).rewind(upstream, textParameter(query, 'stream'), to) }
 }
 
-export function statusReport(operations: Operations): StatusReport {
+function statusReport(operations: Operations): StatusReport {
   return {
     running: true,
     broker: operations.status(),

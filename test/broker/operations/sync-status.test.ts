@@ -41,6 +41,7 @@ const STATUS: UpstreamStatus = {
   stalls: 0,
   lastAckAt: 0,
   ackAgeSeconds: 2,
+  certificate: null,
   lastError: null,
   refused: [],
   link: { hold: null, bandwidth: null, schedule: null, budgets: [] },
@@ -126,9 +127,38 @@ test('details tell of what was left out and what the link has borne, and nothing
     'central',
     'not sent  1,200 left out by filters, 3 gone by retention before they were sent',
     'rate      260 kB/s of records',
-    'link      4.0 MB since the start',
+    'link      4.0 MB since the start, for 200 kB of records',
     'schedule  closed, passed over by `headwater sync now`',
     'budget    4.0 MB of 500 MB used this month, no trusted clock has told the period',
     'stalls    1 call that did not end',
+  ])
+})
+
+const HOUR_MS = 3_600_000
+
+test('a certificate is told with its end; when that is near, in a line of its own that says what to do', () => {
+  const until = Date.now() + 3 * 24 * HOUR_MS + HOUR_MS / 2
+  const good: UpstreamStatus = { ...STATUS, bytesPerSecond: 0, certificate: { until, isDue: false } }
+  expect(printed((out) => printDetails(out, good)).at(-1)).toMatch(
+    /^certificate {2}good until \d{4}-\d\d-\d\d \d\d:\d\d$/,
+  )
+  expect(printed((out) => printUpstreams(out, [good]))).toHaveLength(2)
+  const near = { ...good, certificate: { until, isDue: true } }
+  expect(printed((out) => printUpstreams(out, [near])).slice(2)).toEqual([
+    expect.stringMatching(/^central: this device's certificate expires in 3 d, on \d{4}-/),
+    expect.stringMatching(/tls\.certFile and tls\.keyFile name; no restart is needed$/),
+  ])
+  const over = { ...good, certificate: { until: Date.now() - 2 * HOUR_MS, isDue: true } }
+  expect(printed((out) => printUpstreams(out, [over]))[2]).toMatch(
+    /^central: this device's certificate expired 2 h ago, on \d{4}-/,
+  )
+})
+
+test('an upstream that has stopped is told with its reason and since when', () => {
+  const lastError = { code: 'HW_UPSTREAM_FENCED', message: 'another edge', hint: 'look there', at: 0 }
+  const stopped = { ...STATUS, state: 'stopped', since: Date.now() - 3 * HOUR_MS, lastError }
+  expect(printed((out) => printUpstreams(out, [stopped])).slice(2)).toEqual([
+    'central: HW_UPSTREAM_FENCED: another edge (stopped 3 h ago, until `headwater sync resume`)',
+    '  look there',
   ])
 })
