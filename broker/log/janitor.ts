@@ -73,9 +73,9 @@ export class Janitor {
     this.#log = log
     const isClosing = () => this.#isClosing
     const isHindered = () => this.#isClosing || this.#compactions.isRunning
-    this.#compactions = new Compactions(chains, streams, floors, { ...options, isClosing })
     this.space = new DiskSpace(disk, path, options.budget, options.segmentBytes, log)
     const writableBytes = () => this.space.writableBytes()
+    this.#compactions = new Compactions(chains, streams, floors, { ...options, isClosing, writableBytes })
     const retentionOptions = { ...options, isClosing, isHindered, writableBytes }
     this.#retention = new Retention(chains, streams, floors, retentionOptions, log)
   }

@@ -61,6 +61,22 @@ describe('on a full disk', () => {
     expect((await log.verify()).problems).toEqual([])
   })
 
+  it('a round of compaction ends before it fills the disk, and is made once there is room', async () => {
+    const memory = new MemoryDisk()
+    const disk = new FaultyDisk(memory)
+    const policy = { ...DEFAULT_POLICY, compacts: true, deletes: false }
+    const streams = [{ name: 'events', partitions: 1, policy }]
+    const log = await openLog(disk, { segmentBytes: 4000, streams })
+    for (let n = 0; n < 100; n++) await append(log, 0, [`value ${n % 10}`.padEnd(40, '.')])
+    memory.freeBytes = 100
+    const begun = disk.trace.length
+    await expect(log.compact(null)).rejects.toMatchObject({ message: expect.stringMatching(/room for 0/) })
+    expect(disk.trace.slice(begun).map(({ kind }) => kind)).not.toContain('settle-store')
+    memory.freeBytes = 1e9
+    await log.compact(null)
+    expect(await readAll(log, 0)).toHaveLength(10)
+  })
+
   it('the log is said to be full although the disk does not say what one segment takes', async () => {
     const { log, disk, memory } = await mixed({ bytesMax: null, reserveBytes: 20_000 })
     disk.fail({ on: 'read-file', path: log.chains()[0]!.active.id, times: Number.POSITIVE_INFINITY })
