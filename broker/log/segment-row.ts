@@ -297,18 +297,16 @@ export class SegmentRow {
     const { lostAtEnd, holes } = salvaged
     const at = Date.now()
     const reason = `the end of segment ${error.segment.id} was damaged`
-    const skipped = [...this.partitions.values()]
-      .filter(({ durableOffset }) => lostAtEnd > 0 && durableOffset > 0)
-      .map(({ id, durableOffset }) => ({
-        id,
-        from: durableOffset,
-        to: durableOffset + lostAtEnd,
-        reason,
-        at,
-      }))
-    for (const partition of this.partitions.values()) {
-      if (partition.durableOffset > 0) partition.durableOffset += lostAtEnd
-    }
+    // also of a partition of which nothing is left: all that it had may have been there
+    const partitions = lostAtEnd > 0 ? [...this.partitions.values()] : []
+    const skipped = partitions.map(({ id, durableOffset }) => ({
+      id,
+      from: durableOffset,
+      to: durableOffset + lostAtEnd,
+      reason,
+      at,
+    }))
+    for (const partition of partitions) partition.durableOffset += lostAtEnd
     this.facts = this.#withHoles([...holes, ...skipped])
     await this.#roll()
     await this.#putAway(error, { ...salvaged, holes: [...holes, ...skipped] })

@@ -52,4 +52,21 @@ describe('a log whose write-ahead file has lost', () => {
       for (let n = 0; n < next; n++) expect(known.has(n), `offset ${n} is there or lost`).toBe(true)
     },
   )
+
+  it('a whole block in its middle gives no offset twice to a partition that wrote there last', async () => {
+    const BLOCK_BYTES = 32 * 1024
+    // some of the records of the second block, and none of another, are of the other partition
+    const { path, file, records, bytes } = await written(60, (n) => (n > 16 && n < 26 ? 1 : 0), 1100)
+    const wrote = bytes.indexOf('value 17.')
+    expect([wrote > BLOCK_BYTES, bytes.indexOf('value 25.') < 2 * BLOCK_BYTES - 2400]).toEqual([true, true])
+    bytes.fill(0, BLOCK_BYTES, 2 * BLOCK_BYTES)
+    writeFileSync(file, bytes)
+    const log = await openLog(nodeDisk, { path })
+    const next = log.partitions()[1]!.durableOffset
+    expect(next).toBeGreaterThanOrEqual(records[1]!.length)
+    await append(log, 1, ['goes on'])
+    expect(await readAll(log, 1)).toEqual([`${next}:goes on`])
+    expect(log.lostOffsets('events', 1)).toMatchObject([{ from: 0, to: next }])
+    expect((await log.verify()).problems).toEqual([])
+  })
 })
