@@ -8,10 +8,12 @@
 import { AssertionError } from '../../assert.ts'
 import { type KeyRange, scanStore } from '../entry-scan.ts'
 import type { Disk, Entry, RangeOptions, Store, StoreScan, WriteBatch } from '../store.ts'
+import { type BlockKind, type Finding, type FindingKind, isHard } from './findings.ts'
 import { userKeyOf } from './internal-key.ts'
 import { LogSource } from './log-source.ts'
-import { SalvageReport } from './salvage-report.ts'
+import { type LostRange, SalvageReport } from './salvage-report.ts'
 import { liveFiles, scanTables } from './scan-files.ts'
+import { DamagedFilesError } from './table-cursor.ts'
 
 /** The newest that a write-ahead file says of a key; undefined is a deletion. */
 interface LogEntry {
@@ -21,12 +23,14 @@ interface LogEntry {
 
 /**
  * @param directory of a store that `checkStore` has found fit, that is not open, and that nobody writes
- * @throws DamagedFilesError, as do its reads
+ * @throws DamagedFilesError, as do its reads: also where a write-ahead file has been damaged since it was found fit
  */
 export async function openFilesStore(disk: Disk, directory: string): Promise<Store> {
   const { logs } = await liveFiles(disk, directory)
-  const options = { disk, directory, accept: () => false, report: new SalvageReport() }
-  const { source } = await LogSource.read(logs, options)
+  const report = new SalvageReport()
+  const { source } = await LogSource.read(logs, { disk, directory, accept: () => false, report })
+  const damage = report.lost.map(findingOf).filter(isHard)
+  if (damage.length > 0) throw new DamagedFilesError(directory, damage)
   const entries: LogEntry[] = []
   for (let head = source.head; head !== null; head = source.head) {
     const key = userKeyOf(head.internalKey)
@@ -35,6 +39,13 @@ export async function openFilesStore(disk: Disk, directory: string): Promise<Sto
     source.next()
   }
   return new FilesStore(disk, directory, entries)
+}
+
+/** A write that was cut short is none that `isHard`: LevelDB drops it as well. */
+function findingOf({ cause, file, at, bytes }: LostRange): Finding {
+  // a write-ahead file has no blocks of a table
+  const kind = cause as Exclude<FindingKind, BlockKind>
+  return { kind, file, at, bytes, reason: 'it is not what was written' }
 }
 
 class FilesStore implements Store {
