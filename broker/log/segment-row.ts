@@ -18,6 +18,7 @@ import {
   writeHead,
 } from './chain-recovery.ts'
 import type { CommitState } from './commit-state.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import { gapsBesideSalvaged } from './holes.ts'
 import { type ChainFacts, type Hole, type Manifest, nextSegmentId, writeManifest } from './manifest.ts'
 import type { Head } from './note.ts'
@@ -33,7 +34,7 @@ import {
 } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 import { SegmentRepair } from './segment-repair.ts'
-import { DamagedSegmentError, type SalvagedSegment } from './segment-salvage.ts'
+import type { SalvagedSegment } from './segment-salvage.ts'
 import { type ChainFiles, createSegmentStore } from './segment-store.ts'
 
 /** The manifest on disk is the old one or the new one. */

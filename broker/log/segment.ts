@@ -9,6 +9,7 @@ import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.
 import { openFilesStore } from '../storage/level-files/files-store.ts'
 import { scanFiles } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
+import { namingDamage } from './damaged-segment.ts'
 import { replayStore } from './replay.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 
@@ -125,9 +126,13 @@ export class SegmentCache {
 
   /**
    * Runs `read` with the segment open; it is not closed meanwhile, but for `close`.
-   * @throws LogUnavailableError between `close` and the next `pin`: nobody would close a store opened then.
+   * @throws LogUnavailableError between `close` and the next `pin`: nobody would close a store opened then; DamagedSegmentError.
    */
-  async use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
+  use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
+    return namingDamage(segment, () => this.#use(segment, read))
+  }
+
+  async #use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
     if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     let entry = this.#entries.get(segment.id)
     if (entry === undefined) {
@@ -156,9 +161,13 @@ export class SegmentCache {
   /**
    * Runs `read` with a scan of a sealed segment, for work that passes over all of it: from its files, so that LevelDB neither maps them nor
    * brings them as buffers. Other readers open and close it meanwhile.
-   * @throws DamagedFilesError, and what `use` throws
+   * @throws what `use` throws
    */
-  async scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
+  scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
+    return namingDamage(segment, () => this.#scan(segment, range, read))
+  }
+
+  async #scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
     assert(segment.isSealed, 'a segment that is scanned is not written any more')
     if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     const { ended, end } = ending()
