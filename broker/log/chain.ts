@@ -388,7 +388,10 @@ export class Chain {
     return this.#change(() => this.row.dateSealed(now))
   }
 
-  /** A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts). */
+  /**
+   * A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts).
+   * @throws what kept it from being saved, as a full disk: nothing has changed then, and the next reader tries again
+   */
   async repair(error: DamagedSegmentError): Promise<void> {
     await this.#change(async () => {
       await this.row.repair(error)
@@ -401,8 +404,9 @@ export class Chain {
     try {
       return await change()
     } catch (error) {
+      if (!(error instanceof UncertainManifestError)) throw error
       // only reading the manifest again can tell which one stands: after the commit that is under way
-      this.#uncertain = error as Error
+      this.#uncertain = error
       this.#schedule()
       return false
     }

@@ -254,7 +254,7 @@ export class SegmentRow {
 
   /**
    * A reader found a sealed segment that cannot be opened: what can be read of it takes its place.
-   * @throws UncertainManifestError
+   * @throws UncertainManifestError; any other error, as on a full disk, means that nothing has changed.
    */
   repair(error: DamagedSegmentError): Promise<void> {
     return this.#alone(async () => {
@@ -315,7 +315,15 @@ export class SegmentRow {
 
   async #putAway(error: DamagedSegmentError, salvaged: SalvagedSegment): Promise<void> {
     await this.cache.retire(error.segment)
-    await this.#repair.putAway(error, salvaged)
+    try {
+      await this.#repair.putAway(error, salvaged)
+    } catch (failure) {
+      // its successor stands in the manifest: the log goes on without it, and the next start removes it
+      this.files.log.warn('a damaged segment could not be moved to quarantine', {
+        segment: error.segment.id,
+        reason: (failure as Error).message,
+      })
+    }
   }
 
   /** Gaps beside what was salvaged are lost offsets, too. */

@@ -33,8 +33,24 @@ const WRITE_BYTES = 1024 * 1024
 const NEVER_ACKNOWLEDGED = new Set(['wal-torn', 'wal-zeros'])
 const KEY_BYTES = 12
 
-/** @param id of the new segment */
+/** @param id of the new segment; what was written of it is removed where it cannot be made whole: on a full disk it is room */
 export async function salvageSegment(
+  files: ChainFiles,
+  damaged: Segment,
+  id: string,
+  now: number,
+): Promise<SalvagedSegment> {
+  try {
+    return await salvageInto(files, damaged, id, now)
+  } catch (error) {
+    const { disk, directory } = files
+    await disk.remove(segmentDirectory(directory, id)).catch(() => undefined)
+    await disk.remove(indexFile(directory, id)).catch(() => undefined)
+    throw error
+  }
+}
+
+async function salvageInto(
   files: ChainFiles,
   damaged: Segment,
   id: string,

@@ -3,18 +3,21 @@
  * a full disk, where it did not pass over what was gone.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, it } from 'vitest'
 import { NoRoomError } from '../../../broker/errors.ts'
+import type { Chain } from '../../../broker/log/chain.ts'
+import { scanSegment } from '../../../broker/log/segment-scan.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import type { Disk } from '../../../broker/storage/store.ts'
-import { append, openLog, readAll, temporaryDirectory } from './support.ts'
+import { FaultyDisk } from '../../support/faulty-disk.ts'
+import { append, openLog, RecordingSink, readAll, temporaryDirectory } from './support.ts'
 
 const RECORDS = 40
 
-async function sealed(disk: Disk = nodeDisk) {
+async function sealed(disk: Disk = nodeDisk, sink = new RecordingSink()) {
   const path = temporaryDirectory()
-  const log = await openLog(disk, { path })
+  const log = await openLog(disk, { path, sink })
   for (let i = 0; i < RECORDS; i++) await append(log, i % 2, [`value ${i}`.padEnd(300, '.')])
   const { chain } = log.stream('events')
   const [segment] = chain.segments
@@ -30,8 +33,8 @@ function damage(directory: string, kind: '.ldb' | '.log', [from, to]: [number, n
 }
 
 /** A log of which a table was damaged after it was read. */
-async function damagedLater() {
-  const made = await sealed()
+async function damagedLater(disk: Disk = nodeDisk, sink = new RecordingSink()) {
+  const made = await sealed(disk, sink)
   const { log, chain, segment, directory } = made
   await chain.cache.retire(segment)
   expect(await readAll(log, 0)).toHaveLength(RECORDS / 2)
@@ -84,3 +87,42 @@ it('a read on a full disk from a damaged write-ahead file passes over nothing wi
   const lost = log.lostOffsets('events', 0).reduce((sum, { from, to }) => sum + to - from, 0)
   expect(left.length + lost, 'each is there, or named').toBe(RECORDS / 2)
 })
+
+it.each(['create-store', 'settle-store'] as const)(
+  'what cannot be saved for want of room (%s) leaves the log open, no file behind, and is saved later',
+  async (on) => {
+    const disk = new FaultyDisk(nodeDisk)
+    const { log, chain, directory } = await damagedLater(disk)
+    disk.fail({ on, code: 'ENOSPC', times: Number.POSITIVE_INFINITY })
+    const before = readdirSync(dirname(directory))
+    for (let n = 0; n < 3; n++) {
+      await expect(scanAll(chain)).rejects.toThrow(/no space left/)
+      await append(log, 0, ['goes on'])
+    }
+    expect(log.status()).toMatchObject({ condition: 'open', failedCommits: 0 })
+    expect(readdirSync(dirname(directory))).toEqual(before)
+    disk.heal()
+    expect(await scanAll(chain)).toBeNull()
+    expect(log.status().recovery.salvagedSegments).toBe(1)
+  },
+)
+
+it('what cannot be moved to quarantine keeps nobody from the log', async () => {
+  const disk = new FaultyDisk(nodeDisk)
+  const sink = new RecordingSink()
+  const { log, chain, segment } = await damagedLater(disk, sink)
+  disk.fail({ on: 'replace', path: 'why.json', code: 'ENOSPC', times: Number.POSITIVE_INFINITY })
+  expect(await scanAll(chain)).toBeNull()
+  expect(sink.matching('could not be moved')[0]!.fields).toMatchObject({ segment: segment.id })
+  expect(chain.segments).not.toContain(segment)
+  await append(log, 0, ['goes on'])
+  expect(log.status()).toMatchObject({ condition: 'open', failedCommits: 0 })
+})
+
+/** As retention and compaction do. */
+function scanAll(chain: Chain): Promise<boolean | null> {
+  return scanSegment(chain, chain.segments[0]!, async (scan) => {
+    while ((await scan.next(1000, () => {})) > 0);
+    return true
+  })
+}
