@@ -15,13 +15,13 @@ import { dropBallast } from './ballast.ts'
 import { type ChainCut, CutRequests } from './chain-cut.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
+import type { DamagedSegmentError } from './damaged-segment.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
 import type { Rearrangement } from './rearrangement.ts'
 import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { SegmentRow, UncertainManifestError } from './segment-row.ts'
-import type { DamagedSegmentError } from './segment-salvage.ts'
 import type { ChainFiles } from './segment-store.ts'
 
 export interface ChainLimits {
@@ -360,7 +360,10 @@ export class Chain {
     return this.#change(() => this.row.dateSealed(now))
   }
 
-  /** A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts). */
+  /**
+   * A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts).
+   * @throws what kept it from being saved, as a full disk: nothing has changed then, and the next reader tries again
+   */
   async repair(error: DamagedSegmentError): Promise<void> {
     await this.#change(async () => {
       await this.row.repair(error)
@@ -373,8 +376,9 @@ export class Chain {
     try {
       return await change()
     } catch (error) {
+      if (!(error instanceof UncertainManifestError)) throw error
       // only reading the manifest again can tell which one stands: after the commit that is under way
-      this.#uncertain = error as Error
+      this.#uncertain = error
       this.#schedule()
       return false
     }
