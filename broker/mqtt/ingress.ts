@@ -187,7 +187,10 @@ export class Ingress {
    */
   submit(route: Route, submission: Submission): boolean {
     const { chain } = route.stream
-    if (chain.isFull || (this.#waiting.size > 0 && this.#turnOf !== chain && this.#waiting.has(chain))) {
+    if (
+      chain.admission.isFull ||
+      (this.#waiting.size > 0 && this.#turnOf !== chain && this.#waiting.has(chain))
+    ) {
       return false
     }
     const bytes = this.#bytesOf(route, submission.payload.length, submission.headers.length)
@@ -258,7 +261,7 @@ export class Ingress {
     }
     const { chain } = route.stream
     const append = () => this.#appendAndTell(route, message, submission, done)
-    if (!chain.isFull && !this.#waiting.has(chain)) append()
+    if (!chain.admission.isFull && !this.#waiting.has(chain)) append()
     else {
       const refuse = () => this.#refuse(chain, done)
       this.#enqueue(chain, { bytes, since: performance.now(), keepsTurn: false, append, refuse })
@@ -277,7 +280,7 @@ export class Ingress {
   /** Nobody who comes later overtakes those that wait. */
   #enqueue(chain: Chain, waiting: Waiting): void {
     let room = this.#waiting.get(chain)
-    if (chain.isHeld && (room?.bytes ?? 0) + waiting.bytes > this.#waitingBytesMax) {
+    if (chain.admission.isHeld && (room?.bytes ?? 0) + waiting.bytes > this.#waitingBytesMax) {
       waiting.refuse()
       return
     }
@@ -296,9 +299,9 @@ export class Ingress {
     const check = setInterval(() => refuseLate(chain, room, waitMs), Math.min(FULL_CHECK_MS, waitMs))
     check.unref()
     while (room.messages.length > 0) {
-      await chain.drained()
+      await chain.admission.drained()
       let next = 0
-      while (next < room.messages.length && !chain.isFull) {
+      while (next < room.messages.length && !chain.admission.isFull) {
         const message = room.messages[next++]!
         room.bytes -= message.bytes
         this.#turnOf = message.keepsTurn ? chain : null
@@ -430,7 +433,7 @@ function submissionOf(message: IngressMessage): Submission {
 
 /** Those that have waited long enough for a disk that stays full. */
 function refuseLate(chain: Chain, room: WaitingRoom, waitMs: number): void {
-  if (!chain.isHeld) return
+  if (!chain.admission.isHeld) return
   const now = performance.now()
   const late = room.messages.findIndex(({ since }) => now - since < waitMs)
   for (const message of room.messages.splice(0, late < 0 ? room.messages.length : late)) {
