@@ -40,13 +40,13 @@ export class WaitingRooms {
 
   /** The chain has room, and nobody who came before waits for it. */
   letsIn(chain: Chain): boolean {
-    if (chain.isFull) return false
+    if (chain.admission.isFull) return false
     return this.#rooms.size === 0 || this.#turnOf === chain || !this.#rooms.has(chain)
   }
 
   wait(chain: Chain, waiting: Waiting): void {
     let room = this.#rooms.get(chain)
-    if (chain.isHeld && (room?.bytes ?? 0) + waiting.bytes > this.#bytesMax) {
+    if (chain.admission.isHeld && (room?.bytes ?? 0) + waiting.bytes > this.#bytesMax) {
       waiting.refuse()
       return
     }
@@ -64,9 +64,9 @@ export class WaitingRooms {
     const check = setInterval(() => this.#refuseLate(chain, room), Math.min(FULL_CHECK_MS, this.#waitMs))
     check.unref()
     while (room.waiting.length > 0) {
-      await chain.drained()
+      await chain.admission.drained()
       let next = 0
-      while (next < room.waiting.length && !chain.isFull) {
+      while (next < room.waiting.length && !chain.admission.isFull) {
         const waiting = room.waiting[next++]
         room.bytes -= waiting.bytes
         this.#turnOf = waiting.keepsTurn ? chain : null
@@ -81,7 +81,7 @@ export class WaitingRooms {
 
   /** Those that have waited long enough for a disk that stays full. */
   #refuseLate(chain: Chain, room: Room): void {
-    if (!chain.isHeld) return
+    if (!chain.admission.isHeld) return
     const now = performance.now()
     const late = room.waiting.findIndex(({ since }) => now - since < this.#waitMs)
     for (const waiting of room.waiting.splice(0, late < 0 ? room.waiting.length : late)) {
