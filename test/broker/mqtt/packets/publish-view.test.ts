@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { FrameScanner } from '../../../../broker/mqtt/packets/frame-scanner.ts'
 import type { ProtocolVersion } from '../../../../broker/mqtt/packets/packet.ts'
 import { PublishView, readPublish } from '../../../../broker/mqtt/packets/publish-view.ts'
-import { bytes, decodeOf, frameOf, packet, properties, refusal, refusalOf, text } from './support.ts'
+import { bytes, decodeOf, frameOf, limits, packet, properties, refusal, refusalOf, text } from './support.ts'
 
 const view = new PublishView()
 
@@ -166,5 +167,31 @@ describe('a PUBLISH is refused', () => {
     const padded = bytes('30 84 00', text('a'), '00')
     expect(refusal(() => read(5, padded))).toBe('0x81 MQTT-1.5.5-1')
     expect(read(4, padded)).toMatchObject({ topic: 'a', payload: '\0' })
+  })
+})
+
+describe('the hot path', () => {
+  it('makes no object a message', () => {
+    const users = properties('02 0000003c', '26', text('a'), text('b'), '03', text('c'))
+    for (const [version, whole] of [
+      [4, packet(0x32, text('sensors/3/temperature'), '0001', Buffer.alloc(64))],
+      [5, packet(0x32, text('sensors/3/temperature'), '0001', users, Buffer.alloc(64))],
+    ] as const) {
+      const chunk = Buffer.concat(Array.from({ length: 500 }, () => whole))
+      const scanner = new FrameScanner(limits.packetBytesMax, 'any')
+      const run = (chunks: number) => {
+        for (let count = 0; count < chunks; count++) {
+          scanner.push(chunk)
+          for (let frame = scanner.next(); frame !== null; frame = scanner.next()) {
+            readPublish(frame, version, view)
+          }
+        }
+      }
+      run(400)
+      const before = process.memoryUsage().heapUsed
+      run(400)
+      // 200,000 messages: an object each would be several megabytes.
+      expect(process.memoryUsage().heapUsed - before).toBeLessThan(1_000_000)
+    }
   })
 })
