@@ -1,11 +1,10 @@
 /** Reads a stream for people: from a place in time or a position, all partitions merged, on and on if asked. */
 
-import type { RecordClock } from '../clock/facts.ts'
 import { UnknownPartitionError, UnknownStreamError } from '../errors.ts'
-import { type LogRecord, readRecords } from '../log/record-batch.ts'
-import type { PartitionState, StoredBatch } from '../log/source.ts'
+import { MergedReader } from '../log/merged-reader.ts'
+import type { PartitionState } from '../log/source.ts'
 import { UsageError } from './errors.ts'
-import type { LostOffsets, ReadableLog } from './operations.ts'
+import type { ReadableLog } from './operations.ts'
 import { gapJson, recordJson } from './record-json.ts'
 
 /** All partitions together hold at most this much of the log in memory, apart from one batch each. */
@@ -37,30 +36,9 @@ export function parseFrom(text: string): ReadFrom {
   throw new UsageError(`--from ${text} is no place to read from`, hint)
 }
 
-interface ReadRecord {
-  readonly record: LogRecord
-  readonly clock: RecordClock | null
-}
-
 /** What it takes to find a place in a log. */
 export type PlacedLog = Pick<ReadableLog, 'partitions' | 'offsetForTime'> & {
   streams(): readonly { readonly stream: string }[]
-}
-
-/** One partition on its way to the reader. */
-interface Lane {
-  readonly partition: number
-  /** Offsets that are known to be lost. */
-  readonly holes: readonly LostOffsets[]
-  /** Those before the head that were not told yet. */
-  readonly gaps: LostOffsets[]
-  next: number
-  /** Where it ends; null goes on. */
-  readonly end: number | null
-  records: Iterator<ReadRecord>
-  /** The offset after the batches that `records` comes from: beyond its last record where later ones were compacted away. */
-  recordsEnd: number
-  head: ReadRecord | null
 }
 
 /**
@@ -74,28 +52,27 @@ export async function openReading(
   request: ReadRequest,
   signal: AbortSignal,
 ): Promise<AsyncGenerator<string, void, void>> {
-  return readLines(log, request, await openLanes(log, request), signal)
+  return readLines(log, request, await openReader(log, request), signal)
 }
 
 async function* readLines(
   log: ReadableLog,
   request: ReadRequest,
-  lanes: Lane[],
+  reader: MergedReader,
   signal: AbortSignal,
 ): AsyncGenerator<string, void, void> {
   let left = request.count ?? Number.POSITIVE_INFINITY
-  const bytesMax = Math.max(4096, Math.min(PARTITION_BYTES_MAX, READ_BYTES_MAX / lanes.length))
   const wake = new Wake(log, signal)
   try {
     while (left > 0 && !signal.aborted) {
       wake.clear()
-      await refill(log, request.stream, lanes, bytesMax)
-      if (lanes.every((lane) => lane.head === null)) {
+      await reader.refill()
+      if (reader.oldest() === null) {
         if (!request.follow) return
         await wake.wait()
         continue
       }
-      for (const piece of mergedLines(request.stream, lanes, left)) {
+      for (const piece of mergedLines(request.stream, reader, left)) {
         left -= piece.records
         yield piece.text
         if (signal.aborted) return
@@ -109,20 +86,20 @@ async function* readLines(
 /** Merges until a lane runs dry: what comes next in it may be older than the others' heads. */
 function* mergedLines(
   stream: string,
-  lanes: readonly Lane[],
+  reader: MergedReader,
   recordsMax: number,
 ): Generator<{ text: string; records: number }> {
   let text = ''
   let records = 0
   let left = recordsMax
-  for (let lane = oldest(lanes); lane !== null && left > 0; lane = oldest(lanes)) {
+  for (let lane = reader.oldest(); lane !== null && left > 0; lane = reader.oldest()) {
     const { record, clock } = lane.head!
     for (const hole of lane.gaps.splice(0))
       text += `${JSON.stringify(gapJson(stream, lane.partition, hole))}\n`
     text += `${JSON.stringify(recordJson(stream, lane.partition, record, clock))}\n`
     records++
     left--
-    const isDry = !advance(lane)
+    const isDry = !lane.advance()
     if (text.length >= CHUNK_CHARS || isDry || left === 0) {
       yield { text, records }
       text = ''
@@ -132,17 +109,14 @@ function* mergedLines(
   }
 }
 
-async function openLanes(log: ReadableLog, request: ReadRequest): Promise<Lane[]> {
-  return (await placesOf(log, request)).map(({ first, partition, logStartOffset, durableOffset }) => ({
+async function openReader(log: ReadableLog, request: ReadRequest): Promise<MergedReader> {
+  const ranges = (await placesOf(log, request)).map(({ first, partition, logStartOffset, durableOffset }) => ({
     partition,
-    holes: log.lostOffsets(request.stream, partition),
-    gaps: [],
-    next: Math.max(first, logStartOffset),
+    from: Math.max(first, logStartOffset),
     end: request.follow ? null : durableOffset,
-    records: [][Symbol.iterator](),
-    recordsEnd: 0,
-    head: null,
   }))
+  const bytesMax = Math.max(4096, Math.min(PARTITION_BYTES_MAX, READ_BYTES_MAX / ranges.length))
+  return new MergedReader(log, request.stream, ranges, bytesMax)
 }
 
 /**
@@ -188,68 +162,6 @@ async function firstOffset(
   if (from === 'latest') return state.durableOffset
   if ('offset' in from) return from.offset
   return log.offsetForTime(state.stream, state.partition, from.timestamp)
-}
-
-/** Gives each lane without a head its next records, if there are any. */
-async function refill(log: ReadableLog, stream: string, lanes: Lane[], bytesMax: number): Promise<void> {
-  const durable = new Map<number, number>()
-  for (const state of log.partitions()) {
-    if (state.stream === stream) durable.set(state.partition, state.durableOffset)
-  }
-  await Promise.all(
-    lanes.map(async (lane) => {
-      const end = lane.end ?? durable.get(lane.partition) ?? 0
-      while (lane.head === null && lane.next < end) {
-        const batches = await log.read(stream, lane.partition, lane.next, bytesMax)
-        if (batches.length === 0) return
-        lane.records = recordsOf(log, batches)
-        lane.recordsEnd = batches.at(-1)!.nextOffset
-        advance(lane)
-      }
-    }),
-  )
-}
-
-function* recordsOf(log: ReadableLog, batches: readonly StoredBatch[]): Generator<ReadRecord> {
-  for (const batch of batches) {
-    const clockOf = log.clockOf(batch)
-    for (const record of readRecords(batch.bytes)) {
-      yield { record, clock: clockOf === null ? null : clockOf(record.timestamp) }
-    }
-  }
-}
-
-/** @returns false when the lane ran dry. */
-function advance(lane: Lane): boolean {
-  for (;;) {
-    const { done, value } = lane.records.next()
-    if (done === true || (lane.end !== null && value.record.offset >= lane.end)) {
-      lane.next = Math.max(lane.next, lane.recordsEnd)
-      lane.head = null
-      return false
-    }
-    // The first batch may begin below the position.
-    if (value.record.offset < lane.next) continue
-    for (const hole of lane.holes) {
-      if (hole.to > lane.next && hole.from < value.record.offset) lane.gaps.push(hole)
-    }
-    lane.next = value.record.offset + 1
-    lane.head = value
-    return true
-  }
-}
-
-function oldest(lanes: readonly Lane[]): Lane | null {
-  let best: Lane | null = null
-  for (const lane of lanes) {
-    if (lane.head === null) continue
-    if (best === null || timeOf(lane.head) < timeOf(best.head!)) best = lane
-  }
-  return best
-}
-
-function timeOf({ record, clock }: ReadRecord): number {
-  return clock?.correctedTimestamp ?? record.timestamp
 }
 
 /** Waits for the next durable commit, without missing one between a look and the wait. */
