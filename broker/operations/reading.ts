@@ -110,11 +110,13 @@ function* mergedLines(
 }
 
 async function openReader(log: ReadableLog, request: ReadRequest): Promise<MergedReader> {
-  const ranges = (await placesOf(log, request)).map(({ first, partition, logStartOffset, durableOffset }) => ({
-    partition,
-    from: Math.max(first, logStartOffset),
-    end: request.follow ? null : durableOffset,
-  }))
+  const ranges = (await placesOf(log, request)).map(
+    ({ first, partition, logStartOffset, durableOffset }) => ({
+      partition,
+      from: Math.max(first, logStartOffset),
+      end: request.follow ? null : durableOffset,
+    }),
+  )
   const bytesMax = Math.max(4096, Math.min(PARTITION_BYTES_MAX, READ_BYTES_MAX / ranges.length))
   return new MergedReader(log, request.stream, ranges, bytesMax)
 }

@@ -55,8 +55,11 @@ export class ClientSession implements Subscriber, FlowOwner {
   get queued(): number {
     return this.#table.count - this.flow.inFlight
   }
+  get hasReplays(): boolean {
+    return this.flow.hasReplays
+  }
   get inFlight(): number {
-    return this.flow.inFlight
+    return this.flow.inFlight + this.flow.inFlightOfReplays
   }
 
   // -- connections --------------------------------------------------------------------------------------------------
@@ -83,6 +86,10 @@ export class ClientSession implements Subscriber, FlowOwner {
     const table = this.#table
     table.setStored(isStored)
     if (!isStored) return
+    if (this.hasReplays) {
+      this.flow.replays.touch()
+      this.changed()
+    }
     for (const seq of table.live()) {
       if (table.partitionOf(seq) === INLINE) this.#context.inline.want(table.offsetOf(seq))
     }
@@ -159,11 +166,18 @@ export class ClientSession implements Subscriber, FlowOwner {
       if (bytes === null) store.remove(chunkKey(this.number, chunk))
       else store.put(chunkKey(this.number, chunk), bytes)
     }
+    if (!this.hasReplays) return
+    for (const [filter, position] of this.flow.replays.takeChanged()) {
+      store.put(sessionKey(KIND.replay, this.number, filter), position)
+    }
   }
 
   /** Keys of all that is on disk of what is to be delivered. */
   *storedKeys(): Generator<Buffer, void, void> {
     for (const chunk of this.#table.takeWritten()) yield chunkKey(this.number, chunk)
+    if (this.hasReplays) {
+      for (const { filter } of this.flow.replays.all()) yield sessionKey(KIND.replay, this.number, filter)
+    }
     for (const seq of this.#table.live()) {
       if (!this.#table.isFact(seq)) continue
       yield qos2Key(this.number, this.#table.partitionOf(seq), this.#table.offsetOf(seq))

@@ -5,6 +5,10 @@ export interface SessionLimits {
   readonly sessionsMax: number
   /** A session's subscriptions. */
   readonly subscriptionsMax: number
+  /** A session's replays of streams (../replay/DESIGN.md). */
+  readonly replaysMax: number
+  /** The same of all sessions together. */
+  readonly replaysTotalMax: number
   /** Messages of QoS 1 and 2 that wait for a session. */
   readonly queuedMessagesMax: number
   /** Bytes of messages held in memory for a session, so that they need not be read back from the log; what is beyond is read back. */
@@ -25,6 +29,8 @@ export interface SessionLimits {
 export const SESSION_LIMITS: SessionLimits = {
   sessionsMax: 10_000,
   subscriptionsMax: 1_000,
+  replaysMax: 8,
+  replaysTotalMax: 100,
   queuedMessagesMax: 1_000,
   heldBytesMax: 64 * 1024,
   heldBytesTotalMax: 4 * 1024 * 1024,

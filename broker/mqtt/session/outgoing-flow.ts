@@ -9,11 +9,13 @@
 import type { Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
+import type { Replay } from '../replay/replay.ts'
+import { type ReplayFlow, SessionReplays } from '../replay/session-replays.ts'
 import { deliverable } from './delivery-fit.ts'
 import { type DeliveryTable, INLINE } from './delivery-table.ts'
 import { HeldMessages } from './held-messages.ts'
 import type { Outgoing } from './outgoing.ts'
-import { PacketIds } from './packet-ids.ts'
+import { OF_REPLAY, PacketIds } from './packet-ids.ts'
 import { Qos2Facts } from './qos2-facts.ts'
 import { ReadBack } from './read-back.ts'
 import { Receipts } from './receipts.ts'
@@ -22,8 +24,9 @@ import type { SessionContext } from './session-context.ts'
 
 /** The session, as its flow needs it. */
 export interface FlowOwner {
+  readonly clientId: string
   readonly number: number
-  /** Something in the table has changed. */
+  /** Something in the table, or a replay's position, has changed. */
   changed(): void
   /** Messages cannot be read now: `pump` is called later. */
   stalled(): void
@@ -41,7 +44,7 @@ interface Unsent {
   isReady: boolean
 }
 
-export class OutgoingFlow {
+export class OutgoingFlow implements ReplayFlow {
   readonly #owner: FlowOwner
   readonly #table: DeliveryTable
   readonly #context: SessionContext
@@ -64,6 +67,9 @@ export class OutgoingFlow {
   #freshSeq = -1
   /** Retained messages of new subscriptions: they go to the client before what waits. */
   readonly feeds = new RetainedFeeds()
+  #replays: SessionReplays | null = null
+  /** Whose turn it is, the replays' or the table's. */
+  #isReplaysTurn = false
   readonly #receipts = new Receipts()
   #isPumping = false
 
@@ -83,8 +89,19 @@ export class OutgoingFlow {
   get isStarted(): boolean {
     return this.#isStarted
   }
+  /** Of the table. */
   get inFlight(): number {
     return this.#inFlight
+  }
+  get replays(): SessionReplays {
+    this.#replays ??= new SessionReplays(this)
+    return this.#replays
+  }
+  get hasReplays(): boolean {
+    return this.#replays !== null && this.#replays.count > 0
+  }
+  get inFlightOfReplays(): number {
+    return this.#replays?.inFlight ?? 0
   }
 
   // -- connections --------------------------------------------------------------------------------------------------
@@ -103,6 +120,7 @@ export class OutgoingFlow {
     this.#begin()
     this.#held.clear()
     this.#receipts.end()
+    this.#replays?.rest()
     this.#table.rest()
     this.#ids.rest()
     this.#facts.rest()
@@ -125,6 +143,7 @@ export class OutgoingFlow {
   end(): void {
     for (const seq of this.#table.live()) this.#release(seq)
     this.feeds.clear()
+    this.#replays?.rest()
   }
 
   // -- what comes in ------------------------------------------------------------------------------------------------
@@ -182,7 +201,17 @@ export class OutgoingFlow {
       this.#unsent.shift()
       return true
     }
-    if (this.#inFlight >= Math.min(outgoing.receiveMaximum, this.#context.limits.inFlightMax)) return false
+    const inFlight = this.#inFlight + this.inFlightOfReplays
+    const isFull = inFlight >= Math.min(outgoing.receiveMaximum, this.#context.limits.inFlightMax)
+    if (this.#replays === null || this.#replays.count === 0) return !isFull && this.#stepNew(outgoing)
+    // neither may starve the other
+    this.#isReplaysTurn = !this.#isReplaysTurn
+    if (this.#isReplaysTurn && this.#replays.step(outgoing, isFull)) return true
+    if (!isFull && this.#stepNew(outgoing)) return true
+    return !this.#isReplaysTurn && this.#replays.step(outgoing, isFull)
+  }
+
+  #stepNew(outgoing: Outgoing): boolean {
     const feed = this.feeds.first
     return feed === null ? this.#stepTable(outgoing) : this.#stepFeed(outgoing, feed)
   }
@@ -347,9 +376,51 @@ export class OutgoingFlow {
     else this.#owner.stalled()
   }
 
+  // -- replays ------------------------------------------------------------------------------------------------------
+
+  get clientId(): string {
+    return this.#owner.clientId
+  }
+
+  takeId(): number {
+    const packetId = this.#ids.next()
+    this.#ids.set(packetId, OF_REPLAY)
+    return packetId
+  }
+
+  freeId(packetId: number): void {
+    if (this.#ids.seqOf(packetId) === OF_REPLAY) this.#ids.delete(packetId)
+  }
+
+  fitted(outgoing: Outgoing, message: Message, qos: QoS, identifiers: readonly number[]): Message | null {
+    return deliverable(this.#context, outgoing, message, qos, identifiers)
+  }
+
+  changed(): void {
+    this.#owner.changed()
+  }
+
+  stalled(): void {
+    this.#owner.stalled()
+  }
+
+  /** One of a stored session. After `loaded`: a packet id that a delivery of the table has was free again, and a message is new then. */
+  restoreReplay(replay: Replay): void {
+    for (const sent of replay.position.unacked) {
+      if (this.#ids.seqOf(sent.packetId) === undefined) this.#ids.restore(sent.packetId, OF_REPLAY)
+      else replay.acknowledged(sent.packetId)
+    }
+    this.replays.add(replay)
+  }
+
   // -- what comes from the client -----------------------------------------------------------------------------------
 
   puback(packetId: number, _reasonCode: number): boolean {
+    if (this.#ids.seqOf(packetId) === OF_REPLAY) {
+      const isSent = this.replays.puback(packetId)
+      if (isSent) this.pump()
+      return isSent
+    }
     const seq = this.#sentAs(packetId, 1)
     if (seq < 0) return false
     this.#acknowledged(seq)
@@ -390,6 +461,7 @@ export class OutgoingFlow {
    */
   #sentAs(packetId: number, qos: QoS): number {
     const seq = this.#ids.seqOf(packetId)
+    if (seq === OF_REPLAY) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
     if (seq === undefined || !this.#table.isSent(seq)) return -1
     if (this.#table.qosOf(seq) !== qos) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
     return seq

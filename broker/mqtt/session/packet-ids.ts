@@ -1,6 +1,9 @@
-/** Packet ids of a session's deliveries, each with its number in the delivery table. None is given out while it is in use [MQTT-2.2.1-3]. */
+/** Packet ids of a session's deliveries, each with its number in the delivery table (or `OF_REPLAY`). None is given out while it is in use [MQTT-2.2.1-3]. */
 
 const PACKET_ID_MAX = 65_535
+
+/** In the place of a number in the delivery table. */
+export const OF_REPLAY = -1
 
 export class PacketIds {
   #seqs: Map<number, number> | null = null
@@ -32,8 +35,9 @@ export class PacketIds {
     this.#seqs?.delete(packetId)
   }
 
+  /** In the delivery table. */
   seqs(): Iterable<number> {
-    return this.#seqs?.values() ?? []
+    return [...(this.#seqs?.values() ?? [])].filter((seq) => seq !== OF_REPLAY)
   }
 
   /** Lets go of memory. */

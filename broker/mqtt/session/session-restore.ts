@@ -1,5 +1,7 @@
 /** Sessions, wills and the rest as they were stored; without what the log holds beyond (replay.ts). */
 import { filterText } from '../hub/subscription.ts'
+import { isReplayFilter } from '../replay/replay-filter.ts'
+import type { Replays } from '../replay/replays.ts'
 import type { AwaySessions } from './away-sessions.ts'
 import { ClientSession } from './client-session.ts'
 import type { InlineMessages } from './inline-messages.ts'
@@ -15,6 +17,7 @@ import type { Wills } from './wills.ts'
 export interface RestoreParts {
   readonly context: SessionContext
   readonly hub: TopicHub
+  readonly replays: Replays
   readonly inline: InlineMessages
   readonly retained: RetainedMessages
   readonly wills: Wills
@@ -48,7 +51,8 @@ export function awayFrom({ expirySeconds }: ClientSession, willAt: number | null
   return { endsAt: expirySeconds === NEVER_SECONDS ? null : now + expirySeconds * 1000, willAt }
 }
 
-function restoreSession(stored: LoadedSession, { context, hub, retained }: RestoreParts): ClientSession {
+function restoreSession(stored: LoadedSession, parts: RestoreParts): ClientSession {
+  const { context, hub, retained, replays } = parts
   const { clientId, number, expirySeconds } = stored
   const session = new ClientSession(clientId, number, expirySeconds, context)
   for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
@@ -56,6 +60,13 @@ function restoreSession(stored: LoadedSession, { context, hub, retained }: Resto
   session.flow.loaded()
   for (const subscription of stored.subscriptions) {
     const text = filterText(subscription)
+    if (isReplayFilter(subscription.filter)) {
+      const replay = replays.restore(clientId, subscription, stored.replays.get(text))
+      if (replay === null) continue
+      session.subscriptions.set(text, subscription)
+      session.flow.restoreReplay(replay)
+      continue
+    }
     session.subscriptions.set(text, subscription)
     hub.subscribe(session, subscription)
     if (!stored.feeds.includes(text)) continue

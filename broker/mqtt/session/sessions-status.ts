@@ -15,6 +15,8 @@ interface OwnCounts {
   /** Messages that no stream holds, and that are to be delivered. */
   readonly inlineMessages: number
   readonly inlineBytes: number
+  /** Subscriptions to the history of a stream. */
+  readonly replays: number
   /** Messages that the last start read from the log again. */
   readonly replayed: number
   readonly writes: number

@@ -10,6 +10,7 @@ import type { Disk } from '../../storage/store.ts'
 import type { Message } from '../hub/message.ts'
 import type { Connect, Subscribe } from '../packets/packet.ts'
 import { MqttProtocolError, Reason } from '../packets/protocol-error.ts'
+import { Replays } from '../replay/replays.ts'
 import { AppliedPositions } from './applied-positions.ts'
 import { AwaySessions } from './away-sessions.ts'
 import { ClientSession } from './client-session.ts'
@@ -80,6 +81,7 @@ export class Sessions implements SessionOwner {
   #finished: Buffer[] = []
   readonly #applied: AppliedPositions
   readonly #subscriptions: Subscriptions
+  readonly #replays: Replays
   #stalled = new Set<ClientSession>()
   #ticks = 0
   #stopTicking: () => void = () => {}
@@ -111,8 +113,15 @@ export class Sessions implements SessionOwner {
       placeOf: (stored) => this.#placeOf(stored),
     })
     this.#wills = new Wills(store, publishWill, sink)
-    const subscribing = { hub: options.hub, store, retained: this.#retained, limits, limited: this.#limited }
-    this.#subscriptions = new Subscriptions(subscribing)
+    this.#replays = new Replays(log, this.#limited, limits)
+    this.#subscriptions = new Subscriptions({
+      hub: options.hub,
+      store,
+      retained: this.#retained,
+      replays: this.#replays,
+      limits,
+      limited: this.#limited,
+    })
     const partition = (id: number) => this.#partitions.get(id)
     this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
     this.#context = {
@@ -247,11 +256,11 @@ export class Sessions implements SessionOwner {
 
   /** The session is over: a will that waits is published [MQTT-3.1.2-10]. */
   #end(session: ClientSession): void {
-    this.#options.hub.removeAll(session)
     if (session.isStored) removeStored(this.#store, session)
     this.#away.delete(session)
     this.#stalled.delete(session)
     session.end()
+    this.#subscriptions.end(session)
     this.#byClient.delete(session.clientId)
     this.#wills.sessionEnded(session.number, this.#clock.now())
   }
@@ -366,6 +375,7 @@ export class Sessions implements SessionOwner {
       hub,
       inline: this.#inline,
       retained: this.#retained,
+      replays: this.#replays,
       wills: this.#wills,
       away: this.#away,
     }
@@ -397,6 +407,7 @@ export class Sessions implements SessionOwner {
       heldBytes: this.#context.held.bytes,
       inlineMessages: this.#inline.count,
       inlineBytes: this.#inline.bytes,
+      replays: this.#replays.count,
       replayed: this.#replayed,
       writes: this.#store.stats.writes,
       syncedWrites: this.#store.stats.synced,
@@ -409,6 +420,7 @@ export class Sessions implements SessionOwner {
   /** After the connections have ended, and before the log is closed: writes all that is known, with fsync. */
   async close(): Promise<void> {
     this.#stopTicking()
+    this.#replays.close()
     await this.#wills.close()
     await this.#store.close()
   }

@@ -19,6 +19,7 @@ import { quarantine } from '../../storage/quarantine.ts'
 import type { Disk, Store } from '../../storage/store.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { Will } from '../packets/packet.ts'
+import { decodePosition, type ReplayPosition } from '../replay/replay-position.ts'
 import type { StoredTime } from './session-clock.ts'
 import {
   type Away,
@@ -56,6 +57,8 @@ export interface LoadedSession {
   readonly chunks: [number: number, bytes: Buffer][]
   /** Filters whose retained messages have not all been delivered. */
   readonly feeds: string[]
+  /** Positions of replays, by filter. */
+  readonly replays: Map<string, ReplayPosition>
   away: Away | null
 }
 
@@ -199,7 +202,7 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
     case KIND.session: {
       const number = sessionOf(key)
       const [clientId, expirySeconds] = decodeSession(payload)
-      const own = { subscriptions: [], qos2: [], chunks: [], feeds: [], away: null }
+      const own = { subscriptions: [], qos2: [], chunks: [], feeds: [], replays: new Map(), away: null }
       state.sessions.set(number, { number, clientId, expirySeconds, ...own })
       state.nextSession = Math.max(state.nextSession, number + 1)
       return
@@ -247,6 +250,9 @@ function takeOfSession(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     case KIND.chunk:
       session.chunks.push([key.readUInt32BE(5), Buffer.from(payload)])
+      return
+    case KIND.replay:
+      session.replays.set(textOf(key, 5), decodePosition(payload))
       return
     case KIND.feed:
       session.feeds.push(textOf(key, 5))

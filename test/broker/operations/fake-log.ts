@@ -212,6 +212,7 @@ export const fakeStatus: BrokerStatus = {
       heldBytes: 0,
       inlineMessages: 0,
       inlineBytes: 0,
+      replays: 0,
       replayed: 0,
       writes: 0,
       syncedWrites: 0,

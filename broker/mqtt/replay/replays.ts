@@ -1,0 +1,114 @@
+/** All replays of the broker: what they share, how many there may be, and who wakes them. */
+import type { LimitedLog } from '../../limited-log.ts'
+import type { EventLog } from '../../log/event-log.ts'
+import type { Subscription } from '../hub/subscription.ts'
+import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import { Replay } from './replay.ts'
+import { parseReplayFilter, type ReplayRequest } from './replay-filter.ts'
+import type { ReplayPosition } from './replay-position.ts'
+
+export interface ReplayContext {
+  readonly log: EventLog
+  readonly limited: LimitedLog
+  /** At the log's end: woken by the next commit. */
+  readonly waiting: Set<Replay>
+}
+
+export interface ReplayLimits {
+  /** Of one session. */
+  readonly replaysMax: number
+  /** Of all sessions together, those without a connection included. */
+  readonly replaysTotalMax: number
+}
+
+export class Replays {
+  readonly #context: ReplayContext
+  readonly #limits: ReplayLimits
+  readonly #stop: () => void
+  #count = 0
+  #isWaking = false
+
+  constructor(log: EventLog, limited: LimitedLog, limits: ReplayLimits) {
+    this.#context = { log, limited, waiting: new Set() }
+    this.#limits = limits
+    this.#stop = log.onDurable(() => this.#wakeSoon())
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** What a client has asked for. @param own replays that it has; @returns the reason code of the refusal, said in one line */
+  open(client: string, subscription: Subscription, own: number): Replay | ReasonCode {
+    const { replaysMax, replaysTotalMax } = this.#limits
+    const request = this.#request(subscription)
+    if (typeof request === 'string') return this.#refuse(client, subscription, Reason.invalidFilter, request)
+    if (own >= replaysMax || this.#count >= replaysTotalMax) {
+      const limit = own >= replaysMax ? `a client may have ${replaysMax}` : `there may be ${replaysTotalMax}`
+      return this.#refuse(
+        client,
+        subscription,
+        Reason.quotaExceeded,
+        `${limit} replays, and it would be one more`,
+      )
+    }
+    return this.#create(request, subscription)
+  }
+
+  /** One of a stored session. @returns null, said in one line, where its stream is not there any more */
+  restore(client: string, subscription: Subscription, position: ReplayPosition | undefined): Replay | null {
+    const request = this.#request(subscription)
+    if (typeof request !== 'string') return this.#create(request, subscription, position)
+    this.#refuse(client, subscription, Reason.invalidFilter, request)
+    return null
+  }
+
+  closed(replay: Replay): void {
+    replay.rest()
+    this.#count--
+  }
+
+  #create(request: ReplayRequest, subscription: Subscription, position?: ReplayPosition): Replay {
+    const { partitions } = this.#context.log.stream(request.stream)
+    const { start } = request
+    const wanted = start.kind === 'offset' ? [partitions[start.partition]!] : partitions
+    this.#count++
+    return new Replay(subscription, wanted, start, this.#context, position)
+  }
+
+  #request({ filter, shareName }: Subscription): ReplayRequest | string {
+    if (shareName !== null) return 'a replay cannot be shared: its position is the client’s own'
+    const request = parseReplayFilter(filter)
+    if (typeof request === 'string') return request
+    const known = this.#context.log.streams().find(({ stream }) => stream === request.stream)
+    if (known === undefined) return `there is no stream "${request.stream}"`
+    const { start } = request
+    if (start.kind === 'offset' && start.partition >= known.partitions) {
+      return `stream "${request.stream}" has the partitions 0 to ${known.partitions - 1}`
+    }
+    return request
+  }
+
+  #refuse(client: string, { filter }: Subscription, code: ReasonCode, reason: string): ReasonCode {
+    this.#context.limited.warn(`replay ${code}`, 'refused a replay', { client, filter, reason })
+    return code
+  }
+
+  /** Of many commits in one turn once. */
+  #wakeSoon(): void {
+    if (this.#isWaking || this.#context.waiting.size === 0) return
+    this.#isWaking = true
+    setImmediate(() => {
+      this.#isWaking = false
+      const { waiting } = this.#context
+      const woken = [...waiting]
+      waiting.clear()
+      for (const replay of woken) replay.onMore()
+    })
+  }
+
+  close(): void {
+    this.#stop()
+    this.#context.waiting.clear()
+  }
+}
