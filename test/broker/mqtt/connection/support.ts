@@ -23,7 +23,7 @@ import { SourcePositions } from '../../../../broker/mqtt/source-positions.ts'
 import { FaultyDisk } from '../../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../../support/memory-disk.ts'
 import { streamConfig } from '../../../support/stream-config.ts'
-import { MEMORY_PATH, openLog, RecordingSink } from '../../log/support.ts'
+import { type LogOptions, MEMORY_PATH, openLog, RecordingSink } from '../../log/support.ts'
 
 const fronts = new Set<Front>()
 afterEach(async () => {
@@ -40,6 +40,7 @@ export interface FrontTestOptions {
   readonly access?: Access
   readonly quotas?: Quotas
   readonly connectionsMax?: number
+  readonly log?: LogOptions
 }
 
 export interface FrontTest {
@@ -70,6 +71,7 @@ export async function startFront(options: FrontTestOptions = {}): Promise<FrontT
     admittedBytesMax: options.admittedBytesMax ?? 1e9,
     states: [ids, sources],
     sink,
+    ...options.log,
   })
   const time = { now: 1_700_000_000_000 }
   const router = new Router([streamConfig({ name: 'events', topics: ['a/#'], partitions: 1 })], (name) =>

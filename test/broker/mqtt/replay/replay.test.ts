@@ -1,0 +1,477 @@
+/** Replays, packet by packet: what comes, in which order and with what, and what a client is refused. */
+import type { IPublishPacket, ISubackPacket } from 'mqtt-packet'
+import { describe, expect, it } from 'vitest'
+import { NO_HEADERS } from '../../../../broker/log/record-batch.ts'
+import { DEFAULT_POLICY } from '../../../../broker/log/stream-policy.ts'
+import { committed, until } from '../../log/support.ts'
+import { type FrontTest, startFront, type TestClient } from '../connection/support.ts'
+
+const publishes = (client: TestClient) =>
+  client.received.filter((packet): packet is IPublishPacket => packet.cmd === 'publish')
+const values = (client: TestClient) => publishes(client).map(({ payload }) => String(payload))
+const user = ({ properties }: IPublishPacket) => ({ ...properties?.userProperties })
+
+/** Values v0, v1, ... of topics a/0 to a/2, each in a commit of its own. */
+async function write({ connect }: FrontTest, from: number, to: number): Promise<void> {
+  const client = await connect({ clientId: `writer ${from}` })
+  for (let n = from; n < to; n++) {
+    client.publish(1, n + 1, `v${n}`, { topic: `a/${n % 3}` })
+    await client.next('puback')
+  }
+  client.stream.destroy()
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `v${from + i}`)
+
+async function subscribe(client: TestClient, topic: string, qos: 0 | 1 | 2 = 0, more = {}): Promise<number> {
+  client.send({ cmd: 'subscribe', messageId: 60_000, subscriptions: [{ topic, qos }], ...more })
+  return (await client.next<ISubackPacket>('suback')).granted[0] as number
+}
+
+async function unsubscribe(client: TestClient, topic: string): Promise<void> {
+  client.send({ cmd: 'unsubscribe', messageId: 60_001, unsubscriptions: [topic] })
+  await client.next('unsuback')
+}
+
+/** Takes so many messages, and acknowledges them. */
+async function take(client: TestClient, count: number): Promise<IPublishPacket[]> {
+  const taken: IPublishPacket[] = []
+  while (taken.length < count) {
+    const packet = await client.next<IPublishPacket>('publish')
+    if (packet.qos === 1) client.send({ cmd: 'puback', messageId: packet.messageId! })
+    taken.push(packet)
+  }
+  return taken
+}
+
+const received = (client: TestClient, count: number) =>
+  until(() => publishes(client).length >= count, `${count} messages have come`)
+
+const stays = { clientId: 'stays', clean: false, properties: { sessionExpiryInterval: 1000 } }
+
+describe('a replay', () => {
+  it.each([0, 1] as const)('of QoS %d brings what is there, and goes on with what comes', async (qos) => {
+    const test = await startFront()
+    await write(test, 0, 20)
+    const client = await test.connect({ clientId: 'sub' })
+    expect(await subscribe(client, '$replay/events/earliest', qos)).toBe(qos)
+    await received(client, 20)
+    await write(test, 20, 40)
+    const taken = await take(client, 40)
+    expect(taken.map(({ payload }) => String(payload))).toEqual(range(0, 40))
+    expect(taken.map(({ topic }) => topic)).toEqual(Array.from({ length: 40 }, (_, n) => `a/${n % 3}`))
+    expect(new Set(taken.map((packet) => `${packet.qos} ${packet.retain} ${packet.dup}`))).toEqual(
+      new Set([`${qos} false false`]),
+    )
+  })
+
+  it('says stream, partition, offset and time of each message; before the publisher’s properties', async () => {
+    const test = await startFront()
+    const writer = await test.connect({ clientId: 'w' })
+    const userProperties = { 'hw.offset': '999', plant: 'north' }
+    writer.publish(1, 1, 'v0', {
+      properties: { userProperties, messageExpiryInterval: 60, contentType: 'x' },
+    })
+    await writer.next('puback')
+    test.time.now += 3_600_000
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, '$replay/events/earliest', 0, { properties: { subscriptionIdentifier: 7 } })
+    const packet = await client.next<IPublishPacket>('publish')
+    expect(user(packet)).toEqual({
+      'hw.stream': 'events',
+      'hw.partition': '0',
+      'hw.offset': '0',
+      'hw.timestamp': new Date(1_700_000_000_000).toISOString(),
+      'hw.message-expiry': '60',
+      plant: 'north',
+    })
+    expect(packet.properties).toMatchObject({ contentType: 'x', subscriptionIdentifier: 7 })
+    expect(packet.properties?.messageExpiryInterval).toBe(undefined)
+  })
+
+  it('of MQTT 3.1.1 brings the same messages, bare; QoS 2 is granted as 1', async () => {
+    const test = await startFront()
+    await write(test, 0, 5)
+    const client = await test.connect({ clientId: 'sub', version: 4 })
+    expect(await subscribe(client, '$replay/events/earliest', 2)).toBe(1)
+    expect((await take(client, 5)).map(({ payload }) => String(payload))).toEqual(range(0, 5))
+  })
+
+  it('begins at an offset, at a time, or with what comes next', async () => {
+    const test = await startFront()
+    await write(test, 0, 5)
+    test.time.now += 60_000
+    await write(test, 5, 8)
+    const at = new Date(1_700_000_030_000).toISOString()
+    for (const [filter, from] of [
+      ['0/3', 3],
+      [`@${at}`, 5],
+      ['latest', 8],
+      ['0/8', 8],
+    ] as const) {
+      const client = await test.connect({ clientId: filter.slice(0, 3) })
+      await subscribe(client, `$replay/events/${filter}`)
+      await received(client, 8 - from)
+    }
+    await write(test, 8, 10)
+    const client = await test.connect({ clientId: 'check' })
+    await subscribe(client, '$replay/events/0/9')
+    await received(client, 1)
+    expect(values(client)).toEqual(['v9'])
+  })
+
+  it('from latest brings nothing of before, and all of after', async () => {
+    const test = await startFront()
+    await write(test, 0, 5)
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, '$replay/events/latest')
+    await write(test, 5, 9)
+    await received(client, 4)
+    expect(values(client)).toEqual(range(5, 9))
+  })
+
+  it('stands beside a subscription to the same topics, and takes nothing from it', async () => {
+    const test = await startFront()
+    await write(test, 0, 3)
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, 'a/#', 1)
+    await subscribe(client, '$replay/events/earliest', 1)
+    await received(client, 3)
+    await write(test, 3, 6)
+    const taken = await take(client, 9)
+    const isReplayed = (packet: IPublishPacket) => user(packet)['hw.offset'] !== undefined
+    expect(taken.filter(isReplayed).map(({ payload }) => String(payload))).toEqual(range(0, 6))
+    expect(taken.filter((packet) => !isReplayed(packet)).map(({ payload }) => String(payload))).toEqual(
+      range(3, 6),
+    )
+  })
+
+  it('ends with UNSUBSCRIBE; what is under way is still acknowledged, and its ids are free then', async () => {
+    const test = await startFront()
+    await write(test, 0, 50)
+    const client = await test.connect({ clientId: 'sub', properties: { receiveMaximum: 3 } })
+    await subscribe(client, '$replay/events/earliest', 1)
+    await received(client, 3)
+    await unsubscribe(client, '$replay/events/earliest')
+    expect(test.front.clients().find(({ clientId }) => clientId === 'sub')).toMatchObject({ inFlight: 3 })
+    await take(client, 3)
+    await client.handled()
+    expect(values(client)).toEqual([])
+    expect(test.front.clients().find(({ clientId }) => clientId === 'sub')).toMatchObject({
+      inFlight: 0,
+      queued: 0,
+    })
+    expect(test.front.status().sessions).toMatchObject({ replays: 0, subscriptions: 0 })
+    await subscribe(client, '$replay/events/earliest', 1)
+    expect((await take(client, 50)).map(({ payload }) => String(payload))).toEqual(range(0, 50))
+  })
+
+  it('has no more in flight than the receive maximum, together with all else [MQTT-3.3.4-9]', async () => {
+    const test = await startFront()
+    await write(test, 0, 10)
+    const client = await test.connect({ clientId: 'sub', properties: { receiveMaximum: 4 } })
+    await subscribe(client, '$replay/events/earliest', 1)
+    await subscribe(client, 'a/#', 1)
+    await received(client, 4)
+    await write(test, 10, 15)
+    await client.handled()
+    expect(publishes(client)).toHaveLength(4)
+    await take(client, 20)
+    await client.handled()
+    expect(publishes(client)).toHaveLength(0)
+  })
+
+  it('neither starves another subscription nor is starved', async () => {
+    const test = await startFront()
+    await write(test, 0, 100)
+    const client = await test.connect({ clientId: 'sub', properties: { receiveMaximum: 1 } })
+    await subscribe(client, 'a/#', 1)
+    await subscribe(client, '$replay/events/earliest', 1)
+    await subscribe(client, '$replay/events/0/0', 1)
+    await write(test, 100, 120)
+    const taken = await take(client, 60)
+    const replayed = taken.filter((packet) => user(packet)['hw.offset'] !== undefined)
+    expect(taken.length - replayed.length).toBe(20)
+    expect(replayed).toHaveLength(40)
+    const early = taken.slice(0, 30).filter((packet) => replayed.includes(packet)).length
+    expect(early).toBeGreaterThan(5)
+    expect(early).toBeLessThan(25)
+  })
+
+  it('of a client that does not read waits, and holds little', async () => {
+    const test = await startFront({ limits: { outboxBytesMax: 20_000 } })
+    const writer = await test.connect({ clientId: 'w' })
+    for (let n = 0; n < 200; n++) {
+      writer.publish(1, n + 1, Buffer.alloc(2_000, n))
+      await writer.next('puback')
+    }
+    const client = await test.connect({ clientId: 'slow' })
+    await subscribe(client, '$replay/events/earliest')
+    client.stream.pause()
+    await write(test, 0, 50)
+    expect(test.front.clients().find(({ clientId }) => clientId === 'slow')!.outboxBytes).toBeLessThan(30_000)
+    client.stream.resume()
+    await received(client, 250)
+    expect(publishes(client).map((packet) => user(packet)['hw.offset'])).toEqual(
+      Array.from({ length: 250 }, (_, n) => String(n)),
+    )
+    expect(test.front.status().sessions.dropped).toMatchObject({ outboxFull: 0, queueFull: 0 })
+  })
+})
+
+describe('a replay of a session that stays', () => {
+  it('goes on where it was: what was not acknowledged comes again, DUP, under its id [MQTT-4.4.0-1]', async () => {
+    const test = await startFront()
+    await write(test, 0, 10)
+    const first = await test.connect({ ...stays, properties: { ...stays.properties, receiveMaximum: 4 } })
+    await subscribe(first, '$replay/events/earliest', 1)
+    await take(first, 2)
+    await received(first, 4)
+    const sent = publishes(first)
+    // the second of the four is acknowledged, out of order
+    first.send({ cmd: 'puback', messageId: sent[1]!.messageId! })
+    await received(first, 5)
+    const unacked = publishes(first).filter(({ messageId }) => messageId !== sent[1]!.messageId)
+    first.stream.destroy()
+    await until(() => test.front.clients().length === 0, 'it is gone')
+    const again = await test.connect(stays)
+    // clients subscribe whenever they connect: that begins nothing anew
+    await subscribe(again, '$replay/events/earliest', 1)
+    const taken = await take(again, 7)
+    const old = taken.filter(({ dup }) => dup)
+    const ids = new Map(unacked.map(({ messageId, payload }) => [messageId, String(payload)]))
+    expect(old.length).toBeGreaterThan(1)
+    for (const { messageId, payload } of old) expect(ids.get(messageId)).toBe(String(payload))
+    expect(taken.map(({ payload }) => String(payload))).toEqual(['v2', ...range(4, 10)])
+    await again.handled()
+    expect(publishes(again)).toEqual([])
+  })
+
+  it('goes on after a restart', async () => {
+    const test = await startFront()
+    await write(test, 0, 10)
+    const first = await test.connect({ ...stays, properties: { ...stays.properties, receiveMaximum: 2 } })
+    await subscribe(first, '$replay/events/earliest', 1)
+    await take(first, 4)
+    await received(first, 2)
+    await test.close()
+    const next = await startFront({ disk: test.disk })
+    const again = await next.connect(stays)
+    const taken = await take(again, 6)
+    expect(taken.map(({ payload, dup }) => `${payload} ${dup}`)).toEqual([
+      'v4 true',
+      'v5 true',
+      ...range(6, 10).map((value) => `${value} false`),
+    ])
+    await unsubscribe(again, '$replay/events/earliest')
+    await next.close()
+    const last = await startFront({ disk: test.disk })
+    expect(last.front.status().sessions).toMatchObject({ sessions: 1, subscriptions: 0, replays: 0 })
+  })
+
+  it('of QoS 0 goes on after the last that was sent', async () => {
+    const test = await startFront()
+    await write(test, 0, 5)
+    const first = await test.connect(stays)
+    await subscribe(first, '$replay/events/earliest')
+    await received(first, 5)
+    first.stream.destroy()
+    await until(() => test.front.clients().length === 0, 'it is gone')
+    await write(test, 5, 8)
+    const again = await test.connect(stays)
+    await received(again, 3)
+    expect(values(again)).toEqual(range(5, 8))
+  })
+
+  it('ends with the session', async () => {
+    const test = await startFront()
+    const first = await test.connect(stays)
+    await subscribe(first, '$replay/events/earliest')
+    first.stream.destroy()
+    await test.connect({ clientId: 'stays', clean: true })
+    expect(test.front.status().sessions).toMatchObject({ replays: 0, subscriptions: 0 })
+  })
+})
+
+describe('what is not there any more', () => {
+  const policy = { ...DEFAULT_POLICY, retentionBytes: 3000 }
+  const log = { segmentBytes: 2000, streams: [{ name: 'events', partitions: 1, policy }] }
+
+  it('by retention, is told with the next message, and in one log line', async () => {
+    const test = await startFront({ log })
+    await write(test, 0, 150)
+    await test.log.janitor.run()
+    const { logStartOffset } = test.log.partitions()[0]!
+    expect(logStartOffset).toBeGreaterThan(10)
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, '$replay/events/0/5')
+    await received(client, 150 - logStartOffset)
+    const [first, second] = publishes(client)
+    expect(user(first!)).toMatchObject({
+      'hw.offset': String(logStartOffset),
+      'hw.gap': `5-${logStartOffset - 1} retention`,
+    })
+    expect(user(second!)['hw.gap']).toBe(undefined)
+    expect(test.sink.matching('not there any more').map(({ fields }) => fields)).toEqual([
+      {
+        client: 'sub',
+        replay: '$replay/events/0/5',
+        partition: 0,
+        from: 5,
+        to: logStartOffset - 1,
+        reason: 'retention',
+      },
+    ])
+  })
+
+  it('by retention under a slow reader, is told: no offset is missing without a word', async () => {
+    const test = await startFront({ log, limits: { outboxBytesMax: 2_000 } })
+    await write(test, 0, 60)
+    const client = await test.connect({ clientId: 'slow', properties: { receiveMaximum: 1 } })
+    await subscribe(client, '$replay/events/0/0', 1)
+    await take(client, 3)
+    await received(client, 1)
+    await write(test, 60, 1500)
+    await test.log.janitor.run()
+    let next = 3
+    let gaps = 0
+    while (next < 1500) {
+      const [packet] = await take(client, 1)
+      const { 'hw.gap': gap, 'hw.offset': offset } = user(packet!) as Record<string, string>
+      if (gap !== undefined) {
+        gaps++
+        const [from, to] = gap.split(' ')[0]!.split('-').map(Number)
+        expect(from).toBe(next)
+        next = to! + 1
+      }
+      expect(Number(offset)).toBe(next)
+      next++
+    }
+    expect(gaps).toBeGreaterThan(0)
+  })
+
+  it('by compaction, is passed over; a tombstone is an empty message that says so', async () => {
+    const compacts = { ...DEFAULT_POLICY, compacts: true, deletes: false }
+    const test = await startFront({
+      log: { segmentBytes: 1500, streams: [{ name: 'events', partitions: 1, policy: compacts }] },
+    })
+    const { chain, partitions } = test.log.stream('events')
+    for (let n = 0; n < 100; n++) {
+      const value = n % 10 === 9 ? null : Buffer.from(`v${n}`.padEnd(40, '.'))
+      chain.append(partitions[0]!, 1000 + n, Buffer.from(`a/${n % 10}`), value, NO_HEADERS)
+      await committed(test.log)
+    }
+    const early = await test.connect({ clientId: 'early', properties: { receiveMaximum: 1 } })
+    await subscribe(early, '$replay/events/earliest', 1)
+    await received(early, 1)
+    await test.log.compact('events')
+    const client = await test.connect({ clientId: 'late' })
+    await subscribe(client, '$replay/events/earliest')
+    await until(
+      () => publishes(client).some((packet) => user(packet)['hw.offset'] === '99'),
+      'the last has come',
+    )
+    const found = publishes(client)
+    expect(found.length).toBeLessThan(60)
+    const offsets = found.map((packet) => Number(user(packet)['hw.offset']))
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b))
+    expect(new Set(found.map(({ topic }) => topic)).size).toBe(10)
+    expect(found.at(-1)).toMatchObject({ topic: 'a/9', payload: Buffer.alloc(0) })
+    expect(user(found.at(-1)!)).toMatchObject({ 'hw.tombstone': 'true' })
+    expect(found.some((packet) => user(packet)['hw.gap'] !== undefined)).toBe(false)
+    // who was on the way meanwhile comes to the end as well
+    let last = -1
+    while (last < 99) last = Number(user((await take(early, 1))[0]!)['hw.offset'])
+  })
+
+  it('because the client does not take its size, or MQTT not its topic, is told', async () => {
+    const test = await startFront()
+    const { chain, partitions } = test.log.stream('events')
+    for (const [key, bytes] of [
+      ['a/1', 10],
+      ['a/2', 1000],
+      ['no/+/topic', 10],
+      ['', 10],
+      ['a/3', 10],
+    ] as const) {
+      chain.append(partitions[0]!, 1000, Buffer.from(key), Buffer.alloc(bytes), NO_HEADERS)
+    }
+    await committed(test.log)
+    const client = await test.connect({ clientId: 'sub', properties: { maximumPacketSize: 400 } })
+    await subscribe(client, '$replay/events/earliest', 1)
+    const taken = await take(client, 2)
+    expect(taken.map(({ topic }) => topic)).toEqual(['a/1', 'a/3'])
+    expect(user(taken[1]!)['hw.gap']).toEqual([
+      '1-1 larger than the client takes',
+      '2-2 not an MQTT topic',
+      '3-3 not an MQTT topic',
+    ])
+  })
+})
+
+describe('a client is refused', () => {
+  it.each([
+    ['$replay/nothing/earliest', 'there is no stream "nothing"'],
+    ['$replay/events/1/0', 'stream "events" has the partitions 0 to 0'],
+    ['$replay/#', 'it is not $replay/STREAM'],
+    ['$replay/+/earliest', 'there is no stream "+"'],
+    ['$replay/events/@never', 'is no time'],
+    ['$share/g/$replay/events/earliest', 'a replay cannot be shared'],
+  ])('%s with 0x8F, and one log line', async (filter, reason) => {
+    const test = await startFront()
+    const client = await test.connect({ clientId: 'sub' })
+    for (let n = 0; n < 3; n++) expect(await subscribe(client, filter)).toBe(0x8f)
+    const old = await test.connect({ clientId: 'old', version: 4 })
+    expect(await subscribe(old, filter)).toBe(0x80)
+    const lines = test.sink.matching('refused a replay')
+    expect(lines).toHaveLength(1)
+    expect(lines[0]!.fields).toMatchObject({ client: 'sub', reason: expect.stringContaining(reason) })
+    expect(test.front.status().sessions).toMatchObject({ replays: 0, subscriptions: 0 })
+  })
+
+  it('more replays than limits allow, with 0x97; others go on', async () => {
+    const test = await startFront()
+    await write(test, 0, 9)
+    const client = await test.connect({ clientId: 'sub' })
+    for (let n = 0; n < 8; n++) expect(await subscribe(client, `$replay/events/0/${n}`)).toBe(0)
+    expect(await subscribe(client, '$replay/events/0/8')).toBe(0x97)
+    expect(await subscribe(client, '$replay/events/0/7')).toBe(0)
+    await received(client, 9 * 8 - 28)
+    expect(test.sink.matching('refused a replay')).toHaveLength(1)
+    await unsubscribe(client, '$replay/events/0/0')
+    expect(await subscribe(client, '$replay/events/0/8')).toBe(0)
+    expect(test.front.status().sessions).toMatchObject({ replays: 8 })
+  })
+
+  it('where it may not read: the filter itself is what is asked for', async () => {
+    const asked: string[] = []
+    const test = await startFront({
+      access: {
+        canConnect: async ({ clientId }) => ({ name: null, clientId }),
+        mayPublish: () => true,
+        maySubscribe: (_, filter) => {
+          asked.push(filter)
+          return filter !== '$replay/events/earliest'
+        },
+        generation: 0,
+      },
+    })
+    await write(test, 0, 3)
+    const client = await test.connect({ clientId: 'sub' })
+    expect(await subscribe(client, '$replay/events/earliest')).toBe(0x87)
+    expect(await subscribe(client, '$replay/events/0/1')).toBe(0)
+    await received(client, 2)
+    expect(values(client)).toEqual(['v1', 'v2'])
+    expect(asked).toEqual(['$replay/events/earliest', '$replay/events/0/1'])
+  })
+
+  it('an acknowledgement of another QoS [MQTT-4.3.2-3]', async () => {
+    const test = await startFront()
+    await write(test, 0, 1)
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, '$replay/events/earliest', 1)
+    const { messageId } = await client.next<IPublishPacket>('publish')
+    client.send({ cmd: 'pubrec', messageId: messageId! })
+    expect(await client.disconnected()).toBe(0x82)
+  })
+})
