@@ -12,6 +12,7 @@ import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
+import type { ClientStatus } from './mqtt/connection/client-status.ts'
 import type { Front } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
 import { LocalPublisher } from './mqtt/local-publisher.ts'
@@ -182,6 +183,11 @@ export class Broker implements Operations {
       log: this.log.status(),
       clock: this.#clocks.status(this.#watch),
     }
+  }
+
+  /** MQTT clients that are connected now. */
+  clients(): ClientStatus[] {
+    return this.#front.clients()
   }
 
   /** How far this device's clock is to be believed now, and what that rests on. */

@@ -44,8 +44,6 @@ export class Outbox {
   readonly #pool: OutboxPool
   readonly #bytesMax: number
   #chunk: Buffer | null = null
-  /** Bytes handed to the stream and not yet written. */
-  #writing = 0
   #isScheduled = false
   #isEnded = false
   /** Full chunks and large payloads before the chunk in use; beside each the chunk that is free once it is written, or null. */
@@ -66,10 +64,17 @@ export class Outbox {
 
   /** Bytes that are not with the kernel yet. */
   get bytes(): number {
-    return this.at + this.#waitingBytes + this.#writing
+    return this.#unsentBytes + this.#stream.writableLength
+  }
+
+  get #unsentBytes(): number {
+    return this.at + this.#waitingBytes
   }
 
   get isFull(): boolean {
+    if (this.bytes < this.#bytesMax) return false
+    // a turn can bring more than the limit, and the kernel may take it
+    if (this.#unsentBytes > 0) this.#send()
     if (this.bytes < this.#bytesMax) return false
     this.#wasFull = true
     return true
@@ -112,6 +117,10 @@ export class Outbox {
 
   flush(): void {
     this.#isScheduled = false
+    this.#send()
+  }
+
+  #send(): void {
     const stream = this.#stream
     if (this.#isEnded || !stream.writable) {
       this.#drop()
@@ -119,7 +128,7 @@ export class Outbox {
     }
     if (this.#waiting.length > 0) {
       stream.cork()
-      for (let i = 0; i < this.#waiting.length; i++) this.#send(this.#waiting[i], this.#waitingChunks[i])
+      for (let i = 0; i < this.#waiting.length; i++) this.#hand(this.#waiting[i], this.#waitingChunks[i])
       this.#waiting.length = 0
       this.#waitingChunks.length = 0
       this.#waitingBytes = 0
@@ -143,14 +152,11 @@ export class Outbox {
     this.#chunk = null
     this.at = 0
     if (used === 0) this.#pool.give(chunk)
-    else this.#send(used === chunk.length ? chunk : chunk.subarray(0, used), chunk)
+    else this.#hand(used === chunk.length ? chunk : chunk.subarray(0, used), chunk)
   }
 
-  #send(bytes: Buffer, chunk: Buffer | null): void {
-    const { length } = bytes
-    this.#writing += length
+  #hand(bytes: Buffer, chunk: Buffer | null): void {
     this.#stream.write(bytes, (error) => {
-      this.#writing -= length
       if (chunk !== null && !error) this.#pool.give(chunk)
       if (this.#wasFull && this.bytes < this.#bytesMax / 2) {
         this.#wasFull = false
