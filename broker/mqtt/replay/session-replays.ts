@@ -82,7 +82,7 @@ export class SessionReplays {
         continue
       }
       if (!this.#send(outgoing, replay, replayed)) return false
-      this.#replays = [...this.#replays.filter((own) => own !== replay), replay]
+      if (this.#replays.length > 1) this.#replays = [...this.#replays.filter((own) => own !== replay), replay]
       return true
     }
     return false

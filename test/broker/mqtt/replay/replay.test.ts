@@ -1,9 +1,12 @@
 /** Replays, packet by packet: what comes, in which order and with what, and what a client is refused. */
+import { setImmediate } from 'node:timers/promises'
 import type { IPublishPacket, ISubackPacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
 import { NO_HEADERS } from '../../../../broker/log/record-batch.ts'
 import { DEFAULT_POLICY } from '../../../../broker/log/stream-policy.ts'
-import { committed, until } from '../../log/support.ts'
+import { END_KEY, FIRST_KEY, KIND } from '../../../../broker/mqtt/session/state-format.ts'
+import { STATE_STORE_OPTIONS } from '../../../../broker/mqtt/session/state-store.ts'
+import { committed, MEMORY_PATH, until } from '../../log/support.ts'
 import { type FrontTest, startFront, type TestClient } from '../connection/support.ts'
 
 const publishes = (client: TestClient) =>
@@ -198,6 +201,26 @@ describe('a replay', () => {
     expect(early).toBeLessThan(25)
   })
 
+  it('shares with the client’s other replays: they take turns', async () => {
+    const test = await startFront()
+    await write(test, 0, 100)
+    const client = await test.connect({ clientId: 'sub', properties: { receiveMaximum: 1 } })
+    for (const [i, filter] of ['earliest', '0/0', '0/1'].entries()) {
+      const properties = { subscriptionIdentifier: i + 1 }
+      await subscribe(client, `$replay/events/${filter}`, 1, { properties })
+    }
+    const taken: IPublishPacket[] = []
+    while (taken.length < 60) {
+      taken.push(...(await take(client, 1)))
+      // a disk takes its time as well
+      await setImmediate()
+    }
+    for (const identifier of [1, 2, 3]) {
+      const own = taken.filter(({ properties }) => properties?.subscriptionIdentifier === identifier)
+      expect(own.length).toBeGreaterThan(10)
+    }
+  })
+
   it('of a client that does not read waits, and holds little', async () => {
     const test = await startFront({ limits: { outboxBytesMax: 20_000 } })
     const writer = await test.connect({ clientId: 'w' })
@@ -265,6 +288,12 @@ describe('a replay of a session that stays', () => {
     ])
     await unsubscribe(again, '$replay/events/earliest')
     await next.close()
+    const store = await test.disk.openStore(`${MEMORY_PATH}/mqtt`, STATE_STORE_OPTIONS)
+    const entries = await store.range({ from: FIRST_KEY, to: END_KEY, bytesMax: 1e6 })
+    const kinds = new Set(entries.map(({ key }) => key[0]))
+    await store.close()
+    expect(kinds.has(KIND.session)).toBe(true)
+    expect(kinds.has(KIND.replay)).toBe(false)
     const last = await startFront({ disk: test.disk })
     expect(last.front.status().sessions).toMatchObject({ sessions: 1, subscriptions: 0, replays: 0 })
   })
