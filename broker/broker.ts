@@ -12,10 +12,10 @@ import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
-import { AedesFront } from './mqtt/aedes-front.ts'
-import type { MqttFront } from './mqtt/front.ts'
+import type { Front } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
 import { LocalPublisher } from './mqtt/local-publisher.ts'
+import { openFront } from './mqtt/open-front.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
 import { SourcePositions } from './mqtt/source-positions.ts'
@@ -31,6 +31,9 @@ import { VERSION } from './version.ts'
 
 /** LevelDB's write buffer, of which it holds two at times. */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
+
+/** An MQTT packet may be so much longer than a record: its topic and properties. */
+const PACKET_ROOM_BYTES = 128 * 1024
 
 /** What the broker needs of the world; tests hand in a faulty one. */
 export interface BrokerDependencies {
@@ -54,7 +57,7 @@ export class Broker implements Operations {
   readonly #watch: ClockWatch
   readonly #clocks: ChainClocks
   readonly #ingress: Ingress
-  readonly #front: MqttFront
+  readonly #front: Front
   readonly #fileSystem: FileSystem
   readonly #startedAt = Date.now()
   readonly #schedule: Schedule | null
@@ -67,7 +70,7 @@ export class Broker implements Operations {
     log: EventLog,
     tables: Tables,
     ingress: Ingress,
-    front: MqttFront,
+    front: Front,
     schedule: Schedule | null,
     fileSystem: FileSystem,
   ) {
@@ -97,6 +100,7 @@ export class Broker implements Operations {
     const clocks = new ChainClocks(watch)
     let log: EventLog | undefined
     let tables: Tables | undefined
+    let front: Front | undefined
     try {
       const fileSystem = await fileSystemOf(config.data, dependencies.fileSystemProbe)
       if (fileSystem.warning !== null) {
@@ -132,12 +136,20 @@ export class Broker implements Operations {
       const frontOptions = {
         listeners: config.mqtt.listeners.map(listenAddress),
         connectionsMax: config.limits.connectionsMax,
+        // a larger message is refused by the ingress, by name: the packet has room for topic and properties besides
+        limits: { packetBytesMax: recordBytesMax + PACKET_ROOM_BYTES },
       }
-      const front = new AedesFront(ingress, frontOptions, sink)
-      await front.listen()
+      const frontClock = {
+        now: () => watch.now(),
+        trustedNow: () => watch.trustedNow(),
+        monotonic: () => clock.time.monotonic(),
+      }
+      const world = { disk, data: data.path, log, ingress, router, sink, clock: frontClock }
+      front = await openFront(world, frontOptions)
       const schedule = await scheduleCompaction(config, log, sink)
       return new Broker(config, data, watch, clocks, log, tables, ingress, front, schedule, fileSystem)
     } catch (error) {
+      await front?.close()
       await tables?.close()
       await log?.close()
       watch.close()

@@ -127,6 +127,17 @@ export class NoTableError extends HeadwaterError {
   }
 }
 
+/** What sessions must not lose did not reach the disk: nothing that hangs on it is acknowledged. */
+export class SessionStateError extends HeadwaterError {
+  constructor(reason: string, cause?: unknown) {
+    super('HW_SESSION_STATE', `the state of the MQTT sessions could not be written: ${reason}`, {
+      hint: 'free or repair the disk; the broker tries again by itself and clients come again',
+      retryable: true,
+      cause,
+    })
+  }
+}
+
 /** A table cannot be read now: it is being built, or its storage is away. */
 export class TableUnavailableError extends HeadwaterError {
   constructor(stream: string, reason: string, cause?: unknown) {

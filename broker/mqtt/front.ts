@@ -1,8 +1,30 @@
 /**
- * The seam between the connections and the broker: a front speaks MQTT on its listeners, hands each accepted message to
- * the ingress and acknowledges when it calls back. The first one is aedes (aedes-front.ts).
+ * MQTT 3.1, 3.1.1 and 5: the parts put together. Listeners bring connections; connections hand what is published to the ingress and acknowledge by its
+ * commits; what is committed goes to the hub and from there to sessions, which send it through their connections.
  */
-import type { Delivery, OwnMessage } from './own-messages.ts'
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ListenAddress } from '../config/address.ts'
+import { LimitedLog } from '../limited-log.ts'
+import type { LogSink } from '../log-sink.ts'
+import { type Access, NO_QUOTAS, OPEN_ACCESS, type PeerInfo, type Quotas } from './connection/access.ts'
+import { type ClientStatus, Connection } from './connection/connection.ts'
+import { type ConnectedSessions, type ConnectionContext, Encoders } from './connection/context.ts'
+import { CONNECTION_LIMITS, type ConnectionLimits } from './connection/limits.ts'
+import { OutboxPool } from './connection/outbox.ts'
+import { PendingCommits } from './connection/pending-commits.ts'
+import { TimerWheel } from './connection/timer-wheel.ts'
+import { TopicCache } from './connection/topic-cache.ts'
+import type { Hub } from './hub/hub.ts'
+import type { Message } from './hub/message.ts'
+import { type Ingress, Submission } from './ingress.ts'
+import { Listeners } from './listeners.ts'
+import { type Delivery, type OwnMessage, OwnMessages } from './own-messages.ts'
+import { AcknowledgementView } from './packets/acknowledgement-view.ts'
+import { Reason } from './packets/protocol-error.ts'
+import { PublishView } from './packets/publish-view.ts'
+import type { Router } from './router.ts'
 
 export interface FrontStatus {
   readonly listeners: readonly string[]
@@ -11,16 +33,153 @@ export interface FrontStatus {
   readonly connected: number
   readonly refused: number
   readonly dropped: number
+  /** PUBLISHes that were refused, by a rule or at a limit. */
+  readonly refusedMessages: number
 }
 
+/** What the rest of the broker needs of the MQTT side. */
 export interface MqttFront {
-  /** @throws ListenError */
-  listen(): Promise<void>
-  status(): FrontStatus
   /** Hands a message of the broker's own to the subscribers, with QoS 1; in the order of the calls. */
   publish(message: OwnMessage): Promise<Delivery>
   /** Whether somebody takes this topic now. */
   hasSubscriber(topic: string): Promise<boolean>
-  /** Stops taking connections and ends those there are. */
+}
+
+/** Sessions, as the front uses them. */
+export interface FrontSessions extends ConnectedSessions {
+  /** A message whose record is on disk: to whoever takes it, and retained where it says so. */
+  onCommitted(message: Message): void
   close(): Promise<void>
+}
+
+export interface FrontParts {
+  readonly ingress: Ingress
+  readonly router: Router
+  readonly hub: Hub
+  readonly sessions: FrontSessions
+  readonly log: LogSink
+  /** ms since 1970 */
+  readonly now: () => number
+  readonly access?: Access
+  readonly quotas?: Quotas
+}
+
+export interface FrontOptions {
+  readonly listeners: readonly ListenAddress[]
+  readonly connectionsMax: number
+  readonly limits?: Partial<ConnectionLimits>
+}
+
+/** Clients have this long to take their last bytes when the broker ends. */
+const CLOSE_MS_MAX = 1_000
+
+export class Front implements MqttFront {
+  readonly #context: ConnectionContext
+  readonly #sessions: FrontSessions
+  readonly #connectionsMax: number
+  readonly #listeners: Listeners
+  readonly #own: OwnMessages
+  readonly #connections = new Set<Connection>()
+  readonly #streams = new Set<Duplex>()
+
+  constructor(parts: FrontParts, options: FrontOptions) {
+    const { ingress, router, hub, sessions, log, now } = parts
+    const limits = { ...CONNECTION_LIMITS, ...options.limits }
+    this.#sessions = sessions
+    this.#connectionsMax = options.connectionsMax
+    this.#context = {
+      limits,
+      access: parts.access ?? OPEN_ACCESS,
+      quotas: parts.quotas ?? NO_QUOTAS,
+      ingress,
+      hub,
+      sessions,
+      topics: new TopicCache(router, limits),
+      commits: new PendingCommits((message) => sessions.onCommitted(message)),
+      pool: new OutboxPool(),
+      wheel: new TimerWheel(),
+      encoders: new Encoders(),
+      limited: new LimitedLog(log),
+      counters: { connected: 0, refused: 0, dropped: 0, refusedMessages: 0 },
+      publishView: new PublishView(limits),
+      acknowledgementView: new AcknowledgementView(limits),
+      submission: new Submission(),
+      now,
+      newClientId: () => `hw-${randomBytes(12).toString('base64url')}`,
+    }
+    this.#own = new OwnMessages({ deliver: (message) => this.#deliver(message), now })
+    this.#listeners = new Listeners(options.listeners, (stream, peer) => this.accept(stream, peer), log)
+  }
+
+  /** @throws ListenError */
+  async listen(): Promise<void> {
+    await this.#listeners.listen()
+    this.#context.wheel.start()
+  }
+
+  /** A stream on which a client is expected to speak MQTT. */
+  accept(stream: Duplex, peer: PeerInfo): void {
+    const { counters, limited, quotas } = this.#context
+    const isFull = this.#connections.size >= this.#connectionsMax
+    const reason = isFull ? 'limits.connectionsMax is reached' : quotas.refuses(peer)
+    if (reason !== null) {
+      counters.refused++
+      limited.warn(isFull ? 'connectionsMax' : reason, `refused a connection: ${reason}`, {
+        from: peer.address,
+        ...(isFull ? { connectionsMax: this.#connectionsMax } : {}),
+      })
+      stream.on('error', () => {})
+      stream.destroy()
+      return
+    }
+    this.#streams.add(stream)
+    this.#connections.add(
+      new Connection(stream, peer, this.#context, (connection) => {
+        this.#connections.delete(connection)
+        this.#streams.delete(stream)
+      }),
+    )
+  }
+
+  publish(message: OwnMessage): Promise<Delivery> {
+    return this.#own.publish(message)
+  }
+
+  async hasSubscriber(topic: string): Promise<boolean> {
+    return this.#context.hub.hasTakers(topic)
+  }
+
+  status(): FrontStatus {
+    let clients = 0
+    for (const connection of this.#connections) if (connection.isOpen) clients++
+    return { listeners: this.#listeners.addresses(), clients, ...this.#context.counters }
+  }
+
+  clients(): ClientStatus[] {
+    return [...this.#connections].flatMap((connection) => connection.status() ?? [])
+  }
+
+  /** Stops taking connections and ends those there are; their wills are published. */
+  async close(): Promise<void> {
+    const closed = this.#listeners.close()
+    this.#own.close()
+    for (const connection of [...this.#connections]) {
+      connection.close(Reason.serverShuttingDown, 'the broker ends')
+    }
+    const abort = new AbortController()
+    const late = delay(CLOSE_MS_MAX, undefined, { signal: abort.signal }).catch(() => {})
+    await Promise.race([closed, late])
+    abort.abort()
+    for (const stream of [...this.#streams]) stream.destroy()
+    await closed
+    this.#context.wheel.stop()
+    await this.#sessions.close()
+  }
+
+  #deliver(message: Message): void | Promise<void> {
+    if (message.place !== null) this.#sessions.onCommitted(message)
+    else if (message.isRetained || this.#context.hub.hasTakers(message.topic)) {
+      return this.#sessions.storeInline(message)
+    }
+  }
 }

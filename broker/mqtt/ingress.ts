@@ -378,34 +378,15 @@ export class Ingress {
     return { stream: this.#log.stream(DEAD_LETTER_STREAM), partition: 0, key: Buffer.from(topic), headers }
   }
 
-  /** PUBREL. The callback comes once the release is on disk: then PUBCOMP may be sent. */
-  release(clientId: string, packetId: number, done: IngressCallback): void {
-    // while a chain opens itself again nobody knows which ids are in flight
-    const away = this.#log.chains().find((chain) => chain.condition.state !== 'open')
-    if (away !== undefined) {
-      done(away.unavailable(), null)
-      return
-    }
-    const chains = this.#log
-      .chains()
-      .filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
-    let left = chains.length
-    if (left === 0) {
-      done(null, null)
-      return
-    }
-    let failure: Error | null = null
-    const released = (error: Error | null): void => {
-      failure ??= error
-      if (--left === 0) done(failure, null)
-    }
-    for (const chain of chains) {
-      try {
-        chain.onCommit(released)
-      } catch (error) {
-        released(error as Error)
-      }
-    }
+  /**
+   * PUBREL: the id is free once the open commits of these chains are on disk; then PUBCOMP may be sent.
+   * @returns none for an id that is not in flight
+   * @throws LogUnavailableError while nobody knows which ids are in flight: a chain opens itself again
+   */
+  releaseIn(clientId: string, packetId: number): Chain[] {
+    const chains = this.#log.chains()
+    for (const chain of chains) if (chain.condition.state !== 'open') throw chain.unavailable()
+    return chains.filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
   }
 
   /** CONNECT with a clean session: the client's packet ids begin anew. */

@@ -8,7 +8,10 @@
 import { RecordTooLargeError } from '../errors.ts'
 import { encodeHeaders, type RecordHeader } from '../log/record-batch.ts'
 import type { MqttFront } from './front.ts'
-import type { Ingress } from './ingress.ts'
+import type { Place } from './hub/message.ts'
+import type { Ingress, IngressCallback } from './ingress.ts'
+import type { Delivery } from './own-messages.ts'
+import { messageHeaders, propertiesOf } from './record-headers.ts'
 import type { MessageSource } from './source-positions.ts'
 
 export interface LocalMessage {
@@ -31,7 +34,8 @@ export interface Published {
   readonly error: Error | null
 }
 
-type Stored = Promise<Error | null>
+/** Where it stands, or why it does not. */
+type Stored = Promise<{ readonly error: Error | null; readonly place: Place | null }>
 
 export class LocalPublisher {
   readonly #ingress: Ingress
@@ -55,10 +59,10 @@ export class LocalPublisher {
     let error: Error | null = null
     let count = 0
     for (const answer of stored) {
-      const failure = await answer
+      const { error: failure, place } = await answer
       if (failure instanceof RecordTooLargeError) tooLarge.push(count)
       else if (failure === null) {
-        const delivery = await this.#front.publish(messages[count]!).catch((thrown) => thrown as Error)
+        const delivery = await this.#pass(messages[count], place).catch((thrown) => thrown as Error)
         if (delivery instanceof Error) error = delivery
         else acknowledgements.push(delivery.acknowledged)
       } else error = failure
@@ -69,6 +73,10 @@ export class LocalPublisher {
     return { count, tooLarge, unacknowledged: inTime.filter((isInTime) => !isInTime).length, error }
   }
 
+  #pass({ topic, payload, isRetained, headers }: LocalMessage, place: Place | null): Promise<Delivery> {
+    return this.#front.publish({ topic, payload, isRetained, properties: propertiesOf(headers), place })
+  }
+
   /** @returns an answer for each message up to the first that was refused */
   async #store(messages: readonly LocalMessage[]): Promise<Stored[]> {
     const stored: Stored[] = []
@@ -77,10 +85,10 @@ export class LocalPublisher {
       if (hasFailed) break
       await new Promise<void>((onAdmitted) => {
         const answer: Stored = new Promise((resolve) => {
-          this.#accept(message, onAdmitted, (error) => {
+          this.#accept(message, onAdmitted, (error, place) => {
             hasFailed ||= error !== null && !(error instanceof RecordTooLargeError)
             onAdmitted()
-            resolve(error)
+            resolve({ error, place })
           })
         })
         stored.push(answer)
@@ -89,9 +97,13 @@ export class LocalPublisher {
     return stored
   }
 
-  #accept(message: LocalMessage, onAdmitted: () => void, done: (error: Error | null) => void): void {
-    const { topic, payload, source } = message
+  #accept(message: LocalMessage, onAdmitted: () => void, done: IngressCallback): void {
+    const { topic, payload, source, isRetained } = message
+    const headers = messageHeaders(isRetained, null)
     const origin = { source, headers: encodeHeaders(message.headers), onAdmitted }
-    this.#ingress.accept({ clientId: null, topic, payload, qos: 1, packetId: 0, isDup: false, origin }, done)
+    this.#ingress.accept(
+      { clientId: null, topic, payload, qos: 1, packetId: 0, isDup: false, headers, origin },
+      done,
+    )
   }
 }

@@ -46,8 +46,9 @@ export class Outbox {
   #writing = 0
   #isScheduled = false
   #isEnded = false
-  /** Full chunks and large payloads before the chunk in use. */
+  /** Full chunks and large payloads before the chunk in use; beside each the chunk that is free once it is written, or null. */
   #waiting: Buffer[] = []
+  #waitingChunks: (Buffer | null)[] = []
   #waitingBytes = 0
   /** Where the next byte goes in what `reserve` returned. */
   at = 0
@@ -98,6 +99,7 @@ export class Outbox {
     } else {
       if (this.#chunk !== null) this.#setAside()
       this.#waiting.push(bytes)
+      this.#waitingChunks.push(null)
       this.#waitingBytes += bytes.length
     }
     this.wrote()
@@ -109,14 +111,15 @@ export class Outbox {
   flush(): void {
     this.#isScheduled = false
     const stream = this.#stream
-    if (this.#isEnded || stream.destroyed) {
+    if (this.#isEnded || !stream.writable) {
       this.#drop()
       return
     }
     if (this.#waiting.length > 0) {
       stream.cork()
-      for (const bytes of this.#waiting) this.#send(bytes, null)
+      for (let i = 0; i < this.#waiting.length; i++) this.#send(this.#waiting[i], this.#waitingChunks[i])
       this.#waiting.length = 0
+      this.#waitingChunks.length = 0
       this.#waitingBytes = 0
       this.#sendChunk()
       stream.uncork()
@@ -155,8 +158,9 @@ export class Outbox {
   }
 
   #setAside(): void {
-    const chunk = this.#chunk!
+    const chunk = this.#chunk as Buffer
     this.#waiting.push(chunk.subarray(0, this.at))
+    this.#waitingChunks.push(chunk)
     this.#waitingBytes += this.at
     this.#chunk = null
     this.at = 0
@@ -166,7 +170,9 @@ export class Outbox {
     if (this.#chunk !== null) this.#pool.give(this.#chunk)
     this.#chunk = null
     this.at = 0
+    for (const chunk of this.#waitingChunks) if (chunk !== null) this.#pool.give(chunk)
     this.#waiting.length = 0
+    this.#waitingChunks.length = 0
     this.#waitingBytes = 0
   }
 }

@@ -5,7 +5,7 @@
 import type { Chain } from '../../log/chain.ts'
 import type { LogPartition } from '../../log/partition.ts'
 import type { Message, Place } from '../hub/message.ts'
-import type { AcknowledgementRun } from './acknowledgements.ts'
+import type { AcknowledgementRun, Awaited } from './acknowledgements.ts'
 
 /** A message whose place is known once its commit is on disk. */
 export class CommittedMessage implements Message {
@@ -39,7 +39,7 @@ export class CommittedMessage implements Message {
   }
 }
 
-export class PendingCommit {
+export class PendingCommit implements Awaited {
   readonly chain: Chain
   readonly number: number
   readonly runs: AcknowledgementRun[] = []
@@ -58,6 +58,7 @@ export class PendingCommit {
 
 export class PendingCommits {
   readonly #open = new Map<Chain, PendingCommit>()
+  #last: PendingCommit | null = null
   readonly #deliver: (message: CommittedMessage) => void
 
   constructor(deliver: (message: CommittedMessage) => void) {
@@ -66,8 +67,15 @@ export class PendingCommits {
 
   /** The commit with which goes what was appended to the chain last. @throws LogUnavailableError */
   of(chain: Chain): PendingCommit {
+    const last = this.#last
+    if (last !== null && last.chain === chain && last.isOpen) return last
     const known = this.#open.get(chain)
-    if (known?.isOpen) return known
+    const commit = known?.isOpen ? known : this.#begin(chain)
+    this.#last = commit
+    return commit
+  }
+
+  #begin(chain: Chain): PendingCommit {
     const commit = new PendingCommit(chain)
     chain.onCommit((error) => this.#settle(commit, error))
     this.#open.set(chain, commit)
@@ -76,11 +84,15 @@ export class PendingCommits {
 
   #settle(commit: PendingCommit, error: Error | null): void {
     if (this.#open.get(commit.chain) === commit) this.#open.delete(commit.chain)
-    for (const run of commit.runs) run.settle(error)
-    if (error !== null) return
-    for (const message of commit.messages) {
-      message.committed()
-      this.#deliver(message)
+    if (this.#last === commit) this.#last = null
+    // a publisher that takes its own topic gets the message before PUBACK and after PUBREC: clients know it so from other brokers
+    for (const run of commit.runs) if (!run.isLate) run.settle(error)
+    if (error === null) {
+      for (const message of commit.messages) {
+        message.committed()
+        this.#deliver(message)
+      }
     }
+    for (const run of commit.runs) if (run.isLate) run.settle(error)
   }
 }

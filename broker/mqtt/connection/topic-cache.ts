@@ -10,13 +10,14 @@ import { validateTopicName } from '../packets/topics.ts'
 import type { Route, Router } from '../router.ts'
 
 const TOPICS_MAX = 10_000
+const RESERVED = /^\$(SYS|share|replay)(\/|$)/
 
 export class TopicEntry {
   readonly bytes: Buffer
   readonly topic: string
   /** null: no stream takes it. */
   readonly route: Route | null
-  /** Topics that begin with `$` are the broker's. */
+  /** The broker's own: no client publishes to it. */
   readonly isReserved: boolean
   #hasTakers = false
   #asked = -1
@@ -25,7 +26,7 @@ export class TopicEntry {
     this.bytes = bytes
     this.topic = topic
     this.route = route
-    this.isReserved = topic.charCodeAt(0) === 0x24
+    this.isReserved = topic.charCodeAt(0) === 0x24 && RESERVED.test(topic)
   }
 
   /** Whether somebody subscribes to it now. */

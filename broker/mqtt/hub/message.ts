@@ -21,6 +21,16 @@ export interface Message {
   /** The client that published it, for No Local; null for the broker's own. */
   readonly clientId: string | null
   readonly place: Place | null
+  /** Of a message of the broker's own: who waits for the acknowledgements of the sessions that are connected. */
+  readonly receipt?: Receipt
+}
+
+/** Counts the sessions that took a message with QoS 1 or 2 while they were connected. */
+export interface Receipt {
+  /** A session has it to deliver. */
+  expect(): void
+  /** It is acknowledged, dropped, or its connection has ended. */
+  came(): void
 }
 
 /** With what a subscriber takes a message: of all its subscriptions that match. MQTT 5, section 3.3.4. */

@@ -56,7 +56,15 @@ function accept(ingress: Ingress, more: Partial<IngressMessage> = {}): Promise<E
 }
 
 function release(ingress: Ingress, packetId: number): Promise<Error | null> {
-  return new Promise((resolve) => ingress.release('c1', packetId, resolve))
+  return new Promise((resolve) => {
+    try {
+      const chains = ingress.releaseIn('c1', packetId)
+      if (chains.length === 0) resolve(null)
+      for (const chain of chains) chain.onCommit(resolve)
+    } catch (error) {
+      resolve(error as Error)
+    }
+  })
 }
 
 /** All values of a stream, partition by partition. */

@@ -1,26 +1,19 @@
 import { describe, expect, it } from 'vitest'
-import { type ForwardingBroker, OwnMessages } from '../../../broker/mqtt/own-messages.ts'
+import type { Message } from '../../../broker/mqtt/hub/message.ts'
+import { OwnMessages } from '../../../broker/mqtt/own-messages.ts'
 
-/** Forwards each message to one client, as aedes does, and never hears of it again. */
+/** Delivers to one subscriber, which is never done with a message unless a test says so. */
 function setUp(acknowledgeMsMax: number) {
-  const client = { _nextId: 65_535, subscriptions: { '#': { qos: 1 } } }
-  const messageIds: unknown[] = []
-  const broker: ForwardingBroker = {
-    id: 'b',
-    clients: { c: client },
-    persistence: { subscriptionsByTopic: async () => [], outgoingClearMessageId: async () => undefined },
-    authorizeForward: (_client, packet) => packet,
-    on: () => undefined,
-    publish(packet, done) {
-      const forwarded = broker.authorizeForward(client, packet as never) as { messageId?: number }
-      messageIds.push(forwarded.messageId)
-      done()
-    },
+  const delivered: Message[] = []
+  const deliver = (message: Message) => {
+    delivered.push(message)
+    message.receipt!.expect()
   }
-  return { broker, client, messageIds, own: new OwnMessages(broker, acknowledgeMsMax) }
+  return { delivered, own: new OwnMessages({ deliver, now: () => 5, acknowledgeMsMax }) }
 }
 
-const MESSAGE = { topic: 't', payload: Buffer.from('v'), isRetained: false }
+const MESSAGE = { topic: 't', payload: Buffer.from('v'), isRetained: false, properties: null, place: null }
+const HOUR_MS = 3_600_000
 
 describe('a subscriber', () => {
   it('that does not acknowledge is not waited for for ever', async () => {
@@ -31,21 +24,35 @@ describe('a subscriber', () => {
   })
 
   it('is not waited for once the broker ends', async () => {
-    const { own } = setUp(3_600_000)
+    const { own } = setUp(HOUR_MS)
     const { acknowledged } = await own.publish(MESSAGE)
     own.close()
     expect(await acknowledged).toBe(false)
     await expect(own.publish(MESSAGE)).rejects.toThrow('the broker ends')
   })
 
-  it('gets packet ids that aedes would have given, and that it does not give again', async () => {
-    const { broker, own, client, messageIds } = setUp(3_600_000)
-    await own.publish(MESSAGE)
-    await own.publish(MESSAGE)
-    expect(messageIds).toEqual([65_535, 1])
-    expect(client._nextId).toBe(2)
-    const others = { topic: 't', brokerId: 'b', brokerCounter: 1 }
-    expect(broker.authorizeForward(client, others)).toBe(others)
-    own.close()
+  it('is waited for until it is done', async () => {
+    const { own, delivered } = setUp(HOUR_MS)
+    const { acknowledged } = await own.publish(MESSAGE)
+    expect(delivered).toMatchObject([{ topic: 't', qos: 1, clientId: null, timestamp: 5 }])
+    let isSettled = false
+    acknowledged.then(() => {
+      isSettled = true
+    })
+    await Promise.resolve()
+    expect(isSettled).toBe(false)
+    delivered[0]!.receipt!.came()
+    expect(await acknowledged).toBe(true)
   })
+})
+
+it('a message that could not be delivered is an error, and the next one goes out', async () => {
+  let isBroken = true
+  const deliver = async () => {
+    if (isBroken) throw new Error('the disk is away')
+  }
+  const own = new OwnMessages({ deliver, now: () => 5 })
+  await expect(own.publish(MESSAGE)).rejects.toThrow('the disk is away')
+  isBroken = false
+  expect((await own.publish(MESSAGE)).subscribers).toBe(0)
 })

@@ -1,0 +1,484 @@
+/**
+ * One client's connection, from its first byte to its last: MQTT 3.1, 3.1.1 and 5.
+ *
+ *     greeting   nothing but a CONNECT is taken, and it has to be whole in time
+ *     admitting  the CONNECT is looked into; nothing more is read
+ *     open       packets are handled in their order
+ *     closing    what is left is written; what comes is not looked at
+ *     closed
+ */
+import type { Duplex } from 'node:stream'
+import { HeadwaterError } from '../../errors.ts'
+import type { Chain } from '../../log/chain.ts'
+import { readAcknowledgement } from '../packets/acknowledgement-view.ts'
+import {
+  encodeDisconnect,
+  encodePingresp,
+  encodePubrel,
+  encodeSuback,
+  encodeUnsuback,
+} from '../packets/answers.ts'
+import { encodeConnack } from '../packets/connack.ts'
+import { decodeConnect } from '../packets/connect-decoder.ts'
+import { type Frame, FrameScanner, PacketType } from '../packets/frame-scanner.ts'
+import type { Connect, Disconnect, ProtocolVersion, Subscribe, Unsubscribe } from '../packets/packet.ts'
+import { decodePacket } from '../packets/packet-decoder.ts'
+import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
+import { splitFilter } from '../packets/topics.ts'
+import type { Session } from '../session/session.ts'
+import type { PeerInfo, Principal, Quota } from './access.ts'
+import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
+import { closingReason, isOwnFault } from './closing.ts'
+import type { ConnectionContext } from './context.ts'
+import { ClientDelivery } from './delivery.ts'
+import { type Admitted, admit, type Refused } from './handshake.ts'
+import { Incoming } from './incoming.ts'
+import { Outbox } from './outbox.ts'
+import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
+
+type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
+
+/** Why nothing is read: bits. */
+const Block = {
+  admitting: 1,
+  /** The log has admitted its limit. */
+  log: 2,
+  /** SUBSCRIBEs wait for the disk. */
+  subscribing: 4,
+  /** The client does not read what it is sent. */
+  outbox: 8,
+  quota: 16,
+} as const
+
+/** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
+const LINGER_TICKS = 2 * TICKS_PER_SECOND
+/** Bytes of a packet that is not whole yet count as a sign of life. */
+const PROGRESS_BYTES = 1024
+
+/** What an open connection has. */
+interface Open {
+  readonly connect: Connect
+  readonly principal: Principal
+  readonly incoming: Incoming
+  readonly acknowledgements: Acknowledgements
+  readonly quota: Quota
+  readonly since: number
+}
+
+export interface ClientStatus {
+  readonly clientId: string
+  readonly user: string | null
+  readonly address: string
+  readonly version: ProtocolVersion
+  /** ms since 1970 */
+  readonly since: number
+  /** Messages of its own that wait for the disk. */
+  readonly unacknowledged: number
+  /** Bytes on their way to it. */
+  readonly outboxBytes: number
+}
+
+export class Connection implements Timed, AcknowledgementOwner {
+  readonly peer: PeerInfo
+  readonly #stream: Duplex
+  readonly #context: ConnectionContext
+  readonly #onClosed: (connection: Connection) => void
+  readonly #scanner: FrameScanner
+  readonly #outbox: Outbox
+  #state: State = 'greeting'
+  #open: Open | null = null
+  #session: Session | null = null
+  #blocks = 0
+  #isRunning = false
+  /** The frame that waits for the log. */
+  #held: Frame | null = null
+  #subscribesUnderWay = 0
+  /** The tick of the last whole packet. */
+  #heardAt = 0
+  #progressBytes = 0
+
+  constructor(
+    stream: Duplex,
+    peer: PeerInfo,
+    context: ConnectionContext,
+    onClosed: (connection: Connection) => void,
+  ) {
+    const { limits, wheel, pool } = context
+    this.peer = peer
+    this.#stream = stream
+    this.#context = context
+    this.#onClosed = onClosed
+    this.#scanner = new FrameScanner(limits.packetBytesMax)
+    this.#outbox = new Outbox(stream, pool, limits.outboxBytesMax)
+    this.#outbox.onRoom = () => this.#hasRoom()
+    stream.on('data', (chunk: Buffer) => this.#read(chunk))
+    stream.on('error', () => {})
+    stream.on('close', () => this.#ended())
+    wheel.set(this, limits.connectSecondsMax * TICKS_PER_SECOND)
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'open'
+  }
+
+  status(): ClientStatus | null {
+    if (this.#open === null) return null
+    const { connect, principal, since, acknowledgements } = this.#open
+    return {
+      clientId: connect.clientId,
+      user: principal.name,
+      address: `${this.peer.address}:${this.peer.port}`,
+      version: connect.version,
+      since,
+      unacknowledged: acknowledgements.inFlight,
+      outboxBytes: this.#outbox.bytes,
+    }
+  }
+
+  /** Tells the client why, where its version can, and ends the connection. Its will is published. */
+  close(reasonCode: ReasonCode, text: string): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    const { connect } = this.#open ?? {}
+    if (connect !== undefined && this.#state === 'open') {
+      const why = connect.requestsProblemInformation
+        ? { reasonString: text, packetBytesMax: connect.maximumPacketBytes }
+        : {}
+      const packet = encodeDisconnect(connect.version, reasonCode, why)
+      if (packet !== null) this.#outbox.write(packet)
+    }
+    this.#session?.disconnect('lost', null)
+    this.#end()
+  }
+
+  /** Of the wheel: a time limit may be over. */
+  due(now: number): number {
+    if (this.#state === 'closing' || this.#state === 'closed') {
+      this.#stream.destroy()
+      return 0
+    }
+    if (this.#open === null) {
+      this.#drop(new MqttProtocolError(Reason.keepAliveTimeout, 'section 3.1.4', 'no CONNECT in time'))
+      this.#stream.destroy()
+      return 0
+    }
+    // its packets may be there, unread
+    if ((this.#blocks & ~Block.outbox) !== 0) this.#heardAt = now
+    const left = this.#heardAt + keepAliveTicks(this.#open.connect) - now
+    if (left > 0) return left
+    const { keepAliveSeconds } = this.#open.connect
+    const text = `nothing was heard for one and a half times its keep alive of ${keepAliveSeconds} s`
+    this.#drop(new MqttProtocolError(Reason.keepAliveTimeout, 'MQTT-3.1.2-22', text))
+    return LINGER_TICKS
+  }
+
+  /** Of the acknowledgements. */
+  commitFailed(error: Error, count: number): void {
+    this.#context.ingress.failed(count)
+    this.#drop(error)
+  }
+
+  // -- reading -------------------------------------------------------------------------------------------------------
+
+  #read(chunk: Buffer): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.#scanner.push(chunk)
+    this.#run()
+    if (this.#scanner.isEmpty) return
+    this.#progressBytes += chunk.length
+    if (this.#progressBytes < PROGRESS_BYTES) return
+    this.#progressBytes = 0
+    this.#heardAt = this.#context.wheel.now
+  }
+
+  /** Handles whole packets until there is none, or something has to be waited for. */
+  #run(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    let packets = 0
+    let bytes = 0
+    try {
+      while (this.#blocks === 0 && this.#state !== 'closing' && this.#state !== 'closed') {
+        const frame = this.#held ?? this.#scanner.next()
+        if (frame === null) break
+        this.#held = null
+        this.#handle(frame)
+        if (this.#held !== null) break
+        packets++
+        bytes += frame.to - frame.from
+      }
+    } catch (error) {
+      this.#drop(error as Error)
+    }
+    this.#isRunning = false
+    if (packets > 0) this.#ran(packets, bytes)
+  }
+
+  #ran(packets: number, bytes: number): void {
+    this.#heardAt = this.#context.wheel.now
+    if (this.#open === null || this.#state !== 'open') return
+    const waitMs = this.#open.quota.charge(packets, bytes)
+    if (waitMs > 0) {
+      this.#block(Block.quota)
+      setTimeout(() => this.#unblock(Block.quota), waitMs).unref()
+    }
+    if (this.#outbox.isFull) this.#block(Block.outbox)
+  }
+
+  #block(reason: number): void {
+    this.#blocks |= reason
+    this.#stream.pause()
+  }
+
+  #unblock(reason: number): void {
+    if ((this.#blocks & reason) === 0) return
+    this.#blocks &= ~reason
+    if (this.#blocks !== 0) return
+    this.#run()
+    if (this.#blocks === 0) this.#stream.resume()
+  }
+
+  #hasRoom(): void {
+    this.#unblock(Block.outbox)
+    if (this.#state === 'open') this.#session?.pump()
+  }
+
+  // -- packets -------------------------------------------------------------------------------------------------------
+
+  #handle(frame: Frame): void {
+    const open = this.#open
+    if (open === null) {
+      this.#greet(frame)
+      return
+    }
+    const type = frame.first >> 4
+    if (type === PacketType.publish) {
+      const chain = open.incoming.publish(frame)
+      if (chain !== null) this.#waitFor(chain, frame, open)
+      return
+    }
+    if (type >= PacketType.puback && type <= PacketType.pubcomp) this.#acknowledged(frame, open)
+    else this.#handleOther(frame, open)
+  }
+
+  #handleOther(frame: Frame, { connect }: Open): void {
+    const packet = decodePacket(frame, connect.version, this.#context.limits)
+    switch (packet.type) {
+      case 'pingreq':
+        this.#outbox.write(encodePingresp())
+        return
+      case 'subscribe':
+        this.#subscribe(packet, connect.version)
+        return
+      case 'unsubscribe':
+        this.#unsubscribe(packet, connect.version)
+        return
+      case 'disconnect':
+        this.#disconnect(packet, connect)
+        return
+      case 'auth':
+        throw violation('MQTT-4.12.0-6', 'an AUTH on a connection without an authentication method')
+      default:
+        throw violation('section 2.1.2', `a ${packet.type} where none is expected`)
+    }
+  }
+
+  /** The frame stays where it is; nothing more is read until the log has room. */
+  #waitFor(chain: Chain, frame: Frame, { incoming }: Open): void {
+    this.#held = frame
+    this.#block(Block.log)
+    this.#context.ingress.wait(
+      chain,
+      frame.to - frame.from,
+      () => this.#unblock(Block.log),
+      (error) => {
+        if (this.#state !== 'open') return
+        this.#held = null
+        try {
+          incoming.refuseFull(frame, chain, error)
+        } catch (thrown) {
+          this.#drop(thrown as Error)
+        }
+        this.#unblock(Block.log)
+      },
+    )
+  }
+
+  #acknowledged(frame: Frame, open: Open): void {
+    const view = this.#context.acknowledgementView
+    readAcknowledgement(frame, open.connect.version, view)
+    const { packetId, reasonCode } = view
+    const session = this.#session as Session
+    if (view.type === PacketType.pubrel) open.incoming.pubrel(packetId)
+    else if (view.type === PacketType.puback) session.puback(packetId, reasonCode)
+    else if (view.type === PacketType.pubcomp) session.pubcomp(packetId, reasonCode)
+    else if (!session.pubrec(packetId, reasonCode) && reasonCode < Reason.unspecified)
+      this.#answerUnknown(packetId, open)
+  }
+
+  #greet(frame: Frame): void {
+    let connect: Connect
+    try {
+      connect = decodeConnect(frame, this.#context.limits)
+    } catch (error) {
+      if (error instanceof MqttProtocolError && error.answerVersion != null) {
+        const { reasonCode, answerVersion } = error
+        const packet = encodeConnack(answerVersion, false, reasonCode, { reasonString: error.message })
+        if (packet !== null) this.#outbox.write(packet)
+      }
+      throw error
+    }
+    this.#state = 'admitting'
+    this.#block(Block.admitting)
+    const close = (reasonCode: ReasonCode, text: string) => this.#closeBySession(reasonCode, text)
+    const { encoders } = this.#context
+    admit(
+      this.#context,
+      connect,
+      this.peer,
+      (granted) => new ClientDelivery(granted, this.#outbox, encoders, close),
+    )
+      .then((answer) => {
+        if (answer.kind === 'admitted') this.#admitted(answer)
+        else this.#refused(connect, answer)
+      })
+      .catch((error) => this.#drop(error))
+  }
+
+  #admitted({ connect, principal, session, isPresent, properties }: Admitted): void {
+    if (this.#state !== 'admitting') {
+      session.disconnect('lost', null)
+      return
+    }
+    const context = this.#context
+    const acknowledgements = new Acknowledgements(connect.version, this.#outbox, this)
+    const incoming = new Incoming(context, connect, principal, acknowledgements)
+    const quota = context.quotas.quotaOf(principal, this.peer)
+    this.#open = { connect, principal, incoming, acknowledgements, quota, since: context.now() }
+    this.#session = session
+    this.#state = 'open'
+    context.counters.connected++
+    const most = connect.maximumPacketBytes
+    const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
+    if (packet !== null) this.#outbox.write(packet)
+    this.#heardAt = context.wheel.now
+    if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
+    else context.wheel.clear(this)
+    session.pump()
+    this.#unblock(Block.admitting)
+  }
+
+  #refused(connect: Connect, { reasonCode, text, error }: Refused): void {
+    if (this.#state !== 'admitting') return
+    const { counters, limited } = this.#context
+    counters.refused++
+    limited.warn(`refused ${reasonCode}`, 'refused a client', {
+      client: connect.clientId,
+      from: this.peer.address,
+      reason: error === undefined ? text : `${text}: ${error.message}`,
+    })
+    const why = connect.requestsProblemInformation ? { reasonString: text } : {}
+    const packet = encodeConnack(connect.version, false, reasonCode, why, connect.maximumPacketBytes)
+    if (packet !== null) this.#outbox.write(packet)
+    this.#end()
+  }
+
+  #subscribe(packet: Subscribe, version: ProtocolVersion): void {
+    const { access } = this.#context
+    const { principal } = this.#open as Open
+    const grants = packet.subscriptions.map(({ filter, qos }) =>
+      access.maySubscribe(principal, splitFilter(filter).filter) ? qos : Reason.notAuthorized,
+    )
+    const codes = (this.#session as Session).subscribe(packet, grants)
+    this.#answerLater(codes, (reasonCodes) => encodeSuback(version, packet.packetId, reasonCodes))
+  }
+
+  #unsubscribe(packet: Unsubscribe, version: ProtocolVersion): void {
+    const codes = (this.#session as Session).unsubscribe(packet.filters)
+    this.#answerLater(codes, (reasonCodes) => encodeUnsuback(version, packet.packetId, reasonCodes))
+  }
+
+  #answerLater(codes: Promise<number[]>, encode: (reasonCodes: number[]) => Buffer): void {
+    this.#subscribesUnderWay++
+    if (this.#subscribesUnderWay >= this.#context.limits.subscribesUnderWayMax) this.#block(Block.subscribing)
+    codes
+      .then((reasonCodes) => {
+        this.#subscribesUnderWay--
+        if (this.#state !== 'open') return
+        this.#outbox.write(encode(reasonCodes))
+        this.#unblock(Block.subscribing)
+      })
+      .catch((error) => this.#drop(error))
+  }
+
+  #disconnect({ reasonCode, sessionExpirySeconds }: Disconnect, connect: Connect): void {
+    if (connect.sessionExpirySeconds === 0 && sessionExpirySeconds !== null && sessionExpirySeconds > 0) {
+      throw violation('section 3.14.2.2.2', 'a session expiry in DISCONNECT where CONNECT had none')
+    }
+    this.#session?.disconnect(reasonCode === Reason.success ? 'clean' : 'with-will', sessionExpirySeconds)
+    this.#end()
+  }
+
+  /** PUBREC for a message that is not in flight: PUBREL says so, and the client lets go of it. */
+  #answerUnknown(packetId: number, { connect }: Open): void {
+    this.#outbox.write(encodePubrel(connect.version, packetId, Reason.packetIdNotFound))
+  }
+
+  // -- the end -------------------------------------------------------------------------------------------------------
+
+  /** The session belongs to another connection now, or has ended. */
+  #closeBySession(reasonCode: ReasonCode, text: string): void {
+    this.#session = null
+    if (reasonCode !== Reason.sessionTakenOver) this.#log(text, `closed ${reasonCode}`)
+    this.close(reasonCode, text)
+  }
+
+  /** Ends the connection for a fault, of the client or here. */
+  #drop(error: Error): void {
+    if (this.#state === 'closing' || this.#state === 'closed') return
+    this.#context.counters.dropped++
+    const isHeadwater = error instanceof HeadwaterError
+    const kind = isHeadwater ? error.code : error instanceof MqttProtocolError ? error.clause : error.message
+    const text = isHeadwater ? error.line : error.message
+    this.#log(isOwnFault(error) ? (error.stack ?? text) : text, kind)
+    this.close(closingReason(error), error.message)
+  }
+
+  #log(reason: string, kind: string): void {
+    this.#context.limited.warn(kind, 'dropped a connection', {
+      client: this.#open?.connect.clientId ?? '(not connected yet)',
+      from: this.peer.address,
+      reason,
+    })
+  }
+
+  /** Writes what is left, and ends the stream. */
+  #end(): void {
+    this.#release('closing')
+    this.#outbox.end()
+    // what still comes is not looked at, but taken: unread bytes would turn the end into a reset
+    this.#stream.resume()
+    this.#context.wheel.set(this, LINGER_TICKS)
+  }
+
+  #ended(): void {
+    if (this.#state === 'closed') return
+    this.#session?.disconnect('lost', null)
+    this.#release('closed')
+    this.#context.wheel.clear(this)
+    this.#onClosed(this)
+  }
+
+  #release(state: 'closing' | 'closed'): void {
+    this.#state = state
+    this.#session = null
+    this.#held = null
+    this.#open?.acknowledgements.close()
+    this.#open?.quota.release()
+  }
+}
+
+function keepAliveTicks({ keepAliveSeconds }: Connect): number {
+  return keepAliveSeconds === 0
+    ? Number.POSITIVE_INFINITY
+    : Math.ceil(keepAliveSeconds * 1.5 * TICKS_PER_SECOND)
+}

@@ -1,0 +1,93 @@
+/** From a CONNECT to its CONNACK: who it is, whether it may, its session. MQTT 5, sections 3.1.4 and 3.2. */
+import type { ConnackProperties } from '../packets/connack.ts'
+import type { Connect } from '../packets/packet.ts'
+import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import type { Outgoing } from '../session/outgoing.ts'
+import type { Session } from '../session/session.ts'
+import { isRefused, type PeerInfo, type Principal } from './access.ts'
+import type { ConnectionContext } from './context.ts'
+import type { ConnectionLimits } from './limits.ts'
+
+export interface Admitted {
+  readonly kind: 'admitted'
+  /** With the client id it has now, and the keep alive that counts. */
+  readonly connect: Connect
+  readonly principal: Principal
+  readonly session: Session
+  readonly isPresent: boolean
+  readonly properties: ConnackProperties
+}
+
+export interface Refused {
+  readonly kind: 'refused'
+  readonly reasonCode: ReasonCode
+  readonly text: string
+  /** What went wrong here, where it was not the client's doing. */
+  readonly error?: Error
+}
+
+/** @param outgoingOf the connection as its session will see it */
+export async function admit(
+  context: ConnectionContext,
+  asked: Connect,
+  peer: PeerInfo,
+  outgoingOf: (connect: Connect) => Outgoing,
+): Promise<Admitted | Refused> {
+  if (asked.authenticationMethod !== null) {
+    const text = `the authentication method "${asked.authenticationMethod}" is not known here`
+    return { kind: 'refused', reasonCode: Reason.badAuthenticationMethod, text }
+  }
+  const connect = granted(context, asked)
+  const { clientId, username, password, will } = connect
+  const principal = await context.access.canConnect({ clientId, username, password, peer })
+  if (isRefused(principal)) return { kind: 'refused', reasonCode: principal, text: 'not let in' }
+  const who = principal as Principal
+  if (will !== null && !context.access.mayPublish(who, will.topic)) {
+    const text = `may not publish its will to ${will.topic}`
+    return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
+  }
+  try {
+    const { session, isPresent } = await context.sessions.connect(connect, outgoingOf(connect))
+    if (!isPresent) context.ingress.sessionCleaned(clientId)
+    const properties = connackProperties(asked, connect, session, context.limits)
+    return { kind: 'admitted', connect, principal: who, session, isPresent, properties }
+  } catch (thrown) {
+    const error = thrown as Error
+    const text = 'its session could not be opened'
+    return { kind: 'refused', reasonCode: Reason.serverUnavailable, text, error }
+  }
+}
+
+/** What the client asked for, within what is granted here. */
+function granted({ limits, newClientId }: ConnectionContext, asked: Connect): Connect {
+  const clientId = asked.clientId === '' ? newClientId() : asked.clientId
+  const most = limits.keepAliveSecondsMax
+  // MQTT 3 has no way to tell a client another keep alive than its own
+  const isCut =
+    asked.version === 5 && most > 0 && (asked.keepAliveSeconds === 0 || asked.keepAliveSeconds > most)
+  return { ...asked, clientId, keepAliveSeconds: isCut ? most : asked.keepAliveSeconds }
+}
+
+function connackProperties(
+  asked: Connect,
+  connect: Connect,
+  session: Session,
+  limits: ConnectionLimits,
+): ConnackProperties {
+  if (asked.version !== 5) return {}
+  return {
+    receiveMaximum: limits.receiveMaximum,
+    maximumPacketBytes: limits.packetBytesMax,
+    topicAliasMaximum: limits.topicAliasMaximum,
+    isWildcardAvailable: true,
+    isIdentifierAvailable: true,
+    isSharedAvailable: true,
+    ...(asked.clientId === '' ? { assignedClientId: connect.clientId } : {}),
+    ...(asked.keepAliveSeconds === connect.keepAliveSeconds
+      ? {}
+      : { serverKeepAliveSeconds: connect.keepAliveSeconds }),
+    ...(session.expirySeconds === asked.sessionExpirySeconds
+      ? {}
+      : { sessionExpirySeconds: session.expirySeconds }),
+  }
+}

@@ -1,0 +1,39 @@
+/** What sessions may hold. The door's configuration names the same limits. */
+
+export interface SessionLimits {
+  /** Sessions, with a connection or without. */
+  readonly sessionsMax: number
+  /** A session's subscriptions. */
+  readonly subscriptionsMax: number
+  /** Messages of QoS 1 and 2 that wait for a session. */
+  readonly queuedMessagesMax: number
+  /** Bytes of messages held in memory for a session, so that they need not be read back from the log; what is beyond is read back. */
+  readonly heldBytesMax: number
+  /** The same for all sessions together. */
+  readonly heldBytesTotalMax: number
+  /** Bytes of messages that no stream holds, of all sessions together: they cannot be read back from the log. */
+  readonly inlineBytesMax: number
+  /** Messages of QoS 1 and 2 sent to a client and not acknowledged; a client can ask for fewer. */
+  readonly inFlightMax: number
+  /** A longer session expiry is cut to this, seconds; 0xFFFFFFFF is no limit. */
+  readonly expirySecondsMax: number
+  readonly retainedMessagesMax: number
+  /** Topics, payloads and properties. */
+  readonly retainedBytesMax: number
+}
+
+export const SESSION_LIMITS: SessionLimits = {
+  sessionsMax: 10_000,
+  subscriptionsMax: 1_000,
+  queuedMessagesMax: 1_000,
+  heldBytesMax: 64 * 1024,
+  heldBytesTotalMax: 4 * 1024 * 1024,
+  inlineBytesMax: 16 * 1024 * 1024,
+  inFlightMax: 100,
+  expirySecondsMax: 0xffffffff,
+  retainedMessagesMax: 10_000,
+  retainedBytesMax: 64 * 1024 * 1024,
+}
+
+/** A session expiry that never comes. MQTT 5, section 3.1.2.11.2. */
+export const NEVER_SECONDS = 0xffffffff

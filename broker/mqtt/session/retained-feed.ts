@@ -1,0 +1,72 @@
+/**
+ * The retained messages of a new subscription, on their way to the client at its pace: the queue's limit does not count for them. Each is
+ * the topic's last one when it is sent.
+ */
+import type { Message } from '../hub/message.ts'
+import type { Subscription } from '../hub/subscription.ts'
+import type { RetainedMessages } from './retained.ts'
+
+/** Read ahead. */
+const AHEAD_MESSAGES_MAX = 32
+const AHEAD_BYTES_MAX = 64 * 1024
+
+export class RetainedFeed {
+  /** As the client wrote it. */
+  readonly filter: string
+  readonly subscription: Subscription
+  readonly #retained: RetainedMessages
+  #topics: string[]
+  #at = 0
+  #ahead: { readonly message: Message; readonly at: number }[] = []
+  isLoading = false
+
+  constructor(filter: string, subscription: Subscription, topics: string[], retained: RetainedMessages) {
+    this.filter = filter
+    this.subscription = subscription
+    this.#topics = topics
+    this.#retained = retained
+  }
+
+  /** The next message; `later` where it has to be loaded first, `none` at the end. */
+  peek(): Message | 'later' | 'none' {
+    const next = this.#ahead[0]
+    if (next !== undefined) return next.message
+    return this.#at < this.#topics.length ? 'later' : 'none'
+  }
+
+  shift(): void {
+    this.#ahead.shift()
+  }
+
+  /** @returns false where the disk is at fault */
+  async load(): Promise<boolean> {
+    this.isLoading = true
+    try {
+      let bytes = 0
+      while (
+        this.#at < this.#topics.length &&
+        this.#ahead.length < AHEAD_MESSAGES_MAX &&
+        bytes < AHEAD_BYTES_MAX
+      ) {
+        const at = this.#at++
+        const message = await this.#retained.get(this.#topics[at]!)
+        if (message === null) continue
+        this.#ahead.push({ message, at })
+        bytes += message.payload.length
+      }
+      return true
+    } catch {
+      return false
+    } finally {
+      this.isLoading = false
+    }
+  }
+
+  /** No connection: what was read ahead is read again. */
+  rest(): void {
+    if (this.isLoading) return
+    this.#topics = this.#topics.slice(this.#ahead[0]?.at ?? this.#at)
+    this.#ahead = []
+    this.#at = 0
+  }
+}

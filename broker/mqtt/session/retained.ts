@@ -1,0 +1,172 @@
+/**
+ * Retained messages: the last one of each topic. Memory has the topics; payloads are in the store, and for at most a second, until the
+ * next checkpoint, in memory. A retained message has to outlive its record in the log, so it is a copy; a topic that changes often is
+ * copied once a checkpoint.
+ */
+import type { LogSink } from '../../log-sink.ts'
+import type { Message, Place } from '../hub/message.ts'
+import type { Drops } from './drops.ts'
+import type { SessionLimits } from './limits.ts'
+import type { SessionClock } from './session-clock.ts'
+import { decodeRetained, encodeRetained, retainedKey, type StoredMessage } from './state-format.ts'
+import type { LoadedRetained } from './state-load.ts'
+import type { StateStore } from './state-store.ts'
+import { TopicTree } from './topic-tree.ts'
+
+interface Entry {
+  readonly topic: string
+  readonly bytes: number
+  /** Session time; null is never. */
+  readonly expiresAt: number | null
+}
+
+/** Beside topic and payload. */
+const OVERHEAD_BYTES = 64
+/** Bytes that wait for a checkpoint, at most: then one is asked for. */
+const UNWRITTEN_BYTES_MAX = 1024 * 1024
+
+export interface RetainedParts {
+  readonly store: StateStore
+  readonly clock: SessionClock
+  readonly limits: Pick<SessionLimits, 'retainedMessagesMax' | 'retainedBytesMax'>
+  readonly drops: Drops
+  readonly log: LogSink
+  /** ms since 1970, the clock of messages' timestamps. */
+  now(): number
+  placeOf(stored: StoredMessage['place']): Place | null
+}
+
+export class RetainedMessages {
+  readonly #parts: RetainedParts
+  readonly #tree = new TopicTree<Entry>()
+  /** Changed since the last checkpoint; null: removed. */
+  #changed = new Map<string, Message | null>()
+  #changedBytes = 0
+  #bytes = 0
+  #isFull = false
+
+  constructor(parts: RetainedParts) {
+    this.#parts = parts
+  }
+
+  get count(): number {
+    return this.#tree.size
+  }
+  get bytes(): number {
+    return this.#bytes
+  }
+  get isChanged(): boolean {
+    return this.#changed.size > 0
+  }
+
+  /** A message whose RETAIN flag was set. One without a payload removes what there is [MQTT-3.3.1-6]. */
+  set(message: Message): void {
+    const { topic, payload, properties } = message
+    const known = this.#tree.get(topic)
+    if (payload.length === 0) {
+      if (known !== undefined) this.#remove(known)
+      return
+    }
+    const bytes = OVERHEAD_BYTES + topic.length + payload.length
+    const { limits, clock, drops } = this.#parts
+    const isOver =
+      (known === undefined && this.count >= limits.retainedMessagesMax) ||
+      this.#bytes - (known?.bytes ?? 0) + bytes > limits.retainedBytesMax
+    if (isOver) {
+      drops.count('retainedFull')
+      // what was retained before is not the topic's last message any more
+      if (known !== undefined) this.#remove(known)
+      this.#sayFull()
+      return
+    }
+    const expiry = properties?.messageExpiry
+    const expiresAt = expiry === undefined ? null : clock.now() + expiry * 1000
+    this.#tree.set(topic, { topic, bytes, expiresAt })
+    this.#bytes += bytes - (known?.bytes ?? 0)
+    this.#change(topic, message)
+  }
+
+  /** Topics that match a filter and have a retained message, in no order. */
+  topicsOf(filter: string): string[] {
+    const now = this.#parts.clock.now()
+    return this.#tree
+      .match(filter)
+      .filter((entry) => !hasExpired(entry, now))
+      .map(({ topic }) => topic)
+  }
+
+  /** With what is left of its expiry; null where there is none any more. @throws where the disk is at fault */
+  async get(topic: string): Promise<Message | null> {
+    const { store, clock, now, placeOf } = this.#parts
+    const entry = this.#tree.get(topic)
+    if (entry === undefined || hasExpired(entry, clock.now())) return null
+    let message = this.#changed.get(topic)
+    if (message === undefined) {
+      const payload = await store.get(retainedKey(topic))
+      if (payload === undefined) return null
+      const { message: stored } = decodeRetained(payload)
+      message = { ...stored, place: placeOf(stored.place) }
+    }
+    if (message === null || entry.expiresAt === null) return message
+    const leftSeconds = Math.ceil((entry.expiresAt - clock.now()) / 1000)
+    if (leftSeconds <= 0) return null
+    return {
+      ...message,
+      timestamp: now(),
+      properties: { ...message.properties, messageExpiry: leftSeconds },
+    }
+  }
+
+  /** Removes what has expired. */
+  expire(): void {
+    const now = this.#parts.clock.now()
+    for (const entry of this.#tree.values()) if (hasExpired(entry, now)) this.#remove(entry)
+  }
+
+  /** Puts what has changed. */
+  build(): void {
+    const { store } = this.#parts
+    for (const [topic, message] of this.#changed) {
+      const entry = this.#tree.get(topic)
+      if (message === null || entry === undefined) store.remove(retainedKey(topic))
+      else store.put(retainedKey(topic), encodeRetained(message, entry.expiresAt))
+    }
+    this.#changed = new Map()
+    this.#changedBytes = 0
+  }
+
+  load({ topic, bytes, expiresAt }: LoadedRetained): void {
+    const own = OVERHEAD_BYTES + topic.length + bytes
+    this.#tree.set(topic, { topic, bytes: own, expiresAt })
+    this.#bytes += own
+  }
+
+  #remove({ topic, bytes }: Entry): void {
+    this.#tree.delete(topic)
+    this.#bytes -= bytes
+    this.#isFull = false
+    this.#change(topic, null)
+  }
+
+  #change(topic: string, message: Message | null): void {
+    this.#changedBytes += message === null ? 0 : message.payload.length
+    this.#changed.set(topic, message)
+    if (this.#changedBytes > UNWRITTEN_BYTES_MAX) this.#parts.store.checkpoint()
+  }
+
+  #sayFull(): void {
+    if (this.#isFull) return
+    this.#isFull = true
+    const { limits, log } = this.#parts
+    log.warn('retained messages are at their limit: more topics are delivered, and not retained', {
+      messages: this.count,
+      bytes: this.#bytes,
+      messagesMax: limits.retainedMessagesMax,
+      bytesMax: limits.retainedBytesMax,
+    })
+  }
+}
+
+function hasExpired({ expiresAt }: Entry, now: number): boolean {
+  return expiresAt !== null && expiresAt <= now
+}
