@@ -25,6 +25,7 @@ import { AcknowledgementView } from './packets/acknowledgement-view.ts'
 import { Reason } from './packets/protocol-error.ts'
 import { PublishView } from './packets/publish-view.ts'
 import type { Router } from './router.ts'
+import type { SessionsStatus } from './session/sessions-status.ts'
 
 export interface FrontStatus {
   readonly listeners: readonly string[]
@@ -35,6 +36,7 @@ export interface FrontStatus {
   readonly dropped: number
   /** PUBLISHes that were refused, by a rule or at a limit. */
   readonly refusedMessages: number
+  readonly sessions: SessionsStatus
 }
 
 /** What the rest of the broker needs of the MQTT side. */
@@ -49,6 +51,7 @@ export interface MqttFront {
 export interface FrontSessions extends ConnectedSessions {
   /** A message whose record is on disk: to whoever takes it, and retained where it says so. */
   onCommitted(message: Message): void
+  status(): SessionsStatus
   close(): Promise<void>
 }
 
@@ -62,6 +65,8 @@ export interface FrontParts {
   readonly now: () => number
   readonly access?: Access
   readonly quotas?: Quotas
+  /** Time limits; started by `listen`. */
+  readonly wheel?: TimerWheel
 }
 
 export interface FrontOptions {
@@ -97,7 +102,7 @@ export class Front implements MqttFront {
       topics: new TopicCache(router, limits),
       commits: new PendingCommits((message) => sessions.onCommitted(message)),
       pool: new OutboxPool(),
-      wheel: new TimerWheel(),
+      wheel: parts.wheel ?? new TimerWheel(),
       encoders: new Encoders(),
       limited: new LimitedLog(log),
       counters: { connected: 0, refused: 0, dropped: 0, refusedMessages: 0 },
@@ -152,7 +157,8 @@ export class Front implements MqttFront {
   status(): FrontStatus {
     let clients = 0
     for (const connection of this.#connections) if (connection.isOpen) clients++
-    return { listeners: this.#listeners.addresses(), clients, ...this.#context.counters }
+    const listeners = this.#listeners.addresses()
+    return { listeners, clients, ...this.#context.counters, sessions: this.#sessions.status() }
   }
 
   clients(): ClientStatus[] {

@@ -11,6 +11,7 @@ import type { RepairReport } from '../log/repair.ts'
 import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
+import type { SessionsStatus } from '../mqtt/session/sessions-status.ts'
 import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { FileSystem } from '../storage/file-system.ts'
@@ -63,6 +64,7 @@ export interface MqttStatus {
   readonly messages: number
   /** PUBLISH packets and connections refused since the start. */
   readonly refused: number
+  readonly sessions: SessionsStatus
 }
 
 export interface BrokerStatus {

@@ -72,8 +72,11 @@ export interface ClientStatus {
   readonly version: ProtocolVersion
   /** ms since 1970 */
   readonly since: number
-  /** Messages of its own that wait for the disk. */
+  /** Messages of its own that were not acknowledged yet. */
   readonly unacknowledged: number
+  /** Messages to it that it has not acknowledged, and that wait for it. */
+  readonly inFlight: number
+  readonly queued: number
   /** Bytes on their way to it. */
   readonly outboxBytes: number
 }
@@ -131,6 +134,8 @@ export class Connection implements Timed, AcknowledgementOwner {
       version: connect.version,
       since,
       unacknowledged: acknowledgements.inFlight,
+      inFlight: this.#session?.inFlight ?? 0,
+      queued: this.#session?.queued ?? 0,
       outboxBytes: this.#outbox.bytes,
     }
   }
@@ -330,13 +335,10 @@ export class Connection implements Timed, AcknowledgementOwner {
     this.#state = 'admitting'
     this.#block(Block.admitting)
     const close = (reasonCode: ReasonCode, text: string) => this.#closeBySession(reasonCode, text)
-    const { encoders } = this.#context
-    admit(
-      this.#context,
-      connect,
-      this.peer,
-      (granted) => new ClientDelivery(granted, this.#outbox, encoders, close),
-    )
+    const { encoders, limits } = this.#context
+    const outgoingOf = (granted: Connect) =>
+      new ClientDelivery(granted, this.#outbox, encoders, limits.topicAliasMaximum, close)
+    admit(this.#context, connect, this.peer, outgoingOf)
       .then((answer) => {
         if (answer.kind === 'admitted') this.#admitted(answer)
         else this.#refused(connect, answer)

@@ -132,7 +132,7 @@ export class FrameScanner {
     if (needed > this.collected.length) {
       const known = packetBytes === 0 ? COLLECTED_BYTES_MIN : packetBytes
       const doubled = Math.max(COLLECTED_BYTES_MIN, 2 * this.collected.length, needed)
-      const grown = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(doubled, known)))
+      const grown = Buffer.allocUnsafe(Math.max(needed, Math.min(doubled, known)))
       this.collected.copy(grown, 0, 0, this.held)
       this.collected = grown
     }

@@ -19,6 +19,13 @@ export interface EncodedMessage {
   readonly properties: MessageProperties | null
 }
 
+/** A number that stands for the topic, of one connection. MQTT 5, section 3.3.2.3.4. */
+export interface TopicAlias {
+  readonly number: number
+  /** The receiver has had it with its topic: the topic is left out. */
+  readonly isKnown: boolean
+}
+
 /** A payload up to here is copied behind its head: one chunk costs less than two. */
 export const COPIED_PAYLOAD_BYTES_MAX = 2048
 /** Forms a message keeps. Beyond (many subscriptions, each with an identifier of its own) each delivery encodes anew. */
@@ -50,15 +57,17 @@ export class PublishForm {
     qos: QoS,
     isRetained: boolean,
     identifiers: readonly number[],
+    alias: TopicAlias | null = null,
   ) {
     this.isMqtt5 = isMqtt5
     this.qos = qos
     this.isRetained = isRetained
     this.identifiers = identifiers
     this.payload = message.payload
-    const topicBytes = Buffer.byteLength(message.topic)
+    const topic = alias?.isKnown ? '' : message.topic
+    const topicBytes = Buffer.byteLength(topic)
     if (topicBytes > TOPIC_BYTES_MAX) throw new RangeError(`a topic of ${topicBytes} bytes`)
-    const properties = isMqtt5 ? encodeProperties(message.properties, identifiers) : null
+    const properties = isMqtt5 ? encodeProperties(message.properties, identifiers, alias) : null
     const packetIdBytes = qos === 0 ? 0 : 2
     const remaining =
       2 + topicBytes + packetIdBytes + (properties?.bytes.length ?? 0) + message.payload.length
@@ -66,7 +75,7 @@ export class PublishForm {
     head[0] = (PacketType.publish << 4) | (qos << 1) | (isRetained ? 1 : 0)
     let at = writeVariable(head, 1, remaining)
     head.writeUInt16BE(topicBytes, at)
-    head.write(message.topic, at + 2)
+    head.write(topic, at + 2)
     at += 2 + topicBytes
     this.packetIdAt = qos === 0 ? 0 : at
     at += packetIdBytes
@@ -181,6 +190,7 @@ function isSame(one: readonly number[], other: readonly number[]): boolean {
 function encodeProperties(
   properties: MessageProperties | null,
   identifiers: readonly number[],
+  alias: TopicAlias | null,
 ): { bytes: Buffer; expiryAt: number } {
   if (properties === null && identifiers.length === 0) return NO_PROPERTIES
   const writer = new PropertyWriter()
@@ -192,6 +202,7 @@ function encodeProperties(
     .text(Property.responseTopic, properties?.responseTopic)
     .binary(Property.correlationData, properties?.correlationData)
     .user(properties?.userProperties)
+  if (alias !== null) writer.u16(Property.topicAlias, alias.number)
   for (const identifier of identifiers) writer.variable(Property.subscriptionIdentifier, identifier)
   const bytes = writer.finish()
   const hasExpiry = properties?.messageExpiry !== undefined

@@ -33,6 +33,15 @@ export class Session {
     return this.#session !== null
   }
 
+  /** Sent on this connection and not acknowledged. */
+  get inFlight(): number {
+    return this.#session?.inFlight ?? 0
+  }
+  /** Not sent yet on this connection. */
+  get queued(): number {
+    return this.#session?.queued ?? 0
+  }
+
   /** CONNACK was sent, or the connection has room again: sends what waits. Nothing is sent before the first call. */
   pump(): void {
     this.#session?.start()

@@ -1,4 +1,6 @@
 /** `headwater status`: how the broker is, and what it holds. */
+
+import type { SessionsStatus } from '../../mqtt/session/sessions-status.ts'
 import { clockStatusText } from '../clock-text.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { BrokerStatus, StatusReport, StreamReport } from '../operations.ts'
@@ -91,6 +93,11 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
   }
 }
 
+function sessionsText({ sessions, stored, subscriptions, queued, retained }: SessionsStatus): string {
+  const counts = `${count(sessions)}, ${count(stored)} of them stay; ${plural(subscriptions, 'subscription')}`
+  return `${counts}, ${count(queued)} queued, ${count(retained)} retained`
+}
+
 function brokerFacts(out: Output, broker: BrokerStatus) {
   const { edge, incarnation, dataDirectory, fileSystem, mqtt, ingress, log, clock } = broker
   const facts: [string, string][] = [
@@ -100,6 +107,7 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
       'mqtt',
       `${mqtt.listeners.join(', ')}; ${count(mqtt.connections)} of ${count(mqtt.connectionsMax)} connections`,
     ],
+    ['sessions', sessionsText(mqtt.sessions)],
     ['taken', takenText(ingress)],
     ['log', `${bytes(log.storedBytes)} in ${plural(log.segments, 'segment')}; ${commitText(log)}`],
     ['disk', spaceText(log.space)],

@@ -8,6 +8,8 @@ import { NO_RECOVERY } from '../../../broker/log/recovery-counters.ts'
 import type { RepairReport } from '../../../broker/log/repair.ts'
 import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
+import { Drops } from '../../../broker/mqtt/session/drops.ts'
+import { countSessions } from '../../../broker/mqtt/session/sessions-status.ts'
 import type {
   BrokerStatus,
   LostOffsets,
@@ -194,7 +196,30 @@ export const fakeStatus: BrokerStatus = {
   dataDirectory: '/data',
   fileSystem: { kind: 'reliable', type: 'ext4', mountPoint: '/', warning: null },
   dataRecovery: noDirectoryRecovery(),
-  mqtt: { listeners: ['127.0.0.1:1883'], connections: 2, connectionsMax: 1000, messages: 7, refused: 0 },
+  mqtt: {
+    listeners: ['127.0.0.1:1883'],
+    connections: 2,
+    connectionsMax: 1000,
+    messages: 7,
+    refused: 0,
+    sessions: countSessions([], {
+      dropped: new Drops().counts(),
+      retained: 0,
+      retainedBytes: 0,
+      wills: 0,
+      willsPublished: 0,
+      willsFailed: 0,
+      heldBytes: 0,
+      inlineMessages: 0,
+      inlineBytes: 0,
+      replayed: 0,
+      writes: 0,
+      syncedWrites: 0,
+      failedWrites: 0,
+      writtenBytes: 0,
+      failure: null,
+    }),
+  },
   ingress: {
     received: 7,
     receivedBytes: 700,
