@@ -50,6 +50,8 @@ export interface Quotas {
   /** A connection was accepted. @returns why it is refused, or null */
   refuses(peer: PeerInfo): string | null
   quotaOf(principal: Principal, peer: PeerInfo): Quota
+  /** A connection that was not refused has ended. */
+  left(peer: PeerInfo): void
 }
 
 export const OPEN_ACCESS: Access = {
@@ -63,7 +65,7 @@ export const OPEN_ACCESS: Access = {
 
 const NO_LIMIT: Quota = { charge: () => 0, release() {} }
 
-export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT }
+export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT, left() {} }
 
 export function isRefused(answer: Principal | ReasonCode): answer is ReasonCode {
   return typeof answer === 'number' && answer !== Reason.success
