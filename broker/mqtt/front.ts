@@ -86,6 +86,7 @@ export class Front implements MqttFront {
   readonly #own: OwnMessages
   readonly #connections = new Set<Connection>()
   readonly #streams = new Set<Duplex>()
+  #onEmpty: () => void = () => {}
 
   constructor(parts: FrontParts, options: FrontOptions) {
     const { ingress, router, hub, sessions, log, now } = parts
@@ -142,6 +143,7 @@ export class Front implements MqttFront {
       new Connection(stream, peer, this.#context, (connection) => {
         this.#connections.delete(connection)
         this.#streams.delete(stream)
+        if (this.#connections.size === 0) this.#onEmpty()
       }),
     )
   }
@@ -172,14 +174,23 @@ export class Front implements MqttFront {
     for (const connection of [...this.#connections]) {
       connection.close(Reason.serverShuttingDown, 'the broker ends')
     }
-    const abort = new AbortController()
-    const late = delay(CLOSE_MS_MAX, undefined, { signal: abort.signal }).catch(() => {})
-    await Promise.race([closed, late])
-    abort.abort()
+    await this.#emptied()
     for (const stream of [...this.#streams]) stream.destroy()
     await closed
     this.#context.wheel.stop()
     await this.#sessions.close()
+  }
+
+  /** All connections have ended, or had time to. */
+  async #emptied(): Promise<void> {
+    if (this.#connections.size === 0) return
+    const abort = new AbortController()
+    const late = delay(CLOSE_MS_MAX, undefined, { signal: abort.signal }).catch(() => {})
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve
+    })
+    await Promise.race([empty, late])
+    abort.abort()
   }
 
   #deliver(message: Message): void | Promise<void> {

@@ -131,6 +131,7 @@ export class Ingress {
   readonly #now: () => number
   /** Bytes that wait while the disk is full, at most: senders whose connection ended come again, with the same. */
   readonly #waitingBytesMax: number
+  readonly #fullWaitMs: number
   readonly #counters = {
     received: 0,
     receivedBytes: 0,
@@ -155,13 +156,14 @@ export class Ingress {
     log: EventLog,
     router: Router,
     statesOf: (chain: string) => IngressStates,
-    options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number },
+    options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number; fullWaitMs?: number },
   ) {
     this.#log = log
     this.#router = router
     this.#statesOf = statesOf
     this.#recordBytesMax = options.recordBytesMax
     this.#now = options.now
+    this.#fullWaitMs = options.fullWaitMs ?? FULL_WAIT_MS
     this.#waitingBytesMax = options.waitingBytesMax ?? Number.POSITIVE_INFINITY
     log.onDurable(() => this.#cleanAgain())
   }
@@ -290,7 +292,8 @@ export class Ingress {
   }
 
   async #letIn(chain: Chain, room: WaitingRoom): Promise<void> {
-    const check = setInterval(() => refuseLate(chain, room), FULL_CHECK_MS)
+    const waitMs = this.#fullWaitMs
+    const check = setInterval(() => refuseLate(chain, room, waitMs), Math.min(FULL_CHECK_MS, waitMs))
     check.unref()
     while (room.messages.length > 0) {
       await chain.drained()
@@ -426,10 +429,10 @@ function submissionOf(message: IngressMessage): Submission {
 }
 
 /** Those that have waited long enough for a disk that stays full. */
-function refuseLate(chain: Chain, room: WaitingRoom): void {
+function refuseLate(chain: Chain, room: WaitingRoom, waitMs: number): void {
   if (!chain.isHeld) return
   const now = performance.now()
-  const late = room.messages.findIndex(({ since }) => now - since < FULL_WAIT_MS)
+  const late = room.messages.findIndex(({ since }) => now - since < waitMs)
   for (const message of room.messages.splice(0, late < 0 ? room.messages.length : late)) {
     room.bytes -= message.bytes
     message.refuse()

@@ -5,6 +5,7 @@ import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import type { Access, Quotas } from './connection/access.ts'
 import type { ConnectionLimits } from './connection/limits.ts'
+import type { TimerWheel } from './connection/timer-wheel.ts'
 import { Front } from './front.ts'
 import { Hub } from './hub/hub.ts'
 import type { Message } from './hub/message.ts'
@@ -32,6 +33,7 @@ export interface FrontWorld {
   }
   readonly access?: Access
   readonly quotas?: Quotas
+  readonly wheel?: TimerWheel
 }
 
 export interface OpenFrontOptions {

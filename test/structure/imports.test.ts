@@ -143,7 +143,7 @@ describe('the broker', () => {
   it('keeps LevelDB in one file and aedes in another', () => {
     const users = (name: string) => imports.filter(({ to }) => to === name).map(({ from }) => from)
     expect([...users('level'), ...users('classic-level')]).toEqual(['broker/storage/level-store.ts'])
-    expect(new Set(users('aedes'))).toEqual(new Set(['broker/mqtt/aedes-front.ts']))
+    expect(new Set(users('aedes'))).toEqual(new Set(['broker/mqtt/hub/filters.ts']))
   })
 })
 

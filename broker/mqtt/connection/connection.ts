@@ -471,9 +471,11 @@ export class Connection implements Timed, AcknowledgementOwner {
   }
 
   #release(state: 'closing' | 'closed'): void {
+    const isFirst = this.#state !== 'closing'
     this.#state = state
     this.#session = null
     this.#held = null
+    if (!isFirst) return
     this.#open?.acknowledgements.close()
     this.#open?.quota.release()
   }

@@ -149,8 +149,8 @@ function readClientId(
 }
 
 function readWill(reader: BodyReader, flags: number, version: ProtocolVersion, limits: PacketLimits): Will {
+  // In MQTT 3 the properties are clear since the beginning of the CONNECT.
   if (version === 5) reader.properties(properties, PropertyPlace.will, limits)
-  else properties.clear()
   properties.checkResponseTopic()
   const topic = reader.binary('MQTT-3.1.2-9', 'the will topic')
   const payload = reader.binary('MQTT-3.1.2-9', 'the will payload')

@@ -56,6 +56,9 @@ const PACKET_ID_MAX = 65_535
 interface Unsent {
   readonly seq: number
   readonly message: Message | null
+  readonly isDup: boolean
+  /** What it says is on disk. */
+  isReady: boolean
 }
 
 export class ClientSession implements Subscriber {
@@ -80,8 +83,10 @@ export class ClientSession implements Subscriber {
   #next = 0
   /** Sent on this connection and not acknowledged. */
   #inFlight = 0
-  /** Its packet id or its release is on disk now: goes before anything else. */
+  /** Waits for its packet id or its release to be on disk, or is behind one that waits. */
   #unsent: Unsent[] = []
+  /** Facts that were put, and of which it is not known yet that they are on disk. */
+  #unsafe: Set<number> | null = null
   #held: Map<number, Message> | null = null
   #heldBytes = 0
   /** Handed over in this turn: sent without being held where nothing is before it. */
@@ -156,6 +161,7 @@ export class ClientSession implements Subscriber {
     this.#receipts = null
     this.table.rest()
     if (this.#seqOf?.size === 0) this.#seqOf = null
+    if (this.#unsafe?.size === 0) this.#unsafe = null
     for (const feed of this.#feeds ?? []) feed.rest()
   }
 
@@ -298,8 +304,8 @@ export class ClientSession implements Subscriber {
   /** @returns false where nothing more can be done now */
   #step(outgoing: Outgoing): boolean {
     const unsent = this.#unsent[0]
-    if (unsent !== undefined) {
-      if (this.table.isLive(unsent.seq) && !this.#sendAgain(outgoing, unsent)) return false
+    if (unsent?.isReady === true) {
+      if (this.table.isLive(unsent.seq) && !this.#sendLate(outgoing, unsent)) return false
       this.#unsent.shift()
       return true
     }
@@ -317,11 +323,7 @@ export class ClientSession implements Subscriber {
       this.#next++
       return true
     }
-    if (table.isReleased(seq)) {
-      if (!outgoing.pubrel(table.packetIdOf(seq))) return false
-      this.#passed(seq, table.packetIdOf(seq))
-      return true
-    }
+    if (table.isReleased(seq)) return this.#sendRelease(outgoing, seq)
     const message = this.#takeHeld(seq)
     if (message === undefined) {
       void this.#load(seq)
@@ -356,37 +358,63 @@ export class ClientSession implements Subscriber {
     )
   }
 
-  /** Of QoS 1 at once; of QoS 2, where the session is stored, once its packet id is on disk. */
+  /**
+   * At once, or, of QoS 2 where the session is stored, once its packet id is on disk. What comes behind one that waits keeps behind it
+   * [MQTT-4.6.0-6].
+   */
   #send(outgoing: Outgoing, seq: number, message: Message): boolean {
     const { table } = this
     const packetId = table.packetIdOf(seq) === 0 ? this.#newId() : table.packetIdOf(seq)
-    if (table.qosOf(seq) === 2 && this.isStored && !table.isFact(seq)) {
+    const isDup = table.isTried(seq)
+    const isForDisk = table.qosOf(seq) === 2 && this.isStored && !this.#isSafe(seq)
+    if (!isForDisk && this.#unsent.length === 0) {
+      if (!this.#publish(outgoing, seq, message, packetId, isDup)) return false
       this.#passed(seq, packetId)
-      table.setFact(seq)
-      this.#putFact(seq)
-      this.#onceOnDisk({ seq, message })
       return true
     }
-    if (!this.#publish(outgoing, seq, message, packetId)) return false
     this.#passed(seq, packetId)
+    const unsent = { seq, message, isDup, isReady: !isForDisk }
+    this.#unsent.push(unsent)
+    if (!isForDisk) return true
+    if (!table.isFact(seq)) this.#putFact(seq)
+    this.#onceOnDisk(unsent)
     return true
   }
 
-  #publish(outgoing: Outgoing, seq: number, message: Message, packetId: number, isDup?: boolean): boolean {
+  /** PUBREC came on an earlier connection. */
+  #sendRelease(outgoing: Outgoing, seq: number): boolean {
+    const { table } = this
+    const packetId = table.packetIdOf(seq)
+    const isForDisk = this.isStored && !this.#isSafe(seq)
+    if (!isForDisk && !outgoing.pubrel(packetId)) return false
+    this.#passed(seq, packetId)
+    if (!isForDisk) return true
+    const unsent = { seq, message: null, isDup: false, isReady: false }
+    this.#unsent.push(unsent)
+    this.#onceOnDisk(unsent)
+    return true
+  }
+
+  /** What is known of a delivery of QoS 2 is on disk. */
+  #isSafe(seq: number): boolean {
+    return this.table.isFact(seq) && this.#unsafe?.has(seq) !== true
+  }
+
+  #publish(outgoing: Outgoing, seq: number, message: Message, packetId: number, isDup: boolean): boolean {
     const { table } = this
     return outgoing.publish(message, {
       packetId,
       qos: table.qosOf(seq),
-      isDup: isDup ?? table.isTried(seq),
+      isDup,
       isRetained: table.isRetained(seq),
       identifiers: table.identifiersOf(seq),
     })
   }
 
-  #sendAgain(outgoing: Outgoing, { seq, message }: Unsent): boolean {
+  #sendLate(outgoing: Outgoing, { seq, message, isDup }: Unsent): boolean {
     const packetId = this.table.packetIdOf(seq)
     if (message === null) return outgoing.pubrel(packetId)
-    return this.#publish(outgoing, seq, message, packetId, false)
+    return this.#publish(outgoing, seq, message, packetId, isDup)
   }
 
   #passed(seq: number, packetId: number): void {
@@ -408,6 +436,9 @@ export class ClientSession implements Subscriber {
 
   #putFact(seq: number): void {
     const { table } = this
+    table.setFact(seq)
+    this.#unsafe ??= new Set()
+    this.#unsafe.add(seq)
     this.#context.store.put(
       qos2Key(this.number, table.partitionOf(seq), table.offsetOf(seq)),
       encodeQos2({
@@ -426,8 +457,9 @@ export class ClientSession implements Subscriber {
     const isInline = this.table.partitionOf(unsent.seq) === INLINE
     this.#context.store.flush(isInline).then(
       () => {
+        this.#unsafe?.delete(unsent.seq)
         if (epoch !== this.#epoch) return
-        this.#unsent.push(unsent)
+        unsent.isReady = true
         this.pump()
       },
       () => {
@@ -549,15 +581,14 @@ export class ClientSession implements Subscriber {
       return true
     }
     this.table.setReleased(seq)
-    const released = { seq, message: null }
     this.#changed()
-    if (this.table.isFact(seq) && this.isStored) {
+    const isForDisk = this.table.isFact(seq) && this.isStored
+    const released = { seq, message: null, isDup: false, isReady: !isForDisk }
+    this.#unsent.push(released)
+    if (isForDisk) {
       this.#putFact(seq)
       this.#onceOnDisk(released)
-    } else {
-      this.#unsent.push(released)
-      this.pump()
-    }
+    } else this.pump()
     return true
   }
 
@@ -590,6 +621,7 @@ export class ClientSession implements Subscriber {
     if (packetId !== 0) this.#seqOf?.delete(packetId)
     if (this.table.isSent(seq)) this.#inFlight--
     this.#dropHeld(seq)
+    this.#unsafe?.delete(seq)
     this.#release(seq)
     this.table.remove(seq)
   }

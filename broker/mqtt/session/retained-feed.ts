@@ -31,7 +31,7 @@ export class RetainedFeed {
   peek(): Message | 'later' | 'none' {
     const next = this.#ahead[0]
     if (next !== undefined) return next.message
-    return this.#at < this.#topics.length ? 'later' : 'none'
+    return this.isLoading || this.#at < this.#topics.length ? 'later' : 'none'
   }
 
   shift(): void {
@@ -41,21 +41,21 @@ export class RetainedFeed {
   /** @returns false where the disk is at fault */
   async load(): Promise<boolean> {
     this.isLoading = true
+    const from = this.#at
+    let bytes = 0
+    for (; this.#at < this.#topics.length && bytes < AHEAD_BYTES_MAX; this.#at++) {
+      if (this.#at - from >= AHEAD_MESSAGES_MAX) break
+      bytes += this.#retained.bytesOf(this.#topics[this.#at]!)
+    }
     try {
-      let bytes = 0
-      while (
-        this.#at < this.#topics.length &&
-        this.#ahead.length < AHEAD_MESSAGES_MAX &&
-        bytes < AHEAD_BYTES_MAX
-      ) {
-        const at = this.#at++
-        const message = await this.#retained.get(this.#topics[at]!)
-        if (message === null) continue
-        this.#ahead.push({ message, at })
-        bytes += message.payload.length
+      const topics = this.#topics.slice(from, this.#at)
+      const messages = await Promise.all(topics.map((topic) => this.#retained.get(topic)))
+      for (const [i, message] of messages.entries()) {
+        if (message !== null) this.#ahead.push({ message, at: from + i })
       }
       return true
     } catch {
+      this.#at = from
       return false
     } finally {
       this.isLoading = false

@@ -95,6 +95,11 @@ export class RetainedMessages {
       .map(({ topic }) => topic)
   }
 
+  /** About what its message takes in memory; 0 where there is none. */
+  bytesOf(topic: string): number {
+    return this.#tree.get(topic)?.bytes ?? 0
+  }
+
   /** With what is left of its expiry; null where there is none any more. @throws where the disk is at fault */
   async get(topic: string): Promise<Message | null> {
     const { store, clock, now, placeOf } = this.#parts

@@ -1,0 +1,207 @@
+/** What a session has after a stop and after a power cut. */
+import { describe, expect, it } from 'vitest'
+import { until } from '../../log/support.ts'
+import { settle, TestBroker } from './support.ts'
+import { TestClient } from './test-client.ts'
+
+/** A stop writes all; a cut leaves what was synced. */
+const ENDS = ['restart', 'cut'] as const
+
+describe.each(ENDS)('after a %s', (end) => {
+  it('a session that stays is present with its subscriptions, and has what came since', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { expirySeconds: 3600 })
+    await client.subscribe('a/+', { qos: 2, identifier: 5, isRetainAsPublished: true })
+    await client.subscribe('$share/group/b', { qos: 1 })
+    client.lost()
+    await broker.publish('a/1', '1', { qos: 1 })
+    await broker.publish('b', '2', { qos: 1 })
+    await broker.publish('c', '3', { qos: 1 })
+    broker = await broker[end]()
+    expect(broker.sessions.status()).toMatchObject({ sessions: 1, stored: 1, subscriptions: 2, queued: 2 })
+    await broker.publish('a/2', '4', { qos: 1, isRetained: true })
+    await client.connect(broker.sessions)
+    await settle()
+    expect(client.isPresent).toBe(true)
+    expect(
+      client.received.map(({ payload, identifiers, isRetained }) => [payload, identifiers, isRetained]),
+    ).toEqual([
+      ['1', [5], false],
+      ['2', [], false],
+      ['4', [5], true],
+    ])
+  })
+
+  it('a session that ends with its connection is not there', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { expirySeconds: 0 })
+    await client.subscribe('a')
+    broker = await broker[end]()
+    expect(broker.sessions.status()).toMatchObject({ sessions: 0, subscriptions: 0 })
+  })
+
+  it('a session that was ended by a clean start, an expiry of 0 or DISCONNECT does not come back', async () => {
+    let broker = await TestBroker.open()
+    for (const clientId of ['a', 'b', 'c']) {
+      const client = await new TestClient(clientId).connect(broker.sessions)
+      await client.subscribe('t')
+      await broker.publish('t', '1')
+      client.lost()
+    }
+    await new TestClient('a').connect(broker.sessions, { cleanStart: true, expirySeconds: 0 })
+    const zero = await new TestClient('b').connect(broker.sessions, { expirySeconds: 0 })
+    expect(zero.isPresent).toBe(true)
+    const ending = await new TestClient('c').connect(broker.sessions)
+    ending.session.disconnect('clean', 0)
+    await settle()
+    broker = await broker[end]()
+    expect(broker.sessions.status()).toMatchObject({ sessions: 0, subscriptions: 0, queued: 0 })
+    expect(await (await new TestClient('a').connect(broker.sessions)).isPresent).toBe(false)
+  })
+
+  it('an unsubscribed filter stays so', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions)
+    await client.subscribe('a')
+    await client.subscribe('b')
+    await client.session.unsubscribe(['a'])
+    broker = await broker[end]()
+    await broker.publish('a', '1')
+    await broker.publish('b', '2')
+    await client.connect(broker.sessions)
+    await settle()
+    expect(client.payloads).toEqual(['2'])
+  })
+
+  it('a subscription brings nothing that was published before it', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions)
+    await broker.publish('a', 'before')
+    await client.subscribe('a')
+    await broker.publish('a', 'after')
+    await settle()
+    expect(client.payloads).toEqual(['after'])
+    broker = await broker[end]()
+    client.received.length = 0
+    await client.connect(broker.sessions)
+    await settle()
+    expect(client.payloads).toEqual(['after'])
+  })
+
+  it('what was delivered and acknowledged before the last checkpoint does not come again', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions)
+    await client.subscribe('a', { qos: 2 })
+    await broker.publish('a', '1', { qos: 1 })
+    await broker.publish('a', '2', { qos: 2 })
+    await settle()
+    client.session.puback(client.received[0]!.packetId, 0)
+    client.session.pubrec(client.received[1]!.packetId, 0)
+    await settle()
+    client.session.pubcomp(client.received[1]!.packetId, 0)
+    broker.sessions.tick()
+    await settle()
+    // the next synced write makes the checkpoint durable
+    await client.subscribe('b')
+    broker = await broker[end]()
+    await client.connect(broker.sessions)
+    await settle()
+    expect(client.payloads).toEqual(['1', '2'])
+  })
+
+  it('a message that no stream takes is still delivered, and is forgotten then', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions)
+    const other = await new TestClient('b').connect(broker.sessions)
+    await client.subscribe('$x/#', { qos: 1 })
+    await other.subscribe('$x/#', { qos: 2 })
+    client.lost()
+    other.lost()
+    await broker.publish('$x/1', 'one', { isInline: true, qos: 2 })
+    broker = await broker[end]()
+    expect(broker.sessions.status()).toMatchObject({ inlineMessages: 1, queued: 2 })
+    await client.connect(broker.sessions)
+    await other.connect(broker.sessions)
+    await settle()
+    expect([...client.wire, ...other.wire]).toEqual(['publish one', 'publish one'])
+    client.session.puback(client.last().packetId, 0)
+    other.session.pubrec(other.last().packetId, 0)
+    await settle()
+    other.session.pubcomp(other.last().packetId, 0)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.sessions.status()).toMatchObject({ inlineMessages: 0, inlineBytes: 0 })
+    broker = await broker.restart()
+    expect(broker.sessions.status()).toMatchObject({ inlineMessages: 0, queued: 0 })
+  })
+})
+
+it('a stop keeps packet ids, so that what was in flight comes again under its own, marked DUP', async () => {
+  let broker = await TestBroker.open()
+  const client = await new TestClient('a').connect(broker.sessions)
+  await client.subscribe('a')
+  await broker.publish('a', '1')
+  await broker.publish('a', '2')
+  client.session.puback(client.received[0]!.packetId, 0)
+  const { packetId } = client.last()
+  broker = await broker.restart()
+  await client.connect(broker.sessions)
+  await settle()
+  expect(client.wire.slice(2)).toEqual(['dup 2'])
+  expect(client.last().packetId).toBe(packetId)
+})
+
+it('a delivery of QoS 2 whose id was used again after it is over, and is not repeated', async () => {
+  let broker = await TestBroker.open(undefined, { limits: { inFlightMax: 1 } })
+  const client = await new TestClient('a').connect(broker.sessions)
+  await client.subscribe('a', { qos: 2 })
+  // all packet ids but one are in use, as it were: the second message gets the id of the first
+  await broker.publish('a', '1', { qos: 2 })
+  await settle()
+  client.session.pubrec(client.last().packetId, 0)
+  await settle()
+  client.session.pubcomp(client.last().packetId, 0)
+  const session = client.session as unknown as { pump(): void }
+  session.pump()
+  for (let n = 0; n < 65_534; n++) {
+    await broker.publish('a', 'q1', { qos: 1 })
+    client.session.puback(client.received.pop()!.packetId, 0)
+  }
+  client.wire.length = 0
+  await broker.publish('a', '2', { qos: 2 })
+  await settle()
+  expect(client.last().packetId).toBe(1)
+  client.received.length = 0
+  broker = await broker.cut({ limits: { queuedMessagesMax: 1 } })
+  await client.connect(broker.sessions)
+  await settle()
+  expect(client.wire.filter((line) => !line.endsWith('q1'))).toEqual(['publish 2', 'dup 2'])
+}, 60_000)
+
+it('a disk that fails refuses what must be on it, says so once, and has it all when it is mended', async () => {
+  const { FaultyDisk } = await import('../../../support/faulty-disk.ts')
+  const { MemoryDisk } = await import('../../../support/memory-disk.ts')
+  const disk = new FaultyDisk(new MemoryDisk())
+  let broker = await TestBroker.open(disk)
+  const client = await new TestClient('a').connect(broker.sessions)
+  disk.fail({ on: 'sync', path: 'mqtt', times: 3, code: 'ENOSPC' })
+  await expect(client.subscribe('a')).rejects.toMatchObject({ code: 'HW_SESSION_STATE' })
+  await expect(new TestClient('b').connect(broker.sessions)).rejects.toMatchObject({
+    code: 'HW_SESSION_STATE',
+  })
+  expect(broker.sessions.status()).toMatchObject({ sessions: 1 })
+  expect(broker.sessions.status().failure).toContain('no space')
+  // who needs nothing on disk is served
+  const passing = await new TestClient('c').connect(broker.sessions, { expirySeconds: 0 })
+  expect(await passing.subscribe('a')).toEqual([1])
+  await until(() => broker.sessions.status().failure === null, 'the state is written again')
+  expect(broker.sink.lines.filter(({ level }) => level === 'error')).toHaveLength(1)
+  expect(await client.subscribe('b')).toEqual([1])
+  expect(disk.violations).toBe(0)
+  broker = await broker.cut()
+  await broker.publish('b', '1')
+  await client.connect(broker.sessions)
+  await settle()
+  expect(client.payloads).toEqual(['1'])
+  expect(broker.sessions.status()).toMatchObject({ sessions: 1 })
+})

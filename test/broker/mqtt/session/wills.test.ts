@@ -1,0 +1,145 @@
+/** Wills: when they are published, when not, and what a restart makes of them. */
+import { describe, expect, it } from 'vitest'
+import { RecordTooLargeError } from '../../../../broker/errors.ts'
+import { settle, TestBroker } from './support.ts'
+import { TestClient } from './test-client.ts'
+
+const WILL = { topic: 'will' }
+const DELAYED = { topic: 'will', delaySeconds: 10 }
+
+describe('a will', () => {
+  it('is published when the connection is lost or DISCONNECT asks for it, not after a clean one [MQTT-3.1.2-8] [MQTT-3.1.2-10]', async () => {
+    const broker = await TestBroker.open()
+    const watcher = await new TestClient('watcher').connect(broker.sessions)
+    await watcher.subscribe('will')
+    for (const kind of ['clean', 'lost', 'with-will'] as const) {
+      const client = await new TestClient(kind).connect(broker.sessions, { will: WILL, expirySeconds: 0 })
+      client.session.disconnect(kind, null)
+      await settle()
+    }
+    expect(broker.wills).toEqual(['lost will', 'with-will will'])
+    expect(watcher.payloads).toEqual(['gone', 'gone'])
+    expect(broker.sessions.status()).toMatchObject({ wills: 0, willsPublished: 2 })
+  })
+
+  it('waits for its delay, and is none where the client is back before [MQTT-3.1.3-9]', async () => {
+    const broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { will: DELAYED })
+    client.lost()
+    broker.clock.pass(9_000)
+    broker.sessions.tick()
+    await client.connect(broker.sessions)
+    broker.clock.pass(9_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual([])
+    client.lost()
+    await client.connect(broker.sessions, { will: DELAYED })
+    client.lost()
+    broker.clock.pass(10_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual(['a will'])
+  })
+
+  it('comes at the end of the session, where that is before its delay [MQTT-3.1.3-9]', async () => {
+    const broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { will: DELAYED, expirySeconds: 3 })
+    client.lost()
+    broker.clock.pass(3_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual(['a will'])
+    // a clean start ends it, too
+    const other = await new TestClient('b').connect(broker.sessions, { will: DELAYED })
+    other.lost()
+    await other.connect(broker.sessions, { cleanStart: true })
+    await settle()
+    expect(broker.wills).toEqual(['a will', 'b will'])
+  })
+
+  it('of a session that is taken over is published without a delay, and not with one', async () => {
+    const broker = await TestBroker.open()
+    await new TestClient('a').connect(broker.sessions, { will: WILL })
+    await new TestClient('a').connect(broker.sessions)
+    await new TestClient('b').connect(broker.sessions, { will: DELAYED })
+    await new TestClient('b').connect(broker.sessions)
+    broker.clock.pass(60_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual(['a will'])
+  })
+
+  it('that is retained stays as retained message', async () => {
+    const broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { will: { ...WILL, isRetained: true } })
+    client.lost()
+    await settle()
+    const found: string[] = []
+    for await (const { payload } of broker.sessions.retained('will')) found.push(payload.toString())
+    expect(found).toEqual(['gone'])
+  })
+
+  it('is published after a cut by which its client was cut off: at once, or after its delay', async () => {
+    let broker = await TestBroker.open()
+    await new TestClient('a').connect(broker.sessions, { will: WILL, expirySeconds: 0 })
+    await new TestClient('b').connect(broker.sessions, { will: DELAYED, expirySeconds: 60 })
+    await new TestClient('c').connect(broker.sessions, { will: WILL, expirySeconds: 60 })
+    const clean = await new TestClient('d').connect(broker.sessions, { will: WILL, expirySeconds: 60 })
+    clean.session.disconnect('clean', null)
+    await settle()
+    broker = await broker.cut()
+    await settle()
+    expect(broker.wills.toSorted()).toEqual(['a will', 'c will'])
+    broker.clock.pass(10_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills.toSorted()).toEqual(['a will', 'b will', 'c will'])
+    broker = await broker.cut()
+    await settle()
+    expect(broker.sessions.status().wills).toBe(0)
+  })
+
+  it('that waits for its delay goes on waiting over a restart', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { will: DELAYED })
+    client.lost()
+    broker.clock.pass(4_000)
+    broker = await broker.restart()
+    broker.clock.pass(5_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual([])
+    broker.clock.pass(1_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual(['a will'])
+  })
+
+  it('that cannot be published is tried again, also when its client is back; one that is too large is given up', async () => {
+    let failures = 2
+    const publishWill = async (will: { topic: string }) => {
+      if (will.topic === 'large') throw new RecordTooLargeError('a will', 2, 1)
+      if (failures-- > 0) throw new Error('the log is away')
+    }
+    const broker = await TestBroker.open(undefined, { publishWill })
+    const client = await new TestClient('a').connect(broker.sessions, { will: WILL })
+    client.lost()
+    await settle()
+    await client.connect(broker.sessions, { will: { topic: 'second' } })
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual([])
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual(['a will'])
+    client.lost()
+    await settle()
+    expect(broker.wills).toEqual(['a will', 'a second'])
+    const large = await new TestClient('b').connect(broker.sessions, { will: { topic: 'large' } })
+    large.lost()
+    await settle()
+    expect(broker.sessions.status()).toMatchObject({ wills: 0 })
+    expect(broker.sink.matching('a will was dropped')).toHaveLength(1)
+  })
+})
