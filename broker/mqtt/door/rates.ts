@@ -98,8 +98,8 @@ export class Rates implements Quotas {
     const now = this.#now()
     const address = this.#addressOf(peer.address)
     if (connectionsPerAddress !== null && address.connections >= connectionsPerAddress)
-      return 'limits.connectionsPerAddress is reached'
-    if (address.connects?.take(now) === false) return 'limits.connectsPerSecondOfAddress is reached'
+      return 'limits.connectionsPerAddressMax is reached'
+    if (address.connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
     if (this.#connects?.take(now) === false) return 'limits.connectsPerSecond is reached'
     address.connections++
     return null
