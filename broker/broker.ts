@@ -4,14 +4,16 @@ import { ChainClocks } from './clock/chain-clocks.ts'
 import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
 import type { Trust } from './clock/trust.ts'
-import { type ListenAddress, parseListenAddress } from './config/address.ts'
+import { changeText, configChanges, isLive, type ReloadReport, withLiveChanges } from './config/changes.ts'
 import type { BrokerConfig, StreamConfig } from './config/schema.ts'
-import { ConfigError, DataDirectoryError } from './errors.ts'
+import { DataDirectoryError } from './errors.ts'
 import { dropBallast } from './log/ballast.ts'
 import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
+import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
+import { Gate } from './mqtt/door/gate.ts'
 import type { Front } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
 import { LocalPublisher } from './mqtt/local-publisher.ts'
@@ -32,9 +34,6 @@ import { VERSION } from './version.ts'
 /** LevelDB's write buffer, of which it holds two at times. */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 
-/** An MQTT packet may be so much longer than a record: its topic and properties. */
-const PACKET_ROOM_BYTES = 128 * 1024
-
 /** What the broker needs of the world; tests hand in a faulty one. */
 export interface BrokerDependencies {
   readonly disk?: Disk
@@ -52,7 +51,9 @@ export class Broker implements Operations {
   readonly facts: FactStore
   /** For messages that do not come from an MQTT client. */
   readonly publisher: LocalPublisher
-  readonly #config: BrokerConfig
+  #config: BrokerConfig
+  readonly #sink: LogSink
+  readonly #gate: Gate
   readonly #data: DataDirectory
   readonly #watch: ClockWatch
   readonly #clocks: ChainClocks
@@ -73,7 +74,11 @@ export class Broker implements Operations {
     front: Front,
     schedule: Schedule | null,
     fileSystem: FileSystem,
+    gate: Gate,
+    sink: LogSink,
   ) {
+    this.#gate = gate
+    this.#sink = sink
     this.#schedule = schedule
     this.log = log
     this.tables = tables
@@ -86,10 +91,12 @@ export class Broker implements Operations {
     this.#front = front
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
+    gate.watch(() => front.review((principal, peer) => gate.door.knows(principal, peer)))
+    this.#sayWhoMayConnect()
   }
 
   /**
-   * @throws DataDirectoryLockedError, DataDirectoryError, StreamDefinitionError, ListenError: nothing is left open then.
+   * @throws DataDirectoryLockedError, DataDirectoryError, StreamDefinitionError, UsersFileError, ListenError: nothing is left open then.
    */
   static async start(config: BrokerConfig, dependencies: BrokerDependencies = {}): Promise<Broker> {
     const { disk = nodeDisk, log: sink = silentSink, clock = systemClock() } = dependencies
@@ -134,20 +141,36 @@ export class Broker implements Operations {
       const ingressOptions = { recordBytesMax, waitingBytesMax, now: () => watch.now() }
       const ingress = new Ingress(log, router, (chain) => states.get(chain)!, ingressOptions)
       const frontOptions = {
-        listeners: config.mqtt.listeners.map(listenAddress),
+        listeners: listenerOptions(config),
         connectionsMax: config.limits.connectionsMax,
-        // a larger message is refused by the ingress, by name: the packet has room for topic and properties besides
-        limits: { packetBytesMax: recordBytesMax + PACKET_ROOM_BYTES },
+        limits: connectionLimits(config),
+        sessionLimits: sessionLimits(config),
       }
+      const streamOf = (topic: string) => router.match(topic)?.stream.name ?? null
+      const gate = await Gate.open({ disk, data: data.path, sink, streamOf }, gateSettings(config))
       const frontClock = {
         now: () => watch.now(),
         trustedNow: () => watch.trustedNow(),
         monotonic: () => clock.time.monotonic(),
       }
-      const world = { disk, data: data.path, log, ingress, router, sink, clock: frontClock }
+      const guard = { access: gate.door, quotas: gate.rates }
+      const world = { disk, data: data.path, log, ingress, router, sink, clock: frontClock, ...guard }
       front = await openFront(world, frontOptions)
       const schedule = await scheduleCompaction(config, log, sink)
-      return new Broker(config, data, watch, clocks, log, tables, ingress, front, schedule, fileSystem)
+      return new Broker(
+        config,
+        data,
+        watch,
+        clocks,
+        log,
+        tables,
+        ingress,
+        front,
+        schedule,
+        fileSystem,
+        gate,
+        sink,
+      )
     } catch (error) {
       await front?.close()
       await tables?.close()
@@ -184,6 +207,41 @@ export class Broker implements Operations {
     }
   }
 
+  /** Takes up what can be taken up of a configuration that was read again, certificates and users besides. */
+  async reload(config: BrokerConfig): Promise<ReloadReport> {
+    const changes = configChanges(this.#config, config)
+    const applied = changes.filter(isLive).map(changeText)
+    const needsRestart = changes.filter((change) => !isLive(change)).map(({ key }) => key)
+    this.#config = withLiveChanges(this.#config, config)
+    for (const line of applied) this.#sink.info(`the configuration has changed: ${line}`)
+    for (const key of needsRestart)
+      this.#sink.warn(`the configuration has changed, which needs a restart: ${key}`)
+    if (applied.length > 0) {
+      this.#front.connectionsMax = this.#config.limits.connectionsMax
+      this.#gate.update(gateSettings(this.#config))
+      this.#sayWhoMayConnect()
+    }
+    await this.#gate.readUsers()
+    await this.#front.renew()
+    return { applied, needsRestart }
+  }
+
+  /** Where a listener is reached from other machines and nobody is configured; and writers that nobody is. */
+  #sayWhoMayConnect(): void {
+    const exposed = this.#front.exposed()
+    if (this.#gate.door.isUnguarded && exposed.length > 0) {
+      const text = this.#config.mqtt.anonymous
+        ? 'no users and no permissions are configured, and anonymous clients are let in: everybody may do everything'
+        : 'no users and no permissions are configured: clients of other machines are refused. ' +
+          'Add users with `headwater users add NAME` and what they may do to mqtt.permissions, or set mqtt.anonymous: true'
+      this.#sink.warn(text, { listeners: exposed.join(', ') })
+    }
+    const unknown = this.#gate.unknownWriters
+    if (unknown.length === 0) return
+    const text = 'a stream has a writer that is not among the users: only a certificate can have that name'
+    this.#sink.warn(text, { writers: unknown.join(', ') })
+  }
+
   /** How far this device's clock is to be believed now, and what that rests on. */
   clockTrust(): { readonly trust: Trust; readonly evidence: string } {
     const { trust, evidence } = this.#watch.status()
@@ -198,6 +256,7 @@ export class Broker implements Operations {
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
     await this.#schedule?.destroy()
+    this.#gate.close()
     await this.#front.close()
     await this.tables.close()
     await this.log.close()
@@ -319,12 +378,4 @@ function policyOf({ cleanup, retention, tombstoneSeconds, priority }: StreamConf
     priority,
     tombstoneMs: tombstoneSeconds * 1000,
   }
-}
-
-function listenAddress({ address }: { address: string }): ListenAddress {
-  const parsed = parseListenAddress(address)
-  if (typeof parsed === 'string') {
-    throw new ConfigError('mqtt.listeners', `"${address}": ${parsed}`, 'write host:port')
-  }
-  return parsed
 }

@@ -5,10 +5,17 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ListenAddress } from '../config/address.ts'
 import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
-import { type Access, NO_QUOTAS, OPEN_ACCESS, type PeerInfo, type Quotas } from './connection/access.ts'
+import type { Disk } from '../storage/store.ts'
+import {
+  type Access,
+  NO_QUOTAS,
+  OPEN_ACCESS,
+  type PeerInfo,
+  type Principal,
+  type Quotas,
+} from './connection/access.ts'
 import { type ClientStatus, Connection } from './connection/connection.ts'
 import { type ConnectedSessions, type ConnectionContext, Encoders } from './connection/context.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connection/limits.ts'
@@ -16,10 +23,11 @@ import { OutboxPool } from './connection/outbox.ts'
 import { PendingCommits } from './connection/pending-commits.ts'
 import { TimerWheel } from './connection/timer-wheel.ts'
 import { TopicCache } from './connection/topic-cache.ts'
+import type { ListenerOptions } from './door/listener.ts'
+import { Listeners } from './door/listeners.ts'
 import type { Hub } from './hub/hub.ts'
 import type { Message } from './hub/message.ts'
 import { type Ingress, Submission } from './ingress.ts'
-import { Listeners } from './listeners.ts'
 import { type Delivery, type OwnMessage, OwnMessages } from './own-messages.ts'
 import { AcknowledgementView } from './packets/acknowledgement-view.ts'
 import { Reason } from './packets/protocol-error.ts'
@@ -56,6 +64,8 @@ export interface FrontSessions extends ConnectedSessions {
 }
 
 export interface FrontParts {
+  /** For certificate files. */
+  readonly disk: Disk
   readonly ingress: Ingress
   readonly router: Router
   readonly hub: Hub
@@ -70,7 +80,7 @@ export interface FrontParts {
 }
 
 export interface FrontOptions {
-  readonly listeners: readonly ListenAddress[]
+  readonly listeners: readonly ListenerOptions[]
   readonly connectionsMax: number
   readonly limits?: Partial<ConnectionLimits>
 }
@@ -81,7 +91,7 @@ const CLOSE_MS_MAX = 1_000
 export class Front implements MqttFront {
   readonly #context: ConnectionContext
   readonly #sessions: FrontSessions
-  readonly #connectionsMax: number
+  #connectionsMax: number
   readonly #listeners: Listeners
   readonly #own: OwnMessages
   readonly #connections = new Set<Connection>()
@@ -114,7 +124,12 @@ export class Front implements MqttFront {
       newClientId: () => `hw-${randomBytes(12).toString('base64url')}`,
     }
     this.#own = new OwnMessages({ deliver: (message) => this.#deliver(message), now })
-    this.#listeners = new Listeners(options.listeners, (stream, peer) => this.accept(stream, peer), log)
+    this.#listeners = new Listeners(options.listeners, {
+      disk: parts.disk,
+      log,
+      onConnection: (stream, peer) => this.accept(stream, peer),
+      frameBytesMax: limits.packetBytesMax,
+    })
   }
 
   /** @throws ListenError */
@@ -143,9 +158,30 @@ export class Front implements MqttFront {
       new Connection(stream, peer, this.#context, (connection) => {
         this.#connections.delete(connection)
         this.#streams.delete(stream)
+        quotas.left(peer)
         if (this.#connections.size === 0) this.#onEmpty()
       }),
     )
+  }
+
+  /** The rules have changed: who would not be let in any more has to go, and so have subscriptions that are not allowed. */
+  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
+    for (const connection of [...this.#connections]) connection.review(isKnown)
+  }
+
+  /** For connections from now on. */
+  set connectionsMax(count: number) {
+    this.#connectionsMax = count
+  }
+
+  /** Looks for new certificates. */
+  renew(): Promise<void> {
+    return this.#listeners.renew()
+  }
+
+  /** Listeners that other machines reach without a certificate. */
+  exposed(): string[] {
+    return this.#listeners.exposed()
   }
 
   publish(message: OwnMessage): Promise<Delivery> {

@@ -4,8 +4,8 @@
  *
  *   identity  the client's certificate, where the listener asked for one; else user name and password; else anonymous
  */
-import type { Access, Credentials, PeerInfo, Principal } from '../connection/access.ts'
-import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import type { Access, Credentials, PeerInfo, Principal, Refusal } from '../connection/access.ts'
+import { Reason } from '../packets/protocol-error.ts'
 import { PasswordChecks } from './password.ts'
 import { type PermissionRule, Permissions } from './permissions.ts'
 import type { Users } from './users.ts'
@@ -43,10 +43,10 @@ export class Door implements Access {
     this.generation++
   }
 
-  async canConnect({ clientId, username, password, peer }: Credentials): Promise<Principal | ReasonCode> {
+  async canConnect({ clientId, username, password, peer }: Credentials): Promise<Principal | Refusal> {
     if (peer.identity !== null) return { name: peer.identity, clientId }
     if (username === null || this.#users.size === 0) {
-      return this.#takesAnonymous(peer) ? { name: null, clientId } : Reason.notAuthorized
+      return this.#takesAnonymous(peer) ? { name: null, clientId } : this.#refuseAnonymous()
     }
     const user = this.#users.get(username)
     const given = password ?? Buffer.alloc(0)
@@ -54,8 +54,11 @@ export class Door implements Access {
       user === undefined
         ? await this.#checks.pretend(given)
         : await this.#checks.isRight(user.password, given)
-    if (isRight === null) return Reason.serverBusy
-    return isRight ? { name: username, clientId } : Reason.badCredentials
+    if (isRight === null)
+      return { reasonCode: Reason.serverBusy, text: 'too many passwords wait to be checked' }
+    if (isRight) return { name: username, clientId }
+    const text = user === undefined ? 'there is no such user' : 'its password is wrong'
+    return { reasonCode: Reason.badCredentials, text }
   }
 
   mayPublish(principal: Principal, topic: string): boolean {
@@ -72,6 +75,13 @@ export class Door implements Access {
   knows({ name }: Principal, peer: PeerInfo): boolean {
     if (peer.identity !== null) return true
     return name === null ? this.#takesAnonymous(peer) : this.#users.has(name)
+  }
+
+  #refuseAnonymous(): Refusal {
+    const text = this.isUnguarded
+      ? 'nobody is configured, so only clients of this machine are let in: see `headwater users --help`'
+      : 'it gives no user name, and mqtt.anonymous is false'
+    return { reasonCode: Reason.notAuthorized, text }
   }
 
   #takesAnonymous(peer: PeerInfo): boolean {

@@ -32,7 +32,7 @@ export function isUserName(name: string): boolean {
 export async function readUsers(disk: Disk, dataDirectory: string): Promise<Users> {
   const path = join(dataDirectory, USERS_FILE)
   const bytes = await disk.readFile(path)
-  return bytes === undefined ? new Map() : parse(path, bytes)
+  return parseUsers(path, bytes)
 }
 
 export function writeUsers(disk: Disk, dataDirectory: string, users: Users): Promise<void> {
@@ -41,7 +41,9 @@ export function writeUsers(disk: Disk, dataDirectory: string, users: Users): Pro
   return disk.replaceFile(join(dataDirectory, USERS_FILE), Buffer.from(`${text}\n`))
 }
 
-function parse(path: string, bytes: Buffer): Users {
+/** @param bytes undefined where there is no file @throws UsersFileError */
+export function parseUsers(path: string, bytes: Buffer | undefined): Users {
+  if (bytes === undefined) return new Map()
   let found: unknown
   try {
     found = JSON.parse(bytes.toString('utf8'))
