@@ -111,7 +111,7 @@ export class Front implements MqttFront {
       hub,
       sessions,
       topics: new TopicCache(router, limits),
-      commits: new PendingCommits((message) => sessions.onCommitted(message)),
+      commits: new PendingCommits((message) => this.#committed(message)),
       pool: new OutboxPool(),
       wheel: parts.wheel ?? new TimerWheel(),
       encoders: new Encoders(),
@@ -215,6 +215,18 @@ export class Front implements MqttFront {
     await closed
     this.#context.wheel.stop()
     await this.#sessions.close()
+  }
+
+  /** Called between the acknowledgements of a commit: what goes wrong with one message must not hold them back. */
+  #committed(message: Message): void {
+    try {
+      this.#sessions.onCommitted(message)
+    } catch (error) {
+      this.#context.limited.warn('delivery', 'a message could not be handed to its subscribers', {
+        topic: message.topic,
+        reason: (error as Error).stack,
+      })
+    }
   }
 
   /** All connections have ended, or had time to. */

@@ -99,7 +99,7 @@ export class LocalPublisher {
 
   #accept(message: LocalMessage, onAdmitted: () => void, done: IngressCallback): void {
     const { topic, payload, source, isRetained } = message
-    const headers = messageHeaders(isRetained, null)
+    const headers = messageHeaders(isRetained, 1, null)
     const origin = { source, headers: encodeHeaders(message.headers), onAdmitted }
     this.#ingress.accept(
       { clientId: null, topic, payload, qos: 1, packetId: 0, isDup: false, headers, origin },

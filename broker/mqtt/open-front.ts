@@ -76,7 +76,7 @@ function publishOf(
   fields: Omit<Message, 'place' | 'timestamp'>,
 ): Promise<void> {
   const { topic, payload, isRetained, properties, clientId } = fields
-  const headers = messageHeaders(isRetained, properties)
+  const headers = messageHeaders(isRetained, fields.qos, properties)
   // of QoS 1, whatever its own is: so its place is known
   const incoming = { clientId, topic, payload, qos: 1, packetId: 0, isDup: false, headers } as const
   return new Promise((resolve, reject) => {

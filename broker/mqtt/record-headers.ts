@@ -2,7 +2,7 @@
  * From a message to the headers of its record and back: what MQTT says about a message beyond topic and payload. A message without
  * properties that is not retained has none of these headers. On disk, and what readers of Kafka see: never change.
  *
- *     mqtt.retain             no value: the message was retained
+ *     mqtt.retain             "0", "1" or "2": the message was retained, and published with this QoS
  *     mqtt.payload-format     "0" or "1": 1 is UTF-8 text
  *     mqtt.message-expiry     seconds, as the publisher gave them, in decimal
  *     mqtt.content-type       text
@@ -18,7 +18,7 @@
 import { isUtf8 } from 'node:buffer'
 import { encodeHeaders, type LogRecord, NO_HEADERS, type RecordHeader } from '../log/record-batch.ts'
 import type { Message, Place } from './hub/message.ts'
-import type { MessageProperties } from './packets/packet.ts'
+import type { MessageProperties, QoS } from './packets/packet.ts'
 import { DEAD_LETTER_HEADERS, TOPIC_HEADER } from './router.ts'
 
 const OWN = 'mqtt.'
@@ -35,17 +35,18 @@ const RESERVED = new Set([TOPIC_HEADER, ...DEAD_LETTER_HEADERS])
 /** MQTT's longest text. A header that is longer is no user property. */
 const TEXT_BYTES_MAX = 65_535
 
-/** The section of a message that is retained and has no properties. */
-const RETAINED_ONLY = encodeHeaders([{ key: RETAIN, value: null }])
+const DIGITS = [0, 1, 2].map((qos) => Buffer.from(String(qos)))
+/** The sections of messages that are retained and have no properties, by their QoS. */
+const RETAINED_ONLY = DIGITS.map((value) => encodeHeaders([{ key: RETAIN, value }]))
 
 /** @returns a section, to be joined with those that the route gives */
-export function messageHeaders(isRetained: boolean, properties: MessageProperties | null): Buffer {
-  if (properties === null) return isRetained ? RETAINED_ONLY : NO_HEADERS
+export function messageHeaders(isRetained: boolean, qos: QoS, properties: MessageProperties | null): Buffer {
+  if (properties === null) return isRetained ? RETAINED_ONLY[qos] : NO_HEADERS
   const headers: RecordHeader[] = []
   const add = (key: string, value: string | Buffer | undefined) => {
     if (value !== undefined) headers.push({ key, value: Buffer.from(value as string) })
   }
-  if (isRetained) headers.push({ key: RETAIN, value: null })
+  if (isRetained) headers.push({ key: RETAIN, value: DIGITS[qos] })
   if (properties.payloadFormat !== undefined) add(PAYLOAD_FORMAT, properties.payloadFormat ? '1' : '0')
   add(MESSAGE_EXPIRY, properties.messageExpiry?.toString())
   add(CONTENT_TYPE, properties.contentType)
@@ -60,17 +61,18 @@ export function messageHeaders(isRetained: boolean, properties: MessagePropertie
 }
 
 /**
- * The message that a record was made of, with the payload as a view. Who published it and with which QoS is not in the record: it comes as
- * nobody's own, with QoS 2, so that what a subscriber was granted counts.
+ * The message that a record was made of, with the payload as a view. Who published it is not in the record, and its QoS only where it is retained:
+ * else it comes with QoS 2, so that what a subscriber was granted counts.
  */
 export function messageOf(record: LogRecord, place: Place): Message {
   const { key, value, headers, timestamp } = record
   const topic = headers.find((header) => header.key === TOPIC_HEADER)?.value ?? key
+  const retain = headers.find((header) => header.key === RETAIN)
   return {
     topic: topic === null ? '' : topic.toString('utf8'),
     payload: value ?? Buffer.alloc(0),
-    qos: 2,
-    isRetained: headers.some((header) => header.key === RETAIN),
+    qos: retain?.value == null ? 2 : qosOf(retain.value),
+    isRetained: retain !== undefined,
     properties: headers.length === 0 ? null : propertiesOf(headers),
     timestamp,
     clientId: null,
@@ -111,6 +113,11 @@ function addUser(user: [string, string][], name: string, value: Buffer): void {
   if (value.length > TEXT_BYTES_MAX || Buffer.byteLength(name) > TEXT_BYTES_MAX) return
   if (!isUtf8(value) || value.includes(0) || name.includes('\0')) return
   user.push([name, value.toString('utf8')])
+}
+
+function qosOf(value: Buffer): QoS {
+  const digit = DIGITS.findIndex((known) => known.equals(value))
+  return digit < 0 ? 2 : (digit as QoS)
 }
 
 function isReserved(name: string): boolean {

@@ -1,7 +1,7 @@
 /** From a CONNECT to its CONNACK: who it is, whether it may, its session. MQTT 5, sections 3.1.4 and 3.2. */
 import type { ConnackProperties } from '../packets/connack.ts'
 import type { Connect } from '../packets/packet.ts'
-import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import { MqttProtocolError, Reason, type ReasonCode } from '../packets/protocol-error.ts'
 import type { Outgoing } from '../session/outgoing.ts'
 import type { Session } from '../session/session.ts'
 import { isRefused, type PeerInfo, type Principal } from './access.ts'
@@ -57,6 +57,9 @@ export async function admit(
     return { kind: 'admitted', connect, principal, session, isPresent, properties }
   } catch (thrown) {
     const error = thrown as Error
+    if (error instanceof MqttProtocolError) {
+      return { kind: 'refused', reasonCode: error.reasonCode, text: error.message }
+    }
     const text = 'its session could not be opened'
     return { kind: 'refused', reasonCode: Reason.serverUnavailable, text, error }
   }

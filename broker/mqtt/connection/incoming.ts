@@ -85,7 +85,7 @@ export class Incoming {
     submission.isDup = view.isDup
     submission.headers =
       view.isRetained || !view.properties.isEmpty
-        ? messageHeaders(view.isRetained, view.messageProperties())
+        ? messageHeaders(view.isRetained, view.qos, view.messageProperties())
         : NO_HEADERS
     const { route } = entry
     if (route === null) {

@@ -6,7 +6,10 @@ export interface ConnectionLimits extends PacketLimits {
   readonly connectSecondsMax: number
   /** A client that asks for a longer keep alive, or for none, is told this one with MQTT 5; 0: none. Seconds. */
   readonly keepAliveSecondsMax: number
-  /** Messages of QoS 1 and 2 that a client may send before it has their acknowledgement (MQTT 5). */
+  /**
+   * Messages of QoS 1 and 2 that a client may send before it has their acknowledgement (MQTT 5). Each costs a few bytes here: what bounds memory
+   * is that nothing is read while the log has admitted its limit. Some clients (mqtt.js 5) do not look at it: too small a number ends them.
+   */
   readonly receiveMaximum: number
   /** Topic aliases that a client may use, and that the broker uses towards it. */
   readonly topicAliasMaximum: number
@@ -20,7 +23,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   ...DEFAULT_PACKET_LIMITS,
   connectSecondsMax: 10,
   keepAliveSecondsMax: 0,
-  receiveMaximum: 100,
+  receiveMaximum: 1_000,
   topicAliasMaximum: 32,
   outboxBytesMax: 1024 * 1024,
   subscribesUnderWayMax: 16,

@@ -1,6 +1,8 @@
 /**
  * What goes to a client: packets are collected in a chunk while a turn of the event loop lasts and leave as one write. Small ones are copied in, large
  * payloads go beside it uncopied. What the socket has not taken yet is counted against a limit.
+ *
+ * A chunk is used again once its write has called back: the stream must be done with the bytes then, as sockets are.
  */
 import type { Writable } from 'node:stream'
 

@@ -192,7 +192,7 @@ function encodeProperties(
   identifiers: readonly number[],
   alias: TopicAlias | null,
 ): { bytes: Buffer; expiryAt: number } {
-  if (properties === null && identifiers.length === 0) return NO_PROPERTIES
+  if (properties === null && identifiers.length === 0 && alias === null) return NO_PROPERTIES
   const writer = new PropertyWriter()
   writer.byte(Property.payloadFormat, properties?.payloadFormat)
   const expiryFrom = writer.byteLength + 1

@@ -11,7 +11,7 @@ import { assert } from '../../assert.ts'
 import type { Grant, Message, Receipt, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
-import { Reason, violation } from '../packets/protocol-error.ts'
+import { Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { DeliveryTable, INLINE } from './delivery-table.ts'
 import type { Drops } from './drops.ts'
 import type { InlineMessages } from './inline-messages.ts'
@@ -43,6 +43,8 @@ export interface SessionContext {
   /** Messages cannot be read now: `retry` is called later. */
   stalled(session: ClientSession): void
   queueFull(session: ClientSession): void
+  /** The session has closed its connection: it counts as lost. */
+  closed(link: Session): void
   /** All retained messages of a subscription are in the table. */
   fed(session: ClientSession, filter: string): void
 }
@@ -254,7 +256,13 @@ export class ClientSession implements Subscriber {
     this.#context.queueFull(this)
     if (this.isStored || this.#outgoing === null) return
     this.#isOverflown = true
-    this.#outgoing.close(Reason.quotaExceeded, 'its queue is full: it takes messages slower than they come')
+    this.#close(Reason.quotaExceeded, 'its queue is full: it takes messages slower than they come')
+  }
+
+  #close(reason: ReasonCode, text: string): void {
+    const { link } = this
+    this.#outgoing?.close(reason, text)
+    if (link !== null) this.#context.closed(link)
   }
 
   #hold(seq: number, message: Message): void {
@@ -463,8 +471,9 @@ export class ClientSession implements Subscriber {
         this.pump()
       },
       () => {
-        if (epoch !== this.#epoch || this.#outgoing === null) return
-        this.#outgoing.close(Reason.serverUnavailable, 'the state of its session cannot be written')
+        if (epoch === this.#epoch) {
+          this.#close(Reason.serverUnavailable, 'the state of its session cannot be written')
+        }
       },
     )
   }

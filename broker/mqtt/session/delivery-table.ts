@@ -55,8 +55,9 @@ export class DeliveryTable {
   #first = 0
   /** Distinct lists of subscription identifiers; a slot has the place of its own, plus one. */
   #lists: (readonly number[])[] | null = null
-  /** Chunks that changed since they were last taken; null where the session is not stored. */
-  #dirty: Set<number> | null
+  isStored: boolean
+  /** Chunks that changed since they were last taken, of a session that is stored. */
+  #dirty: Set<number> | null = null
   /** Chunks that are on disk, or about to be. */
   #written: Set<number> | null = null
   /** The lowest number that can be live. */
@@ -66,15 +67,7 @@ export class DeliveryTable {
   count = 0
 
   constructor(isStored: boolean) {
-    this.#dirty = isStored ? new Set() : null
-  }
-
-  get isStored(): boolean {
-    return this.#dirty !== null
-  }
-
-  get isDirty(): boolean {
-    return this.#dirty !== null && this.#dirty.size > 0
+    this.isStored = isStored
   }
 
   append(entry: NewEntry): number {
@@ -168,12 +161,13 @@ export class DeliveryTable {
   /** The session's expiry became more than nothing, or nothing. */
   setStored(isStored: boolean): void {
     if (isStored === this.isStored) return
+    this.isStored = isStored
     this.#dirty = isStored ? new Set(this.#chunks.map((_, place) => this.#first + place)) : null
   }
 
   /** Chunks that changed since the last call, each with its bytes, or null where it is to be removed. */
   takeDirty(): [chunk: number, bytes: Buffer | null][] {
-    if (this.#dirty === null || this.#dirty.size === 0) return []
+    if (this.#dirty === null) return []
     const taken: [number, Buffer | null][] = []
     for (const chunk of this.#dirty) {
       const bytes = this.#encode(chunk)
@@ -183,7 +177,7 @@ export class DeliveryTable {
         taken.push([chunk, bytes])
       } else if (this.#written?.delete(chunk) === true) taken.push([chunk, null])
     }
-    this.#dirty.clear()
+    this.#dirty = null
     return taken
   }
 
@@ -312,7 +306,9 @@ export class DeliveryTable {
   }
 
   #touch(seq: number): void {
-    if (this.#dirty !== null) this.#dirty.add(Math.floor(seq / CHUNK_SLOTS))
+    if (!this.isStored) return
+    this.#dirty ??= new Set()
+    this.#dirty.add(Math.floor(seq / CHUNK_SLOTS))
   }
 
   #listPlace(identifiers: readonly number[]): number {

@@ -28,6 +28,6 @@ export interface Outgoing {
   publish(message: Message, delivery: Delivery): boolean
   /** The same. */
   pubrel(packetId: number): boolean
-  /** The session wants the connection closed: it is not to call the session again. */
+  /** The session wants the connection closed, and counts it as lost: what the connection still calls of its `Session` does nothing. */
   close(reason: ReasonCode, text: string): void
 }

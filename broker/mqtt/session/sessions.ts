@@ -144,6 +144,8 @@ export class Sessions implements SessionOwner {
       finished: (key) => void this.#finished.push(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
+      // not at once: the hub may be going through its subscribers
+      closed: (link) => void setImmediate(() => link.disconnect('lost', null)),
       fed: (session, filter) => this.#finished.push(sessionKey(KIND.feed, session.number, filter)),
     }
   }
@@ -164,7 +166,8 @@ export class Sessions implements SessionOwner {
     try {
       if (loaded !== null) await sessions.#load(loaded)
       state.build = () => sessions.#build()
-      await state.flush(true)
+      // where the disk refuses it, it is tried again, and said
+      await state.flush(true).catch(() => undefined)
     } catch (error) {
       await store.close()
       throw error
@@ -192,6 +195,7 @@ export class Sessions implements SessionOwner {
     const { clientId, cleanStart, will } = connect
     const before = this.#byClient.get(clientId)
     if (before !== undefined && before.outgoing !== null) {
+      before.link?.detach()
       before.outgoing.close(Reason.sessionTakenOver, 'another connection has taken its session over')
       this.#lost(before, 'lost', null)
     }

@@ -72,6 +72,7 @@ export interface LoadedRetained {
 }
 
 export interface LoadedState {
+  hasHead: boolean
   /** Numbers below are taken. */
   nextSession: number
   readonly sessions: Map<number, LoadedSession>
@@ -120,8 +121,9 @@ async function openStored(
   { disk, durableOffsets }: StateFiles,
   directory: string,
 ): Promise<{ store: Store; loaded: LoadedState | null }> {
-  // a directory that was made and not filled yet is nothing to be judged
-  if (disk.hasLevelFiles && (await disk.list(directory)).includes('CURRENT')) {
+  // a directory that was made and not filled yet is nothing to be judged: LevelDB makes CURRENT before it writes the first entry
+  const files = disk.hasLevelFiles ? await disk.list(directory) : []
+  if (files.some((name) => name === 'CURRENT' || /\.(ldb|sst|log)$/.test(name))) {
     const { verdict, findings } = await checkStore(disk, directory, { depth: 'blocks' })
     if (verdict === 'salvage') {
       const kinds = [...new Set(findings.map(({ kind }) => kind))]
@@ -154,7 +156,8 @@ function beyondLog(
 
 async function load(store: Store): Promise<LoadedState | null> {
   const state: LoadedState = {
-    nextSession: -1,
+    hasHead: false,
+    nextSession: 0,
     sessions: new Map(),
     wills: [],
     retained: [],
@@ -180,7 +183,7 @@ async function load(store: Store): Promise<LoadedState | null> {
     await scan.close()
   }
   if (isEmpty) return null
-  if (state.nextSession < 0) throw new UnusableStateError('it has entries and no head')
+  if (!state.hasHead) throw new UnusableStateError('it has entries and no head')
   return state
 }
 
@@ -189,7 +192,8 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
     case KIND.meta: {
       const { format, sessions } = decodeMeta(payload)
       if (format > FORMAT) throw new UnusableStateError('a newer version has written it')
-      state.nextSession = sessions
+      state.hasHead = true
+      state.nextSession = Math.max(state.nextSession, sessions)
       return
     }
     case KIND.session: {

@@ -1,5 +1,5 @@
 /** A front without listeners on a disk in memory, whose time a test moves, and clients that send exactly the packets that a test wants. */
-import { type Duplex, duplexPair } from 'node:stream'
+import { Duplex } from 'node:stream'
 import {
   generate,
   type IConnackPacket,
@@ -101,10 +101,7 @@ export async function startFront(options: FrontTestOptions = {}): Promise<FrontT
   wheel.stop()
   fronts.add(front)
   const open = (version: 3 | 4 | 5 = 5) => {
-    const [ours, theirs] = duplexPair()
-    // as a socket's other end sees it
-    theirs.on('close', () => ours.destroy())
-    ours.on('close', () => theirs.destroy())
+    const [ours, theirs] = socketPair()
     front.accept(theirs, { address: '192.0.2.1', port: 1000, identity: null })
     return new TestClient(ours, version)
   }
@@ -141,6 +138,37 @@ export async function startFront(options: FrontTestOptions = {}): Promise<FrontT
       await log.close()
     },
   }
+}
+
+/** Two ends of a connection: bytes are copied, as by a kernel, and the end of one is the end of the other. */
+function socketPair(): [Duplex, Duplex] {
+  const ends: Duplex[] = []
+  const waiting: ((() => void) | null)[] = [null, null]
+  for (const [own, other] of [
+    [0, 1],
+    [1, 0],
+  ] as const) {
+    ends[own] = new Duplex({
+      write(chunk: Buffer, _encoding, done) {
+        if (ends[other]!.push(Buffer.from(chunk))) done()
+        else waiting[other] = done
+      },
+      final(done) {
+        ends[other]!.push(null)
+        done()
+      },
+      read() {
+        const done = waiting[own]
+        waiting[own] = null
+        done?.()
+      },
+      destroy(error, done) {
+        setImmediate(() => ends[other]!.destroy())
+        done(error)
+      },
+    })
+  }
+  return [ends[0]!, ends[1]!]
 }
 
 export interface ConnectOptions {
@@ -239,6 +267,12 @@ export class TestClient {
     const packet = await this.next<IDisconnectPacket>('disconnect')
     await this.closed()
     return packet.reasonCode
+  }
+
+  /** What comes is not looked at: it may be the answer to anything. */
+  ignorePackets(): void {
+    this.stream.removeAllListeners('data')
+    this.stream.resume()
   }
 
   /** All that was sent so far has been handled: a PINGREQ was answered. */

@@ -81,14 +81,14 @@ describe('a session with a connection', () => {
     expect(client.session.puback(stays, 0)).toBe(true)
   })
 
-  it('does not know a packet id that is not in flight, or not of that QoS', async () => {
+  it('does not know a packet id that is not in flight; an answer to another QoS is an error of the client', async () => {
     const broker = await TestBroker.open()
     const client = await new TestClient('a').connect(broker.sessions)
     await client.subscribe('a', { qos: 2 })
     await broker.publish('a', 'one', { qos: 1 })
     const { packetId } = client.last()
-    expect(client.session.pubrec(packetId, 0)).toBe(false)
-    expect(client.session.pubcomp(packetId, 0)).toBe(false)
+    expect(() => client.session.pubrec(packetId, 0)).toThrow('MQTT-4.3.2-3')
+    expect(() => client.session.pubcomp(packetId, 0)).toThrow('MQTT-4.3.2-3')
     expect(client.session.puback(packetId + 1, 0)).toBe(false)
     expect(client.session.puback(packetId, 0)).toBe(true)
     expect(client.session.puback(packetId, 0)).toBe(false)
@@ -101,7 +101,7 @@ describe('a session with a connection', () => {
     await broker.publish('a', 'one', { qos: 2 })
     await settle()
     const { packetId } = client.last()
-    expect(client.session.pubcomp(packetId, 0)).toBe(false)
+    expect(() => client.session.pubcomp(packetId, 0)).toThrow('MQTT-4.3.3-3')
     expect(client.session.pubrec(packetId, 0)).toBe(true)
     await settle()
     expect(client.wire).toEqual(['publish one', `pubrel ${packetId}`])
@@ -171,7 +171,9 @@ describe('a session with a connection', () => {
     for (const payload of ['1', '2', '3', '4']) await broker.publish('a', payload)
     expect(client.closed).toContain('queue is full')
     expect(broker.sessions.status().dropped.queueFull).toBe(1)
-    client.lost()
+    // the connection has nothing more to say
+    await settle(2)
+    expect(client.session.isAttached).toBe(false)
     expect(broker.sessions.status()).toMatchObject({ sessions: 0, heldBytes: 0 })
   })
 })

@@ -133,6 +133,6 @@ export class ModelClient implements Outgoing {
   }
 
   close(): void {
-    queueMicrotask(() => this.lost())
+    this.orphaned()
   }
 }

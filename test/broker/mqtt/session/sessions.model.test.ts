@@ -164,7 +164,11 @@ class Life {
     }
     for (let turn = 0; ; turn++) {
       await settle(4)
-      for (const client of this.#clients) while (client.hasAnswers) client.answer()
+      for (const client of this.#clients) {
+        while (client.hasAnswers) client.answer()
+        // a write that was under way can still have failed, and closed its connection
+        if (!client.isConnected) await client.connect(sessions, 10)
+      }
       const { queued, inFlight } = sessions.status()
       if (queued + inFlight === 0) break
       expect(turn).toBeLessThan(3_000)

@@ -6,7 +6,7 @@ import { encodeHeaders, type LogRecord, type RecordHeader } from '../../../../br
 import type { Message, Place } from '../../../../broker/mqtt/hub/message.ts'
 import type { MessageProperties, QoS, Will } from '../../../../broker/mqtt/packets/packet.ts'
 import type { SessionLimits } from '../../../../broker/mqtt/session/limits.ts'
-import { Sessions } from '../../../../broker/mqtt/session/sessions.ts'
+import { Sessions, type TopicHub } from '../../../../broker/mqtt/session/sessions.ts'
 import type { Disk } from '../../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../../support/memory-disk.ts'
@@ -65,6 +65,7 @@ export interface BrokerOptions {
   readonly publishWill?: (will: Will, clientId: string) => Promise<void>
   /** Where the disk is not one in memory. */
   readonly path?: string
+  readonly hub?: TopicHub
 }
 
 /** As much of a broker as sessions need. */
@@ -93,7 +94,7 @@ export class TestBroker {
       disk,
       data: path,
       log,
-      hub: new NaiveHub(),
+      hub: options.hub ?? new NaiveHub(),
       sink,
       clock,
       messageOf,
