@@ -208,7 +208,7 @@ export class Broker implements Operations {
   }
 
   /** Takes up what can be taken up of a configuration that was read again, certificates and users besides. */
-  async reload(config: BrokerConfig): Promise<ReloadReport> {
+  async applyConfig(config: BrokerConfig): Promise<ReloadReport> {
     const changes = configChanges(this.#config, config)
     const applied = changes.filter(isLive).map(changeText)
     const needsRestart = changes.filter((change) => !isLive(change)).map(({ key }) => key)

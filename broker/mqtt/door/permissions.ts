@@ -31,8 +31,7 @@ export class Permissions {
   }
 
   static of(rules: readonly PermissionRule[], principal: Principal): Permissions {
-    const name = principal.name ?? ANONYMOUS
-    const own = rules.filter(({ users }) => users.some((pattern) => isNamed(pattern, name)))
+    const own = rulesFor(rules, principal.name ?? ANONYMOUS)
     const put = (filters: readonly string[]) => filters.flatMap((filter) => filled(filter, principal) ?? [])
     return new Permissions(
       put(own.flatMap(({ publish }) => publish)),
@@ -50,6 +49,11 @@ export class Permissions {
     const levels = filter.split('/')
     return this.#subscribe.some((allowed) => covers(allowed, levels))
   }
+}
+
+/** Those that name the user. */
+export function rulesFor(rules: readonly PermissionRule[], name: string): PermissionRule[] {
+  return rules.filter(({ users }) => users.some((pattern) => isNamed(pattern, name)))
 }
 
 /** @returns null where a name could reach further than one level */
