@@ -125,7 +125,7 @@ export async function runUsersList(context: CommandContext, options: UsersOption
 /** @returns how many users there are now */
 async function change(directory: string, apply: (users: Map<string, User>) => void): Promise<number> {
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  return alone(join(directory, `${USERS_FILE}.lock`), async () => {
+  return alone(join(directory, `.${USERS_FILE}.lock`), async () => {
     const users = new Map(await readUsers(nodeDisk, directory))
     apply(users)
     await writeUsers(nodeDisk, directory, users)
