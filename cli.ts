@@ -111,7 +111,7 @@ const actions: Actions = {
       async verify(entry, log, request, onProgress, signal) {
         // The schema of these entries is sync's: the configuration was checked with it.
         const config = entry as unknown as UpstreamConfig
-        const source = await createAuditSource(config)
+        const source = await createAuditSource(config, {}, options.bandwidth)
         try {
           const wished = { ...request, wishOf: recordWishes(config) }
           return await verifyUpstream(log, source, wished, onProgress, signal)
@@ -321,10 +321,12 @@ async function createDownlinks(
   const downlinks = new Map<string, Downlink>()
   if (config.downlinks.length === 0) return downlinks
   const { createDownlink } = await import('./sync/downlink/create.ts')
+  const { linkMemory } = await import('./sync/index.ts')
   const wiring = {
     edge: broker.status().edge,
     upstreams: config.upstreams as unknown as UpstreamConfig[],
     facts: broker.facts,
+    memory: linkMemory(broker.facts),
     publisher: broker.publisher,
     sink,
     trustedNow: () => broker.trustedNow(),

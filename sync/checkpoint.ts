@@ -3,8 +3,8 @@
  * last record of this log that upstream really has, where upstream can tell:
  *
  *   upstream has a checkpoint N
- *     N above the log's end                      -> HW_CHECKPOINT_AHEAD: this log is an older copy; stop
- *     its proof is not that of the log's record   -> HW_CHECKPOINT_MISMATCH: another log; stop
+ *     N above the log's end                      -> HW_CHECKPOINT_AHEAD: this log is an older copy, or lost its end; refused
+ *     its proof is not that of the log's record   -> HW_CHECKPOINT_MISMATCH: another log; refused
  *     N below what it acknowledged before         -> looks back: behind what is there, at least N, and a warning
  *     N below the log's start                     -> N, and a warning: retention removed records before they were sent
  *   upstream lost records that it acknowledged    -> behind what is left of this log there, and a warning
@@ -13,10 +13,13 @@
  *                                                    it looks back and sees more; what is remembered may be a second old
  *     the edge remembers another place            -> as below, and a warning: a new topic, or another cluster
  *     else                                        -> looks back: behind the records of this log, and a warning; or the log's start
+ *
+ * Refused is the stream, with all of its partitions. The others are where they say they are, proof by proof, and go on.
  */
 import { assert, type LogSource, type PartitionState, partitionKey } from '../broker/index.ts'
-import { CheckpointAheadError, CheckpointMismatchError } from './errors.ts'
+import { CheckpointAheadError, CheckpointMismatchError, type UpstreamError } from './errors.ts'
 import { logProof } from './proof.ts'
+import { type RefusedStreams, unlessRefused } from './refused-streams.ts'
 import type { Recovered, RecoveredPartition } from './upstream.ts'
 
 /** What the edge remembers of an upstream: for status and retention while it is away, and against expiry. Not the truth. */
@@ -36,9 +39,11 @@ export interface Start {
   /** By `partitionKey`, the offset to go on from. */
   readonly positions: Map<string, number>
   readonly warnings: readonly string[]
+  /** CheckpointAheadError, CheckpointMismatchError: nothing of these streams is in `positions`. */
+  readonly refused: RefusedStreams
 }
 
-/** @throws CheckpointAheadError, CheckpointMismatchError, and what looking back throws */
+/** @throws what looking back throws */
 export async function decideStart(
   log: LogSource,
   partitions: readonly PartitionState[],
@@ -46,28 +51,33 @@ export async function decideStart(
   cached: CachedCheckpoint | null,
 ): Promise<Start> {
   const remembered = cached?.incarnation === log.identity.incarnation ? cached.positions : {}
-  const decided = partitions.map(async (state) => {
+  const refused = new Map<string, UpstreamError>()
+  const decide = async (state: PartitionState) => {
     const key = partitionKey(state.stream, state.partition)
     const found = recovered.partitions.get(key)
     assert(found !== undefined, 'upstream answers for every partition that it is asked about')
     await checkProof(log, state, found)
     const { next, warnings } = await standing(key, state, found, remembered[key])
     if (next !== null && next > state.durableOffset) {
-      throw new CheckpointAheadError(key, next, state.durableOffset)
+      throw new CheckpointAheadError(key, next, state.durableOffset).of(state.stream)
     }
     const missed = state.logStartOffset - (next ?? state.logStartOffset)
     if (missed > 0 && warnings.length === 0) {
       warnings.push(`retention removed ${missed} records of ${key} before they were sent`)
     }
-    return { key, position: next ?? state.logStartOffset, warnings }
-  })
+    decisions.set(state, { position: next ?? state.logStartOffset, warnings })
+  }
+  const decisions = new Map<PartitionState, { position: number; warnings: readonly string[] }>()
+  await allOf(partitions.map((state) => unlessRefused(refused, () => decide(state))))
   const positions = new Map<string, number>()
   const warnings: string[] = []
-  for (const decision of await allOf(decided)) {
-    positions.set(decision.key, decision.position)
+  for (const state of partitions) {
+    const decision = decisions.get(state)
+    if (decision === undefined || refused.has(state.stream)) continue
+    positions.set(partitionKey(state.stream, state.partition), decision.position)
     warnings.push(...decision.warnings)
   }
-  return { positions, warnings }
+  return { positions, warnings, refused }
 }
 
 /** All results, or the first error in their order, so that the same state gives the same error. */
@@ -90,7 +100,8 @@ async function standing(
   const known = isSame ? memory.next : null
   if (found.acknowledged !== undefined) {
     const before = Math.max(found.acknowledged, known ?? 0)
-    return { next: found.next, warnings: lost(key, state, found.next, before) }
+    const tell = found.isPartly ? lostPartly : lost
+    return { next: found.next, warnings: tell(key, state, found.next, before) }
   }
   if (found.next !== null && (known === null || known <= found.next)) {
     return { next: found.next, warnings: [] }
@@ -98,35 +109,42 @@ async function standing(
   if (known !== null) {
     // The checkpoint expired, or fell back.
     const there = await lookBack(found)
-    const next = Math.max(there ?? 0, found.next ?? (there === null ? known : Math.max(known, there)))
+    const next = Math.max(there?.next ?? 0, found.next ?? known)
     if (found.next === null) return { next, warnings: [] }
-    if (next < known) return { next, warnings: lost(key, state, next, known) }
+    if (Math.max(next, there?.end ?? 0) < known) return { next, warnings: lost(key, state, next, known) }
     const fell = `upstream's checkpoint of ${key} fell back from ${known} to ${found.next}, its records are there: nothing is sent twice`
     return { next, warnings: [fell] }
   }
   const there = state.durableOffset === 0 ? null : await lookBack(found)
   const warnings = []
-  if (memory !== undefined && memory.next > (there ?? 0)) {
+  if (memory !== undefined && memory.next > (there?.end ?? 0)) {
     const what = `${key} goes to another place than before: a topic that was made anew, or another cluster`
-    const again = resent(state, there, memory.next)
-    warnings.push(`${what}; of ${memory.next - (there ?? 0)} records that are not there ${again}`)
+    const again = resent(state, there?.end ?? null, memory.next)
+    warnings.push(`${what}; of ${memory.next - (there?.end ?? 0)} records that are not there ${again}`)
   } else if (there !== null) {
     warnings.push(
-      `upstream has no checkpoint of ${key} but its records below ${there}: it goes on behind them`,
+      `upstream has no checkpoint of ${key} but its records below ${there.end}: it goes on behind them`,
     )
   }
-  return { next: there, warnings }
+  return { next: there?.next ?? null, warnings }
 }
 
-async function lookBack(found: RecoveredPartition): Promise<number | null> {
+async function lookBack(found: RecoveredPartition): Promise<{ next: number; end: number } | null> {
   const seen = await found.lookBack?.()
-  return seen?.kind === 'found' ? seen.next : null
+  return seen?.kind === 'found' ? { next: seen.next, end: seen.end ?? seen.next } : null
 }
 
 function lost(key: string, state: PartitionState, next: number | null, before: number): string[] {
   const count = before - (next ?? 0)
   if (count <= 0) return []
   return [`upstream lost ${count} acknowledged records of ${key}: ${resent(state, next, before)}`]
+}
+
+function lostPartly(key: string, state: PartitionState, next: number | null, before: number): string[] {
+  const from = Math.max(next ?? 0, state.logStartOffset)
+  const gone = from > (next ?? 0) ? ', but for those that retention removed here' : ''
+  const what = `upstream lost some acknowledged records of ${key} between ${next ?? 0} and ${before}`
+  return [`${what}: they are sent again${gone}, the others there are not`]
 }
 
 function resent({ logStartOffset }: PartitionState, next: number | null, before: number): string {
@@ -145,5 +163,5 @@ async function checkProof(log: LogSource, state: PartitionState, found: Recovere
   throw new CheckpointMismatchError(
     `upstream has another record than this log at ${partitionKey(state.stream, state.partition)} offset ${next - 1}`,
     'this log was restored or cloned and written since; stop it, give it another name with `headwater rename NAME`, and start it',
-  )
+  ).of(state.stream)
 }

@@ -59,6 +59,16 @@ export class Courier {
     return this.#parts.clock.monotonic() >= this.movesAt
   }
 
+  /** The upstream's own calls, each with an end in any case. */
+  get watched(): Pick<Upstream, 'name' | 'recover' | 'send'> {
+    const { upstream } = this.#parts
+    return {
+      name: upstream.name,
+      recover: (...asked) => this.recover(...asked),
+      send: (round) => this.#watched('a round', () => upstream.send(round), 0),
+    }
+  }
+
   recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered> {
     return this.#watched('recover', () => this.#parts.upstream.recover(identity, partitions), 0)
   }

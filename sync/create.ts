@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type LogSink, type LogSource, unreachable } from '../broker/index.ts'
 import { ArchiveUpstream } from './archive/archive-upstream.ts'
 import { ArchiveAudit } from './archive/audit.ts'
+import { PacedSource } from './audit/paced-source.ts'
 import type { AuditSource } from './audit/source.ts'
 import type { CheckpointCache } from './checkpoint.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -15,6 +16,7 @@ import { EVERYTHING, Selection } from './filter/selection.ts'
 import { Link, type LinkOptions, UNLIMITED } from './link/link.ts'
 import type { LinkMemory } from './link/link-memory.ts'
 import { localNetworks, tcpProbe } from './link/link-probe.ts'
+import { Pacer } from './link/pacer.ts'
 import { type ConfigFault, linkFaults } from './link-faults.ts'
 import { natsFaults } from './nats/config-faults.ts'
 import { Replicator } from './replicator.ts'
@@ -31,6 +33,8 @@ export interface UpstreamDeps {
   readonly sink?: LogSink
   /** How far this device's clock is to be believed: a certificate's dates are judged by it. */
   readonly readClock?: ReadClock
+  /** From [0, 1). */
+  readonly random?: () => number
 }
 
 export interface ReplicatorWiring extends UpstreamDeps {
@@ -41,8 +45,6 @@ export interface ReplicatorWiring extends UpstreamDeps {
   readonly memory?: LinkMemory
   /** ms since 1970, or null while the clock is not to be trusted. */
   readonly trustedNow?: () => number | null
-  /** From [0, 1). */
-  readonly random?: () => number
 }
 
 /** @throws UpstreamConfigError for what a schema cannot say */
@@ -104,20 +106,29 @@ export async function createUpstream(config: UpstreamConfig, deps: UpstreamDeps 
   }
 }
 
-/** What an upstream holds, read back. @throws UpstreamConfigError */
+/**
+ * What an upstream holds, read back, no faster than the upstream may be written.
+ * @param bytesPerSecond in the place of the configured cap
+ * @throws UpstreamConfigError
+ */
 export async function createAuditSource(
   config: UpstreamConfig,
   deps: UpstreamDeps = {},
+  bytesPerSecond?: number,
 ): Promise<AuditSource> {
   const [fault] = upstreamFaults(config)
   if (fault !== undefined) throw new UpstreamConfigError(config.name, fault.message, fault.hint)
+  const configured = linkOptions(config).bandwidth
+  const bandwidth = bytesPerSecond === undefined ? configured : { bytesPerSecond, burstBytes: bytesPerSecond }
+  const pacer = bandwidth === undefined ? null : new Pacer(bandwidth, deps.clock ?? systemClock)
+  const paced = (source: AuditSource) => (pacer === null ? source : new PacedSource(source, pacer))
   switch (config.kind) {
     case 'archive':
-      return new ArchiveAudit(config)
+      return paced(new ArchiveAudit(config))
     case 'kafka':
-      return (await import('./kafka/create.ts')).createKafkaAudit(config, deps)
+      return (await import('./kafka/create.ts')).createKafkaAudit(config, deps, pacer)
     case 'nats':
-      return (await import('./nats/create.ts')).createNatsAudit(config, deps)
+      return paced(await (await import('./nats/create.ts')).createNatsAudit(config, deps))
     default:
       return unreachable(config)
   }

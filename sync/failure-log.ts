@@ -17,6 +17,11 @@ export class FailureLog {
     this.#who = who
   }
 
+  /** True between a failure that was told and `recovered`. */
+  get isTold(): boolean {
+    return this.#lastCode !== null
+  }
+
   failed(error: HeadwaterError, tries: number): void {
     const now = this.#clock.monotonic()
     if (error.code === this.#lastCode && now - this.#lastAt < REMIND_MS) return

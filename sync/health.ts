@@ -17,6 +17,8 @@ export class Health {
   #ackedAt: number | null = null
   /** When the oldest record that waits was accepted, ms since 1970; null when none is known. */
   oldestTimestamp: number | null = null
+  /** The same of streams that upstream refuses. */
+  oldestLeftOut: number | null = null
   sentRecords = 0
   sentBytes = 0
   filteredRecords = 0
@@ -91,12 +93,12 @@ export class Health {
     return Math.ceil((lag * (now - first.at)) / 1000 / (first.lag - lag))
   }
 
-  /** Looks up when the oldest of the records that wait was accepted. @param done up to where nothing waits, by `partitionKey` */
+  /** When the oldest of the records that wait was accepted, ms since 1970; null when none does. @param done up to where nothing waits, by `partitionKey` */
   async findOldest(
     log: LogSource,
     partitions: readonly PartitionState[],
     done: ReadonlyMap<string, number>,
-  ): Promise<void> {
+  ): Promise<number | null> {
     const behind = partitions.flatMap(({ stream, partition, logStartOffset, durableOffset }) => {
       const from = Math.max(done.get(partitionKey(stream, partition)) ?? 0, logStartOffset)
       return from < durableOffset ? [{ stream, partition, from }] : []
@@ -108,7 +110,7 @@ export class Health {
       const timestamp = Number(batch.bytes.readBigInt64BE(27))
       oldest = Math.min(oldest ?? timestamp, timestamp)
     }
-    this.oldestTimestamp = oldest
+    return oldest
   }
 }
 

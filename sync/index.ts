@@ -1,10 +1,9 @@
 /** Sync's public surface: what the command line may use. The configuration's schema is in config.ts, apart: see there. */
-export { readArchive } from './archive/reader.ts'
 export type { AuditedLog, AuditSource } from './audit/source.ts'
 export { type AuditProgress, type AuditReport, type VerifyRequest, verifyUpstream } from './audit/verify.ts'
-export { type CachedCheckpoint, type CheckpointCache, decideStart } from './checkpoint.ts'
+export type { CachedCheckpoint, CheckpointCache } from './checkpoint.ts'
 export { checkpointCache, type Facts, rememberedPositions } from './checkpoint-store.ts'
-export { type Clock, systemClock } from './clock.ts'
+export type { Clock } from './clock.ts'
 export type { ReadClock } from './clock-reading.ts'
 export type {
   ArchiveUpstreamConfig,
@@ -28,6 +27,7 @@ export * from './errors.ts'
 export { recordWishes } from './filter/wish.ts'
 export { type LinkMemory, linkMemory } from './link/link-memory.ts'
 export type { ConfigFault } from './link-faults.ts'
-export { Replicator, type ReplicatorDeps, type ReplicatorOptions } from './replicator.ts'
+export { Replicator } from './replicator.ts'
+export type { ReplicatorDeps, ReplicatorOptions } from './replicator-parts.ts'
 export type { ReplicatorState, ReplicatorStatus } from './status.ts'
 export type * from './upstream.ts'

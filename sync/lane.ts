@@ -39,6 +39,8 @@ export interface LaneParts {
   readonly selection: Selection
   /** Of all lanes, by `partitionKey`. */
   readonly progress: ReadonlyMap<string, Progress>
+  /** Streams whose batches are passed over. */
+  readonly isLeftOut: (stream: string) => boolean
   /** Memory that the window of one partition may take (filter/newest-window.ts). */
   readonly windowKeysBytes: number
 }
@@ -80,8 +82,8 @@ export class Lane {
       bytes += batch.bytes.length
       const progress = this.#parts.progress.get(partitionKey(batch.stream, batch.partition))
       if (progress === undefined) {
-        // a cursor over the whole log brings streams that this upstream does not want, and new ones that it does
-        if (!this.#parts.selection.wants(batch.stream)) continue
+        // a cursor over the whole log brings streams that do not go there, and new ones that do
+        if (this.#parts.isLeftOut(batch.stream)) continue
         this.foundUnknown = true
         break
       }

@@ -19,30 +19,35 @@ export function wantedPartitions(log: LogSource, selection: Selection): Partitio
   return log.partitions().filter(({ stream }) => selection.wants(stream))
 }
 
-/** @param positions of the wanted partitions, by `partitionKey` */
+/** @param positions of the wanted partitions, by `partitionKey`; a stream without any is left out */
 export function openLanes(log: LogSource, selection: Selection, positions: Positions): Lanes {
   const priorities = new Map(log.streams().map((state) => [state.stream, selection.priorityOf(state)]))
   const progress = new Map<string, Progress>()
+  const leftOut = new Set<string>()
   for (const { stream, partition } of wantedPartitions(log, selection)) {
     const key = partitionKey(stream, partition)
     const next = positions.get(key)
-    if (next === undefined) continue
+    if (next === undefined) {
+      leftOut.add(stream)
+      continue
+    }
     const priority = priorities.get(stream)!
     const counts = { pending: 0, filtered: 0, passedOver: 0 }
     progress.set(key, { stream, partition, priority, next, proof: undefined, window: null, ...counts })
   }
-  const keysBytes = windowKeysBytes(progress.size)
+  const isLeftOut = (stream: string) => leftOut.has(stream) || !selection.wants(stream)
+  const parts = { log, selection, progress, isLeftOut, windowKeysBytes: windowKeysBytes(progress.size) }
   const lanes = [...new Set([...progress.values()].map(({ priority }) => priority))]
     .toSorted((a, b) => b - a)
     .map((priority) => {
       const own = [...progress.values()].filter((each) => each.priority === priority)
       const cursor = openCursor(log, own)
-      return new Lane(priority, { log, cursor, selection, progress, windowKeysBytes: keysBytes })
+      return new Lane(priority, { ...parts, cursor })
     })
   // without a partition there still is a lane, so that new ones are found
   if (lanes.length === 0) {
     const cursor = openCursor(log, [])
-    lanes.push(new Lane(0, { log, cursor, selection, progress, windowKeysBytes: keysBytes }))
+    lanes.push(new Lane(0, { ...parts, cursor }))
   }
   return { lanes, progress }
 }

@@ -17,6 +17,8 @@ export class PartitionsCursor implements LogCursor {
   readonly #log: LogSource
   readonly #places: Place[]
   #turn = 0
+  /** Where the partitions ended when it was last asked, by `partitionKey`. */
+  #durable: ReadonlyMap<string, number> = new Map()
 
   constructor(log: LogSource, places: readonly Place[]) {
     this.#log = log
@@ -24,16 +26,25 @@ export class PartitionsCursor implements LogCursor {
   }
 
   async next(bytesMax: number): Promise<StoredBatch[]> {
-    const durable = new Map(
+    const batches = await this.#nextOf(bytesMax)
+    if (batches.length > 0) return batches
+    // asking is as much work as there are partitions: only where all that was known is read
+    this.#durable = new Map(
       this.#log
         .partitions()
         .map(({ stream, partition, durableOffset }) => [partitionKey(stream, partition), durableOffset]),
     )
+    return this.#nextOf(bytesMax)
+  }
+
+  async close(): Promise<void> {}
+
+  async #nextOf(bytesMax: number): Promise<StoredBatch[]> {
     for (let i = 0; i < this.#places.length; i++) {
       const place = this.#places[this.#turn]!
       this.#turn = (this.#turn + 1) % this.#places.length
       const { stream, partition, next } = place
-      if (next >= (durable.get(partitionKey(stream, partition)) ?? 0)) continue
+      if (next >= (this.#durable.get(partitionKey(stream, partition)) ?? 0)) continue
       const batches = await this.#log.read(stream, partition, next, Math.min(bytesMax, TURN_BYTES_MAX))
       if (batches.length === 0) continue
       place.next = batches.at(-1)!.nextOffset
@@ -41,6 +52,4 @@ export class PartitionsCursor implements LogCursor {
     }
     return []
   }
-
-  async close(): Promise<void> {}
 }

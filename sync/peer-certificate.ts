@@ -1,9 +1,9 @@
 /**
- * The other side's certificates, for an error that says what is wrong with them: a refused handshake leaves only a code. A
- * second connection takes whatever certificate comes, sends nothing on it, and ends.
+ * The other side's certificates, and what it says of ours, for an error that says what is wrong: a refused handshake leaves only a
+ * code. A second connection takes whatever certificate comes, sends nothing on it, and ends.
  */
 import { X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
+import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 import type { TlsMaterial } from './tls.ts'
 
@@ -14,6 +14,8 @@ export interface PeerAddress {
   readonly host: string
   readonly port: number
   readonly serverName?: string | undefined
+  /** It says a line of plain text before TLS begins, as NATS does. */
+  readonly speaksFirst?: boolean
 }
 
 /** The name to ask for and to find in the certificate; none for an address in numbers, which TLS does not take as a name. */
@@ -23,26 +25,60 @@ export function serverNameOf({ host, serverName }: PeerAddress): string | undefi
 
 /** @returns the chain as it was sent, the server's own first; empty when no TLS connection comes about */
 export function peerCertificates(peer: PeerAddress, material: TlsMaterial): Promise<X509Certificate[]> {
+  return probe<X509Certificate[]>(peer, material, [], (socket, end) => end(chainOf(socket)))
+}
+
+/**
+ * With TLS 1.3 a client's certificate is refused after the handshake, and what was said of it is lost to a side that writes
+ * meanwhile. This connection waits.
+ * @returns what the other side says once the handshake is done; null when it says nothing, or no TLS connection comes about
+ */
+export function refusalAfterHandshake(peer: PeerAddress, material: TlsMaterial): Promise<Error | null> {
+  return probe<Error | null>(peer, material, null, (socket, end) => socket.once('error', end))
+}
+
+/** @param nothing for an end without an answer */
+function probe<T>(
+  peer: PeerAddress,
+  material: TlsMaterial,
+  nothing: T,
+  ask: (socket: TLSSocket, end: (answer: T) => void) => void,
+): Promise<T> {
   return new Promise((resolve) => {
-    const servername = serverNameOf(peer)
-    const { ca: _, ...own } = material
-    const socket = connect({
-      ...own,
-      host: peer.host,
-      port: peer.port,
-      ...(servername === undefined ? {} : { servername }),
-      // only to look at the certificate; nothing is sent
-      rejectUnauthorized: false,
-    })
-    const end = (found: X509Certificate[]) => {
-      socket.destroy()
-      resolve(found)
+    const { host, port, speaksFirst = false } = peer
+    const plain = connectPlain({ host, port })
+    let open: Socket = plain
+    const end = (answer: T) => {
+      clearTimeout(timer)
+      open.destroy()
+      plain.destroy()
+      resolve(answer)
     }
-    socket.setTimeout(PROBE_MS_MAX, () => end([]))
-    socket.once('error', () => end([]))
-    socket.once('close', () => end([]))
-    socket.once('secureConnect', () => end(chainOf(socket)))
+    const timer = setTimeout(() => end(nothing), PROBE_MS_MAX)
+    const begin = () => {
+      const encrypted = encrypt(plain, peer, material)
+      open = encrypted
+      encrypted.once('secureConnect', () => ask(encrypted, end))
+      // after what was asked has listened
+      encrypted.on('error', () => setImmediate(end, nothing)).once('close', () => setImmediate(end, nothing))
+    }
+    plain.on('error', () => end(nothing)).once('close', () => setImmediate(end, nothing))
+    if (!speaksFirst) plain.once('connect', begin)
+    else {
+      plain.on('data', function ended(chunk: Buffer) {
+        if (!chunk.includes('\n')) return
+        plain.off('data', ended)
+        begin()
+      })
+    }
   })
+}
+
+function encrypt(socket: Socket, peer: PeerAddress, { ca: _, ...own }: TlsMaterial): TLSSocket {
+  const servername = serverNameOf(peer)
+  // only to look at the certificate; nothing is sent
+  const options = { ...own, socket, rejectUnauthorized: false }
+  return connect(servername === undefined ? options : { ...options, servername })
 }
 
 function chainOf(socket: TLSSocket): X509Certificate[] {

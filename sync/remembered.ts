@@ -15,6 +15,8 @@ export class Remembered {
   readonly #clock: Clock
   #saved: CachedCheckpoint | null = null
   #savedAt = Number.NEGATIVE_INFINITY
+  /** Positions came too soon after others to be saved. */
+  #isDue = false
 
   constructor(cache: CheckpointCache, upstream: string, incarnation: string, sink: LogSink, clock: Clock) {
     this.#cache = cache
@@ -29,6 +31,11 @@ export class Remembered {
     return this.#saved
   }
 
+  /** In how many ms `save` would save what it has put off; null where it has nothing. */
+  get dueMs(): number | null {
+    return this.#isDue ? Math.max(0, this.#savedAt + SAVE_MS - this.#clock.monotonic()) : null
+  }
+
   async load(): Promise<void> {
     const found = await this.#cache.load(this.#upstream).catch(() => null)
     this.#saved = found?.incarnation === this.#incarnation ? found : null
@@ -37,12 +44,17 @@ export class Remembered {
   /** @param recovered names the places that the positions are of; null before upstream has answered */
   async save(positions: Positions, recovered: Recovered | null, atOnce: boolean): Promise<void> {
     const now = this.#clock.monotonic()
-    if (recovered === null || (!atOnce && now - this.#savedAt < SAVE_MS)) return
-    const entries = [...positions].map(([key, next]) => {
-      const place = recovered.partitions.get(key)?.place ?? ''
-      return [key, { next, place }] as const
+    if (recovered === null) return
+    if (!atOnce && now - this.#savedAt < SAVE_MS) {
+      this.#isDue = true
+      return
+    }
+    this.#isDue = false
+    const entries = [...positions].flatMap(([key, next]) => {
+      const place = recovered.partitions.get(key)?.place
+      return place === undefined ? [] : [[key, { next, place }] as const]
     })
-    // a stream that this upstream does not want any more keeps its entry, for the day it does again
+    // a stream that this upstream does not want any more, or refuses, keeps its entry for the day it goes there again
     const all = { ...this.#saved?.positions, ...Object.fromEntries(entries) }
     const checkpoint = { incarnation: this.#incarnation, positions: all }
     this.#savedAt = now

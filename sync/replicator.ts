@@ -6,47 +6,23 @@
  *   idle -> sending | held | recovering (new partition)  backoff -> recovering
  *   held -> recovering                                   any -> paused -> recovering
  */
-import { type LogSink, type LogSource, type UpstreamEvent, unreachable } from '../broker/index.ts'
-import type { BackoffOptions, RoundSizeOptions } from './backoff.ts'
-import { type CheckpointCache, decideStart } from './checkpoint.ts'
-import { type Clock, Signal, systemClock } from './clock.ts'
-import { Courier } from './courier.ts'
-import { UpstreamTimeoutError } from './errors.ts'
-import { EVERYTHING, Selection } from './filter/selection.ts'
-import { Health } from './health.ts'
-import { openLanes } from './lanes.ts'
-import { Link } from './link/link.ts'
+import type { UpstreamEvent } from '../broker/index.ts'
+import { UpstreamError, UpstreamTimeoutError } from './errors.ts'
 import type { GateView } from './link/link-gate.ts'
-import { Retries, toHeadwaterError } from './retries.ts'
+import { findLeftOut, recover } from './recovery.ts'
+import {
+  assemble,
+  type ReplicatorDeps,
+  type ReplicatorOptions,
+  type ReplicatorParts,
+} from './replicator-parts.ts'
+import { type Backoff, toHeadwaterError } from './retries.ts'
 import { type RewindChange, RewindQueue, type Rewound, rewindUpstream, type SavePositions } from './rewind.ts'
-import { RoundBuilder } from './round-builder.ts'
-import { Standing } from './standing.ts'
-import { StateFeed } from './state-feed.ts'
-import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import type { RoundBuilder } from './round-builder.ts'
+import { StateLoop } from './state-loop.ts'
+import type { ReplicatorState, ReplicatorStatus, RunningState } from './status.ts'
 import { statusOf } from './status-report.ts'
-import type { Positions, Upstream } from './upstream.ts'
-
-export interface ReplicatorOptions {
-  readonly round: RoundSizeOptions & {
-    /** How long records may gather after the first one when upstream is up to date. */
-    readonly lingerMs: number
-  }
-  readonly backoff: BackoffOptions
-}
-
-export interface ReplicatorDeps {
-  readonly log: LogSource
-  readonly upstream: Upstream
-  readonly cache: CheckpointCache
-  readonly sink: LogSink
-  /** What of the log goes there; all of it without. */
-  readonly selection?: Selection
-  /** Without it nothing holds the link back. */
-  readonly link?: Link
-  readonly clock?: Clock
-  /** From [0, 1). */
-  readonly random?: () => number
-}
+import type { Positions } from './upstream.ts'
 
 /** How long `close` lets a round under way come to its end. */
 const CLOSE_GRACE_MS = 3000
@@ -54,208 +30,149 @@ const CLOSE_GRACE_MS = 3000
 const LOOK_MS = 60_000
 
 export class Replicator {
-  readonly #options: ReplicatorOptions
-  readonly #log: LogSource
-  readonly #upstream: Upstream
-  readonly #standing: Standing
-  readonly #sink: LogSink
-  readonly #clock: Clock
-  readonly #retries: Retries
-  readonly #signal: Signal
-  readonly #selection: Selection
-  readonly #link: Link
-  readonly #courier: Courier
-  readonly #health: Health
-  readonly #feed: StateFeed
-
-  #state: ReplicatorState = { kind: 'recovering' }
-  #since: number
-  #running: Promise<void> | null = null
-  #pauseWanted = false
-  #resumeWanted = false
-  #closeWanted = false
-  #nowWanted = false
+  readonly #parts: ReplicatorParts
+  readonly #loop: StateLoop<RunningState>
   /** Records became durable since the log was last read to its end. */
   #hasNews = false
   readonly #rewinds = new RewindQueue()
+  #running: Promise<void> | null = null
 
   #builder: RoundBuilder | null = null
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDeps) {
-    this.#options = options
-    this.#log = deps.log
-    this.#upstream = deps.upstream
-    this.#sink = deps.sink
-    this.#clock = deps.clock ?? systemClock
-    const { name } = deps.upstream
-    this.#signal = new Signal(this.#clock)
-    this.#selection = deps.selection ?? new Selection(EVERYTHING)
-    this.#link = deps.link ?? Link.unlimited({ name, clock: this.#clock, sink: deps.sink })
-    const { log, cache, sink } = deps
-    const clock = this.#clock
-    this.#standing = new Standing(name, { log, selection: this.#selection, cache, sink, clock })
-    const { random = Math.random } = deps
-    this.#retries = new Retries(name, { backoff: options.backoff, link: this.#link, sink, clock, random })
-    this.#health = new Health(clock)
-    const { round } = options
-    const { upstream } = deps
-    const parts = { round, upstream, link: this.#link, standing: this.#standing, health: this.#health, clock }
-    this.#courier = new Courier(parts)
-    this.#feed = new StateFeed(name, deps.sink, this.#clock)
-    this.#since = this.#clock.now()
-    this.#pauseWanted = this.#link.isPaused
+    this.#parts = assemble(options, deps)
+    this.#loop = this.#newLoop()
+    this.#loop.pauseWanted = this.#parts.link.isPaused
   }
 
   start(): void {
-    if (this.#running !== null) return
-    const stopListening = this.#log.onDurable(() => this.#durable())
-    this.#running = this.#run().finally(stopListening)
+    this.#running ??= this.#run()
   }
 
   /** Calls back at each change of state. @returns the way to stop */
   onChange(listener: (event: UpstreamEvent) => void): () => void {
-    return this.#feed.add(listener)
+    return this.#parts.feed.add(listener)
   }
 
   /** Stops after the round under way and drops the connection, also after a restart. Done when that is remembered. */
   pause(): Promise<void> {
-    this.#pauseWanted = true
-    this.#signal.raise()
-    return this.#link.setPaused(true)
+    this.#loop.pause()
+    return this.#parts.link.setPaused(true)
   }
 
   /** Goes on after `pause`, or after an error that stopped this upstream. */
   resume(): Promise<void> {
-    this.#pauseWanted = false
-    this.#resumeWanted = true
-    this.#signal.raise()
-    return this.#link.setPaused(false)
+    this.#parts.refusals.hurry(true)
+    this.#loop.resume()
+    return this.#parts.link.setPaused(false)
   }
 
   /** Tries at once instead of at the end of a backoff, and sends all that waits, whatever the schedule says. */
   now(): void {
-    this.#nowWanted = true
-    this.#link.isOverridden = true
-    this.#signal.raise()
+    this.#parts.link.isOverridden = true
+    this.#parts.refusals.hurry()
+    this.#loop.now()
   }
 
   /** Moves the position between two rounds; it goes on from there, unless it is paused. @throws where it cannot: it stays */
   rewind(change: RewindChange): Promise<Rewound> {
-    this.#signal.raise()
-    return this.#rewinds.add(this.#upstream.name, change)
+    this.#loop.signal.raise()
+    return this.#rewinds.add(this.#parts.upstream.name, change)
   }
 
   async close(): Promise<void> {
-    this.#closeWanted = true
-    this.#signal.raise()
-    const cancel = this.#clock.after(CLOSE_GRACE_MS, () => void this.#upstream.disconnect().catch(() => {}))
+    this.#loop.close()
+    const cancel = this.#parts.clock.after(
+      CLOSE_GRACE_MS,
+      () => void this.#parts.upstream.disconnect().catch(() => {}),
+    )
     await this.#running
     cancel()
     await this.#dropSession()
-    await this.#standing.remember(true)
-    await this.#link.close()
-    await this.#upstream.close().catch(() => {})
+    await this.#parts.standing.remember(true)
+    await this.#parts.link.close()
+    await this.#parts.upstream.close().catch(() => {})
   }
 
   /** The next offset that upstream is known to have acknowledged, by `partitionKey`: for retention. */
   positions(): Positions {
-    return this.#standing.floors
+    return this.#parts.standing.floors
   }
 
   status(): ReplicatorStatus {
     return statusOf({
-      log: this.#log,
-      upstream: this.#upstream,
-      selection: this.#selection,
-      state: this.#state,
-      since: this.#since,
-      tries: this.#retries.tries,
-      positions: this.#standing.positions,
-      done: this.#builder?.done() ?? this.#standing.done,
-      health: this.#health,
-      link: this.#link.status(),
-      stalls: this.#courier.stalls,
-      lastError: this.#retries.lastError,
-      now: this.#clock.now(),
+      log: this.#parts.log,
+      upstream: this.#parts.upstream,
+      selection: this.#parts.selection,
+      state: this.#loop.state,
+      since: this.#loop.since,
+      tries: this.#parts.retries.tries,
+      positions: this.#parts.standing.positions,
+      done: this.#builder?.done() ?? this.#parts.standing.done,
+      health: this.#parts.health,
+      link: this.#parts.link.status(),
+      stalls: this.#parts.courier.stalls,
+      lastError: this.#parts.retries.lastError,
+      refusals: this.#parts.refusals,
+      now: this.#parts.clock.now(),
+    })
+  }
+
+  #newLoop(): StateLoop<RunningState> {
+    return new StateLoop<RunningState>({
+      clock: this.#parts.clock,
+      begin: { kind: 'recovering' },
+      steps: {
+        recovering: () => this.#recover(),
+        sending: (state) => this.#send(state),
+        idle: (state) => this.#idle(state),
+        backoff: (state) => this.#backoff(state),
+        held: (state) => this.#held(state),
+      },
+      disconnect: () => this.#disconnect(),
+      failed: (thrown) => this.#failed(thrown),
+      changed: (from, to) =>
+        this.#parts.feed.changed(
+          from.kind,
+          to.kind,
+          this.#parts.retries.lastError,
+          this.#parts.link.status().hold,
+        ),
+      errand: { isWanted: () => !this.#rewinds.isEmpty, run: (state) => this.#rewind(state) },
     })
   }
 
   async #run(): Promise<void> {
-    await this.#standing.recall()
+    const stopListening = this.#parts.log.onDurable(() => this.#durable())
+    await this.#parts.standing.recall()
     await this.#findOldest().catch(() => {})
-    while (this.#state.kind !== 'closed') {
-      const next = await this.#step(this.#state).catch((error) => this.#failed(error))
-      const { kind } = this.#state
-      if (next.kind !== kind) this.#since = this.#clock.now()
-      this.#state = next
-      if (next.kind !== kind)
-        this.#feed.changed(kind, next.kind, this.#retries.lastError, this.#link.status().hold)
-    }
-    this.#rewinds.close(this.#upstream.name)
-  }
-
-  async #step(state: ReplicatorState): Promise<ReplicatorState> {
-    if (this.#closeWanted) return { kind: 'closed' }
-    if (this.#pauseWanted && state.kind !== 'paused') {
-      await this.#disconnect()
-      return { kind: 'paused' }
-    }
-    if (!this.#rewinds.isEmpty) return this.#rewind(state)
-    switch (state.kind) {
-      case 'recovering':
-        return this.#recover()
-      case 'sending':
-        return this.#send(state)
-      case 'idle':
-        return this.#idle(state)
-      case 'backoff':
-        return this.#backoff(state)
-      case 'held':
-        return this.#held(state)
-      case 'paused':
-        return this.#paused(state)
-      case 'stopped':
-        return this.#stopped(state)
-      case 'closed':
-        return state
-      default:
-        return unreachable(state)
-    }
+    this.#loop.start()
+    await this.#loop.ended()
+    this.#rewinds.close(this.#parts.upstream.name)
+    stopListening()
   }
 
   // -- states ---------------------------------------------------------------------------------------------------------
 
   async #recover(): Promise<ReplicatorState> {
     await this.#dropSession()
-    const leftBehind = this.#courier.leftBehind
-    if (leftBehind !== null) {
-      void leftBehind.then(() => this.#signal.raise())
-      await this.#signal.wait()
-      return { kind: 'recovering' }
-    }
-    const gate = this.#link.look()
+    if (await this.#isBusy()) return { kind: 'recovering' }
+    const gate = this.#parts.link.look()
     if (!this.#mayGo(gate)) return this.#hold()
-    const { wanted, remembered } = this.#standing
-    const recovered = await this.#courier.recover(this.#log.identity, wanted)
-    // The log went on meanwhile; a position is compared with where it ends now.
-    const current = this.#standing.current(wanted)
-    const { positions, warnings } = await decideStart(this.#log, current, recovered, remembered)
-    for (const warning of warnings) this.#sink.warn(`upstream ${this.#upstream.name}: ${warning}`)
-    this.#health.skipped(current, positions)
-    this.#standing.recovered(recovered, positions)
-    this.#builder = new RoundBuilder(openLanes(this.#log, this.#selection, positions), positions)
+    this.#builder = await recover(this.#parts)
     return { kind: 'sending', lingered: true }
   }
 
   async #send(state: ReplicatorState & { kind: 'sending' }): Promise<ReplicatorState> {
     const builder = this.#builder!
-    const throttled = this.#link.waitMs()
+    if (this.#parts.refusals.isDue) return { kind: 'recovering' }
+    const throttled = this.#parts.link.waitMs()
     if (throttled > 0) {
-      await this.#signal.wait(throttled)
+      await this.#loop.signal.wait(throttled)
       return state
     }
-    const { priorityMin } = this.#link.look()
-    const bytes = this.#link.roundBytes(this.#courier.roundBytes)
+    const { priorityMin } = this.#parts.link.look()
+    const bytes = this.#parts.link.roundBytes(this.#parts.courier.roundBytes)
     this.#hasNews = false
     await builder.fill(bytes, priorityMin)
     if (this.#partitionsChanged(builder)) return { kind: 'recovering' }
@@ -263,122 +180,124 @@ export class Replicator {
     if (pending === 0) {
       // what was read may all have been left out, also a stretch so long that there is more to read
       await this.#move(builder, priorityMin)
-      return builder.caughtUp ? this.#caughtUp(priorityMin) : state
+      return builder.caughtUp ? this.#caughtUp(builder, priorityMin) : state
     }
     const full = pending >= bytes
-    this.#health.oldestTimestamp = builder.oldestTimestamp
+    this.#parts.health.oldestTimestamp = builder.oldestTimestamp
     // Records that arrived during the last round: more may follow, and a transaction for each would be a waste.
     if (!full && !state.lingered) return this.#linger()
-    this.#nowWanted = false
-    const round = builder.take(bytes, { priorityMin, withMoves: this.#courier.isMoveDue })
-    const tookMs = round === null ? 0 : await this.#courier.send(builder, round, bytes, priorityMin)
-    if (round !== null) this.#retries.over()
-    if (full) await this.#link.yield(tookMs, (ms) => this.#signal.wait(ms))
+    this.#loop.nowWanted = false
+    const round = builder.take(bytes, { priorityMin, withMoves: this.#parts.courier.isMoveDue })
+    const tookMs = round === null ? 0 : await this.#parts.courier.send(builder, round, bytes, priorityMin)
+    if (round !== null) {
+      this.#parts.retries.over()
+      this.#parts.refusals.served(new Set(round.parts.map(({ stream }) => stream)))
+    }
+    if (full) await this.#parts.link.yield(tookMs, (ms) => this.#loop.signal.wait(ms))
     // What is left of a backlog does not wait, nor does what came during a round that took as long as it would wait.
-    return { kind: 'sending', lingered: full || tookMs >= this.#options.round.lingerMs }
+    return { kind: 'sending', lingered: full || tookMs >= this.#parts.options.round.lingerMs }
   }
 
   async #idle(state: ReplicatorState): Promise<ReplicatorState> {
-    const gate = this.#link.look()
+    const gate = this.#parts.link.look()
     if (gate.priorityMin > 0) return this.#hold()
     const builder = this.#builder!
-    await this.#standing.remember(true)
-    if (!this.#hasNews && !this.#nowWanted) await this.#signal.wait(this.#idleMsMax(builder))
-    if (this.#interrupted()) return state
-    if (this.#hasNews || this.#nowWanted) return this.#linger()
+    await this.#parts.standing.remember(false)
+    if (!this.#hasNews && !this.#loop.nowWanted) await this.#loop.signal.wait(this.#idleMsMax(builder))
+    if (this.#loop.isInterrupted) return state
+    if (this.#parts.refusals.isDue) return { kind: 'recovering' }
+    if (this.#hasNews || this.#loop.nowWanted) return this.#linger()
     await this.#move(builder, gate.priorityMin)
     return state
   }
 
   /** undefined where only a signal can change something. */
   #idleMsMax(builder: RoundBuilder): number | undefined {
-    if (builder.hasMoves) return Math.max(1, this.#courier.movesAt - this.#clock.monotonic())
-    return this.#link.isAlwaysOpen ? undefined : LOOK_MS
+    const { link, standing, refusals, courier, clock } = this.#parts
+    const movesDueMs = builder.hasMoves ? courier.movesAt - clock.monotonic() : null
+    const lookMs = link.isAlwaysOpen ? null : LOOK_MS
+    const times = [standing.saveDueMs, refusals.dueMs, movesDueMs, lookMs].filter((ms) => ms !== null)
+    return times.length === 0 ? undefined : Math.max(1, Math.min(...times))
   }
 
   async #linger(): Promise<ReplicatorState> {
-    const until = this.#clock.monotonic() + this.#options.round.lingerMs
+    const until = this.#parts.clock.monotonic() + this.#parts.options.round.lingerMs
     for (;;) {
-      const left = until - this.#clock.monotonic()
-      if (left <= 0 || this.#interrupted() || this.#nowWanted) return { kind: 'sending', lingered: true }
-      await this.#signal.wait(left)
+      const left = until - this.#parts.clock.monotonic()
+      if (left <= 0 || this.#loop.isInterrupted || this.#loop.nowWanted)
+        return { kind: 'sending', lingered: true }
+      await this.#loop.signal.wait(left)
     }
   }
 
-  async #backoff(state: ReplicatorState & { kind: 'backoff' }): Promise<ReplicatorState> {
-    await this.#retries.wait(state, this.#signal, () => this.#interrupted() || this.#nowWanted)
-    this.#nowWanted = false
+  async #backoff(state: Backoff): Promise<ReplicatorState> {
+    await this.#parts.retries.wait(
+      state,
+      this.#loop.signal,
+      () => this.#loop.isInterrupted || this.#loop.nowWanted,
+    )
+    this.#loop.nowWanted = false
+    this.#parts.refusals.hurry()
     return { kind: 'recovering' }
   }
 
   async #held(state: ReplicatorState): Promise<ReplicatorState> {
-    this.#nowWanted = false
+    this.#loop.nowWanted = false
     this.#hasNews = false
-    const gate = this.#link.look()
+    const gate = this.#parts.link.look()
     if (this.#mayGo(gate)) return { kind: 'recovering' }
-    const left = gate.until === null ? LOOK_MS : Math.max(1, gate.until - this.#clock.now())
-    await this.#signal.wait(Math.min(LOOK_MS, left))
+    const left = gate.until === null ? LOOK_MS : Math.max(1, gate.until - this.#parts.clock.now())
+    await this.#loop.signal.wait(Math.min(LOOK_MS, left))
     return state
-  }
-
-  async #paused(state: ReplicatorState): Promise<ReplicatorState> {
-    this.#resumeWanted = false
-    if (!this.#pauseWanted) return { kind: 'recovering' }
-    await this.#signal.wait()
-    return this.#pauseWanted ? state : { kind: 'recovering' }
-  }
-
-  async #stopped(state: ReplicatorState): Promise<ReplicatorState> {
-    this.#resumeWanted = false
-    await this.#signal.wait()
-    if (!this.#resumeWanted) return state
-    this.#resumeWanted = false
-    return { kind: 'recovering' }
   }
 
   async #rewind(state: ReplicatorState): Promise<ReplicatorState> {
     await this.#dropSession()
-    const { leftBehind } = this.#courier
-    if (leftBehind !== null) {
-      void leftBehind.then(() => this.#signal.raise())
-      await this.#signal.wait()
-      return state
-    }
-    const save: SavePositions = (positions, recovered) => this.#standing.save(positions, recovered)
+    if (await this.#isBusy()) return state
+    const save: SavePositions = (positions, recovered) => this.#parts.standing.save(positions, recovered)
     const move = async (change: RewindChange) => {
-      const { wanted, remembered } = this.#standing
-      const rewound = await rewindUpstream(this.#log, wanted, this.#upstream, remembered, save, change)
-      this.#standing.at(rewound.positions)
+      const { log, standing, courier } = this.#parts
+      const { wanted, remembered } = standing
+      const rewound = await rewindUpstream(log, wanted, courier.watched, remembered, save, change)
+      standing.at(rewound.positions)
       return rewound
     }
     const hasMoved = await this.#rewinds.runNext(move, toHeadwaterError)
-    await this.#upstream.disconnect().catch(() => {})
+    await this.#parts.upstream.disconnect().catch(() => {})
+    // A person has said where to go on.
+    if (hasMoved) this.#parts.refusals.hurry(true)
     const stays = state.kind === 'paused' || (state.kind === 'stopped' && !hasMoved)
     return stays ? state : { kind: 'recovering' }
   }
 
-  // -- transitions ----------------------------------------------------------------------------------------------------
-
-  #interrupted(): boolean {
-    return this.#pauseWanted || this.#closeWanted || !this.#rewinds.isEmpty
+  /** A call that was left behind goes on: waits for its end, or for somebody who wants something else. */
+  async #isBusy(): Promise<boolean> {
+    const { leftBehind } = this.#parts.courier
+    if (leftBehind === null) return false
+    void leftBehind.then(() => this.#loop.signal.raise())
+    await this.#loop.signal.wait()
+    return true
   }
+
+  // -- transitions ----------------------------------------------------------------------------------------------------
 
   #durable(): void {
     this.#hasNews = true
-    this.#health.arrived()
-    if (this.#state.kind === 'idle' || this.#state.kind === 'held') this.#signal.raise()
+    this.#parts.health.arrived()
+    const { kind } = this.#loop.state
+    if (kind === 'idle' || kind === 'held') this.#loop.signal.raise()
   }
 
   /** Whether there is something that the link may bear now. */
   #mayGo({ priorityMin }: GateView): boolean {
     if (priorityMin === 0) return true
     if (!Number.isFinite(priorityMin)) return false
-    return this.#standing.isBehind(priorityMin)
+    return this.#parts.standing.isBehind(priorityMin, (stream) => this.#parts.refusals.mustWait(stream))
   }
 
   /** Nothing more may go: the connection is dropped, so that it costs nothing. */
   async #hold(): Promise<ReplicatorState> {
-    if (this.#builder !== null) await this.#courier.move(this.#builder, 0, true)
+    if (this.#builder !== null) await this.#parts.courier.move(this.#builder, 0, true)
     await this.#disconnect()
     await this.#findOldest()
     return { kind: 'held' }
@@ -386,39 +305,55 @@ export class Replicator {
 
   async #disconnect(): Promise<void> {
     await this.#dropSession()
-    await this.#upstream.disconnect().catch(() => {})
-    await this.#standing.remember(true)
+    await this.#parts.upstream.disconnect().catch(() => {})
+    await this.#parts.standing.remember(true)
   }
 
   async #move(builder: RoundBuilder, priorityMin: number): Promise<void> {
-    if (await this.#courier.move(builder, priorityMin, false)) this.#retries.over()
+    if (await this.#parts.courier.move(builder, priorityMin, false)) this.#parts.retries.over()
   }
 
   async #failed(thrown: unknown): Promise<ReplicatorState> {
     const error = toHeadwaterError(thrown)
     await this.#dropSession()
-    await this.#upstream.disconnect().catch(() => {})
-    if (this.#closeWanted) return { kind: 'closed' }
-    if (error instanceof UpstreamTimeoutError) this.#courier.timedOut()
-    return this.#retries.failed(error)
+    if (this.#leavesOut(error)) return { kind: 'recovering' }
+    await this.#parts.upstream.disconnect().catch(() => {})
+    if (this.#loop.closeWanted) return { kind: 'closed' }
+    if (error instanceof UpstreamTimeoutError) this.#parts.courier.timedOut()
+    return this.#parts.retries.failed(error)
   }
 
-  #caughtUp(priorityMin: number): ReplicatorState {
-    this.#nowWanted = false
+  /** Whether an error is about one stream of several: then the others go on without it. */
+  #leavesOut(error: unknown): boolean {
+    const stream = error instanceof UpstreamError ? error.stream : null
+    if (stream === null || this.#parts.refusals.isOut(stream) || this.#loop.closeWanted) return false
+    const isOther = (other: string) => other !== stream && !this.#parts.refusals.isOut(other)
+    if (!this.#parts.standing.wanted.some((each) => isOther(each.stream))) return false
+    this.#parts.refusals.refuse(stream, error as UpstreamError)
+    return true
+  }
+
+  async #caughtUp(builder: RoundBuilder, priorityMin: number): Promise<ReplicatorState> {
+    this.#loop.nowWanted = false
     if (priorityMin === 0) {
-      this.#link.isOverridden = false
-      this.#health.oldestTimestamp = this.#hasNews ? this.#clock.now() : null
+      this.#parts.link.isOverridden = false
+      this.#parts.health.oldestTimestamp = this.#hasNews ? this.#parts.clock.now() : null
+      this.#parts.refusals.caughtUp()
+      this.#parts.standing.read(builder.done())
+      await findLeftOut(this.#parts)
     }
-    this.#retries.over()
+    this.#parts.retries.over()
     return { kind: 'idle' }
   }
 
   #partitionsChanged(builder: RoundBuilder): boolean {
-    return builder.foundUnknown || this.#standing.wanted.length !== builder.positions.size
+    const served = this.#parts.standing.wanted.filter(({ stream }) => !this.#parts.refusals.isOut(stream))
+    return builder.foundUnknown || served.length !== builder.positions.size
   }
 
-  #findOldest(): Promise<void> {
-    return this.#health.findOldest(this.#log, this.#standing.wanted, this.#standing.done)
+  async #findOldest(): Promise<void> {
+    const { health, log, standing } = this.#parts
+    health.oldestTimestamp = await health.findOldest(log, standing.wanted, standing.done)
   }
 
   async #dropSession(): Promise<void> {
@@ -426,6 +361,6 @@ export class Replicator {
     this.#builder = null
     if (builder === null) return
     await builder.close().catch(() => {})
-    this.#standing.done = builder.done()
+    this.#parts.standing.read(builder.done())
   }
 }

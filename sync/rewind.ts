@@ -50,7 +50,7 @@ export type SavePositions = (positions: Positions, recovered: Recovered) => Prom
 export async function rewindUpstream(
   log: LogSource,
   asked: readonly PartitionState[],
-  upstream: Upstream,
+  upstream: Pick<Upstream, 'name' | 'recover' | 'send'>,
   remembered: CachedCheckpoint | null,
   save: SavePositions,
   change: RewindChange,
@@ -59,7 +59,9 @@ export async function rewindUpstream(
   const recovered = await upstream.recover(log.identity, asked)
   const keys = new Set(recovered.partitions.keys())
   const states = log.partitions().filter(({ stream, partition }) => keys.has(partitionKey(stream, partition)))
-  const { positions } = await decideStart(log, states, recovered, remembered)
+  const { positions, refused } = await decideStart(log, states, recovered, remembered)
+  const refusal = recovered.refused?.get(change.stream) ?? refused.get(change.stream)
+  if (refusal !== undefined) throw refusal
   const parts: RoundPart[] = []
   const partitions: RewoundPartition[] = []
   const lower = new Map(positions)

@@ -35,7 +35,11 @@ export class RoundBuilder {
   readonly #lanes: readonly Lane[]
   readonly #progress: ReadonlyMap<string, Progress>
   readonly #positions: Map<string, number>
+  /** By `partitionKey`, what a round has that was taken and is not acknowledged. */
+  readonly #underWay = new Set<string>()
   #filling: Promise<void> | null = null
+  /** A read failed: what it had in hand is gone, and what lies behind must not overtake it. */
+  #failure: { readonly error: unknown } | null = null
   /** The last `fill` came to the end of what it was to read. */
   caughtUp = false
 
@@ -76,16 +80,24 @@ export class RoundBuilder {
   /** Up to where a partition needs nothing more to be sent, by `partitionKey`: its position, or further. */
   done(): Map<string, number> {
     const done = new Map(this.#positions)
-    for (const [key, { next, pending }] of this.#progress) if (pending === 0) done.set(key, next)
+    for (const [key, { next, pending }] of this.#progress) {
+      if (pending === 0 && !this.#underWay.has(key)) done.set(key, next)
+    }
     return done
   }
 
-  /** Reads until `bytesMax` wait or the log has no more. Calls that overlap share one read. */
+  /** Reads until `bytesMax` wait or the log has no more. Calls that overlap share one read. One that failed was the last. */
   async fill(bytesMax: number, priorityMin = 0): Promise<void> {
     while (this.#filling !== null) await this.#filling
-    this.#filling = this.#fill(bytesMax, priorityMin).finally(() => {
-      this.#filling = null
-    })
+    if (this.#failure !== null) throw this.#failure.error
+    this.#filling = this.#fill(bytesMax, priorityMin)
+      .catch((error) => {
+        this.#failure = { error }
+        throw error
+      })
+      .finally(() => {
+        this.#filling = null
+      })
     await this.#filling
   }
 
@@ -176,7 +188,9 @@ export class RoundBuilder {
     let filtered = 0
     let passedOver = 0
     for (const part of parts) {
-      const progress = this.#progress.get(partitionKey(part.stream, part.partition))!
+      const key = partitionKey(part.stream, part.partition)
+      this.#underWay.add(key)
+      const progress = this.#progress.get(key)!
       filtered += progress.filtered
       passedOver += progress.passedOver
       progress.filtered = 0
@@ -195,6 +209,7 @@ export class RoundBuilder {
       const key = partitionKey(part.stream, part.partition)
       assert(positions.get(key) === part.nextOffset, 'upstream stands where the round ends')
       this.#positions.set(key, part.nextOffset)
+      this.#underWay.delete(key)
     }
   }
 

@@ -24,8 +24,9 @@ export class Standing {
   #positions: Positions = new Map()
   #floors: Positions = new Map()
   #urgent: { readonly priorityMin: number; readonly streams: ReadonlySet<string> } | null = null
-  /** Up to where nothing waits, by `partitionKey`: the positions, or further where records were left out. */
-  done: Positions = new Map()
+  #done: Positions = new Map()
+  /** Streams of which upstream has something else than this log: what is there is no position of theirs. */
+  readonly #doubted = new Set<string>()
 
   constructor(upstream: string, { log, selection, cache, sink, clock }: StandingParts) {
     this.#log = log
@@ -33,7 +34,12 @@ export class Standing {
     this.#remembered = new Remembered(cache, upstream, log.identity.incarnation, sink, clock)
   }
 
-  /** The next offsets that upstream is known to have acknowledged. */
+  /** Up to where nothing waits, by `partitionKey`: the positions, or further where records were left out. */
+  get done(): Positions {
+    return this.#done
+  }
+
+  /** The next offsets that upstream is known to have acknowledged, of streams that it refuses now, too. */
   get positions(): Positions {
     return this.#positions
   }
@@ -67,18 +73,39 @@ export class Standing {
 
   recovered(recovered: Recovered, positions: Positions): void {
     this.#recovered = recovered
+    for (const { stream, partition } of this.#log.partitions()) {
+      if (positions.has(partitionKey(stream, partition))) this.#doubted.delete(stream)
+    }
     this.at(positions)
   }
 
+  /** Retention leaves all of these streams as long as it is not known what of them is upstream. */
+  doubted(streams: Iterable<string>): void {
+    for (const stream of streams) this.#doubted.add(stream)
+    this.at(this.#positions)
+  }
+
+  /** @param positions of what goes there now; streams that are refused stay where they were */
   at(positions: Positions): void {
-    this.#positions = new Map(positions)
-    this.done = this.#positions
-    const floors = new Map(positions)
+    this.#positions = new Map([...this.#positions, ...positions])
+    this.#done = this.#positions
+    const floors = new Map(this.#positions)
     for (const { stream, partition } of this.#log.partitions()) {
-      if (!this.#selection.wants(stream))
-        floors.set(partitionKey(stream, partition), Number.POSITIVE_INFINITY)
+      const key = partitionKey(stream, partition)
+      if (!this.#selection.wants(stream)) floors.set(key, Number.POSITIVE_INFINITY)
+      else if (this.#doubted.has(stream)) floors.delete(key)
     }
     this.#floors = floors
+  }
+
+  /** @param done up to where nothing waits, of what goes there now */
+  read(done: Positions): void {
+    this.#done = new Map([...this.#positions, ...done])
+  }
+
+  /** When `remember` has something to save that it has put off, in ms; null where all is saved. */
+  get saveDueMs(): number | null {
+    return this.#remembered.dueMs
   }
 
   remember(atOnce: boolean): Promise<void> {
@@ -90,12 +117,12 @@ export class Standing {
     return this.#remembered.save(positions, recovered, true)
   }
 
-  /** Whether something waits in a stream of this priority or above. */
-  isBehind(priorityMin: number): boolean {
+  /** Whether something waits in a stream of this priority or above. @param isOut streams that do not go there now */
+  isBehind(priorityMin: number, isOut: (stream: string) => boolean): boolean {
     const urgent = this.#streamsFrom(priorityMin)
     return this.#log.partitions().some(({ stream, partition, logStartOffset, durableOffset }) => {
-      const done = this.done.get(partitionKey(stream, partition)) ?? 0
-      return urgent.has(stream) && Math.max(done, logStartOffset) < durableOffset
+      const done = this.#done.get(partitionKey(stream, partition)) ?? 0
+      return urgent.has(stream) && !isOut(stream) && Math.max(done, logStartOffset) < durableOffset
     })
   }
 

@@ -3,7 +3,9 @@ import { type LinkStatus, type LogSource, partitionKey } from '../broker/index.t
 import type { Selection } from './filter/selection.ts'
 import { type Health, lagBytesOf } from './health.ts'
 import { wantedPartitions } from './lanes.ts'
+import type { Refusals } from './refusals.ts'
 import type { ReplicatorState, ReplicatorStatus } from './status.ts'
+import { isCertificateDue } from './tls.ts'
 import type { Positions, Upstream } from './upstream.ts'
 
 export interface StatusParts {
@@ -21,11 +23,12 @@ export interface StatusParts {
   readonly link: LinkStatus
   readonly stalls: number
   readonly lastError: ReplicatorStatus['lastError']
+  readonly refusals: Refusals
   readonly now: number
 }
 
 export function statusOf(parts: StatusParts): ReplicatorStatus {
-  const { log, upstream, state, health } = parts
+  const { log, upstream, state, health, refusals } = parts
   const partitions = wantedPartitions(log, parts.selection).map(
     ({ stream, partition, logStartOffset, durableOffset }) => {
       const key = partitionKey(stream, partition)
@@ -36,9 +39,13 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
   )
   const lags = new Map<string, number>()
   for (const { stream, lagRecords } of partitions) lags.set(stream, (lags.get(stream) ?? 0) + lagRecords)
-  const lagRecords = partitions.reduce((sum, partition) => sum + partition.lagRecords, 0)
-  health.noteLag(lagRecords)
-  const oldest = lagRecords === 0 ? null : health.oldestTimestamp
+  const lagRecords = sumOf(lags)
+  // What is left out does not drain: it would say that the rest never does.
+  const drained = new Map([...lags].filter(([stream]) => !refusals.isOut(stream)))
+  const drainRecords = sumOf(drained)
+  health.noteLag(drainRecords)
+  const oldest = lagRecords === 0 ? null : earlier(health.oldestTimestamp, health.oldestLeftOut)
+  const until = upstream.certificateUntil ?? null
   return {
     name: upstream.name,
     kind: upstream.kind,
@@ -50,7 +57,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     lagRecords,
     lagBytes: lagBytesOf(log, lags),
     lagSecondsOldest: oldest === null ? null : Math.max(0, (parts.now - oldest) / 1000),
-    drainSeconds: state.kind === 'sending' || lagRecords === 0 ? health.drainSeconds(lagRecords) : null,
+    drainSeconds: state.kind === 'sending' || drainRecords === 0 ? health.drainSeconds(drainRecords) : null,
     partitions,
     sentRecords: health.sentRecords,
     sentBytes: health.sentBytes,
@@ -62,9 +69,19 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     stalls: parts.stalls,
     lastAckAt: health.lastAckAt,
     ackAgeSeconds: health.ackAgeSeconds,
+    certificate: until === null ? null : { until, isDue: isCertificateDue(until, parts.now) },
     lastError: parts.lastError,
+    refused: refusals.status(),
     recordsPerSecond: health.recordsPerSecond,
     bytesPerSecond: health.bytesPerSecond,
     link: parts.link,
   }
+}
+
+function sumOf(lags: ReadonlyMap<string, number>): number {
+  return [...lags.values()].reduce((sum, lag) => sum + lag, 0)
+}
+
+function earlier(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b)
 }

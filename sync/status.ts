@@ -1,9 +1,11 @@
 /** What a replicator tells about itself. */
-import type { HeadwaterError, LinkStatus, UpstreamStatus } from '../broker/index.ts'
+import type { LinkStatus, UpstreamStatus } from '../broker/index.ts'
 import type { Clock } from './clock.ts'
+import type { Backoff } from './retries.ts'
+import type { CommonState } from './state-loop.ts'
 
 /**
- * idle        all that is durable is upstream
+ * idle        all that is durable is upstream, but for streams that upstream refuses
  * recovering  connecting, and asking upstream where it stands
  * sending     rounds are on their way
  * backoff     waiting before the next try
@@ -12,19 +14,14 @@ import type { Clock } from './clock.ts'
  * stopped     by an error that a person must look at
  * closed      this process is ending
  */
-export type ReplicatorState =
+export type ReplicatorState = RunningState | CommonState
+
+export type RunningState =
   | { readonly kind: 'recovering' }
   | { readonly kind: 'sending'; readonly lingered: boolean }
   | { readonly kind: 'idle' }
-  /**
-   * `until` is for people, ms since 1970; `wakeAt` is monotonic, so that a clock that is set does not change the wait. `isLink`: it
-   * looks as if the link was away, so that signs of its return count.
-   */
-  | { readonly kind: 'backoff'; readonly until: number; readonly wakeAt: number; readonly isLink: boolean }
+  | Backoff
   | { readonly kind: 'held' }
-  | { readonly kind: 'paused' }
-  | { readonly kind: 'stopped'; readonly error: HeadwaterError }
-  | { readonly kind: 'closed' }
 
 export interface ReplicatorStatus extends UpstreamStatus {
   readonly state: ReplicatorState['kind']

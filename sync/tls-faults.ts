@@ -190,6 +190,6 @@ export function refusedCertificate(
     .replaceAll('_', ' ')
   const said = alert === undefined ? '' : ` ("${alert}")`
   const text = `${nameText(own.subject)} from ${nameText(own.issuer)}, valid until ${timeText(until)}, was refused${said}`
-  const trust = `put ${nameText(own.issuer)} among the authorities that the other side takes clients' certificates from (Kafka: ssl.truststore), or ${hint('a certificate that it takes')}`
+  const trust = `put ${nameText(own.issuer)} among the authorities that the other side takes clients' certificates from (Kafka: ssl.truststore, NATS: tls.ca_file), or ${hint('a certificate that it takes')}`
   return (place) => new UpstreamCertificateError(place, text, trust, cause)
 }

@@ -63,6 +63,14 @@ export function ownCertificate({ cert }: TlsMaterial): X509Certificate | null {
   return cert === undefined ? null : new X509Certificate(cert)
 }
 
+/** Certificates are made for a year or so, and people read their logs by the week. */
+const CERTIFICATE_DUE_MS = 30 * 86_400_000
+
+/** True when a certificate that is good until then should be replaced now; times in ms since 1970. */
+export function isCertificateDue(until: number, now: number): boolean {
+  return until - now <= CERTIFICATE_DUE_MS
+}
+
 /** Changes with any of the parts; says nothing about them. */
 export function fingerprint(...parts: readonly (Uint8Array | string | undefined)[]): string {
   const hash = createHash('sha256')

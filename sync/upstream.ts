@@ -6,6 +6,7 @@
  * error from `send` the caller knows nothing and asks `recover` again.
  */
 import type { LogIdentity, PartitionState, StoredBatch } from '../broker/index.ts'
+import type { RefusedStreams } from './refused-streams.ts'
 
 /** For each `partitionKey`, the next offset of the edge's log that is expected. */
 export type Positions = ReadonlyMap<string, number>
@@ -23,6 +24,8 @@ export interface RecoveredPartition {
   readonly place: string
   /** The position that upstream had acknowledged, where it lost records since: `next` is what is left, null when nothing is. */
   readonly acknowledged?: number
+  /** Only some of the records from `next` to `acknowledged` are lost: upstream takes those alone when all of them come again. */
+  readonly isPartly?: boolean
   /**
    * The position that the records there tell, whatever the checkpoint says: behind the last one of this log. Asked when the
    * checkpoint is gone or fell back.
@@ -30,15 +33,20 @@ export interface RecoveredPartition {
   readonly lookBack?: () => Promise<LookBack>
 }
 
-/** `none`: it holds no record of this log. `unknown`: it cannot be told, or not cheaply. */
+/**
+ * `none`: it holds no record of this log. `unknown`: it cannot be told, or not cheaply. All below `next` is there; with `end`, some of
+ * what is between the two as well, which upstream does not take again when it comes.
+ */
 export type LookBack =
-  | { readonly kind: 'found'; readonly next: number }
+  | { readonly kind: 'found'; readonly next: number; readonly end?: number }
   | { readonly kind: 'none' }
   | { readonly kind: 'unknown'; readonly reason: string }
 
 export interface Recovered {
-  /** By `partitionKey`, all partitions that `recover` was asked for. */
+  /** By `partitionKey`, all partitions that `recover` was asked for, but for those of streams that are refused. */
   readonly partitions: ReadonlyMap<string, RecoveredPartition>
+  /** Streams that are not taken as they are, while the others are: nothing of them is sent before they are asked for again. */
+  readonly refused?: RefusedStreams
 }
 
 /**
@@ -75,14 +83,14 @@ export interface Upstream {
   /** When the certificate that this device shows upstream expires, ms since 1970; null where it shows none, or not yet. */
   readonly certificateUntil?: number | null
   /**
-   * Connects where needed, and finds the positions. Fences earlier processes of this edge where the upstream can. After an
-   * error that is not `retryable` it is called again only when a person said so.
+   * Connects where needed, and finds the positions of what is asked for, which may be a part of what was asked before. Fences earlier processes of this edge where the upstream can. After an
+   * error that is not `retryable` it is called again only when a person said so. Where all streams are refused it may throw why one is.
    * @throws UpstreamError; one that is not `retryable` stops this upstream until a person acts.
    */
   recover(identity: LogIdentity, partitions: readonly PartitionState[]): Promise<Recovered>
   /**
-   * Sends one round, exactly once, for partitions that the last `recover` was asked for. @returns the positions after it.
-   * @throws UpstreamError
+   * Sends one round, exactly once, for partitions that the last `recover` has found. @returns the positions after it.
+   * @throws UpstreamError; one that is about a `stream` says that a round without that stream may be taken, after `recover`
    */
   send(round: Round): Promise<Positions>
   /** Drops connections, and makes a `send` under way fail soon; `recover` may be called again afterwards. */

@@ -10,7 +10,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { LimitsSchema, MqttSchema } from './mqtt-schema.ts'
 
 const closed = { additionalProperties: false } as const
-export const STREAM_NAME = '^[A-Za-z0-9._-]{1,200}$'
+const STREAM_NAME = '^[A-Za-z0-9._-]{1,200}$'
 export const EDGE_NAME = '^[A-Za-z0-9._-]{1,64}$'
 
 const DiskSchema = Type.Object(
@@ -217,7 +217,7 @@ const StreamSchema = Type.Object(
 )
 
 /** What the broker knows by itself; the entries of `upstreams` and `downlinks` are sync's (see `configSchema`). */
-export const BrokerSchema = Type.Object(
+const BrokerSchema = Type.Object(
   {
     edge: Type.String({
       description:

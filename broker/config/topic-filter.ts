@@ -4,7 +4,7 @@
  */
 
 /** A topic is a UTF-8 string with a two-byte length (MQTT 5.0 section 1.5.4). */
-export const TOPIC_BYTES_MAX = 65_535
+const TOPIC_BYTES_MAX = 65_535
 
 /** @returns what is wrong with the filter, or null when it is valid for a subscription. */
 export function topicFilterFault(filter: string): string | null {

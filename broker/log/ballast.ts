@@ -5,6 +5,7 @@
  */
 import { randomFillSync } from 'node:crypto'
 import { join } from 'node:path'
+import { temporaryOf } from '../storage/node-disk.ts'
 import type { Disk } from '../storage/store.ts'
 
 export const BALLAST_FILE = 'ballast'
@@ -19,7 +20,10 @@ export async function dropBallast(disk: Disk, directory: string): Promise<boolea
   if (space === null || space.freeBytes >= TIGHT_BYTES) return false
   const names = await disk.list(directory)
   // of a directory that is not ours nothing is removed
-  if (!names.includes(BALLAST_FILE) || !names.includes('headwater.json')) return false
+  if (!names.includes('headwater.json')) return false
+  // a power cut while it was written has left up to as much
+  await disk.remove(temporaryOf(join(directory, BALLAST_FILE)))
+  if (!names.includes(BALLAST_FILE)) return false
   await disk.remove(join(directory, BALLAST_FILE))
   return true
 }

@@ -33,7 +33,7 @@ interface CatalogFile {
 
 export const MAIN_CHAIN = 'main'
 /** Streams that are compacted: their segments are written anew, and no others with them. */
-export const COMPACTED_CHAIN = 'compacted'
+const COMPACTED_CHAIN = 'compacted'
 export const CATALOG_FILE = 'catalog.json'
 
 /** @returns no streams where there is no catalog. */

@@ -6,12 +6,12 @@ import type { Entry, Store } from '../storage/store.ts'
 import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import type { LogPartition } from './partition.ts'
 import type { PartitionIndex } from './partition-index.ts'
 import { baseOffsetOf, batchFault, nextOffsetOf, readRecords } from './record-batch.ts'
 import type { OpenSegment, Segment } from './segment.ts'
 import type { SegmentIndex } from './segment-index.ts'
-import { DamagedSegmentError } from './segment-salvage.ts'
 import type { StoredBatch } from './source.ts'
 
 /** Batches asked from LevelDB at once. */
@@ -199,6 +199,7 @@ export function scanCommits(
       const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
       const last = entries[entries.length - 1]
       if (last === undefined) {
+        if (segment.isSealed) chain.cache.passed(segment)
         at = { commit: lastCommit + 1, id: 0 }
         continue
       }

@@ -119,6 +119,8 @@ async function removeLeftovers(files: ChainFiles, manifest: Manifest): Promise<v
     if (lastCommit !== undefined) listed.add(`${id}.index`)
   }
   for (const name of await files.disk.list(files.directory)) {
+    // of an index that was being written when the power went: nobody would write over that of a segment that is gone
+    if (/^\.[0-9a-f]{8}\.index\.tmp$/.test(name)) await files.disk.remove(join(files.directory, name))
     if (!/^[0-9a-f]{8}(\.index)?$/.test(name) || listed.has(name)) continue
     await files.disk.remove(join(files.directory, name))
     files.counters.leftovers++

@@ -10,17 +10,18 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
+import { Admission } from './admission.ts'
 import { dropBallast } from './ballast.ts'
 import { type ChainCut, CutRequests } from './chain-cut.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
+import type { DamagedSegmentError } from './damaged-segment.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
 import type { Rearrangement } from './rearrangement.ts'
 import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { SegmentRow, UncertainManifestError } from './segment-row.ts'
-import type { DamagedSegmentError } from './segment-salvage.ts'
 import type { ChainFiles } from './segment-store.ts'
 
 export interface ChainLimits {
@@ -43,6 +44,7 @@ export class Chain {
   readonly name: string
   readonly partitions = new Map<number, LogPartition>()
   readonly row: SegmentRow
+  readonly admission: Admission
   readonly latency = new LatencyHistogram()
   readonly stats = {
     commits: 0,
@@ -55,10 +57,6 @@ export class Chain {
   }
   readonly files: ChainFiles
   condition: ChainCondition = { state: 'closed' }
-  /** The disk is full: nothing new is to be appended. */
-  isHeld = false
-  /** It grows faster than it is tidied: what is new waits, for a fraction of a second. */
-  isLate = false
   /** Called after each durable commit and after a recovery. */
   onDurable: () => void = () => {}
 
@@ -67,7 +65,6 @@ export class Chain {
   readonly #open = new OpenCommit()
   #inFlightBytes = 0
   #isRunning = false
-  #drained: (() => void)[] = []
   #idle: (() => void)[] = []
   readonly #cuts: CutRequests
   /** Failures since the last commit that reached the disk: the pauses grow and the log stays quiet until then. */
@@ -94,6 +91,7 @@ export class Chain {
     this.#limits = limits
     this.#states = states
     this.#rollAtBytes = limits.segmentBytes
+    this.admission = new Admission(limits.admittedBytesMax, () => this.admittedBytes)
     this.row = new SegmentRow(files, this.partitions, states, trustedNow)
     this.#cuts = new CutRequests(this.row, () => this.condition.state === 'open')
   }
@@ -132,10 +130,6 @@ export class Chain {
     return this.active.lastCommit
   }
 
-  /** True once the bytes admitted and not yet durable have reached their limit, or there is no room: producers wait for `drained`. */
-  get isFull(): boolean {
-    return this.isHeld || this.isLate || this.admittedBytes >= this.#limits.admittedBytesMax
-  }
   /** The size at which a segment is sealed. */
   get segmentBytes(): number {
     return this.#limits.segmentBytes
@@ -184,28 +178,6 @@ export class Chain {
     const cut = await this.#cuts.ask(this.#isRunning)
     if (cut === null) throw this.unavailable()
     return cut
-  }
-
-  /** Resolves once fewer bytes than the limit are admitted and the disk has room. */
-  drained(): Promise<void> {
-    if (!this.isFull) return Promise.resolve()
-    return new Promise((resolve) => this.#drained.push(resolve))
-  }
-
-  /** The disk is full, or has room again. What is in the open commit is still committed. */
-  hold(isHeld: boolean): void {
-    this.isHeld = isHeld
-    this.#letIn()
-  }
-
-  /** Tidying has fallen behind, or has caught up. */
-  delay(isLate: boolean): void {
-    this.isLate = isLate
-    this.#letIn()
-  }
-
-  #letIn(): void {
-    if (!this.isFull) for (const resolve of this.#drained.splice(0)) resolve()
   }
 
   /** Commits what is open, then closes. */
@@ -278,7 +250,7 @@ export class Chain {
     }
     this.#inFlightBytes = 0
     for (const listener of listeners) listener(null)
-    this.#letIn()
+    this.admission.letIn()
     this.onDurable()
   }
 
@@ -300,7 +272,7 @@ export class Chain {
     for (const partition of [...this.partitions.values()]) this.#open.recycle(partition)
     this.#inFlightBytes = 0
     for (const listener of [...listeners, ...open.listeners]) listener(error)
-    for (const resolve of this.#drained.splice(0)) resolve()
+    this.admission.letAllIn()
     this.#reopenLater(Math.min(REOPEN_MS_MIN * 2 ** (this.#failures - 1), REOPEN_MS_MAX))
   }
 
@@ -396,7 +368,10 @@ export class Chain {
     return this.#change(() => this.row.dateSealed(now))
   }
 
-  /** A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts). */
+  /**
+   * A reader could not open a segment: what can be read of it takes its place (segment-salvage.ts).
+   * @throws what kept it from being saved, as a full disk: nothing has changed then, and the next reader tries again
+   */
   async repair(error: DamagedSegmentError): Promise<void> {
     await this.#change(async () => {
       await this.row.repair(error)
@@ -409,8 +384,9 @@ export class Chain {
     try {
       return await change()
     } catch (error) {
+      if (!(error instanceof UncertainManifestError)) throw error
       // only reading the manifest again can tell which one stands: after the commit that is under way
-      this.#uncertain = error as Error
+      this.#uncertain = error
       this.#schedule()
       return false
     }

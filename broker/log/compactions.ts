@@ -22,6 +22,8 @@ export interface CompactionsOptions {
   readonly trustedNow: () => number | null
   readonly boundariesOf: (chain: string) => readonly number[]
   isClosing(): boolean
+  /** Bytes that can be written now to make room. */
+  writableBytes(): Promise<number>
 }
 
 export class Compactions {
@@ -121,6 +123,7 @@ export class Compactions {
       spanMsOf: (segment) => spanMs(own, segment, (id) => chain.partitions.get(id)?.logStartOffset ?? 0),
       boundaries: this.#options.boundariesOf(chain.name),
       isClosing: () => this.#options.isClosing(),
+      writableBytes: () => this.#options.writableBytes(),
       ...(onProgress === undefined ? {} : { onProgress }),
     })
     if (report === null) return null

@@ -9,6 +9,7 @@
  * A crash leaves what the steps before it made: old values of keys may still be there, the newest never goes. Only after step 4
  * do tombstones of this round begin to wait for their delay, because only then nothing is left that they would have to hide.
  */
+import { NoRoomError } from '../errors.ts'
 import type { EntryVisitor } from '../storage/entry-scan.ts'
 import type { Chain } from './chain.ts'
 import { commitOf, idOf, NOTE_ID } from './commit-key.ts'
@@ -18,7 +19,7 @@ import { type StreamRound, stepsAfter } from './compaction-plan.ts'
 import { BATCH_HEADER_BYTES } from './record-batch.ts'
 import { batchBytesOf, planRemovals } from './retention-plan.ts'
 import type { Segment } from './segment.ts'
-import { giveWay, type Keep, rewriteSegments } from './segment-rewriter.ts'
+import { giveWay, type Keep, liveBytesMax, rewriteSegments } from './segment-rewriter.ts'
 import { scanSegment } from './segment-scan.ts'
 
 export interface CompactionOptions {
@@ -30,6 +31,8 @@ export interface CompactionOptions {
   /** Commits before which batches are not put together (a clock that changed), rising. */
   readonly boundaries: readonly number[]
   isClosing(): boolean
+  /** Bytes that can be written now to make room. */
+  writableBytes(): Promise<number>
   onProgress?(progress: CompactionProgress): void
 }
 
@@ -70,6 +73,7 @@ interface Tally {
   tombstones: number
 }
 
+/** @throws NoRoomError where a segment written anew would fill the disk; what was done by then stays */
 export async function compactChain(
   chain: Chain,
   rounds: readonly StreamRound[],
@@ -204,6 +208,7 @@ class Compaction {
     let segments = 0
     this.#bytesTotal = this.#bytesDone + removals.reduce((all, removal) => all + sum(removal.segments), 0)
     for (const removal of removals) {
+      await this.#needRoom(removal.segments.reduce((all, segment) => all + (live.get(segment) ?? 0), 0))
       const written = await this.#replace(removal.segments, tally)
       if (written === null) return null
       segments += removal.segments.length
@@ -221,6 +226,13 @@ class Compaction {
       tombstonesRemoved: tally.tombstones,
       isComplete: this.#isComplete,
     }
+  }
+
+  async #needRoom(liveBytes: number): Promise<void> {
+    const writable = await this.#options.writableBytes()
+    if (liveBytes <= liveBytesMax(writable)) return
+    const reason = `${liveBytes} bytes of a segment are to be written anew, and there is room for ${writable}`
+    throw new NoRoomError(this.#chain.files.directory, reason, 'free some space on this disk')
   }
 
   /** @returns bytes written; null when it was ended early, or the row has changed */

@@ -19,6 +19,8 @@ export interface SpaceStatus {
   readonly reserveBytes: number
 }
 
+/** What makes room by writing leaves so much of it, or a quarter of the reserve: rolls, manifests and commits of what was admitted take it. */
+const LEFT_BYTES_MAX = 8 * 1024 * 1024
 /** Room is made this much before the limit, and ingest goes on once there is this much again: not at every byte. */
 const MARGIN_BYTES_MIN = 1024 * 1024
 
@@ -55,6 +57,13 @@ export class DiskSpace {
   hasRoomFor(bytes: number): boolean {
     if (this.#freeBytes === null) return false
     return this.#freeBytes - bytes >= this.#budget.reserveBytes + this.#marginBytes
+  }
+
+  /** Bytes that may be written now to make room, which takes of the reserve; Infinity where the file system does not say what is free. */
+  async writableBytes(): Promise<number> {
+    const space = await this.#disk.space(this.#path)
+    if (space === null) return Number.POSITIVE_INFINITY
+    return Math.max(0, space.freeBytes - Math.min(LEFT_BYTES_MAX, this.#budget.reserveBytes / 4))
   }
 
   /** @param usedBytes of the log's files, as they are now */

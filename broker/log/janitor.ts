@@ -73,9 +73,11 @@ export class Janitor {
     this.#log = log
     const isClosing = () => this.#isClosing
     const isHindered = () => this.#isClosing || this.#compactions.isRunning
-    this.#compactions = new Compactions(chains, streams, floors, { ...options, isClosing })
-    this.#retention = new Retention(chains, streams, floors, { ...options, isClosing, isHindered }, log)
     this.space = new DiskSpace(disk, path, options.budget, options.segmentBytes, log)
+    const writableBytes = () => this.space.writableBytes()
+    this.#compactions = new Compactions(chains, streams, floors, { ...options, isClosing, writableBytes })
+    const retentionOptions = { ...options, isClosing, isHindered, writableBytes }
+    this.#retention = new Retention(chains, streams, floors, retentionOptions, log)
   }
 
   /** Runs now, then every few seconds, whenever a segment was sealed, and when the log has grown by what the reserve can bear. */
@@ -162,13 +164,21 @@ export class Janitor {
     }
     if (now !== null) this.#retention.sealOld(now)
     await this.#measure()
-    await this.#retention.run(now, this.space.bytesToFree)
-    await this.#measure()
-    if (this.space.bytesToFree > 0) this.#retention.sealForRoom()
-    if (this.space.decide()) for (const chain of this.#chains) chain.hold(this.space.isFull)
+    try {
+      await this.#retention.run(now, this.space.bytesToFree)
+    } finally {
+      // whatever came of it: a disk that is full is said to be so, and one that has room is no longer
+      await this.#decide()
+    }
     if (this.#options.hasBallast && this.space.hasRoomFor(BALLAST_BYTES))
       await keepBallast(this.#disk, this.#path)
     this.#lastReason = ''
+  }
+
+  async #decide(): Promise<void> {
+    await this.#measure()
+    if (this.space.bytesToFree > 0) this.#retention.sealForRoom()
+    if (this.space.decide()) for (const chain of this.#chains) chain.admission.hold(this.space.isFull)
   }
 
   async #measure(): Promise<void> {
@@ -176,16 +186,19 @@ export class Janitor {
     for (const chain of this.#chains) {
       for (const segment of [...chain.segments]) {
         const isKnown = segment.isSealed && segment.fileBytes !== null
-        const measured = isKnown ? segment.fileBytes! : await this.#disk.usage(directoryOf(chain, segment))
+        const usage = isKnown ? segment.fileBytes! : await this.#usage(chain, segment)
+        const measured = usage ?? segment.bytes
         // measured a second time later: right after the roll LevelDB still has both the write-ahead file and its table
-        if (segment.isSealed && !chain.cache.holdsBuffers(segment)) segment.fileBytes = measured
+        const isFinal = segment.isSealed && !chain.cache.holdsBuffers(segment)
+        if (isFinal && usage !== null) segment.fileBytes = measured
         bytes += measured
       }
     }
     await this.space.measure(bytes)
   }
-}
 
-function directoryOf(chain: Chain, segment: Segment): string {
-  return segmentDirectory(chain.files.directory, segment.id)
+  /** null where the disk does not say: the others are measured all the same, and what the disk has free. */
+  async #usage({ files }: Chain, { id }: Segment): Promise<number | null> {
+    return this.#disk.usage(segmentDirectory(files.directory, id)).catch(() => null)
+  }
 }

@@ -29,7 +29,7 @@ import { crc32c } from '../storage/crc32c.ts'
 import { cursor, readVarint, varintSize, writeVarint } from './varint.ts'
 
 export const BATCH_HEADER_BYTES = 61
-export const BATCH_MAGIC = 2
+const BATCH_MAGIC = 2
 /** Length, attributes, two deltas, two lengths and a header count, a byte each. */
 const RECORD_BYTES_MIN = 7
 const CRC_FROM = 21

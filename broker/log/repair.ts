@@ -3,8 +3,8 @@
  * holes that are known, and the damaged segment goes to the quarantine. Reading passes over damage anyway: repair makes it final.
  */
 import type { Chain } from './chain.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import type { Segment } from './segment.ts'
-import { DamagedSegmentError } from './segment-salvage.ts'
 import { type VerifiedHole, type VerifyProblem, type VerifyProgress, verifyChains } from './verify.ts'
 
 export interface RepairReport {
@@ -35,7 +35,7 @@ export async function repairChains(
       repairedSegments++
     }
   }
-  const after = repairedSegments === 0 ? before : await verifyChains(chains, onProgress)
+  const after = before.problems.length === 0 ? before : await verifyChains(chains, onProgress)
   const { holes, problems, isWhole } = after
   return {
     problemsBefore: before.problems.length + before.problemsLeftOut,

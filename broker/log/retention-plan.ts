@@ -37,6 +37,8 @@ export interface RetentionInput {
   readonly now: number | null
   /** Bytes that have to go although no stream's retention says so. */
   readonly bytesToFree: number
+  /** What is left of a segment can be written anew up to this: on a disk that is full nothing goes that would free no room. Default Infinity. */
+  readonly liveBytesMax?: number
 }
 
 export interface RetentionPlan {
@@ -98,17 +100,41 @@ class Planner {
   byBudget(): void {
     const streams = [...this.#portions.keys()].toSorted((a, b) => a.policy.priority - b.policy.priority)
     for (const mayDrop of [false, true]) {
+      const mayGo = (stream: PlannedStream, portion: Portion) =>
+        isSynced(portion) || (mayDrop && stream.policy.unsynced !== 'keep')
+      const makesRoom = this.#roomMakers(mayGo)
       for (const stream of streams) {
-        if (mayDrop && stream.policy.unsynced === 'keep') continue
         const portions = this.#portions.get(stream)!
-        while (portions.length > 0 && this.plan.bytes < this.#input.bytesToFree) {
-          if (!mayDrop && !isSynced(portions[0]!)) break
-          const { bytes } = portions[0]!
-          this.#take(stream, portions)
-          this.plan.evicted.set(stream.name, (this.plan.evicted.get(stream.name) ?? 0) + bytes)
+        while (this.plan.bytes < this.#input.bytesToFree) {
+          // older ones go with it, also those that make no room
+          const at = portions.findIndex(({ segment }) => makesRoom.has(segment))
+          if (at < 0 || !portions.slice(0, at + 1).every((portion) => mayGo(stream, portion))) break
+          for (let taken = 0; taken <= at; taken++) {
+            const { bytes } = portions[0]!
+            this.#take(stream, portions)
+            this.plan.evicted.set(stream.name, (this.plan.evicted.get(stream.name) ?? 0) + bytes)
+          }
         }
       }
     }
+  }
+
+  /** Segments that can be removed, or written anew, once all that may go of them has gone. */
+  #roomMakers(mayGo: (stream: PlannedStream, portion: Portion) => boolean): ReadonlySet<Segment> {
+    const going = new Map<Segment, number>()
+    for (const [stream, portions] of this.#portions) {
+      for (const portion of portions) {
+        if (!mayGo(stream, portion)) break
+        going.set(portion.segment, (going.get(portion.segment) ?? 0) + portion.bytes)
+      }
+    }
+    const { streams, sealed, liveBytesMax = Number.POSITIVE_INFINITY } = this.#input
+    const starts = new Map(
+      streams.flatMap(({ partitions }) => partitions.map(({ id, logStartOffset }) => [id, logStartOffset])),
+    )
+    const startOf = (id: number) => this.plan.starts.get(id) ?? starts.get(id) ?? 0
+    const staysOf = (segment: Segment) => liveBytesFrom(segment, startOf) - (going.get(segment) ?? 0)
+    return new Set(sealed.filter((segment) => staysOf(segment) <= liveBytesMax))
   }
 
   #take(stream: PlannedStream, portions: Portion[]): void {

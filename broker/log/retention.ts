@@ -12,7 +12,7 @@ import {
   type RetentionPlan,
 } from './retention-plan.ts'
 import type { Segment } from './segment.ts'
-import { type Keep, rewriteSegments } from './segment-rewriter.ts'
+import { type Keep, liveBytesMax, rewriteSegments } from './segment-rewriter.ts'
 import { AGE_PORTIONS, plannedOf, spanMs, type TidiedStream } from './tidied-stream.ts'
 import type { UpstreamFloors } from './upstream-floors.ts'
 
@@ -30,6 +30,8 @@ export interface RetentionOptions {
   readonly segmentBytes: number
   readonly boundariesOf: (chain: string) => readonly number[]
   isClosing(): boolean
+  /** Bytes that can be written now to make room. */
+  writableBytes(): Promise<number>
   /** Segments are not to be written anew now: the log is closing, or a round of compaction takes them along. */
   isHindered(): boolean
 }
@@ -81,9 +83,14 @@ export class Retention {
     }
   }
 
-  /** Plans, and does what is planned. @param bytesToFree although no stream's retention says so */
+  /**
+   * Plans, and does what is planned: what fails in one chain keeps no other from its room.
+   * @param bytesToFree although no stream's retention says so
+   * @throws the first failure, once all has been tried
+   */
   async run(now: number | null, bytesToFree: number): Promise<void> {
     const open = this.#chains.filter((chain) => chain.condition.state === 'open')
+    const fittingBytes = liveBytesMax(await this.#options.writableBytes())
     const plan = planRetention({
       sealed: open.flatMap((chain) => chain.row.sealed),
       activeBytes: new Map(open.flatMap(activeBytes)),
@@ -93,11 +100,21 @@ export class Retention {
       ),
       now,
       bytesToFree,
+      liveBytesMax: fittingBytes,
     })
-    for (const chain of open) await this.#apply(chain, plan, bytesToFree > 0)
+    const failures: unknown[] = []
+    for (const chain of open) {
+      const pressed = { isPressed: bytesToFree > 0, fittingBytes }
+      await this.#apply(chain, plan, pressed).catch((error) => failures.push(error))
+    }
+    if (failures.length > 0) throw failures[0]
   }
 
-  async #apply(chain: Chain, plan: RetentionPlan, isPressed: boolean): Promise<void> {
+  async #apply(
+    chain: Chain,
+    plan: RetentionPlan,
+    { isPressed, fittingBytes }: { isPressed: boolean; fittingBytes: number },
+  ): Promise<void> {
     const own = this.#streams.filter((stream) => stream.chain === chain)
     const starts = new Map([...plan.starts].filter(([id]) => chain.partitions.has(id)))
     const startOf = (id: number) => starts.get(id) ?? chain.partitions.get(id)?.logStartOffset ?? 0
@@ -105,7 +122,7 @@ export class Retention {
       liveBytesOf: (segment) => liveBytesFrom(segment, startOf),
       spanMsOf: (segment) => spanMs(own, segment, startOf),
       deadShare: isPressed ? DEAD_SHARE_PRESSED : DEAD_SHARE,
-      segmentBytes: this.#options.segmentBytes,
+      segmentBytes: Math.min(this.#options.segmentBytes, fittingBytes),
     })
     const empty = removals.filter(({ isEmpty }) => isEmpty).flatMap(({ segments }) => segments)
     if (empty.length > 0 || starts.size > 0) {
@@ -131,18 +148,25 @@ export class Retention {
     const { segmentBytes } = chain
     const deadOf = (run: readonly Segment[]) =>
       run.reduce((sum, segment) => sum + batchBytesOf(segment) - liveBytesFrom(segment, startOf), 0)
+    const liveOf = (run: readonly Segment[]) =>
+      run.reduce((sum, segment) => sum + liveBytesFrom(segment, startOf), 0)
     let deadBytes = runs.reduce((sum, run) => sum + deadOf(run), 0)
     try {
       for (const run of runs) {
         // a round of compaction takes it along
         if (this.#options.isHindered()) break
-        chain.delay(deadBytes > LATE_SEGMENTS * segmentBytes)
+        // it would fill the disk to its last byte, fail, and take a commit's room meanwhile
+        if (liveOf(run) > liveBytesMax(await this.#options.writableBytes())) {
+          deadBytes -= deadOf(run)
+          continue
+        }
+        chain.admission.delay(deadBytes > LATE_SEGMENTS * segmentBytes)
         const isUrgent = deadBytes > URGENT_SEGMENTS * segmentBytes
         await this.#rewrite(chain, run, (id, { offset }) => offset >= startOf(id), isUrgent)
         deadBytes -= deadOf(run)
       }
     } finally {
-      chain.delay(false)
+      chain.admission.delay(false)
     }
   }
 

@@ -1,10 +1,11 @@
 /** Judges segments before they are opened, saves what can be read of damaged ones, and puts the rest where a person can look. */
 import { checkStore } from '../storage/level-files/check-store.ts'
 import { quarantine } from '../storage/quarantine.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import type { Hole } from './manifest.ts'
 import type { LogPartition } from './partition.ts'
 import { indexFile, type Segment, segmentDirectory } from './segment.ts'
-import { DamagedSegmentError, type SalvagedSegment, salvageSegment } from './segment-salvage.ts'
+import { type SalvagedSegment, salvageSegment } from './segment-salvage.ts'
 import { type ChainFiles, quarantineOf } from './segment-store.ts'
 
 export class SegmentRepair {

@@ -55,6 +55,11 @@ const WRITE_BUFFER_BYTES = 2 * 1024 * 1024
 /** While commits go on, this many times a step's length is left to them. */
 const PAUSE_FACTOR = 3
 
+/** How much may be left of what is written anew where so many bytes can be written: LevelDB has up to two write buffers of it twice. */
+export function liveBytesMax(writableBytes: number): number {
+  return Math.max(writableBytes - 2 * WRITE_BUFFER_BYTES, writableBytes / 2)
+}
+
 /** @returns null when it was ended early; the segment is null when nothing is left of the run. */
 export async function rewriteSegments(
   chain: Chain,

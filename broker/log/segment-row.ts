@@ -18,6 +18,7 @@ import {
   writeHead,
 } from './chain-recovery.ts'
 import type { CommitState } from './commit-state.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import { gapsBesideSalvaged } from './holes.ts'
 import { type ChainFacts, type Hole, type Manifest, nextSegmentId, writeManifest } from './manifest.ts'
 import type { Head } from './note.ts'
@@ -33,7 +34,7 @@ import {
 } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 import { SegmentRepair } from './segment-repair.ts'
-import { DamagedSegmentError, type SalvagedSegment } from './segment-salvage.ts'
+import type { SalvagedSegment } from './segment-salvage.ts'
 import { type ChainFiles, createSegmentStore } from './segment-store.ts'
 
 /** The manifest on disk is the old one or the new one. */
@@ -253,7 +254,7 @@ export class SegmentRow {
 
   /**
    * A reader found a sealed segment that cannot be opened: what can be read of it takes its place.
-   * @throws UncertainManifestError
+   * @throws UncertainManifestError; any other error, as on a full disk, means that nothing has changed.
    */
   repair(error: DamagedSegmentError): Promise<void> {
     return this.#alone(async () => {
@@ -297,18 +298,16 @@ export class SegmentRow {
     const { lostAtEnd, holes } = salvaged
     const at = Date.now()
     const reason = `the end of segment ${error.segment.id} was damaged`
-    const skipped = [...this.partitions.values()]
-      .filter(({ durableOffset }) => lostAtEnd > 0 && durableOffset > 0)
-      .map(({ id, durableOffset }) => ({
-        id,
-        from: durableOffset,
-        to: durableOffset + lostAtEnd,
-        reason,
-        at,
-      }))
-    for (const partition of this.partitions.values()) {
-      if (partition.durableOffset > 0) partition.durableOffset += lostAtEnd
-    }
+    // also of a partition of which nothing is left: all that it had may have been there
+    const partitions = lostAtEnd > 0 ? [...this.partitions.values()] : []
+    const skipped = partitions.map(({ id, durableOffset }) => ({
+      id,
+      from: durableOffset,
+      to: durableOffset + lostAtEnd,
+      reason,
+      at,
+    }))
+    for (const partition of partitions) partition.durableOffset += lostAtEnd
     this.facts = this.#withHoles([...holes, ...skipped])
     await this.#roll()
     await this.#putAway(error, { ...salvaged, holes: [...holes, ...skipped] })
@@ -316,7 +315,15 @@ export class SegmentRow {
 
   async #putAway(error: DamagedSegmentError, salvaged: SalvagedSegment): Promise<void> {
     await this.cache.retire(error.segment)
-    await this.#repair.putAway(error, salvaged)
+    try {
+      await this.#repair.putAway(error, salvaged)
+    } catch (failure) {
+      // its successor stands in the manifest: the log goes on without it, and the next start removes it
+      this.files.log.warn('a damaged segment could not be moved to quarantine', {
+        segment: error.segment.id,
+        reason: (failure as Error).message,
+      })
+    }
   }
 
   /** Gaps beside what was salvaged are lost offsets, too. */

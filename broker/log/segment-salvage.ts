@@ -3,7 +3,6 @@
  * again under its key; what is gone is a list of holes. The damaged directory goes to the quarantine once the manifest lists the new
  * one. A crash before leaves the damaged segment, and the next start begins again.
  */
-import type { Finding } from '../storage/level-files/findings.ts'
 import type { LostRange } from '../storage/level-files/salvage-report.ts'
 import { salvageStore } from '../storage/level-files/salvage-store.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
@@ -15,18 +14,6 @@ import { replayStore } from './replay.ts'
 import { indexFile, newSegment, type Segment, segmentDirectory } from './segment.ts'
 import { SegmentIndex } from './segment-index.ts'
 import { type ChainFiles, createSegmentStore } from './segment-store.ts'
-
-/** LevelDB cannot open the segment, or opening it could end the process. */
-export class DamagedSegmentError extends Error {
-  readonly segment: Segment
-  readonly findings: readonly Finding[]
-
-  constructor(segment: Segment, findings: readonly Finding[]) {
-    super(`segment ${segment.id} is damaged: ${findings.map(({ kind }) => kind).join(', ')}`)
-    this.segment = segment
-    this.findings = findings
-  }
-}
 
 export interface SalvagedSegment {
   readonly segment: Segment
@@ -46,8 +33,24 @@ const WRITE_BYTES = 1024 * 1024
 const NEVER_ACKNOWLEDGED = new Set(['wal-torn', 'wal-zeros'])
 const KEY_BYTES = 12
 
-/** @param id of the new segment */
+/** @param id of the new segment; what was written of it is removed where it cannot be made whole: on a full disk it is room */
 export async function salvageSegment(
+  files: ChainFiles,
+  damaged: Segment,
+  id: string,
+  now: number,
+): Promise<SalvagedSegment> {
+  try {
+    return await salvageInto(files, damaged, id, now)
+  } catch (error) {
+    const { disk, directory } = files
+    await disk.remove(segmentDirectory(directory, id)).catch(() => undefined)
+    await disk.remove(indexFile(directory, id)).catch(() => undefined)
+    throw error
+  }
+}
+
+async function salvageInto(
   files: ChainFiles,
   damaged: Segment,
   id: string,

@@ -1,10 +1,9 @@
 /** Work that passes over whole sealed segments, for compaction and for what retention leaves. */
 import type { EntryScan } from '../storage/entry-scan.ts'
-import { DamagedFilesError } from '../storage/level-files/table-cursor.ts'
 import type { Chain } from './chain.ts'
 import { commitKey } from './commit-key.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import type { Segment } from './segment.ts'
-import { DamagedSegmentError } from './segment-salvage.ts'
 
 /**
  * Runs `read` with a scan of all that the segment holds.
@@ -21,13 +20,8 @@ export async function scanSegment<T>(
     return await chain.cache.scan(segment, range, read)
   } catch (error) {
     if (!chain.segments.includes(segment)) return null
-    await chain.repair(damageOf(segment, error))
+    if (!(error instanceof DamagedSegmentError)) throw error
+    await chain.repair(error)
     return null
   }
-}
-
-function damageOf(segment: Segment, error: unknown): DamagedSegmentError {
-  if (error instanceof DamagedFilesError) return new DamagedSegmentError(segment, error.findings)
-  if (error instanceof DamagedSegmentError) return error
-  throw error
 }

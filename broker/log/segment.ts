@@ -9,6 +9,7 @@ import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.
 import { openFilesStore } from '../storage/level-files/files-store.ts'
 import { scanFiles } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
+import { namingDamage } from './damaged-segment.ts'
 import { replayStore } from './replay.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 
@@ -52,7 +53,12 @@ export function newSegment(id: string, firstCommit: number): Segment {
 export interface OpenSegment {
   readonly store: Store
   readonly index: SegmentIndex
+  /** Read from its files, because the disk had no room for LevelDB to open it. */
+  readonly isFromFiles?: boolean
 }
+
+/** One that is read from its files is closed this long after it was opened: there may be room for LevelDB again, which is faster. */
+const FROM_FILES_MS_MAX = 5_000
 
 export function segmentDirectory(chainDirectory: string, id: string): string {
   return join(chainDirectory, id)
@@ -71,6 +77,8 @@ interface CacheEntry {
    * one opens it without them.
    */
   wasActive: boolean
+  /** performance.now() from which on it is closed with its last reader; Infinity but for one that is read from its files. */
+  expiresAt: number
   /** Its directory is going to be removed: closed with its last reader. */
   isRetired: boolean
   /** Resolves when it is closed. */
@@ -79,7 +87,21 @@ interface CacheEntry {
 }
 
 function cacheEntry(opening: Promise<OpenSegment>, users: number): CacheEntry {
-  return { opening, users, wasActive: false, isRetired: false, ...ending() }
+  const entry = {
+    opening,
+    users,
+    wasActive: false,
+    expiresAt: Number.POSITIVE_INFINITY,
+    isRetired: false,
+    ...ending(),
+  }
+  opening.then(
+    ({ isFromFiles }) => {
+      if (isFromFiles) entry.expiresAt = performance.now() + FROM_FILES_MS_MAX
+    },
+    () => undefined,
+  )
+  return entry
 }
 
 function ending(): { readonly ended: Promise<void>; readonly end: () => void } {
@@ -125,9 +147,13 @@ export class SegmentCache {
 
   /**
    * Runs `read` with the segment open; it is not closed meanwhile, but for `close`.
-   * @throws LogUnavailableError between `close` and the next `pin`: nobody would close a store opened then.
+   * @throws LogUnavailableError between `close` and the next `pin`: nobody would close a store opened then; DamagedSegmentError.
    */
-  async use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
+  use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
+    return namingDamage(segment, () => this.#use(segment, read))
+  }
+
+  async #use<T>(segment: Segment, read: (open: OpenSegment) => Promise<T>): Promise<T> {
     if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     let entry = this.#entries.get(segment.id)
     if (entry === undefined) {
@@ -156,9 +182,13 @@ export class SegmentCache {
   /**
    * Runs `read` with a scan of a sealed segment, for work that passes over all of it: from its files, so that LevelDB neither maps them nor
    * brings them as buffers. Other readers open and close it meanwhile.
-   * @throws DamagedFilesError, and what `use` throws
+   * @throws what `use` throws
    */
-  async scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
+  scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
+    return namingDamage(segment, () => this.#scan(segment, range, read))
+  }
+
+  async #scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
     assert(segment.isSealed, 'a segment that is scanned is not written any more')
     if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     const { ended, end } = ending()
@@ -242,6 +272,17 @@ export class SegmentCache {
     this.#shrink()
   }
 
+  /**
+   * A reader that goes through the log once is at its end, and will not come again: it is closed where nobody reads it now, because
+   * what LevelDB has mapped of it counts as this process's memory. Who wants it later opens it again.
+   */
+  passed(segment: Segment): void {
+    const entry = this.#entries.get(segment.id)
+    if (entry === undefined || entry.users > 0) return
+    entry.opening.then(({ index }) => index.release()).catch(() => undefined)
+    this.#close(segment.id, entry)
+  }
+
   /** The segment is no longer the log's: resolves once its last reader is done and its store is closed. */
   async retire(segment: Segment): Promise<void> {
     const entry = this.#entries.get(segment.id)
@@ -264,7 +305,8 @@ export class SegmentCache {
   #shrink(): void {
     for (const [id, entry] of this.#entries) {
       if (entry.users > 0) continue
-      if (!entry.wasActive && !entry.isRetired && this.#entries.size <= this.#openMax) continue
+      const isKept = !entry.wasActive && !entry.isRetired && performance.now() < entry.expiresAt
+      if (isKept && this.#entries.size <= this.#openMax) continue
       entry.opening.then(({ index }) => index.release()).catch(() => undefined)
       this.#close(id, entry)
     }
@@ -282,29 +324,38 @@ export class SegmentCache {
     this.#closing.set(id, closing)
   }
 
-  /** On a full disk from its files alone: LevelDB would write. The next one who opens it tries LevelDB again. */
-  async #openStore(segment: Segment): Promise<Store> {
-    const directory = segmentDirectory(this.#directory, segment.id)
-    try {
-      return await this.#disk.openStore(directory, this.#options)
-    } catch (error) {
-      if (!(error instanceof NoRoomError)) throw error
-      return openFilesStore(this.#disk, directory)
-    }
-  }
-
   async #open(segment: Segment): Promise<OpenSegment> {
     await this.#closing.get(segment.id)
     await this.#check(segment)
-    const store = await this.#openStore(segment)
+    const { store, isFromFiles } = await openSealedStore(this.#disk, this.#directory, segment, this.#options)
     try {
       const file = await this.#disk.readFile(indexFile(this.#directory, segment.id))
       const index = file === undefined ? undefined : SegmentIndex.decode(file, segment.firstCommit)
-      return { store, index: index ?? (await rebuildIndex(this.#disk, this.#directory, segment, store)) }
+      return {
+        store,
+        index: index ?? (await rebuildIndex(this.#disk, this.#directory, segment, store)),
+        isFromFiles,
+      }
     } catch (error) {
       await store.close()
       throw error
     }
+  }
+}
+
+/** On a full disk from its files alone: LevelDB would write. The next one who opens it tries LevelDB again. */
+async function openSealedStore(
+  disk: Disk,
+  directory: string,
+  segment: Segment,
+  options: StoreOptions,
+): Promise<{ store: Store; isFromFiles: boolean }> {
+  const path = segmentDirectory(directory, segment.id)
+  try {
+    return { store: await disk.openStore(path, options), isFromFiles: false }
+  } catch (error) {
+    if (!(error instanceof NoRoomError)) throw error
+    return { store: await openFilesStore(disk, path), isFromFiles: true }
   }
 }
 
@@ -318,14 +369,14 @@ export async function readSummaries(
   return file === undefined ? undefined : SegmentIndex.decodeSummaries(file)
 }
 
-/** The same, from the segment itself; the index file is written again. */
+/** The same, from the segment itself; the index file is written again where that can be done. */
 export async function rebuildSummaries(
   disk: Disk,
   directory: string,
   segment: Segment,
   options: StoreOptions,
 ): Promise<PartitionSummary[]> {
-  const store = await disk.openStore(segmentDirectory(directory, segment.id), options)
+  const { store } = await openSealedStore(disk, directory, segment, options)
   try {
     return (await rebuildIndex(disk, directory, segment, store)).summaries()
   } finally {
@@ -343,6 +394,7 @@ async function rebuildIndex(
   await replayStore(store, segment.firstCommit, segment.lastCommit, {
     batch: (commit, id, batch) => index.of(id, batch.baseOffset).add(commit, batch),
   })
-  await disk.replaceFile(indexFile(directory, segment.id), index.encode())
+  // it is whole in memory: on a full disk the segment is read all the same, and the next opening tries again
+  await disk.replaceFile(indexFile(directory, segment.id), index.encode()).catch(() => undefined)
   return index
 }

@@ -262,6 +262,8 @@ async function verifyChain(
   seen.rewritten = isCompacted && chain.segments[0]!.firstCommit > 1 ? 1 : 0
   let bytes = 0
   let commit = 0
+  /** Some of what is read next was counted before the damage of its segment was met. */
+  let isAgain = false
   while (commit <= toCommit) {
     // found by commit each time: the row may have been rearranged since
     const segment = chain.segments.find(({ lastCommit }) => lastCommit >= commit)
@@ -270,10 +272,13 @@ async function verifyChain(
     if (commit > 0 && segment.firstCommit !== commit) seen.rewritten++
     const copy = { ...segment, lastCommit: Math.min(segment.lastCommit, toCommit) }
     // one that cannot be opened is replaced, and its successor is read
+    const from = { commit, isAgain }
     const isRead = await onSegment(chain, segment, (open) =>
-      verifySegment(chain, segment, open, copy, commit, seen, expected, (done) => onBytes(bytes + done)),
+      verifySegment(chain, segment, open, copy, from, seen, expected, (done) => onBytes(bytes + done)),
     )
-    if (!isRead) continue
+    isAgain = !isRead
+    if (isAgain) continue
+    seen.segments++
     bytes += copy.bytes
     commit = copy.lastCommit + 1
   }
@@ -286,7 +291,7 @@ async function verifySegment(
   segment: Segment,
   { store, index }: OpenSegment,
   copy: Segment,
-  fromCommit: number,
+  { commit: fromCommit, isAgain }: { readonly commit: number; readonly isAgain: boolean },
   seen: Verification,
   expected: Expected,
   onBytes: (bytes: number) => void,
@@ -295,7 +300,6 @@ async function verifySegment(
   const { isRewritten } = copy
   const mayMissCommits = isRewritten || copy.isSalvaged
   if (isRewritten) seen.rewritten++
-  seen.segments++
   const counted = new Map<number, number>()
   const { lastCommit } = await replayOf(chain, segment, store, copy, {
     batch: (commit, id, batch) => {
@@ -309,7 +313,7 @@ async function verifySegment(
         return
       }
       // put together with what was counted under an earlier arrangement: the rest of it is new
-      const rest = fromCommit > copy.firstCommit ? seen.uncounted(id, batch) : batch
+      const rest = isAgain || fromCommit > copy.firstCommit ? seen.uncounted(id, batch) : batch
       if (rest !== null) seen.batch({ place, commit, isRewritten }, partition, rest, expected)
       const entries = index.partitions.get(id)
       const isPlaced =

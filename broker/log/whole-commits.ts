@@ -8,8 +8,8 @@ import type { Entry, Store } from '../storage/store.ts'
 import type { Chain } from './chain.ts'
 import { segmentOf } from './chain-reader.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import type { Segment } from './segment.ts'
-import { DamagedSegmentError } from './segment-salvage.ts'
 
 /** A stretch of commits that LevelDB cannot read, or passes over without a word; both ends inclusive. */
 export interface Unreadable {

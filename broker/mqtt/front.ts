@@ -16,7 +16,8 @@ import {
   type Principal,
   type Quotas,
 } from './connection/access.ts'
-import { type ClientStatus, Connection } from './connection/connection.ts'
+import type { ClientStatus } from './connection/client-status.ts'
+import { Connection } from './connection/connection.ts'
 import { type ConnectedSessions, type ConnectionContext, Encoders } from './connection/context.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connection/limits.ts'
 import { OutboxPool } from './connection/outbox.ts'

@@ -16,6 +16,7 @@ import { payloadKey } from './payload-key.ts'
 import type { Qos2Ids, Qos2Message } from './qos2.ts'
 import { REASON_HEADER, type Route, type Router, STREAM_HEADER, TOPIC_HEADER } from './router.ts'
 import type { MessageSource, SourcePositions } from './source-positions.ts'
+import { type WaitingLimits, WaitingRooms } from './waiting-rooms.ts'
 
 export interface IngressMessage {
   /** null for a will whose client is gone. */
@@ -97,25 +98,6 @@ export interface IngressStatus {
 /** More clients than this do not begin a clean session while the log is away, without one being forgotten. */
 const LOST_CLEANS_MAX = 10_000
 
-/** While the disk is full a message waits this long for room; then its sender is told to come again. */
-const FULL_WAIT_MS = 10_000
-const FULL_CHECK_MS = 1_000
-
-interface Waiting {
-  readonly bytes: number
-  readonly since: number
-  /** It goes on with more while the chain has room: a connection with the rest of what was read. */
-  readonly keepsTurn: boolean
-  append(): void
-  refuse(): void
-}
-
-/** Those that wait for one chain, oldest first. */
-interface WaitingRoom {
-  messages: Waiting[]
-  bytes: number
-}
-
 interface Target {
   readonly stream: LogStream
   readonly partition: number
@@ -129,9 +111,6 @@ export class Ingress {
   readonly #statesOf: (chain: string) => IngressStates
   readonly #recordBytesMax: number
   readonly #now: () => number
-  /** Bytes that wait while the disk is full, at most: senders whose connection ended come again, with the same. */
-  readonly #waitingBytesMax: number
-  readonly #fullWaitMs: number
   readonly #counters = {
     received: 0,
     receivedBytes: 0,
@@ -144,10 +123,7 @@ export class Ingress {
   }
   /** Unkeyed records take turns by message. */
   #turn = 0
-  /** Whoever is let in just now goes on with more of the same, and does not queue up behind itself. */
-  #turnOf: Chain | null = null
-  /** Messages that wait for room, by chain. */
-  readonly #waiting = new Map<Chain, WaitingRoom>()
+  readonly #rooms: WaitingRooms
   /** Clients that began a clean session whose note did not reach the disk. */
   readonly #lostCleans = new Set<string>()
 
@@ -156,15 +132,14 @@ export class Ingress {
     log: EventLog,
     router: Router,
     statesOf: (chain: string) => IngressStates,
-    options: { recordBytesMax: number; now: () => number; waitingBytesMax?: number; fullWaitMs?: number },
+    options: { recordBytesMax: number; now: () => number } & WaitingLimits,
   ) {
     this.#log = log
     this.#router = router
     this.#statesOf = statesOf
     this.#recordBytesMax = options.recordBytesMax
     this.#now = options.now
-    this.#fullWaitMs = options.fullWaitMs ?? FULL_WAIT_MS
-    this.#waitingBytesMax = options.waitingBytesMax ?? Number.POSITIVE_INFINITY
+    this.#rooms = new WaitingRooms(options)
     log.onDurable(() => this.#cleanAgain())
   }
 
@@ -187,9 +162,7 @@ export class Ingress {
    */
   submit(route: Route, submission: Submission): boolean {
     const { chain } = route.stream
-    if (chain.isFull || (this.#waiting.size > 0 && this.#turnOf !== chain && this.#waiting.has(chain))) {
-      return false
-    }
+    if (!this.#rooms.letsIn(chain)) return false
     const bytes = this.#bytesOf(route, submission.payload.length, submission.headers.length)
     if (bytes > this.#recordBytesMax) throw this.#tooLarge(submission.topic, bytes)
     try {
@@ -208,11 +181,11 @@ export class Ingress {
    * @param refuse the disk has been full for too long
    */
   wait(chain: Chain, bytes: number, resume: () => void, refuse: (error: Error) => void): void {
-    this.#enqueue(chain, {
+    this.#rooms.wait(chain, {
       bytes,
       since: performance.now(),
       keepsTurn: true,
-      append: resume,
+      enter: resume,
       refuse: () => this.#refuse(chain, refuse),
     })
   }
@@ -258,10 +231,10 @@ export class Ingress {
     }
     const { chain } = route.stream
     const append = () => this.#appendAndTell(route, message, submission, done)
-    if (!chain.isFull && !this.#waiting.has(chain)) append()
+    if (this.#rooms.letsIn(chain)) append()
     else {
       const refuse = () => this.#refuse(chain, done)
-      this.#enqueue(chain, { bytes, since: performance.now(), keepsTurn: false, append, refuse })
+      this.#rooms.wait(chain, { bytes, since: performance.now(), keepsTurn: false, enter: append, refuse })
     }
   }
 
@@ -272,43 +245,6 @@ export class Ingress {
   #tooLarge(topic: string, bytes: number): Error {
     this.#counters.tooLarge++
     return new RecordTooLargeError(`a message on "${topic}"`, bytes, this.#recordBytesMax)
-  }
-
-  /** Nobody who comes later overtakes those that wait. */
-  #enqueue(chain: Chain, waiting: Waiting): void {
-    let room = this.#waiting.get(chain)
-    if (chain.isHeld && (room?.bytes ?? 0) + waiting.bytes > this.#waitingBytesMax) {
-      waiting.refuse()
-      return
-    }
-    if (room !== undefined) {
-      room.bytes += waiting.bytes
-      room.messages.push(waiting)
-      return
-    }
-    room = { messages: [waiting], bytes: waiting.bytes }
-    this.#waiting.set(chain, room)
-    void this.#letIn(chain, room)
-  }
-
-  async #letIn(chain: Chain, room: WaitingRoom): Promise<void> {
-    const waitMs = this.#fullWaitMs
-    const check = setInterval(() => refuseLate(chain, room, waitMs), Math.min(FULL_CHECK_MS, waitMs))
-    check.unref()
-    while (room.messages.length > 0) {
-      await chain.drained()
-      let next = 0
-      while (next < room.messages.length && !chain.isFull) {
-        const message = room.messages[next++]!
-        room.bytes -= message.bytes
-        this.#turnOf = message.keepsTurn ? chain : null
-        message.append()
-        this.#turnOf = null
-      }
-      room.messages.splice(0, next)
-    }
-    clearInterval(check)
-    this.#waiting.delete(chain)
   }
 
   #refuse(chain: Chain, done: (error: Error, place: null) => void): void {
@@ -426,15 +362,4 @@ function submissionOf(message: IngressMessage): Submission {
   const { origin, headers = NO_HEADERS, ...rest } = message
   const all = origin === undefined ? headers : joinHeaders(headers, origin.headers)
   return Object.assign(new Submission(), rest, { headers: all, source: origin?.source ?? null })
-}
-
-/** Those that have waited long enough for a disk that stays full. */
-function refuseLate(chain: Chain, room: WaitingRoom, waitMs: number): void {
-  if (!chain.isHeld) return
-  const now = performance.now()
-  const late = room.messages.findIndex(({ since }) => now - since < waitMs)
-  for (const message of room.messages.splice(0, late < 0 ? room.messages.length : late)) {
-    room.bytes -= message.bytes
-    message.refuse()
-  }
 }

@@ -110,7 +110,7 @@ export interface UpstreamStatus {
   readonly tries: number
   /** Records on disk that upstream is to get and has not acknowledged; those that its filters leave out are not among them once read. */
   readonly lagRecords: number
-  /** Their bytes as they are stored, estimated from the mean record of their streams. */
+  /** Their bytes as they are stored: an estimate, by the mean record of their streams. */
   readonly lagBytes: number
   /** Age of the oldest of them by its own time; null when there is none or it is not known. */
   readonly lagSecondsOldest: number | null
@@ -135,12 +135,33 @@ export interface UpstreamStatus {
   /** By a clock that nobody sets. */
   readonly ackAgeSeconds: number | null
   readonly link: LinkStatus
+  /** What this device shows upstream, as last read; null where it shows none, or has not read it yet. */
+  readonly certificate: {
+    /** When it expires, ms since 1970. */
+    readonly until: number
+    /** It is time for a new one. */
+    readonly isDue: boolean
+  } | null
   readonly lastError: {
     readonly code: string
     readonly message: string
     readonly hint: string
     readonly at: number
   } | null
+  readonly refused: readonly RefusedStream[]
+}
+
+/** A stream that an upstream refuses while it takes others. */
+export interface RefusedStream {
+  readonly stream: string
+  readonly code: string
+  readonly message: string
+  readonly hint: string
+  /** ms since 1970 of the last try, and how often it was refused in a row */
+  readonly at: number
+  readonly tries: number
+  /** When it is tried again, ms since 1970; null where that takes `sync resume`. */
+  readonly retryAt: number | null
 }
 
 /** What holds an upstream's link back. */

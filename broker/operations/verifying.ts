@@ -21,15 +21,19 @@ export interface VerifiedTable extends Omit<TableVerifyReport, 'problems'> {
 export interface FullRepair extends RepairReport {
   /** Streams whose table was not what the log says, and was built again. */
   readonly rebuiltTables: readonly string[]
+  /** Streams whose table could not be built, and why; it is tried again by itself. */
+  readonly failedTables: readonly { readonly stream: string; readonly reason: string }[]
 }
 
+/** @param signal the report is not waited for any longer */
 export async function verifyAll(
   log: ReadableLog,
   tables: Tables | undefined,
   onProgress: (progress: FullProgress) => void,
+  signal?: AbortSignal,
 ): Promise<FullReport> {
   const report = await log.verify(onProgress)
-  const verified = (await tables?.verify(onProgress)) ?? []
+  const verified = (await tables?.verify(onProgress, signal)) ?? []
   return {
     ...report,
     isWhole: report.isWhole && verified.every(({ isWhole }) => isWhole),
@@ -44,14 +48,20 @@ export async function repairAll(
   log: ReadableLog,
   tables: Tables | undefined,
   onProgress: (progress: FullProgress) => void,
+  signal?: AbortSignal,
 ): Promise<FullRepair> {
   const report = await log.repair(onProgress)
   const rebuiltTables: string[] = []
-  for (const { stream, isWhole } of (await tables?.verify(onProgress)) ?? []) {
-    if (isWhole) continue
+  const failedTables: { stream: string; reason: string }[] = []
+  for (const { stream, isWhole } of (await tables?.verify(onProgress, signal)) ?? []) {
+    if (isWhole || signal?.aborted) continue
     tables?.rebuild(stream, 'it is not what the log says')
-    await tables?.whenBuilt(stream)
-    rebuiltTables.push(stream)
+    try {
+      await tables?.whenBuilt(stream, undefined, signal)
+      rebuiltTables.push(stream)
+    } catch (error) {
+      failedTables.push({ stream, reason: (error as Error).message })
+    }
   }
-  return { ...report, rebuiltTables }
+  return { ...report, isWhole: report.isWhole && failedTables.length === 0, rebuiltTables, failedTables }
 }

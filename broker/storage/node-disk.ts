@@ -58,15 +58,15 @@ export const nodeDisk: Disk = {
   },
 
   async replaceFile(path, bytes) {
-    const temporary = join(dirname(path), `.${basename(path)}.tmp`)
-    const file = await open(temporary, 'w', 0o600)
+    const temporary = temporaryOf(path)
     try {
-      await file.writeFile(bytes)
-      await file.sync()
-    } finally {
-      await file.close()
+      await writeWhole(temporary, bytes)
+      await rename(temporary, path)
+    } catch (error) {
+      // on a full disk it is room
+      await rm(temporary, { force: true }).catch(() => undefined)
+      throw error
     }
-    await rename(temporary, path)
     await syncDirectory(dirname(path))
   },
 
@@ -152,6 +152,21 @@ export const nodeDisk: Disk = {
   async remove(path) {
     await rm(path, { recursive: true, force: true })
   },
+}
+
+/** Where what takes the place of `path` is written first. */
+export function temporaryOf(path: string): string {
+  return join(dirname(path), `.${basename(path)}.tmp`)
+}
+
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w', 0o600)
+  try {
+    await file.writeFile(bytes)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
 }
 
 async function statOf(path: string): Promise<BigIntStats | undefined> {

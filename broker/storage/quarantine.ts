@@ -23,7 +23,7 @@ export interface QuarantineLimits {
 }
 
 /** Eight segments of the default size. */
-export const QUARANTINE_LIMITS: QuarantineLimits = { bytesMax: 256 * 1024 * 1024, countMax: 64 }
+const QUARANTINE_LIMITS: QuarantineLimits = { bytesMax: 256 * 1024 * 1024, countMax: 64 }
 
 export interface Why {
   /** In a few words, for a person. */

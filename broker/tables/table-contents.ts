@@ -95,11 +95,18 @@ export class TableContents {
     }
   }
 
-  /** @returns why the table is not the fold of the log any more: offsets that it has applied are lost; else null */
+  /**
+   * What retention has dropped is no part of the table: that some of it was lost before changes nothing.
+   * @returns why the table is not the fold of the log any more: offsets that it has applied are lost; else null
+   */
   lostSince(holesOf: (partition: number) => readonly LostOffsets[]): string | null {
     const { meta } = this
     const holes = meta.next.flatMap((next, partition) =>
-      holesOf(partition).map((hole) => ({ ...hole, partition, isApplied: hole.from < next })),
+      holesOf(partition).map((hole) => {
+        const start = this.#partitions[partition]!.logStartOffset
+        const isApplied = hole.to > start && Math.max(hole.from, start) < next
+        return { ...hole, partition, isApplied }
+      }),
     )
     if (holes.length === meta.holes) return null
     const lost = holes.find(({ isApplied }) => isApplied)

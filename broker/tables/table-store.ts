@@ -9,9 +9,10 @@
  * | another format, incarnation or number of partitions     | built again                                        |
  * | positions beyond the log's durable offsets              | built again: the log is an older copy               |
  * | LevelDB cannot open it                                  | built again                                        |
+ * | two processes in a row ended while they opened it        | built again: over some damage LevelDB ends the process |
  * | the disk is full or read-only, no permission, locked    | tried again with growing pauses; nothing is removed |
  */
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { DataDirectoryLockedError } from '../errors.ts'
 import type { Disk, Store } from '../storage/store.ts'
 import { KeySample } from './key-sample.ts'
@@ -25,6 +26,11 @@ const STORE_OPTIONS = {
   /** LevelDB maps the files that it reads, 64 at the most. */
   fileBytes: 1024 * 1024,
 }
+
+/** Stands beside LevelDB's files while they are opened, with how often it was tried; LevelDB leaves alone what it does not know. */
+const MARKER = 'opening'
+/** One may have been a power cut. */
+const TRIES_MAX = 2
 
 export interface OpenTable {
   readonly store: Store
@@ -41,6 +47,33 @@ export async function openTableStore(
   writeBufferBytes: number,
 ): Promise<OpenTable | string> {
   await disk.makeDirectory(directory)
+  const marker = join(directory, MARKER)
+  const tries = (await disk.readFile(marker))?.length ?? 0
+  if (tries >= TRIES_MAX) {
+    await unmark(disk, marker)
+    return `the process ended ${tries} times while it was opened`
+  }
+  // without room for it the table is opened all the same
+  await disk.replaceFile(marker, Buffer.alloc(tries + 1, '|')).catch(() => undefined)
+  try {
+    return await openMarked(disk, directory, log, stream, writeBufferBytes)
+  } finally {
+    await unmark(disk, marker)
+  }
+}
+
+async function unmark(disk: Disk, marker: string): Promise<void> {
+  await disk.remove(marker)
+  await disk.syncDirectory(dirname(marker))
+}
+
+async function openMarked(
+  disk: Disk,
+  directory: string,
+  log: TableLog,
+  stream: string,
+  writeBufferBytes: number,
+): Promise<OpenTable | string> {
   let store: Store
   try {
     store = await disk.openStore(directory, { ...STORE_OPTIONS, writeBufferBytes })

@@ -22,7 +22,8 @@ import { TablePass } from './table-pass.ts'
 import type { TableSnapshot } from './table-snapshot.ts'
 
 export interface TableProblem {
-  readonly key: Buffer
+  /** null: the table as a whole. */
+  readonly key: Buffer | null
   readonly reason: string
 }
 
@@ -75,6 +76,12 @@ export interface VerificationParts {
   /** For the store beside; nothing may be there. */
   readonly directory: string
   readonly onProgress: (progress: TableVerifyProgress) => void
+}
+
+/** Of a table that could not be compared with the log. */
+export function unverified(stream: string, reason: string): TableVerifyReport {
+  const counts = { keys: 0, records: 0, missing: 0, extra: 0, different: 0 }
+  return { stream, isWhole: false, ...counts, problems: [{ key: null, reason }], problemsLeftOut: 0 }
 }
 
 /** Compares; the caller closes the snapshot. @throws what the log or the disk throws */

@@ -128,9 +128,14 @@ export class Table {
   /**
    * All entries as they are once everything is applied that was durable at the time of the call. The caller closes it.
    * @param limitMs how long to wait for that
+   * @param signal does not wait any longer
    * @throws TableUnavailableError
    */
-  async snapshot(range: KeyRange = {}, limitMs = this.#files.limits.waitMsMax): Promise<TableSnapshot> {
+  async snapshot(
+    range: KeyRange = {},
+    limitMs = this.#files.limits.waitMsMax,
+    signal?: AbortSignal,
+  ): Promise<TableSnapshot> {
     if (this.#snapshots >= SNAPSHOTS_MAX) {
       throw this.#unavailable(`has ${SNAPSHOTS_MAX} readers at work already`)
     }
@@ -144,9 +149,10 @@ export class Table {
     this.#snapshots++
     try {
       let snapshot: TableSnapshot | undefined
-      await this.#reach(until, limitMs, (contents) => {
+      const take = (contents: TableContents) => {
         snapshot = contents.snapshot(this.stream, range, ended)
-      })
+      }
+      await this.#reach(until, limitMs, take, signal)
       return snapshot!
     } catch (error) {
       this.#snapshots--
@@ -155,11 +161,16 @@ export class Table {
   }
 
   /** @param then runs in the loop, between two pieces of work */
-  async #reach(until: Until, limitMs: number, then: (contents: TableContents) => void = () => {}) {
+  async #reach(
+    until: Until,
+    limitMs: number,
+    then: (contents: TableContents) => void = () => {},
+    signal?: AbortSignal,
+  ) {
     if (this.#isClosing) throw this.#unavailable('is closed')
     const refused = () => this.#unavailable(delayText(this.status()))
     this.#wake.raise()
-    await this.#waiters.wait(until, limitMs, refused, () => then(this.#contents!))
+    await this.#waiters.wait(until, limitMs, refused, () => then(this.#contents!), signal)
   }
 
   #unavailable(reason: string): TableUnavailableError {

@@ -4,13 +4,20 @@ import { NoTableError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import { type ChangeRequest, changesOf, type TableChange } from './change-feed.ts'
+import { whileItGoesOn } from './failing-table.ts'
 import { OneAtATime } from './pace.ts'
 import { Table } from './table.ts'
 import type { KeyRange, StoredEntry } from './table-entry.ts'
 import { limitsOfEach, type TableLimits } from './table-limits.ts'
 import type { TableLog } from './table-log.ts'
+import type { TableSnapshot } from './table-snapshot.ts'
 import type { TableStatus } from './table-status.ts'
-import { type TableVerifyProgress, type TableVerifyReport, verifyTable } from './table-verification.ts'
+import {
+  type TableVerifyProgress,
+  type TableVerifyReport,
+  unverified,
+  verifyTable,
+} from './table-verification.ts'
 
 export interface TablesFiles {
   readonly disk: Disk
@@ -32,6 +39,7 @@ export class Tables {
   readonly #directory: string
   readonly #tables = new Map<string, Table>()
   readonly #tidied: Promise<void>
+  readonly #failingMsMax: number
   #verifications = 0
 
   /**
@@ -58,6 +66,7 @@ export class Tables {
     this.#directory = join(files.data, TABLES_DIRECTORY)
     const { disk, log, sink } = files
     const limits = { ...limitsOfEach(streams.length), ...files.limits }
+    this.#failingMsMax = limits.waitMsMax
     const writing = new OneAtATime()
     for (const stream of streams) {
       const directory = join(this.#directory, stream)
@@ -185,21 +194,48 @@ export class Tables {
     return [...this.#tables.values()].map((table) => table.status())
   }
 
-  /** Compares each table with the log, one after another, while both go on. */
-  async verify(onProgress: (progress: TableVerifyProgress) => void = () => {}): Promise<TableVerifyReport[]> {
-    const { disk, log } = this.#files
+  /**
+   * Compares each table with the log, one after another, while both go on. One that fails, or cannot be compared, is told and keeps no
+   * other from it.
+   * @param signal ends it: what was found by then is brought
+   */
+  async verify(
+    onProgress: (progress: TableVerifyProgress) => void = () => {},
+    signal?: AbortSignal,
+  ): Promise<TableVerifyReport[]> {
     await this.#tidied
     const reports: TableVerifyReport[] = []
     for (const [stream, table] of this.#tables) {
-      const snapshot = await table.snapshot({}, Number.POSITIVE_INFINITY)
-      const directory = join(this.#directory, `${stream}${TEMPORARY_MARK}${++this.#verifications}`)
-      try {
-        reports.push(await verifyTable({ stream, log, snapshot, disk, directory, onProgress }))
-      } finally {
-        await snapshot.close()
-      }
+      const report = await this.#verifyOne(table, onProgress, signal).catch((error: Error) =>
+        unverified(stream, error.message),
+      )
+      if (signal?.aborted) break
+      reports.push(report)
     }
     return reports
+  }
+
+  async #verifyOne(
+    table: Table,
+    onProgress: (progress: TableVerifyProgress) => void,
+    signal?: AbortSignal,
+  ): Promise<TableVerifyReport> {
+    const { disk, log } = this.#files
+    const { stream } = table
+    const snapshot = await this.#caughtUp(table, signal)
+    const directory = join(this.#directory, `${stream}${TEMPORARY_MARK}${++this.#verifications}`)
+    try {
+      return await verifyTable({ stream, log, snapshot, disk, directory, onProgress })
+    } finally {
+      await snapshot.close()
+    }
+  }
+
+  /** With everything that is durable now, however long it takes. @throws TableUnavailableError where it fails, and at the signal */
+  #caughtUp(table: Table, signal?: AbortSignal): Promise<TableSnapshot> {
+    return whileItGoesOn(table, this.#failingMsMax, signal, (ending) =>
+      table.snapshot({}, Number.POSITIVE_INFINITY, ending),
+    )
   }
 
   /** Removes a table and builds it again, when what the log holds is no longer what it was built from. @throws NoTableError */
@@ -215,6 +251,7 @@ export class Tables {
   /**
    * Resolves once a table has everything that is durable now, or at the signal.
    * @param onProgress in percent, now and then
+   * @throws TableUnavailableError where it fails again and again
    */
   async whenBuilt(
     stream: string,
@@ -222,11 +259,12 @@ export class Tables {
     signal?: AbortSignal,
   ): Promise<void> {
     const table = this.#table(stream)
-    const aborted = new Promise<void>((resolve) => signal?.addEventListener('abort', () => resolve()))
     const timer = setInterval(() => onProgress(table.status().appliedPercent), 100)
     try {
-      const built = table.snapshot({}, Number.POSITIVE_INFINITY).then((snapshot) => snapshot.close())
-      await Promise.race([built, aborted])
+      const snapshot = await this.#caughtUp(table, signal)
+      await snapshot.close()
+    } catch (error) {
+      if (signal?.aborted !== true) throw error
     } finally {
       clearInterval(timer)
     }

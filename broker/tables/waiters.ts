@@ -24,14 +24,26 @@ export class Waiters {
    * @param limitMs Infinity is no limit
    * @param refused the error when time is up, or when there are too many already
    * @param then runs within `answer`: nothing has changed in between
+   * @param signal refuses before that
    */
-  wait(until: Until, limitMs: number, refused: () => Error, then: () => void): Promise<void> {
-    if (this.#waiters.size >= WAITERS_MAX) return Promise.reject(refused())
+  wait(
+    until: Until,
+    limitMs: number,
+    refused: () => Error,
+    then: () => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (this.#waiters.size >= WAITERS_MAX || signal?.aborted) return Promise.reject(refused())
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
-      const failed = (error: Error) => {
+      const aborted = () => failed(refused())
+      const end = () => {
         clearTimeout(timer)
+        signal?.removeEventListener('abort', aborted)
         this.#waiters.delete(waiter)
+      }
+      const failed = (error: Error) => {
+        end()
         reject(error)
       }
       const waiter: Waiter = {
@@ -44,12 +56,12 @@ export class Waiters {
             failed(error as Error)
             return
           }
-          clearTimeout(timer)
-          this.#waiters.delete(waiter)
+          end()
           resolve()
         },
       }
       if (limitMs <= TIMER_MS_MAX) timer = setTimeout(() => failed(refused()), Math.max(0, limitMs))
+      signal?.addEventListener('abort', aborted)
       this.#waiters.add(waiter)
     })
   }

@@ -16,12 +16,19 @@
  * Example, stream "ab", partition 1, a batch of 69 bytes:
  *   00000051 <crc> 00000001 0002 6162 <69 bytes>               (0x51 = 4 + 4 + 2 + 2 + 69)
  */
-import { baseOffsetOf, batchFault, crc32c, nextOffsetOf, type StoredBatch } from '../../broker/index.ts'
+import {
+  assert,
+  baseOffsetOf,
+  batchFault,
+  crc32c,
+  nextOffsetOf,
+  type StoredBatch,
+} from '../../broker/index.ts'
 
-export const FILE_MAGIC = Buffer.from('HWARCH01', 'latin1')
-export const ABOUT_BYTES_MAX = 4096
-export const STREAM_BYTES_MAX = 1024
-export const ENTRY_BYTES_MAX = 64 * 1024 * 1024
+const FILE_MAGIC = Buffer.from('HWARCH01', 'latin1')
+const ABOUT_BYTES_MAX = 4096
+const STREAM_BYTES_MAX = 1024
+const ENTRY_BYTES_MAX = 64 * 1024 * 1024
 /** Bytes before the stream's name. */
 const ENTRY_HEAD_BYTES = 14
 const BATCH_HEAD_BYTES = 21
@@ -53,8 +60,10 @@ export function encodeFileHead(about: ArchiveAbout): Buffer {
 /** What comes before a batch in its entry. */
 export function encodeEntryHead(stream: string, partition: number, batch: Buffer): Buffer {
   const name = Buffer.from(stream, 'utf8')
+  assert(name.length <= STREAM_BYTES_MAX, "a stream's name is no longer than the configuration allows")
   const head = Buffer.alloc(ENTRY_HEAD_BYTES + name.length)
-  head.writeUInt32BE(ENTRY_HEAD_BYTES - 4 + name.length + batch.length, 0)
+  assert(head.length + batch.length <= ENTRY_BYTES_MAX, 'a batch is no larger than the log takes')
+  head.writeUInt32BE(head.length - 4 + batch.length, 0)
   head.writeUInt32BE(partition, 8)
   head.writeUInt16BE(name.length, 12)
   name.copy(head, ENTRY_HEAD_BYTES)
@@ -90,7 +99,9 @@ export function decodeEntry(bytes: Buffer): Decoded<StoredBatch> {
   }
   if (bytes.length < total) return { needs: total }
   const partition = bytes.readUInt32BE(8)
-  const batchAt = ENTRY_HEAD_BYTES + bytes.readUInt16BE(12)
+  const streamBytes = bytes.readUInt16BE(12)
+  if (streamBytes > STREAM_BYTES_MAX) return { fault: `a stream's name would be ${streamBytes} bytes` }
+  const batchAt = ENTRY_HEAD_BYTES + streamBytes
   if (batchAt + BATCH_HEAD_BYTES > total) return { fault: 'an entry has no room for its batch' }
   if (crc32c(bytes.subarray(8, batchAt + BATCH_HEAD_BYTES)) !== bytes.readUInt32BE(4)) {
     return { fault: "an entry's head does not match its CRC" }

@@ -8,7 +8,7 @@ export interface OffsetRange {
 }
 
 /** More than this is no list for anybody to read, and not worth its memory. */
-export const RANGES_MAX = 100_000
+const RANGES_MAX = 100_000
 
 export class RangeSet {
   /** In order, apart from each other. */

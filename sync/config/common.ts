@@ -14,6 +14,17 @@ export const named = (example: string) =>
 
 export const name = named('central')
 
+/** host:port, an IPv6 address in brackets. */
+export function addresses(description: string, example: string) {
+  const shape = 'host:port'
+  return Type.Array(Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\s]+):[0-9]{1,5}$', shape }), {
+    description,
+    minItems: 1,
+    maxItems: 32,
+    examples: [[example]],
+  })
+}
+
 export const backoff = Type.Object(
   {
     firstMs: Type.Integer({

@@ -1,6 +1,6 @@
 /** A Kafka cluster's configuration. */
 import { type Static, Type } from '@sinclair/typebox'
-import { backoff, closed, name, round } from './common.ts'
+import { addresses, backoff, closed, name, round } from './common.ts'
 import { link } from './link.ts'
 import { sasl, tls } from './security.ts'
 
@@ -8,15 +8,7 @@ export const KafkaUpstreamSchema = Type.Object(
   {
     name,
     kind: Type.Literal('kafka', { description: 'Apache Kafka 3.0 or newer, exactly once.' }),
-    bootstrap: Type.Array(
-      Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\s]+):[0-9]{1,5}$', shape: 'host:port' }),
-      {
-        description: 'Brokers to ask first, as host:port.',
-        minItems: 1,
-        maxItems: 32,
-        examples: [['kafka.example.org:9092']],
-      },
-    ),
+    bootstrap: addresses('Brokers to ask first, as host:port.', 'kafka.example.org:9092'),
     topic: Type.String({
       description: 'The topic of a stream; {stream} and {edge} stand for their names.',
       minLength: 1,
@@ -42,13 +34,15 @@ export const KafkaUpstreamSchema = Type.Object(
     provenance: Type.Union([Type.Literal('record'), Type.Literal('none')], {
       description:
         'record: each record gets the header hw.origin, edge/incarnation/stream/partition/offset, by which any ' +
-        'consumer can audit or deduplicate. none: records go as they are.',
+        'consumer can audit or deduplicate. none: records go as they are; they ' +
+        'cannot be verified, and by key nobody can tell whether the cluster lost some.',
       default: 'record',
     }),
     mode: Type.Union([Type.Literal('exactly-once'), Type.Literal('fleet')], {
       description:
         'exactly-once: each round is a transaction. fleet: without transactions, for topics that many edges share; a ' +
-        'crash can repeat the last round, which shows by hw.origin, so that provenance is record then. Nobody is fenced.',
+        'crash can repeat the last round, which shows by hw.origin, so that provenance is record then. Nobody is ' +
+        'fenced: that a clone of this device writes, too, is not noticed.',
       default: 'exactly-once',
     }),
     partitioning: Type.Union([Type.Literal('auto'), Type.Literal('identity'), Type.Literal('key')], {

@@ -1,21 +1,16 @@
 /** A NATS server's or cluster's configuration. */
 import { type Static, Type } from '@sinclair/typebox'
-import { backoff, closed, named, round } from './common.ts'
+import { addresses, backoff, closed, named, round } from './common.ts'
 import { link } from './link.ts'
-import { tls } from './security.ts'
-
-const file = (description: string) => Type.Optional(Type.String({ description, minLength: 1, path: true }))
-const env = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+import { file, password, secret, tls, variable } from './security.ts'
 
 const login = Type.Object(
   {
     user: Type.Optional(Type.String({ description: 'The user, together with a password.', minLength: 1 })),
-    passwordFile: file('A file with the password; read for each connection, so that it can change.'),
-    passwordEnv: env('The environment variable with the password.'),
-    password: env('The password itself; better one of the two above.'),
+    ...password,
     tokenFile: file('A file with a token; read for each connection.'),
-    tokenEnv: env('The environment variable with a token.'),
-    token: env('The token itself; better one of the two above.'),
+    tokenEnv: variable('The environment variable with a token.'),
+    token: secret('The token itself; better one of the two above.'),
     nkeyFile: file("A file with the seed of this device's NKey."),
     credsFile: file('A credentials file (JWT and seed), as `nsc generate creds` writes it.'),
   },
@@ -57,18 +52,19 @@ const newStream = Type.Object(
 
 const NAME_TEMPLATE = '^([A-Za-z0-9_-]|\\{edge\\}|\\{stream\\}){1,200}$'
 
+const subject = {
+  pattern: '^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$',
+  maxLength: 200,
+  shape: 'words of letters, digits, "_" and "-", joined by dots',
+}
+
 export const NatsUpstreamSchema = Type.Object(
   {
     name: named('jetstream'),
     kind: Type.Literal('nats', { description: 'NATS JetStream 2.9 or newer, exactly once.' }),
-    servers: Type.Array(
-      Type.String({ pattern: '^(\\[[0-9a-fA-F:]+\\]|[^:\\s]+):[0-9]{1,5}$', shape: 'host:port' }),
-      {
-        description: 'Servers of one cluster, as host:port; one that answers is enough.',
-        minItems: 1,
-        maxItems: 32,
-        examples: [['nats.example.org:4222']],
-      },
+    servers: addresses(
+      'Servers of one cluster, as host:port; one that answers is enough.',
+      'nats.example.org:4222',
     ),
     stream: Type.String({
       description: 'The JetStream stream; {edge} and {stream} stand for their names, with %2E for each dot.',
@@ -79,9 +75,7 @@ export const NatsUpstreamSchema = Type.Object(
     subjectPrefix: Type.String({
       description:
         'Messages go to the subject PREFIX.EDGE.STREAM.PARTITION, with %2E for each dot in a name.',
-      pattern: '^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$',
-      maxLength: 200,
-      shape: 'words of letters, digits, "_" and "-", joined by dots',
+      ...subject,
       default: 'headwater',
     }),
     createStream: Type.Boolean({
@@ -99,9 +93,7 @@ export const NatsUpstreamSchema = Type.Object(
     inboxPrefix: Type.String({
       description:
         'Answers come to subjects below this; users who may not subscribe to _INBOX.> need another.',
-      pattern: '^[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*$',
-      maxLength: 200,
-      shape: 'words of letters, digits, "_" and "-", joined by dots',
+      ...subject,
       default: '_INBOX',
     }),
     messageBytesMax: Type.Integer({

@@ -2,10 +2,18 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { closed } from './common.ts'
 
-const file = (description: string) => Type.Optional(Type.String({ description, minLength: 1, path: true }))
-const variable = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
-const secret = (description: string) =>
+export const file = (description: string) =>
+  Type.Optional(Type.String({ description, minLength: 1, path: true }))
+export const variable = (description: string) => Type.Optional(Type.String({ description, minLength: 1 }))
+export const secret = (description: string) =>
   Type.Optional(Type.String({ description, minLength: 1, secret: true }))
+
+/** One of them is given. */
+export const password = {
+  passwordFile: file('A file with the password; read for each connection, so that it can change.'),
+  passwordEnv: variable('The environment variable with the password.'),
+  password: secret('The password itself; better one of the two above.'),
+}
 
 export const tls = Type.Object(
   {
@@ -32,7 +40,7 @@ export const tls = Type.Object(
 
 export type TlsConfig = Static<typeof tls>
 
-export const oauth = Type.Object(
+const oauth = Type.Object(
   {
     tokenEndpoint: Type.Optional(
       Type.String({
@@ -77,9 +85,7 @@ export const sasl = Type.Object(
       },
     ),
     username: Type.Optional(Type.String({ description: 'The user; not with OAUTHBEARER.', minLength: 1 })),
-    passwordFile: file('A file with the password; read for each connection, so that it can change.'),
-    passwordEnv: variable('The environment variable with the password.'),
-    password: secret('The password itself; better one of the two above.'),
+    ...password,
     oauth: Type.Optional(oauth),
   },
   { ...closed, description: 'Credentials; one of passwordFile, passwordEnv and password, or oauth.' },

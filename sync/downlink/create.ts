@@ -5,8 +5,9 @@ import type { DownlinkConfig } from '../config/downlink.ts'
 import type { KafkaUpstreamConfig, UpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { DownlinkConfigError } from '../errors.ts'
+import { type LinkMemory, NOTHING_REMEMBERED } from '../link/link-memory.ts'
 import type { Publisher } from './delivery.ts'
-import { Downlink } from './downlink.ts'
+import { Downlink, type PausedMemory } from './downlink.ts'
 import { downlinkFaults } from './faults.ts'
 import type { DownlinkFacts } from './positions.ts'
 
@@ -15,6 +16,8 @@ export interface DownlinkWiring extends UpstreamDeps {
   /** All that are configured. */
   readonly upstreams: readonly UpstreamConfig[]
   readonly facts: DownlinkFacts
+  /** Keeps pauses; without it they end with the process. No upstream has a downlink's name. */
+  readonly memory?: LinkMemory
   readonly publisher: Publisher
   readonly sink: LogSink
   readonly trustedNow: () => number | null
@@ -36,5 +39,18 @@ export async function createDownlink(config: DownlinkConfig, wiring: DownlinkWir
   // warnings about credentials name whose they are
   const access = { ...cluster, name: config.upstream ?? config.name }
   const source = new KafkaSource(access, topic, { ...wiring, clock })
-  return new Downlink(config, { edge, source, facts, publisher, sink, clock, trustedNow, random })
+  const deps = { edge, source, facts, publisher, sink, clock, trustedNow, random }
+  const { memory } = wiring
+  return new Downlink(
+    config,
+    memory === undefined ? deps : { ...deps, paused: await recall(memory, config.name) },
+  )
+}
+
+async function recall(memory: LinkMemory, name: string): Promise<PausedMemory> {
+  const { paused } = await memory.load(name)
+  return {
+    isPaused: paused,
+    save: (isPaused) => memory.save(name, { ...NOTHING_REMEMBERED, paused: isPaused }),
+  }
 }

@@ -13,8 +13,8 @@ import type { RecordHeader } from '../../broker/index.ts'
 import { ORIGIN_HEADER } from '../origin-header.ts'
 import type { SourceRecord, SourceTopic } from './source.ts'
 
-export const HOPS_HEADER = 'hw.hops'
-export const FROM_HEADER = 'hw.from'
+const HOPS_HEADER = 'hw.hops'
+const FROM_HEADER = 'hw.from'
 /** The broker's name for the MQTT topic, which it sets itself. */
 const TOPIC_HEADER = 'topic'
 const REPLACED: ReadonlySet<string> = new Set([HOPS_HEADER, FROM_HEADER, TOPIC_HEADER])

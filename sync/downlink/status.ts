@@ -1,5 +1,6 @@
 /** What a downlink tells about itself. */
-import type { HeadwaterError } from '../../broker/index.ts'
+import type { Backoff } from '../retries.ts'
+import type { CommonState } from '../state-loop.ts'
 import type { PassedOver } from './mapping.ts'
 
 /**
@@ -11,15 +12,13 @@ import type { PassedOver } from './mapping.ts'
  * stopped     by an error that a person must look at
  * closed      this process is ending
  */
-export type DownlinkState =
+export type DownlinkState = RunningState | CommonState
+
+export type RunningState =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'reading' }
   | { readonly kind: 'idle' }
-  /** `until` is for people, ms since 1970; `wakeAt` is monotonic. */
-  | { readonly kind: 'backoff'; readonly until: number; readonly wakeAt: number }
-  | { readonly kind: 'paused' }
-  | { readonly kind: 'stopped'; readonly error: HeadwaterError }
-  | { readonly kind: 'closed' }
+  | Backoff
 
 export interface DownlinkPartitionStatus {
   readonly partition: number

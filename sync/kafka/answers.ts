@@ -29,7 +29,7 @@ export const MOVED_ANSWERS: ReadonlySet<string> = new Set([
 const HINTS: Readonly<Record<string, string>> = {
   TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 'allow this user Write and Describe on its transactional id (ACL)',
   GROUP_AUTHORIZATION_FAILED: 'allow this user Read on its group (ACL)',
-  TOPIC_AUTHORIZATION_FAILED: 'allow this user Write and Describe on the topic (ACL)',
+  TOPIC_AUTHORIZATION_FAILED: 'allow this user Write, Describe and Read on the topic (ACL)',
   CLUSTER_AUTHORIZATION_FAILED: 'allow this user what the request needs on the cluster (ACL)',
   UNSUPPORTED_VERSION: 'Headwater needs Kafka 3.0 or newer',
   NOT_ENOUGH_REPLICAS: 'fewer replicas are in sync than min.insync.replicas asks for; sync waits for them',

@@ -15,6 +15,8 @@ import { UnverifiableError } from '../errors.ts'
 import { ORIGIN_HEADER, originPrefix } from '../origin-header.ts'
 import { toUpstreamError } from './answers.ts'
 import { Fetcher } from './fetcher.ts'
+import { type CheckpointWire, recordedMapping } from './recorded-mapping.ts'
+import type { Partitioning } from './routes.ts'
 import { topicName } from './topics.ts'
 import { EARLIEST, type FetchWire, LATEST } from './wire.ts'
 
@@ -23,13 +25,15 @@ export interface KafkaAuditOptions {
   readonly bootstrap: string
   readonly topic: string
   readonly provenance: 'record' | 'none'
-  /** Records of one partition of the edge are spread over the topic's by their key. */
-  readonly isByKey?: boolean
+  /** The edge's group is this followed by its id. */
+  readonly groupPrefix: string
+  readonly partitioning: Partitioning
 }
 
 export interface KafkaAuditDeps {
-  readonly openWire: () => Promise<FetchWire>
+  readonly openWire: () => Promise<FetchWire & CheckpointWire>
   readonly clock: Clock
+  readonly close?: () => void
 }
 
 /** How long transactions that were open at the beginning may take to end: a round's timeout, and the coordinator's look at it. */
@@ -54,6 +58,7 @@ export class KafkaAudit implements AuditSource {
   readonly name: string
   readonly address: string
   readonly #options: KafkaAuditOptions
+  readonly #deps: KafkaAuditDeps
   readonly #clock: Clock
   readonly #committed: Fetcher
   readonly #uncommitted: Fetcher
@@ -65,6 +70,7 @@ export class KafkaAudit implements AuditSource {
     this.name = options.name
     this.address = options.bootstrap
     this.#options = options
+    this.#deps = deps
     this.#clock = deps.clock
     const { bootstrap } = options
     this.#committed = new Fetcher({ bootstrap, isolation: 'read_committed' }, deps)
@@ -95,6 +101,7 @@ export class KafkaAudit implements AuditSource {
   }
 
   async close(): Promise<void> {
+    this.#deps.close?.()
     this.#committed.close()
     this.#uncommitted.close()
   }
@@ -111,9 +118,9 @@ export class KafkaAudit implements AuditSource {
       origins.set(originPrefix(identity, stream, partition), { stream, partition })
     }
     const places = await this.#places([...streamOf.keys()], signal)
-    const { isByKey = false } = this.#options
+    const isByKey = await this.#topicsByKey(identity, partitions, streamOf, places)
     const gaps = (place: Place, reason: string) =>
-      gapsOf(place, reason, streamOf.get(place.topic)!, partitions, isByKey)
+      gapsOf(place, reason, streamOf.get(place.topic)!, partitions, isByKey.has(place.topic))
     for (const place of places) if (place.offset > 0) yield* gaps(place, retentionGap(place))
     for await (const { topic, partition, records, hasOwnTime } of this.#committed.read(places, signal)) {
       yield* this.#runs(`${topic}/${partition}`, records, hasOwnTime, origins, identity)
@@ -142,6 +149,39 @@ export class KafkaAudit implements AuditSource {
         return { topic, partition, offset: starts.get(key)!, until: end, isCutShort }
       }),
     )
+  }
+
+  /**
+   * Topics in which any partition can have records of any of the stream's: what is not there of one is a gap in all. Asked only where
+   * there are gaps; where the checkpoint does not tell it is what the numbers of partitions say.
+   */
+  async #topicsByKey(
+    identity: LogIdentity,
+    partitions: readonly PartitionState[],
+    streamOf: ReadonlyMap<string, string>,
+    places: readonly Place[],
+  ): Promise<Set<string>> {
+    const { partitioning, groupPrefix } = this.#options
+    const group = `${groupPrefix}${identity.edge}`
+    const gapped = new Set(places.filter(hasGap).map(({ topic }) => topic))
+    if (partitioning === 'identity' || gapped.size === 0) return new Set()
+    if (partitioning === 'key') return gapped
+    const wire = await this.#deps.openWire()
+    const found = new Set<string>()
+    try {
+      for (const topic of gapped) {
+        const stream = streamOf.get(topic)!
+        const has = places.filter((place) => place.topic === topic).length
+        const recorded = await recordedMapping(wire, this.#clock, group, identity, stream, topic, has).catch(
+          () => null,
+        )
+        const isSame = partitions.filter((state) => state.stream === stream).length === has
+        if ((recorded ?? (isSame ? 'identity' : 'key')) === 'key') found.add(topic)
+      }
+    } finally {
+      wire.close()
+    }
+    return found
   }
 
   /** Neighbours of one partition of the edge together. */
@@ -190,6 +230,10 @@ export class KafkaAudit implements AuditSource {
     }
     return { origin, record: { ...record, offset: Number(digits), headers: without(record.headers, at) } }
   }
+}
+
+function hasGap({ offset, isCutShort }: Place): boolean {
+  return offset > 0 || isCutShort
 }
 
 function without(headers: readonly RecordHeader[], at: number): readonly RecordHeader[] {

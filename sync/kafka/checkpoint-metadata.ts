@@ -9,12 +9,17 @@
  * `proof` is proof.ts's. `at` is the topic's offset of the last record sent and `epoch` its leader epoch: with
  * OffsetForLeaderEpoch they show whether the cluster has lost it since.
  *
- * Mapped by key, beside the offset of a carrier (packed-positions.ts), which is the sum of the positions:
+ * Mapped by key, beside the offset of each partition of the topic that a round wrote or that carries positions (packed-positions.ts),
+ * whose sum that offset is; 0 where it carries none:
  *
- *   {"v":2,"incarnation":"…","stream":"events","cluster":"…","topicId":"…","width":3,"positions":"0.15.;1.100.1ps9wxb"}
+ *   {"v":2,"incarnation":"…","stream":"events","cluster":"…","topicId":"…","width":3,"positions":"0.15.;1.100.1ps9wxb",
+ *    "at":812,"epoch":0,"from":"Bw=="}
  *
- * `width` is how many partitions of the topic the keys are spread over.
+ * `width` is how many partitions of the topic the keys are spread over. `at` and `epoch` are as above, -1 where they are not known, and
+ * `from` tells which of the stream's partitions have records there (packed-partitions.ts). `"behind":true` stands where records that
+ * this partition of the topic lost are being sent again (repair.ts).
  */
+import { packPartitions, unpackPartitions } from './packed-partitions.ts'
 import { packPositions, unpackPositions } from './packed-positions.ts'
 import type { Position } from './routes.ts'
 
@@ -39,6 +44,18 @@ export interface PackedMetadata extends Owner {
   readonly width: number
   /** By the stream's partition. */
   readonly positions: ReadonlyMap<number, Position>
+  readonly at: number
+  readonly epoch: number
+  readonly sources: ReadonlySet<number>
+  readonly isBehind: boolean
+}
+
+interface PackedFields {
+  readonly v: number
+  readonly width: number
+  readonly positions: string
+  readonly from?: string
+  readonly behind?: boolean
 }
 
 export type ParsedMetadata =
@@ -49,21 +66,25 @@ export function encodeMetadata(metadata: CheckpointMetadata): string {
   return JSON.stringify({ v: SINGLE_VERSION, ...metadata })
 }
 
-export function encodePackedMetadata({ positions, ...rest }: PackedMetadata): string {
-  return JSON.stringify({ v: PACKED_VERSION, ...rest, positions: packPositions(positions) })
+export function encodePackedMetadata(metadata: PackedMetadata): string {
+  const { positions, at, epoch, sources, isBehind, ...rest } = metadata
+  const lane = { at, epoch, from: packPartitions(sources), ...(isBehind ? { behind: true } : {}) }
+  return JSON.stringify({ v: PACKED_VERSION, ...rest, positions: packPositions(positions), ...lane })
 }
 
 /** @returns null for what this program did not write. */
 export function parseMetadata(text: string): ParsedMetadata | null {
   try {
-    const value = JSON.parse(text) as CheckpointMetadata & { v: number; width: number; positions: string }
+    const value = JSON.parse(text) as CheckpointMetadata & PackedFields
     const texts = [value.incarnation, value.stream, value.cluster, value.topicId]
     if (!texts.every((field) => typeof field === 'string')) return null
-    const { v, ...rest } = value
+    const { v, width, positions: packed, from, behind, ...rest } = value
     if (v === SINGLE_VERSION) return { ...rest, kind: 'single' }
-    if (v !== PACKED_VERSION || !(Number.isSafeInteger(value.width) && value.width > 0)) return null
-    const positions = unpackPositions(value.positions)
-    return positions === null ? null : { ...rest, positions, kind: 'packed' }
+    if (v !== PACKED_VERSION || !(Number.isSafeInteger(width) && width > 0)) return null
+    const positions = packed === '' ? new Map<number, Position>() : unpackPositions(packed)
+    if (positions === null) return null
+    const sources = unpackPartitions(from ?? '')
+    return { ...rest, kind: 'packed', width, positions, sources, isBehind: behind === true }
   } catch {
     return null
   }

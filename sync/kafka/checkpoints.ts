@@ -1,22 +1,15 @@
 /**
- * Where the log stands upstream: read at the start, from the offsets of the edge's own group, and written with each round.
+ * Where the log stands upstream: read at the start, from the offsets of the edge's own group (round-offsets.ts writes them).
  * What stands beside an offset (checkpoint-metadata.ts) also says how its stream is mapped.
  */
 import { type LogIdentity, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
-import { CheckpointMismatchError } from '../errors.ts'
-import { partProof } from '../proof.ts'
-import type { Recovered, RecoveredPartition, Round, RoundPart } from '../upstream.ts'
-import {
-  encodeMetadata,
-  encodePackedMetadata,
-  type ParsedMetadata,
-  parseMetadata,
-} from './checkpoint-metadata.ts'
-import { carriersOf } from './packed-positions.ts'
+import { CheckpointMismatchError, type UpstreamError } from '../errors.ts'
+import { unlessRefused } from '../refused-streams.ts'
+import type { Recovered, RecoveredPartition } from '../upstream.ts'
+import { type ParsedMetadata, parseMetadata } from './checkpoint-metadata.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
 import {
-  byStream,
   chooseMapping,
   type Lane,
   type LastRecord,
@@ -24,12 +17,11 @@ import {
   openRoute,
   type Partitioning,
   type Position,
-  type Route,
   type RouteFacts,
 } from './routes.ts'
 import { type KnownSession, type Session, type SessionOptions, settling } from './session.ts'
 import type { MappedTopic } from './topics.ts'
-import { type ClusterInfo, type CommittedOffset, type FetchedOffset, WireAnswerError } from './wire.ts'
+import { type ClusterInfo, type FetchedOffset, WireAnswerError } from './wire.ts'
 
 /** How long a first checkpoint that is under way is waited for, to see whose it is: its markers take moments. */
 const FIRST_CHECKPOINT = { answers: new Set(['UNSTABLE_OFFSET_COMMIT']), msMax: 2000 }
@@ -46,11 +38,12 @@ export async function openRoutes(
 ): Promise<Recovered> {
   const fetched = await fetchOffsets(session, clock, options, placesOf(cluster, topics))
   const recovered = new Map<string, RecoveredPartition>()
-  for (const [stream, { topic, partitions }] of topics) {
+  const refused = new Map<string, UpstreamError>()
+  const open = (stream: string, { topic, partitions }: MappedTopic) => {
     const info = cluster.topics.get(topic)!
     const owner = ownerOf(session, identity, stream, info.topicId)
     const offsets = fetched.filter((found) => found.topic === topic && found.offset >= 0)
-    const { recorded, positions, last } = readOffsets(offsets, owner, session.id, options.bootstrap)
+    const { recorded, positions, lanes } = readOffsets(offsets, owner, session.id, options.bootstrap)
     const facts: RouteFacts = { stream, topic, partitions, topicPartitions: info.partitions.length, recorded }
     const route = openRoute(
       facts,
@@ -68,14 +61,18 @@ export async function openRoutes(
         place,
       })
     }
-    for (const [partition, record] of last) {
-      const lane = route.lanes[partition]!
-      lane.last = record
-      lane.end = record.at
+    for (const [partition, { last, sources, isBehind }] of lanes) {
+      const lane = route.lanes[partition]
+      if (lane === undefined) continue
+      lane.last = last
+      lane.end = last?.at ?? -1
+      for (const source of sources) lane.sources.add(source)
+      lane.isBehind = isBehind
     }
     session.routes.set(stream, route)
   }
-  return { partitions: recovered }
+  for (const [stream, mapped] of topics) await unlessRefused(refused, () => open(stream, mapped))
+  return { partitions: recovered, refused }
 }
 
 /**
@@ -98,11 +95,15 @@ export async function refuseForeign(
     if (error instanceof WireAnswerError) return
     throw error
   }
+  const refused = new Map<string, UpstreamError>()
   for (const [stream, { topic }] of topics) {
     const owner = ownerOf(known, identity, stream, cluster.topics.get(topic)!.topicId)
     const found = offsets.filter((item) => item.topic === topic && item.answer === 'NONE' && item.offset >= 0)
-    readOffsets(found, owner, known.id, options.bootstrap)
+    await unlessRefused(refused, () => void readOffsets(found, owner, known.id, options.bootstrap))
   }
+  // A stream that is refused is for `openRoutes`, unless there is nothing else.
+  const [first] = refused.values()
+  if (first !== undefined && refused.size === topics.size) throw first
 }
 
 /** Not what is under way, but where nothing was committed yet. */
@@ -125,16 +126,16 @@ function throwFailed(offsets: readonly FetchedOffset[]): void {
   if (failed !== undefined) throw new WireAnswerError(failed.answer, 'OffsetFetch')
 }
 
-/** Where offsets can stand; carriers are never more than the stream's partitions. */
+/** Where offsets can stand: by key in any partition of the topic. */
 function placesOf(cluster: ClusterInfo, topics: ReadonlyMap<string, MappedTopic>): Map<string, number[]> {
-  const places = [...topics.values()].map(({ topic, partitions }) => {
-    const length = Math.min(cluster.topics.get(topic)!.partitions.length, partitions)
+  const places = [...topics.values()].map(({ topic }) => {
+    const { length } = cluster.topics.get(topic)!.partitions
     return [topic, Array.from({ length }, (_, partition) => partition)] as const
   })
   return new Map(places)
 }
 
-function ownerOf(
+export function ownerOf(
   { clusterId: cluster }: KnownSession,
   { incarnation }: LogIdentity,
   stream: string,
@@ -168,11 +169,19 @@ async function fetchOffsets(
   })
 }
 
-interface Owner {
+/** What all that stands beside an offset says of whose it is. */
+export interface Owner {
   readonly incarnation: string
   readonly stream: string
   readonly cluster: string
   readonly topicId: string
+}
+
+/** What stands beside the offsets of one stream. */
+interface Offsets {
+  readonly recorded: Mapping | null
+  readonly positions: Map<number, Position>
+  readonly lanes: Map<number, Pick<Lane, 'last' | 'sources' | 'isBehind'>>
 }
 
 function readOffsets(
@@ -180,18 +189,20 @@ function readOffsets(
   owner: Owner,
   group: string,
   bootstrap: string,
-): { recorded: Mapping | null; positions: Map<number, Position>; last: Map<number, LastRecord> } {
+): Offsets {
   const reset = `stop this edge and give it another name with headwater rename; or, to send this log to where its own records end there, stop it and delete the group: kafka-consumer-groups.sh --bootstrap-server ${bootstrap} --delete --group ${group}`
   let recorded: Mapping | null = null
   const positions = new Map<number, Position>()
-  const last = new Map<number, LastRecord>()
+  const lanes: Offsets['lanes'] = new Map()
   for (const { partition, offset, metadata } of offsets) {
     const what = `the checkpoint of ${owner.stream}/${partition} in group ${group}`
-    const mismatch = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
+    const ofLog = (reason: string) => new CheckpointMismatchError(`${what} ${reason}`, reset)
+    const mismatch = (reason: string) => ofLog(reason).of(owner.stream)
     const parsed = parseMetadata(metadata)
     if (parsed === null) throw mismatch('was not written by Headwater')
     const fault = difference(parsed, owner)
-    if (fault !== null) throw mismatch(fault)
+    if (fault !== null) throw ofLog(fault)
+    if (parsed.stream !== owner.stream) throw mismatch(`belongs to stream ${parsed.stream}`)
     // The topic was deleted and made anew, and Kafka has not yet forgotten the offset, which it does by itself.
     if (parsed.topicId !== owner.topicId) continue
     const mapping: Mapping =
@@ -201,104 +212,32 @@ function readOffsets(
     }
     recorded = mapping
     if (parsed.kind === 'single') {
-      const { proof, at, epoch } = parsed
-      positions.set(partition, { next: offset, proof })
-      const isKnown = Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(epoch) && epoch >= 0
-      if (isKnown) last.set(partition, { at, epoch, next: offset, proof })
-    } else for (const [local, position] of parsed.positions) positions.set(local, position)
+      const position = { next: offset, proof: parsed.proof }
+      positions.set(partition, position)
+      lanes.set(partition, { last: lastOf(parsed, position), sources: new Set(), isBehind: false })
+    } else {
+      for (const [local, position] of parsed.positions) positions.set(local, position)
+      const { sources, isBehind } = parsed
+      lanes.set(partition, { last: lastOf(parsed, null), sources: new Set(sources), isBehind })
+    }
   }
-  return { recorded, positions, last }
+  return { recorded, positions, lanes }
+}
+
+function lastOf({ at, epoch }: ParsedMetadata, position: Position | null): LastRecord | null {
+  const isKnown = Number.isSafeInteger(at) && at >= 0 && Number.isSafeInteger(epoch) && epoch >= 0
+  return isKnown ? { at, epoch, position } : null
 }
 
 function describe(mapping: Mapping): string {
   return mapping.kind === 'identity' ? 'by identity' : `by key over ${mapping.width} partitions`
 }
 
+/** What says that all of the log is another one, or elsewhere. */
 function difference(found: ParsedMetadata, owner: Owner): string | null {
   if (found.incarnation !== owner.incarnation) {
     return `belongs to incarnation ${found.incarnation}, this log is ${owner.incarnation}`
   }
-  if (found.stream !== owner.stream) return `belongs to stream ${found.stream}`
   if (found.cluster !== owner.cluster) return `belongs to cluster ${found.cluster}, this is ${owner.cluster}`
   return null
-}
-
-/** What a round commits, and what to do once it has. */
-export interface RoundOffsets {
-  readonly offsets: readonly CommittedOffset[]
-  committed(): void
-}
-
-/** The positions after a round, as they are committed with it. */
-export function roundOffsets(session: Session, identity: LogIdentity, round: Round): RoundOffsets {
-  const streams = [...byStream(round)].map(([stream, parts]) => {
-    const route = session.routes.get(stream)!
-    const positions = new Map(route.positions)
-    for (const part of parts) {
-      positions.set(part.partition, { next: part.nextOffset, proof: partProof(part) })
-    }
-    const owner = ownerOf(session, identity, stream, route.topicId)
-    const offsets =
-      route.mapping.kind === 'identity'
-        ? parts.map((part) => singleOffset(route, owner, part, positions))
-        : packedOffsets(route, route.mapping.width, owner, parts, positions)
-    return { route, parts, positions, offsets }
-  })
-  return {
-    offsets: streams.flatMap(({ offsets }) => offsets),
-    committed() {
-      for (const { route, parts, positions } of streams) {
-        for (const [partition, position] of positions) route.positions.set(partition, position)
-        for (const lane of route.lanes) lane.end = Math.max(lane.end, lane.at)
-        if (route.mapping.kind === 'key') continue
-        for (const { partition } of parts) {
-          const lane = route.lanes[partition]!
-          lane.last = lastOf(lane, positions)
-        }
-      }
-    },
-  }
-}
-
-function singleOffset(
-  { topic, lanes }: Route,
-  owner: Owner,
-  part: RoundPart,
-  positions: ReadonlyMap<number, Position>,
-): CommittedOffset {
-  const { next, proof } = positions.get(part.partition)!
-  const { at, epoch } = lastOf(lanes[part.partition]!, positions) ?? { at: -1, epoch: -1 }
-  const metadata = encodeMetadata({ ...owner, proof, at, epoch })
-  return { topic, partition: part.partition, offset: next, metadata }
-}
-
-/**
- * Where the last record of a lane stands after a round; one that moves a position alone leaves it. A rewind goes in front of it:
- * it says nothing of where the log stands any more.
- */
-function lastOf(lane: Lane, positions: ReadonlyMap<number, Position>): LastRecord | null {
-  const position = positions.get(lane.partition)!
-  if (lane.at >= 0) return { at: lane.at, epoch: lane.leaderEpoch, ...position }
-  return lane.last !== null && position.next < lane.last.next ? null : lane.last
-}
-
-/** Of each carrier in which a part stands, all positions: a committed offset replaces the one before. */
-function packedOffsets(
-  { topic, partitions }: Route,
-  width: number,
-  owner: Owner,
-  parts: readonly RoundPart[],
-  positions: ReadonlyMap<number, Position>,
-): CommittedOffset[] {
-  const carriers = carriersOf(partitions)
-  return [...new Set(parts.map(({ partition }) => partition % carriers))].map((carrier) => {
-    const carried = new Map([...positions].filter(([partition]) => partition % carriers === carrier))
-    const offset = [...carried.values()].reduce((sum, { next }) => sum + next, 0)
-    return {
-      topic,
-      partition: carrier,
-      offset,
-      metadata: encodePackedMetadata({ ...owner, width, positions: carried }),
-    }
-  })
 }

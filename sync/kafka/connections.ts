@@ -6,12 +6,16 @@
  * cluster lets it. Requests change over at once, when none is under way, so that never two connections carry requests:
  *
  *   open -> due (its login ends soon, or a file changed) -> the new one stands -> requests wait, those under way end -> replaced
+ *
+ * A failure is told when a second look finds it, too: the first may have come between two files that somebody is replacing, or
+ * between two brokers of which one trusts the new certificate already.
  */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import type { Clock } from '../clock.ts'
 import { explainFault, faultOf } from './connection-faults.ts'
 import type { Credentials, Loaded } from './credentials.ts'
 import { Frames } from './frames.ts'
+import type { LinkMeter } from './link-meter.ts'
 import { WireConnectionError } from './wire.ts'
 
 type ConnectionClass = typeof Connection
@@ -29,12 +33,17 @@ export interface ConnectionsOptions {
   readonly configured: ReadonlySet<string>
   readonly credentials: Credentials
   readonly clock: Clock
-  /** A connection could not be replaced; the old one goes on. */
+  /** A connection could not be replaced, twice in a row; the old one goes on. */
   readonly onRenewFailed: (error: unknown) => void
+  /** One of which that was told has been replaced. */
+  readonly onRenewed: () => void
+  readonly meter: LinkMeter
 }
 
 /** How often the files of a connection in use are looked at. */
 const CHECK_MS = 30_000
+/** After the first failure: whoever replaces files is done by then. */
+const CHECK_AGAIN_MS = 2000
 const QUIET_POLL_MS = 2
 
 const API_VERSIONS = 18
@@ -59,13 +68,18 @@ class Slot {
   /** It is to be replaced whether a file changed or not. */
   due = false
   isRenewing = false
-  renewFailed = false
+  /** In a row. */
+  failedRenewals = 0
   checkedAt: number
 
   constructor(host: string, port: number, now: number) {
     this.host = host
     this.port = port
     this.checkedAt = now
+  }
+
+  get checkMs(): number {
+    return this.failedRenewals === 1 ? CHECK_AGAIN_MS : CHECK_MS
   }
 
   get isQuiet(): boolean {
@@ -105,7 +119,7 @@ export class Connections {
       this.#look(address, existing)
       return existing.changing ?? existing.ready!
     }
-    if (this.#closed) return Promise.reject(this.fault(address, new Error('disconnected')))
+    if (this.#closed) return Promise.reject(this.#fault(address, new Error('disconnected')))
     const slot = this.#newSlot(host, port)
     this.#open.set(address, slot)
     slot.ready = this.#connect(address, slot)
@@ -121,7 +135,7 @@ export class Connections {
   }
 
   /** What a failed request means, without asking anybody. */
-  fault(address: string, error: unknown): WireConnectionError {
+  #fault(address: string, error: unknown): WireConnectionError {
     if (error instanceof WireConnectionError) return error
     const { fault, reason } = faultOf(error)
     return new WireConnectionError(fault, address, !this.#options.configured.has(address), reason, error)
@@ -131,7 +145,7 @@ export class Connections {
   async explain(address: string, error: unknown): Promise<WireConnectionError> {
     if (error instanceof WireConnectionError) return error
     const slot = this.#broken.get(address) ?? this.#open.get(address)
-    if (this.#closed || slot === undefined || slot.loaded === null) return this.fault(address, error)
+    if (this.#closed || slot === undefined || slot.loaded === null) return this.#fault(address, error)
     return this.#explain(address, slot, error)
   }
 
@@ -158,7 +172,9 @@ export class Connections {
       const connection = new this.#ConnectionClass(clientId, { ...base, ...options })
       slot.connection = connection
       this.#listen(address, slot, connection)
-      await connection.connect(slot.host, slot.port)
+      const connected = connection.connect(slot.host, slot.port)
+      if (connection.socket !== undefined) this.#options.meter.add(connection.socket)
+      await connected
       slot.link = { connection, frames: new Frames(connection.socket, clientId, base.requestTimeout) }
       this.#broken.delete(address)
       return slot.link
@@ -166,7 +182,7 @@ export class Connections {
       this.#forget(address, slot)
       slot.destroy()
       if (slot.connection === null && !this.#closed) throw error
-      throw this.#closed ? this.fault(address, error) : await this.#explain(address, slot, error)
+      throw this.#closed ? this.#fault(address, error) : await this.#explain(address, slot, error)
     }
   }
 
@@ -190,7 +206,6 @@ export class Connections {
     this.#next.delete(slot)
     if (this.#open.get(address) !== slot) return
     this.#open.delete(address)
-    this.lost++
     this.#broken.set(address, slot)
     this.lost++
   }
@@ -200,14 +215,14 @@ export class Connections {
   #look(address: string, slot: Slot): void {
     if (slot.isRenewing || slot.link === null) return
     const { clock } = this.#options
-    const isTime = clock.monotonic() - slot.checkedAt >= CHECK_MS
-    if (!isTime && (!slot.due || slot.renewFailed)) return
+    const isTime = clock.monotonic() - slot.checkedAt >= slot.checkMs
+    if (!isTime && (!slot.due || slot.failedRenewals > 0)) return
     slot.isRenewing = true
     slot.checkedAt = clock.monotonic()
     this.#renew(address, slot)
       .catch((error) => {
-        slot.renewFailed = true
-        if (!this.#closed) this.#options.onRenewFailed(error)
+        slot.failedRenewals++
+        if (slot.failedRenewals > 1 && !this.#closed) this.#options.onRenewFailed(error)
       })
       .finally(() => {
         slot.isRenewing = false
@@ -217,7 +232,10 @@ export class Connections {
   async #renew(address: string, old: Slot): Promise<void> {
     if (!old.due) {
       const { fingerprint } = await this.#options.credentials.load()
-      if (fingerprint === old.loaded?.fingerprint) return
+      if (fingerprint === old.loaded?.fingerprint) {
+        old.failedRenewals = 0
+        return
+      }
     }
     const slot = this.#newSlot(old.host, old.port)
     this.#next.add(slot)
@@ -230,16 +248,20 @@ export class Connections {
       slot.destroy()
       return
     }
-    let changed: (link: Link) => void = () => {}
+    let changed: (link: Link | Promise<Link>) => void = () => {}
     old.changing = new Promise((resolve) => {
       changed = resolve
     })
     await this.#quiet(old)
     this.#next.delete(slot)
-    if (this.#closed) slot.destroy()
+    const now = this.#open.get(address)
+    // The old one broke while its requests were waited for, and somebody has opened another meanwhile: that one stays.
+    const isTaken = now !== undefined && now !== old
+    if (this.#closed || isTaken) slot.destroy()
     else this.#open.set(address, slot)
-    changed(link)
+    changed(isTaken ? now.ready! : link)
     old.destroy()
+    if (old.failedRenewals > 1 && !this.#closed) this.#options.onRenewed()
   }
 
   /** With TLS 1.3 a client's certificate is refused after the handshake: a connection stands once it has answered something. */

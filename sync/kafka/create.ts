@@ -1,5 +1,6 @@
 /** From configuration to an upstream on a Kafka cluster. The client is loaded when it is first connected. */
 import { HeadwaterError, silentSink } from '../../broker/index.ts'
+import { parseAddress } from '../address.ts'
 import type { AuditSource } from '../audit/source.ts'
 import { systemClock } from '../clock.ts'
 import { unwatchedClock } from '../clock-reading.ts'
@@ -8,6 +9,7 @@ import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { SyncInternalError } from '../errors.ts'
 import { FailureLog } from '../failure-log.ts'
+import type { Pacer } from '../link/pacer.ts'
 import { Secrets } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
 import { toUpstreamError } from './answers.ts'
@@ -15,6 +17,7 @@ import { KafkaAudit } from './audit.ts'
 import { Credentials } from './credentials.ts'
 import { KafkaUpstream } from './kafka-upstream.ts'
 import { LinkMeter } from './link-meter.ts'
+import { pacedWire } from './paced-wire.ts'
 import type { KafkaWire } from './wire.ts'
 
 const CONNECT_MS = 5000
@@ -37,10 +40,14 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
 export async function createKafkaAudit(
   config: KafkaUpstreamConfig,
   deps: UpstreamDeps,
+  pacer: Pacer | null,
 ): Promise<AuditSource> {
   const { clock = systemClock } = deps
-  const openWire = wireOpener(config, deps, config.transactionTimeoutMs)
-  return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire })
+  const meter = new LinkMeter()
+  const open = wireOpener(config, deps, config.transactionTimeoutMs, createCredentials(config, deps), meter)
+  const openWire = async () => (pacer === null ? open() : pacedWire(await open(), pacer, meter))
+  const close = () => pacer?.close()
+  return new KafkaAudit({ ...config, bootstrap: config.bootstrap.join(',') }, { clock, openWire, close })
 }
 
 /**
@@ -69,6 +76,11 @@ export function wireOpener(
       credentials,
       clock,
       onRenewFailed: (error) => failures.failed(namedError(error, bootstrap), 1),
+      onRenewed: () => {
+        if (!failures.isTold) return
+        failures.recovered(0)
+        sink.info(`upstream ${config.name} uses its new credentials`)
+      },
     })
   }
 }
@@ -81,7 +93,7 @@ function exposedSecret({ tls, sasl, bootstrap }: KafkaUpstreamConfig): string | 
   return `${sasl.mechanism} without tls shows ${what} to everybody on the way - add tls`
 }
 
-/** What connections of this upstream are opened with; for whoever else connects to its cluster, too. */
+/** What connections of this upstream are opened with. */
 export function createCredentials(
   { name, tls, sasl }: ClusterAccess,
   { clock = systemClock, env = process.env, sink = silentSink, readClock = unwatchedClock }: UpstreamDeps,
@@ -98,10 +110,4 @@ function namedError(error: unknown, bootstrap: string): HeadwaterError {
   const named = toUpstreamError(error, bootstrap)
   if (named instanceof HeadwaterError) return named
   return new SyncInternalError(named instanceof Error ? named.message : String(named), true, named)
-}
-
-export function parseAddress(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, '$1')
-  return { host, port: Number(address.slice(colon + 1)) }
 }

@@ -2,11 +2,12 @@
 import type { ConnectionOptions } from '@platformatic/kafka'
 import { AccessTokens, readTokenFile } from '../access-token.ts'
 import type { Clock } from '../clock.ts'
-import { type ReadClock, timeText, unwatchedClock } from '../clock-reading.ts'
+import { unwatchedClock } from '../clock-reading.ts'
 import type { SaslConfig, TlsConfig } from '../config/security.ts'
+import { OwnTls, type OwnTlsDeps } from '../own-tls.ts'
 import { serverNameOf } from '../peer-certificate.ts'
 import { Secrets } from '../secrets.ts'
-import { fingerprint, materialParts, ownCertificate, readTlsFiles, type TlsMaterial } from '../tls.ts'
+import { fingerprint, materialParts, type TlsMaterial } from '../tls.ts'
 import type { TlsSituation } from '../tls-faults.ts'
 
 export type SecurityOptions = Pick<ConnectionOptions, 'tls' | 'tlsServerName' | 'sasl'>
@@ -17,18 +18,6 @@ export interface Loaded {
   readonly fingerprint: string
 }
 
-export interface CredentialDeps {
-  readonly secrets: Secrets
-  readonly clock: Clock
-  readonly readClock: ReadClock
-  /** Takes a line for people, once a day, while this device's certificate is about to expire. */
-  readonly warn?: ((line: string) => void) | undefined
-}
-
-/** Certificates are made for a year or so, and people read their logs by the week. */
-const WARN_BEFORE_MS = 30 * 86_400_000
-const WARN_EVERY_MS = 86_400_000
-
 export interface CredentialConfig {
   readonly tls?: TlsConfig | undefined
   readonly sasl?: SaslConfig | undefined
@@ -36,15 +25,14 @@ export interface CredentialConfig {
 
 export class Credentials {
   readonly #config: CredentialConfig
-  readonly #deps: CredentialDeps
+  readonly #deps: OwnTlsDeps
+  readonly #tls: OwnTls
   readonly #tokens: AccessTokens | null
-  #certificateUntil: number | null = null
-  /** Monotonic. */
-  #warnedAt = Number.NEGATIVE_INFINITY
 
-  constructor(config: CredentialConfig, deps: CredentialDeps) {
+  constructor(config: CredentialConfig, deps: OwnTlsDeps) {
     this.#config = config
     this.#deps = deps
+    this.#tls = new OwnTls(config.tls, deps)
     const oauth = config.sasl?.oauth
     const { tokenEndpoint, clientId } = oauth ?? {}
     this.#tokens =
@@ -63,18 +51,13 @@ export class Credentials {
 
   /** When this device's certificate, as last read, expires, ms since 1970; null where there is none. */
   get certificateUntil(): number | null {
-    return this.#certificateUntil
+    return this.#tls.certificateUntil
   }
 
   /** Reads what the configuration names, but fetches no token. @throws UpstreamSecretError */
   async load(): Promise<Loaded & { readonly secret: string | null }> {
-    const { tls, sasl } = this.#config
-    const { secrets } = this.#deps
-    const material = tls === undefined ? {} : await readTlsFiles(tls, secrets)
-    const own = ownCertificate(material)
-    this.#certificateUntil = own === null ? null : Date.parse(own.validTo)
-    this.#warnOfExpiry()
-    const secret = await this.#readSecret(sasl)
+    const material = await this.#tls.read()
+    const secret = await this.#readSecret(this.#config.sasl)
     return { material, secret, fingerprint: fingerprint(...materialParts(material), secret ?? undefined) }
   }
 
@@ -110,24 +93,7 @@ export class Credentials {
 
   /** For an error: what a connection to this address was tried with. */
   situation(host: string, port: number, material: TlsMaterial): TlsSituation {
-    const files = this.#config.tls ?? {}
-    const peer = { host, port, serverName: files.serverName }
-    return { peer, files, material, prefix: 'tls', clock: this.#deps.readClock() }
-  }
-
-  #warnOfExpiry(): void {
-    const { warn, clock, readClock } = this.#deps
-    const until = this.#certificateUntil
-    const { now } = readClock()
-    if (warn === undefined || until === null || until - now > WARN_BEFORE_MS) return
-    if (clock.monotonic() - this.#warnedAt < WARN_EVERY_MS) return
-    this.#warnedAt = clock.monotonic()
-    const days = Math.floor((until - now) / 86_400_000)
-    const when = days < 0 ? 'expired' : `expires in ${days} ${days === 1 ? 'day' : 'days'},`
-    const { certFile, keyFile } = this.#config.tls!
-    warn(
-      `this device's certificate ${when} on ${timeText(until)} - put a new one into ${certFile} and its key into ${keyFile}; no restart is needed`,
-    )
+    return this.#tls.situation({ host, port }, material)
   }
 
   async #readSecret(sasl: SaslConfig | undefined): Promise<string | null> {

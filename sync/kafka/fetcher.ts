@@ -7,6 +7,7 @@
  */
 import type { LogRecord } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
+import { Ending } from '../ending.ts'
 import { toUpstreamError } from './answers.ts'
 import type { Isolation } from './fetch-codec.ts'
 import {
@@ -124,18 +125,19 @@ export class Fetcher {
    */
   async *read(from: readonly FetchFrom[], signal?: AbortSignal): AsyncGenerator<FetchedRecords> {
     const lanes = from.map(newLane)
-    const pending = new Map<number, Promise<Arrival>>()
+    let arrivals = new Arrivals()
     const troubles = new Troubles(this.#deps.clock, this.#options.patienceMs)
-    const aborted = whenAborted(signal)
+    const ending = new Ending()
+    const abort = () => ending.end()
+    signal?.addEventListener('abort', abort, { once: true })
     let leaders: LeaderMap | null = null
     try {
       while (lanes.some((lane) => !lane.done) && !signal?.aborted && !this.#closed) {
         try {
           leaders ??= await this.#leaders(lanes)
-          this.#ask(leaders, lanes, pending)
-          const arrival = await Promise.race([...pending.values(), aborted.promise])
+          this.#ask(leaders, lanes, arrivals)
+          const arrival = await ending.within(arrivals.next())
           if (arrival === null) return
-          pending.delete(arrival.node)
           for (const lane of arrival.lanes) lane.asked = false
           if ('error' in arrival) throw arrival.error
           yield* this.#take(arrival.lanes, arrival.parts)
@@ -144,20 +146,20 @@ export class Fetcher {
           if (signal?.aborted || this.#closed) return
           if (error instanceof WireConnectionError) {
             this.#drop()
-            pending.clear()
+            arrivals = new Arrivals()
             for (const lane of lanes) lane.asked = false
           }
           leaders = null
           await this.#mayGoOn(lanes, error)
-          await Promise.race([troubles.pause(error), aborted.promise])
+          await ending.within(troubles.pause(error))
         }
       }
     } catch (error) {
       throw toUpstreamError(error, this.#options.bootstrap)
     } finally {
-      aborted.stop()
+      signal?.removeEventListener('abort', abort)
       // What is still on its way would keep the next request of this connection waiting.
-      if (pending.size > 0) this.#drop()
+      if (arrivals.awaited.size > 0) this.#drop()
     }
   }
 
@@ -187,12 +189,13 @@ export class Fetcher {
   }
 
   /** A Fetch for each leader that owes none, for all its partitions that are not through. */
-  #ask(leaders: LeaderMap, lanes: Lane[], pending: Map<number, Promise<Arrival>>): void {
+  #ask(leaders: LeaderMap, lanes: Lane[], arrivals: Arrivals): void {
     for (const [node, led] of leaders.byLeader(lanes)) {
       const asked = led.filter((lane) => !lane.asked)
-      if (asked.length === 0 || pending.has(node.id)) continue
+      if (asked.length === 0 || arrivals.awaited.has(node.id)) continue
       for (const lane of asked) lane.asked = true
-      pending.set(node.id, this.#fetch(node, asked))
+      arrivals.awaited.add(node.id)
+      void this.#fetch(node, asked).then((arrival) => arrivals.add(arrival))
       // The one that was first is last the next time: an answer that is full leaves the last ones out.
       const [first] = asked
       lanes.push(...lanes.splice(lanes.indexOf(first!), 1))
@@ -295,6 +298,29 @@ export class Fetcher {
   }
 }
 
+/** Answers as they come. What is done with is not kept by leaders that still owe one. */
+class Arrivals {
+  /** Leaders that owe an answer. */
+  readonly awaited = new Set<number>()
+  readonly #come: Arrival[] = []
+  #tell: (() => void) | null = null
+
+  add(arrival: Arrival): void {
+    this.awaited.delete(arrival.node)
+    this.#come.push(arrival)
+    this.#tell?.()
+  }
+
+  async next(): Promise<Arrival> {
+    if (this.#come.length === 0) {
+      await new Promise<void>((resolve) => {
+        this.#tell = resolve
+      })
+    }
+    return this.#come.shift()!
+  }
+}
+
 /** Pauses that double, until patience ends. */
 class Troubles {
   readonly #clock: Clock
@@ -321,14 +347,4 @@ class Troubles {
     await new Promise<void>((resolve) => this.#clock.after(ms, resolve))
     return null
   }
-}
-
-function whenAborted(signal: AbortSignal | undefined): { promise: Promise<null>; stop(): void } {
-  let listener = () => {}
-  const promise = new Promise<null>((resolve) => {
-    listener = () => resolve(null)
-    if (signal?.aborted) resolve(null)
-  })
-  signal?.addEventListener('abort', listener, { once: true })
-  return { promise, stop: () => signal?.removeEventListener('abort', listener) }
 }

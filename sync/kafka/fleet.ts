@@ -18,7 +18,6 @@ import type { Clock } from '../clock.ts'
 import { nextSequence, SpliceBuffer, Splicer } from '../splice.ts'
 import type { Round, RoundPart } from '../upstream.ts'
 import { MOVED_ANSWERS } from './answers.ts'
-import { roundOffsets } from './checkpoints.ts'
 import {
   type Batch,
   BatchTooLarge,
@@ -30,6 +29,7 @@ import {
   type Unfinished,
 } from './produce.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
+import { roundOffsets } from './round-offsets.ts'
 import { type Lane, planWork } from './routes.ts'
 import { refreshLeaders, type Session } from './session.ts'
 import { endedBefore, NEW_LEADER, type Written } from './truncation.ts'
@@ -42,7 +42,7 @@ export interface FleetOptions
   /** False once the connections were dropped on purpose. */
   readonly isOpen: () => boolean
   /** A topic takes batches of at most so many bytes. */
-  readonly onTooLarge: (bytesMax: number) => void
+  readonly onTooLarge: (topic: string, bytesMax: number) => void
 }
 
 /** A batch behind one that was not taken is out of order until that one is there. */
@@ -186,7 +186,7 @@ export class FleetRound {
   async #halve(batch: Batch, options: ProduceOptions): Promise<Batch[]> {
     const { records, plain: bytes, firstPart, sequence } = batch
     const bytesMax = Math.max(1, Math.floor(bytes.length / 2))
-    this.#options.onTooLarge(bytesMax)
+    this.#options.onTooLarge(batch.work.lane.topic, bytesMax)
     const { stream, partition } = firstPart
     const stored = { stream, partition, baseOffset: 0, nextOffset: records, bytes }
     const part: RoundPart = { stream, partition, fromOffset: 0, nextOffset: records, batches: [stored] }
@@ -215,7 +215,7 @@ export class FleetRound {
 
   async #commit(round: Round): Promise<void> {
     const { wire, id } = this.#session
-    const { offsets, committed } = roundOffsets(this.#session, this.#identity, round)
+    const { offsets, committed } = roundOffsets(this.#session, this.#identity, round, true)
     await patiently(
       this.#clock,
       { answers: COORDINATOR_ANSWERS, msMax: this.#options.timeoutMs },

@@ -54,15 +54,6 @@ export class Frames {
     return this.#waiting.size
   }
 
-  /** Bytes that the connection carried, both ways, since it was opened; those of the client library, too. */
-  get socketBytes(): number {
-    return this.#socket.bytesWritten + this.#socket.bytesRead
-  }
-
-  get isClosed(): boolean {
-    return this.#socket.destroyed
-  }
-
   /**
    * @param pieces the request's body; they must not change until it has been answered
    * @returns the answer's body

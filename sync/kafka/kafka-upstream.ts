@@ -5,21 +5,16 @@
  */
 import { assert, type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
-import {
-  FencedError,
-  TimestampRefusedError,
-  TopicNotAllowedError,
-  UpstreamRecordTooLargeError,
-  UpstreamTimeoutError,
-} from '../errors.ts'
+import { FencedError, UpstreamTimeoutError } from '../errors.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
 import { answerError, MOVED_ANSWERS, toUpstreamError } from './answers.ts'
+import { BatchLimits } from './batch-limits.ts'
 import { openRoutes, refuseForeign } from './checkpoints.ts'
 import { BatchCompressor, type Codec } from './compression.ts'
 import { Acknowledged, FleetRound } from './fleet.ts'
 import type { LinkMeter } from './link-meter.ts'
-import { GLANCE_BYTES_MAX, lookBack } from './look-back.ts'
-import { BatchRefused, BatchTooLarge, BufferPool } from './produce.ts'
+import { BatchTooLarge, BufferPool } from './produce.ts'
+import { explainRefused } from './refused.ts'
 import { lanesOf, type Partitioning } from './routes.ts'
 import {
   type FormerProducer,
@@ -38,6 +33,7 @@ import { type MappedTopic, mapTopics, prepareTopics, type TopicOptions } from '.
 import { Transaction } from './transaction.ts'
 import { correctTruncated } from './truncation.ts'
 import { type ClusterInfo, type KafkaWire, WireAnswerError, WireConnectionError } from './wire.ts'
+import { withLookBack } from './with-look-back.ts'
 
 /** How long a round waits for leaders before the replicator backs off. */
 const LEADERS_MS_MAX = 5000
@@ -92,7 +88,7 @@ export class KafkaUpstream implements Upstream {
   #identity: LogIdentity | null = null
   /** Known from an earlier session of this process; null when an InitProducerId may have been lost since. */
   #former: FormerProducer | null = null
-  #batchBytesMax: number
+  readonly #limits: BatchLimits
   /** Another process took over, and that was told. */
   #isFenced = false
 
@@ -101,7 +97,7 @@ export class KafkaUpstream implements Upstream {
     this.address = options.bootstrap
     this.#options = options
     this.#deps = deps
-    this.#batchBytesMax = options.batchBytesMax
+    this.#limits = new BatchLimits(options.batchBytesMax)
     const { compression, compressionLevel = null } = options
     this.#compressor = compression === 'none' ? null : new BatchCompressor(compression, compressionLevel)
   }
@@ -125,8 +121,10 @@ export class KafkaUpstream implements Upstream {
     try {
       this.#wire ??= await this.#deps.openWire()
       const wire = this.#wire
-      const topics = mapTopics(this.#options.topic, identity, partitions)
-      const cluster = await prepareTopics(wire, clock, this.#options, topics)
+      const mapped = mapTopics(this.#options.topic, identity, partitions)
+      const { cluster, topics, refused } = await prepareTopics(wire, clock, this.#options, mapped)
+      // Nobody is fenced for nothing.
+      if (topics.size === 0 && refused.size > 0) return { partitions: new Map(), refused }
       const open = await this.#open(wire, cluster, sessionOptions, topics)
       const { session } = open
       // Looking for lost records may have to end a transaction of nothing.
@@ -135,12 +133,16 @@ export class KafkaUpstream implements Upstream {
       const { partitioning } = this.#options
       const routing = { ...sessionOptions, partitioning }
       const found = await openRoutes(session, clock, routing, cluster, topics, identity)
-      const recovered = await correctTruncated(session, clock, this.#options, found)
+      const recovered = withoutRefused(session, await correctTruncated(session, clock, this.#options, found))
       if (open.kind === 'transactional')
         this.#former = { producer: open.session.producer, transactionOpen: false }
       else await this.#recallAcknowledged(session, recovered)
       this.#session = open
-      return this.#withLookBack(session, recovered)
+      const known = { ...recovered, refused: new Map([...refused, ...recovered.refused]) }
+      const { provenance, mode } = this.#options
+      // Without transactions a round that met a new topic, or lacked what was in front of it, is seen there: it tells nothing.
+      if (provenance === 'none' || mode === 'fleet') return known
+      return withLookBack(session, known, (error) => this.#told(error))
     } catch (error) {
       throw this.#told(error)
     }
@@ -155,7 +157,8 @@ export class KafkaUpstream implements Upstream {
       if (open.kind === 'fleet') await this.#deliverPlain(open.session, round)
       else await this.#deliver(open.session, round)
     } catch (error) {
-      throw this.#told(error)
+      if (error instanceof BatchTooLarge) this.#limits.forget(error.batch.work.lane.topic)
+      throw this.#told(explainRefused(error, open.session))
     }
     this.#session = open
     return new Map(round.parts.map((part) => [partitionKey(part.stream, part.partition), part.nextOffset]))
@@ -204,47 +207,21 @@ export class KafkaUpstream implements Upstream {
   async #deliverPlain(session: Session, round: Round): Promise<void> {
     const { clock, resendMs = RESEND_MS } = this.#deps
     const options = {
-      batchBytesMax: this.#batchBytesMax,
+      batchBytesMax: this.#limits.of,
       compressor: this.#compressor,
       pool: this.#pool,
       timeoutMs: this.#options.transactionTimeoutMs,
       resendMs,
       isOpen: () => this.#wire === session.wire,
-      onTooLarge: (bytesMax: number) => {
-        this.#batchBytesMax = Math.min(this.#batchBytesMax, bytesMax)
-      },
+      onTooLarge: (topic: string, bytesMax: number) => this.#limits.lower(topic, bytesMax),
     }
-    try {
-      if (this.#shouldLookAgain(session)) await this.#lookAgain(session, clock.monotonic() + LEADERS_MS_MAX)
-      await new FleetRound(session, clock, options, this.#identity!, this.#acknowledged).run(round)
-    } catch (error) {
-      throw explainBatch(error)
-    }
+    if (this.#shouldLookAgain(session)) await this.#lookAgain(session, clock.monotonic() + LEADERS_MS_MAX)
+    await new FleetRound(session, clock, options, this.#identity!, this.#acknowledged).run(round)
   }
 
   #told(error: unknown): unknown {
     this.#isFenced = error instanceof FencedError
     return toUpstreamError(error, this.address)
-  }
-
-  #withLookBack(session: Session, { partitions }: Recovered): Recovered {
-    const { provenance, mode } = this.#options
-    // Without transactions a round that met a new topic, or lacked what was in front of it, is seen there: it tells nothing.
-    if (provenance === 'none' || mode === 'fleet') return { partitions }
-    // Of a stream that is mapped by key, no partition of the topic tells where one of this log ends.
-    const lanes = new Map(
-      lanesOf(session).map((lane) => [partitionKey(lane.stream, lane.partition), lane] as const),
-    )
-    const looking = [...partitions].map(([key, found]) => {
-      const lane = lanes.get(key)
-      if (lane === undefined || lane.prefix === null) return [key, found] as const
-      const glance = () =>
-        lookBack(session.wire, lane, GLANCE_BYTES_MAX).catch((error) => {
-          throw this.#told(error)
-        })
-      return [key, { ...found, lookBack: glance }] as const
-    })
-    return { partitions: new Map(looking) }
   }
 
   /** Tries the round until it is through or an error ends it; each try that failed was aborted before the next. */
@@ -291,7 +268,7 @@ export class KafkaUpstream implements Upstream {
     round: Round,
   ): Promise<BatchTooLarge | WireAnswerError | null> {
     const { transactionTimeoutMs, provenance } = this.#options
-    const batchBytesMax = this.#batchBytesMax
+    const batchBytesMax = this.#limits.of
     const compressor = this.#compressor
     const options = { transactionTimeoutMs, provenance, batchBytesMax, compressor, pool: this.#pool }
     const { clock } = this.#deps
@@ -305,7 +282,8 @@ export class KafkaUpstream implements Upstream {
       if (isFenced(error)) throw await this.#judgeFence(session, transaction, error)
       if (error instanceof BatchTooLarge && error.batch.records > 1) {
         await transaction.abort()
-        this.#batchBytesMax = Math.max(1, Math.floor(error.batch.plain.length / 2))
+        const { plain, work } = error.batch
+        this.#limits.lower(work.lane.topic, Math.floor(plain.length / 2))
         return error
       }
       if (error instanceof WireAnswerError && error.during === 'Produce' && MOVED_ANSWERS.has(error.answer)) {
@@ -314,7 +292,7 @@ export class KafkaUpstream implements Upstream {
       }
       // On a broken connection an abort cannot be sent; InitProducerId aborts when the link is back.
       if (!(error instanceof WireConnectionError)) await transaction.abort().catch(() => {})
-      throw explainBatch(error)
+      throw error
     }
   }
 
@@ -350,22 +328,14 @@ export class KafkaUpstream implements Upstream {
   }
 }
 
-function explainBatch(error: unknown): unknown {
-  if (error instanceof BatchTooLarge) {
-    const { firstPart, firstOffset, bytes, work } = error.batch
-    const { stream, partition } = firstPart
-    return new UpstreamRecordTooLargeError(stream, partition, firstOffset, bytes.length, work.lane.topic)
-  }
-  if (error instanceof BatchRefused) {
-    const { topic } = error.lane
-    if (error.answer === 'INVALID_TIMESTAMP') return new TimestampRefusedError(topic, error.message)
-    if (error.answer === 'TOPIC_AUTHORIZATION_FAILED') {
-      const hint = `allow it: kafka-acls.sh --add --operation Write --topic ${topic} --allow-principal User:NAME`
-      return new TopicNotAllowedError(topic, 'this user may not write it', hint)
+/** A stream that is refused has no part in the session. */
+function withoutRefused(session: Session, { partitions, refused }: Recovered): Required<Recovered> {
+  const kept = new Map(partitions)
+  for (const stream of refused?.keys() ?? []) {
+    for (let partition = 0; partition < (session.routes.get(stream)?.partitions ?? 0); partition++) {
+      kept.delete(partitionKey(stream, partition))
     }
-    const hint =
-      'a topic with cleanup.policy=compact takes only records with a key; change the topic or the route'
-    return new TopicNotAllowedError(topic, `it refuses a record: ${error.message}`, hint)
+    session.routes.delete(stream)
   }
-  return error
+  return { partitions: kept, refused: refused ?? new Map() }
 }

@@ -19,7 +19,6 @@ export type Library = Pick<
   | 'createTopicsV7'
   | 'listOffsetsV7'
   | 'offsetForLeaderEpochV4'
-  | 'fetchV12'
   | 'findCoordinatorV4'
   | 'initProducerIdV4'
   | 'describeTransactionsV0'
@@ -54,7 +53,6 @@ async function loadFiles(load: (path: string) => Promise<unknown>): Promise<Libr
     createTopicsV7: await from('./apis/admin/create-topics-v7.js'),
     listOffsetsV7: await from('./apis/consumer/list-offsets-v7.js'),
     offsetForLeaderEpochV4: await from('./apis/consumer/offset-for-leader-epoch-v4.js'),
-    fetchV12: await from('./apis/consumer/fetch-v12.js'),
     findCoordinatorV4: await from('./apis/metadata/find-coordinator-v4.js'),
     initProducerIdV4: await from('./apis/producer/init-producer-id-v4.js'),
     describeTransactionsV0: await from('./apis/admin/describe-transactions-v0.js'),

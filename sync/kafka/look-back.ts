@@ -3,11 +3,12 @@
  * hw.origin names this log. For when the checkpoint is gone or its records are. Read backwards in windows that grow, because in
  * nearly all cases the last batches tell, and a topic that many edges share can be large.
  */
-import { crc32c, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
+import { crc32c, type LogRecord, varintSize, writeInt64, writeVarint } from '../../broker/index.ts'
 import { ORIGIN_HEADER } from '../origin-header.ts'
 import type { LookBack } from '../upstream.ts'
 import type { Lane, LastRecord } from './routes.ts'
-import { type FetchedLog, type FetchedRecord, type KafkaWire, WireAnswerError } from './wire.ts'
+import { visibleBatches } from './visible-batches.ts'
+import { type KafkaWire, WireAnswerError } from './wire.ts'
 
 /** Offsets of the first window, and how much larger each next one is. */
 const WINDOW = 100
@@ -16,42 +17,74 @@ const FETCH_BYTES_MAX = 256 * 1024
 /** How much of a shared topic an edge that was perhaps never there reads of each partition. */
 export const GLANCE_BYTES_MAX = 256 * 1024
 
+export interface Seen {
+  /** By the stream's partition: behind its last record. */
+  readonly nexts: ReadonlyMap<number, number>
+  readonly bytes: number
+  /** All that the topic ever had was read: retention removed nothing. */
+  readonly isWhole: boolean
+  /** All that it has was read. */
+  readonly isRead: boolean
+}
+
 /**
+ * The last records of some of a stream's partitions in a lane.
  * @param bytesMax how much to read before giving up
  * @param below looks only at what stands below this offset of the topic
  */
+export async function lastSeen(
+  wire: KafkaWire,
+  lane: Lane,
+  wanted: ReadonlySet<number>,
+  bytesMax: number,
+  below = Number.POSITIVE_INFINITY,
+): Promise<Seen> {
+  const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
+  const nexts = new Map<number, number>()
+  let bytes = 0
+  let size = WINDOW
+  let to = Math.min(stable, below)
+  for (; to > start && nexts.size < wanted.size && bytes <= bytesMax; size *= WINDOW_GROWTH) {
+    const from = Math.max(start, to - size)
+    const found = new Map<number, number>()
+    let isRead = true
+    for await (const answer of visible(wire, lane, from, to)) {
+      bytes += answer.bytes
+      for (const record of answer.records) {
+        const origin = originOf(record, lane)
+        if (origin === null || !wanted.has(origin.partition) || nexts.has(origin.partition)) continue
+        found.set(origin.partition, origin.offset + 1)
+      }
+      // With one found the window is read to its end: a later one may be in it.
+      isRead = bytes <= bytesMax || found.size > 0
+      if (!isRead) break
+    }
+    for (const [partition, next] of found) nexts.set(partition, next)
+    if (isRead) to = from
+  }
+  const isRead = to <= start
+  return { nexts, bytes, isRead, isWhole: isRead && start === 0 }
+}
+
+/** Where a lane that holds one partition of the stream ends. */
 export async function lookBack(
   wire: KafkaWire,
   lane: Lane,
   bytesMax: number,
-  below = Number.POSITIVE_INFINITY,
+  below?: number,
 ): Promise<LookBack> {
   try {
-    const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
-    let spent = 0
-    let size = WINDOW
-    for (let to = Math.min(stable, below); to > start; size *= WINDOW_GROWTH) {
-      const from = Math.max(start, to - size)
-      let next: number | null = null
-      for await (const { record, bytes } of visible(wire, lane, from, to)) {
-        if (record !== null) {
-          next = originOffset(record, lane.prefix) ?? next
-          continue
-        }
-        if (spent > bytesMax && next === null) {
-          return { kind: 'unknown', reason: `it is not in the last ${spent} bytes` }
-        }
-        spent += bytes
-      }
-      if (next !== null) return { kind: 'found', next: next + 1 }
-      to = from
-    }
-    return { kind: 'none' }
+    const { nexts, bytes, isRead } = await lastSeen(wire, lane, new Set([lane.partition]), bytesMax, below)
+    const next = nexts.get(lane.partition)
+    if (next !== undefined) return { kind: 'found', next }
+    return isRead ? { kind: 'none' } : { kind: 'unknown', reason: `it is not in the last ${bytes} bytes` }
   } catch (error) {
     if (!isReadRefused(error)) throw error
-    return { kind: 'unknown', reason: 'this user may not read it (ACL: Read)' }
+    return { kind: 'unknown', reason: MAY_NOT_READ }
   }
 }
+
+export const MAY_NOT_READ = 'this user may not read it (ACL: Read)'
 
 /** Many edges may write their topics and not read them. */
 export function isReadRefused(error: unknown): boolean {
@@ -59,76 +92,62 @@ export function isReadRefused(error: unknown): boolean {
 }
 
 /** Whether a reader sees the last acknowledged record of a lane where it was. */
-export async function holds(wire: KafkaWire, lane: Lane, last: LastRecord): Promise<boolean> {
-  const { at: offset, next, proof } = last
+export async function holds(wire: KafkaWire, lane: Lane, { at, position }: LastRecord): Promise<boolean> {
   const { start, stable } = await wire.bounds(lane.leader, lane.topic, lane.partition)
   // Retention removed it: it was there.
-  if (offset < start) return true
-  if (offset >= stable) return false
-  for await (const { record } of visible(wire, lane, offset, offset + 1)) {
-    if (record === null) continue
-    const origin = originOffset(record, lane.prefix)
-    return origin === null ? proofOf(record) === proof : origin < next
+  if (at < start) return true
+  if (at >= stable) return false
+  for await (const { records } of visible(wire, lane, at, at + 1)) {
+    const [record] = records
+    if (record === undefined) continue
+    const origin = originOf(record, lane)
+    if (origin === null) return position !== null && proofOf(record) === position.proof
+    // One that was written behind a loss is not the one that was acknowledged.
+    return origin.offset < (position ?? lane.positions.get(origin.partition) ?? { next: 0 }).next
   }
   return false
 }
 
-/** Records in [from, to) as a reader under read_committed sees them; null with the bytes of each batch. */
+/** Records in [from, to) as a reader under read_committed sees them, an answer at a time, and how many bytes it had. */
 async function* visible(
   wire: KafkaWire,
-  lane: Lane,
+  { leader, topic, topicId, partition }: Lane,
   from: number,
   to: number,
-): AsyncGenerator<{ record: FetchedRecord | null; bytes: number }> {
+): AsyncGenerator<{ records: readonly LogRecord[]; bytes: number }> {
+  const limits = { bytesMax: FETCH_BYTES_MAX, partitionBytesMax: FETCH_BYTES_MAX }
   for (let at = from; at < to; ) {
-    const fetched = await wire.fetchLog(lane.leader, lane.topic, lane.partition, at, FETCH_BYTES_MAX)
-    if (fetched.batches.length === 0) return
-    const aborted = new Aborted(fetched.aborted)
-    for (const batch of fetched.batches) {
-      yield { record: null, bytes: batch.bytes }
-      at = batch.lastOffset + 1
-      if (!aborted.shows(batch)) continue
-      for (const record of batch.records) {
-        if (record.offset >= from && record.offset < to) yield { record, bytes: 0 }
-      }
+    const asks = [{ topicId, partition, leaderEpoch: -1, offset: at }]
+    const [part] = await wire.fetch(leader, { isolation: 'read_committed', waitMs: 0, ...limits, asks })
+    const answer = part?.answer ?? 'UNKNOWN_SERVER_ERROR'
+    if (answer !== 'NONE')
+      throw new WireAnswerError(answer, 'Fetch', `Fetch of ${topic}/${partition}: ${answer}`)
+    const before = at
+    const records: LogRecord[] = []
+    for (const batch of visibleBatches(part!.records, part!.aborted, before)) {
+      at = batch.nextOffset
+      for (const record of batch.records) if (record.offset < to) records.push(record)
     }
+    if (at === before) return
+    yield { records, bytes: part!.records.length }
   }
 }
 
-/** An aborted transaction lasts from its first offset to its producer's next marker. */
-class Aborted {
-  readonly #toCome: { readonly producerId: bigint; readonly firstOffset: number }[]
-  readonly #lasting = new Set<bigint>()
-
-  constructor(list: FetchedLog['aborted']) {
-    this.#toCome = [...list].sort((a, b) => a.firstOffset - b.firstOffset)
-  }
-
-  shows(batch: FetchedLog['batches'][0]): boolean {
-    while (this.#toCome.length > 0 && this.#toCome[0]!.firstOffset <= batch.lastOffset) {
-      this.#lasting.add(this.#toCome.shift()!.producerId)
-    }
-    if (!batch.isControl) return !batch.isTransactional || !this.#lasting.has(batch.producerId)
-    this.#lasting.delete(batch.producerId)
-    return false
-  }
-}
-
-/** The edge's offset of a record of this log, else null. */
-function originOffset({ headers }: FetchedRecord, prefix: string | null): number | null {
-  if (prefix === null) return null
-  const value = headers.find(([key]) => key.toString() === ORIGIN_HEADER)?.[1]?.toString() ?? ''
-  if (!value.startsWith(prefix)) return null
-  const offset = Number(value.slice(prefix.length))
-  return Number.isSafeInteger(offset) ? offset : null
+/** Where a record of this log is from, else null. One that came from elsewhere keeps that header in front of this edge's. */
+function originOf({ headers }: LogRecord, { origins }: Lane): { partition: number; offset: number } | null {
+  const value = headers.findLast(({ key }) => key === ORIGIN_HEADER)?.value?.toString() ?? ''
+  const digitsAt = value.lastIndexOf('/') + 1
+  const partition = origins.get(value.slice(0, digitsAt))
+  const offset = Number(value.slice(digitsAt))
+  return partition === undefined || !Number.isSafeInteger(offset) ? null : { partition, offset }
 }
 
 /** proof.ts's proof, of a record that came back without the provenance header. */
-export function proofOf({ timestamp, key, value, headers }: FetchedRecord): number {
+export function proofOf({ timestamp, key, value, headers }: LogRecord): number {
   const time = Buffer.alloc(8)
   writeInt64(time, 0, timestamp)
   const pieces = [time, ...sized(key), ...sized(value), varint(headers.length)]
-  for (const [name, content] of headers) pieces.push(...sized(name), ...sized(content))
+  for (const { key, value } of headers) pieces.push(...sized(Buffer.from(key, 'utf8')), ...sized(value))
   return crc32c(Buffer.concat(pieces))
 }
 

@@ -84,7 +84,8 @@ export interface ProduceOptions {
   readonly wire: KafkaWire
   readonly writer: WriterIdentity
   readonly timeoutMs: number
-  readonly batchBytesMax: number
+  /** By topic. */
+  readonly batchBytesMax: (topic: string) => number
   readonly compressor: BatchCompressor | null
   readonly pool: BufferPool
   /** Called once the first request is ready; all requests wait for it. */
@@ -145,6 +146,8 @@ async function produceTo(
     requests.add(batches)
     const alone = options.firstAlone && batches.some(({ work }) => !work.lane.isKnown)
     const ready = compressor === null ? Promise.resolve() : compressAll(batches, compressor)
+    // it is awaited a network answer later
+    ready.catch(() => {})
     // One behind the other, so that sequences reach the broker in their order.
     const sent = turn.then(() => ready).then(options.begin)
     turn = sent.catch(() => {})
@@ -184,7 +187,7 @@ function nextBatches(open: Work[], buffer: SpliceBuffer, { writer, batchBytesMax
     const work = open.shift()!
     const { lane, splicer } = work
     const sequence = lane.sequence
-    const spliced = splicer.next(buffer, stamp, sequence, batchBytesMax)
+    const spliced = splicer.next(buffer, stamp, sequence, batchBytesMax(lane.topic))
     if (spliced === null) continue
     lane.sequence = nextSequence(sequence, spliced.records)
     bytes += spliced.bytes.length
@@ -261,6 +264,11 @@ function produceError(batch: Batch, found: ProduceAnswer | undefined): Error | n
     case 'INVALID_RECORD':
       return new BatchRefused(lane, answer, found?.message ?? null)
     default:
-      return new WireAnswerError(answer, 'Produce', `Produce to ${lane.topic}/${lane.partition}: ${answer}`)
+      return new WireAnswerError(
+        answer,
+        'Produce',
+        `Produce to ${lane.topic}/${lane.partition}: ${answer}`,
+        lane.topic,
+      )
   }
 }

@@ -15,18 +15,19 @@ import { Splicer, type SpliceSource } from '../splice.ts'
 import type { Round, RoundPart } from '../upstream.ts'
 import { KeySplitter } from './key-split.ts'
 import { carriersOf } from './packed-positions.ts'
+import type { Repair } from './repair.ts'
 import { type BrokerNode, type ClusterInfo, WireAnswerError } from './wire.ts'
 
 export type Partitioning = 'auto' | 'identity' | 'key'
 
 export type Mapping = { readonly kind: 'identity' } | { readonly kind: 'key'; readonly width: number }
 
-/** The last acknowledged record of a lane: where it stands in the topic, and the checkpoint behind it. */
+/** The last acknowledged record of a lane: where it stands in the topic. */
 export interface LastRecord {
   readonly at: number
   readonly epoch: number
-  readonly next: number
-  readonly proof: number | null
+  /** The checkpoint behind it; null by key, where it may be of any partition of the stream. */
+  readonly position: Position | null
 }
 
 /** A partition of a topic, as this edge writes it. */
@@ -43,10 +44,16 @@ export interface Lane {
   isKnown: boolean
   /** The topic's offset of the last record that the round under way wrote there; -1 before the first. */
   at: number
-  /** Of this log's hw.origin in this partition; null where records of several partitions stand in it. */
-  readonly prefix: string | null
-  /** As committed; null where nothing is, or where `prefix` is. */
+  /** The stream's partitions whose records can stand there, by the beginning of their hw.origin. */
+  readonly origins: ReadonlyMap<string, number>
+  /** By key: those whose records do. */
+  readonly sources: Set<number>
+  /** Of the stream, by its partition, as last committed. */
+  readonly positions: ReadonlyMap<number, Position>
+  /** As committed; null where nothing is known. */
   last: LastRecord | null
+  /** As committed: it lacks records below positions that are uneven (repair.ts). */
+  isBehind: boolean
   /** The topic's offset of the last record known to be committed there; -1 where none is. What is written now stands behind it. */
   end: number
 }
@@ -55,6 +62,8 @@ export interface Lane {
 export interface Position {
   readonly next: number
   readonly proof: number | null
+  /** Some lanes lack records below it (repair.ts). */
+  readonly isUneven?: true
 }
 
 export interface Route {
@@ -69,6 +78,8 @@ export interface Route {
   /** By the stream's partition, as last committed. */
   readonly positions: Map<number, Position>
   readonly splitter: KeySplitter
+  /** While some lanes lack records that others have. */
+  repair: Repair | null
 }
 
 /** What a topic has, and what was agreed with it before. */
@@ -85,7 +96,7 @@ export interface RouteFacts {
 export function chooseMapping(partitioning: Partitioning, facts: RouteFacts, bootstrap: string): Mapping {
   const { stream, topic, partitions, topicPartitions, recorded } = facts
   const mismatch = (hint: string) =>
-    new PartitionMismatchError(stream, partitions, topic, topicPartitions, hint)
+    new PartitionMismatchError(stream, partitions, topic, topicPartitions, hint).of(stream)
   const alter = (count: number) =>
     `kafka-topics.sh --bootstrap-server ${bootstrap} --alter --topic ${topic} --partitions ${count}`
   if (recorded !== null) {
@@ -116,15 +127,22 @@ export function openRoute(
   const { stream, topic, partitions } = facts
   const width = mapping.kind === 'key' ? mapping.width : partitions
   const lanes: Lane[] = []
+  const positions = new Map<number, Position>()
+  const prefixes = Array.from(
+    { length: partitions },
+    (_, p) => [originPrefix(identity, stream, p), p] as const,
+  )
+  const all = new Map(prefixes)
   for (let partition = 0; partition < width; partition++) {
     const { topicId, leader, leaderEpoch } = findLeader(cluster, topic, partition)
-    const prefix = mapping.kind === 'identity' ? originPrefix(identity, stream, partition) : null
-    const place = { stream, topic, topicId, partition, prefix }
-    lanes.push({ ...place, leader, leaderEpoch, sequence: 0, isKnown: false, at: -1, last: null, end: -1 })
+    const origins = mapping.kind === 'identity' ? new Map([prefixes[partition]!]) : all
+    const place = { stream, topic, topicId, partition, origins, positions, sources: new Set<number>() }
+    const nothing = { sequence: 0, isKnown: false, at: -1, last: null, isBehind: false, end: -1 }
+    lanes.push({ ...place, ...nothing, leader, leaderEpoch })
   }
   const topicId = cluster.topics.get(topic)!.topicId
   const splitter = new KeySplitter()
-  return { stream, topic, topicId, partitions, mapping, lanes, positions: new Map(), splitter }
+  return { stream, topic, topicId, partitions, mapping, lanes, positions, splitter, repair: null }
 }
 
 export function findLeader(cluster: ClusterInfo, topic: string, partition: number) {
@@ -132,7 +150,7 @@ export function findLeader(cluster: ClusterInfo, topic: string, partition: numbe
   const found = info?.partitions.find((candidate) => candidate.partition === partition)
   const leader = cluster.nodes.get(found?.leader ?? -1)
   if (info === undefined || found === undefined || leader === undefined) {
-    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`)
+    throw new WireAnswerError('LEADER_NOT_AVAILABLE', `Metadata of ${topic}/${partition}`, undefined, topic)
   }
   return { topicId: info.topicId, leader, leaderEpoch: found.leaderEpoch }
 }
@@ -155,25 +173,27 @@ export function planWork(
   from: (part: RoundPart, lane: Lane) => number = (part) => part.fromOffset,
 ): Work[] {
   const sources = new Map<Lane, SpliceSource[]>()
-  const add = (lane: Lane, part: RoundPart) => {
+  const add = (lane: Lane, part: RoundPart, repair: Repair | null) => {
     // All of it is left out: only the position moves.
     if (part.batches.length === 0) return
     const origin = identity === null ? null : originPrefix(identity, part.stream, part.partition)
-    const fromOffset = Math.max(part.fromOffset, from(part, lane))
+    const lacks = repair?.from(part.partition, lane.partition) ?? 0
+    const fromOffset = Math.max(part.fromOffset, from(part, lane), lacks)
     if (fromOffset >= part.nextOffset) return
+    lane.sources.add(part.partition)
     const source = { part: fromOffset === part.fromOffset ? part : { ...part, fromOffset }, origin }
     const known = sources.get(lane)
     if (known === undefined) sources.set(lane, [source])
     else known.push(source)
   }
   for (const [stream, parts] of byStream(round)) {
-    const { mapping, lanes, splitter } = routes.get(stream)!
+    const { mapping, lanes, splitter, repair } = routes.get(stream)!
     if (mapping.kind === 'identity') {
-      for (const part of parts) add(lanes[part.partition]!, part)
+      for (const part of parts) add(lanes[part.partition]!, part, null)
       continue
     }
     for (const split of splitter.split(parts, mapping.width)) {
-      for (const [target, part] of split) add(lanes[target]!, part)
+      for (const [target, part] of split) add(lanes[target]!, part, repair)
     }
   }
   for (const { lanes } of routes.values()) for (const lane of lanes) lane.at = -1

@@ -7,7 +7,7 @@ import { FencedError } from '../errors.ts'
 import { FENCED_ANSWERS } from './answers.ts'
 import { COORDINATOR_ANSWERS, type Patience, patiently } from './retry.ts'
 import { findLeader, type Lane, lanesOf, type Route } from './routes.ts'
-import { truncated } from './truncation.ts'
+import { endedBefore, NEW_LEADER, truncated } from './truncation.ts'
 import {
   type BrokerNode,
   type ClusterInfo,
@@ -105,20 +105,36 @@ export async function refreshLeaders(session: Session, clock: Clock): Promise<vo
   const lanes = lanesOf(session)
   const looked = { at: clock.monotonic(), lostConnections: session.wire.lostConnections }
   const cluster = await session.wire.metadata([...new Set(lanes.map(({ topic }) => topic))])
-  const moved: Lane[] = []
-  for (const lane of lanes) {
-    const { topicId, leader, leaderEpoch } = findLeader(cluster, lane.topic, lane.partition)
+  const found = lanes.map((lane) => ({ lane, ...findLeader(cluster, lane.topic, lane.partition) }))
+  for (const { lane, topicId } of found) {
     if (topicId !== lane.topicId) throw new WireAnswerError('UNKNOWN_TOPIC_ID', `Metadata of ${lane.topic}`)
-    if (leaderEpoch !== lane.leaderEpoch) moved.push(lane)
-    lane.leader = leader
-    lane.leaderEpoch = leaderEpoch
   }
-  const [first] = await truncated(session, clock, moved)
+  const moved = found.filter(({ lane, leaderEpoch }) => leaderEpoch !== lane.leaderEpoch)
+  for (const { lane, leader } of found) lane.leader = leader
+  const [first] = await truncatedUnder(
+    session,
+    clock,
+    moved.map(({ lane }) => lane),
+  )
   if (first !== undefined) {
     const what = `${first.topic}/${first.partition}, whose leader changed and lacks records that were acknowledged`
     throw new WireAnswerError('OFFSET_OUT_OF_RANGE', `OffsetForLeaderEpoch of ${what}`)
   }
+  // only now: whoever looks again after an error has to ask the same leaders the same
+  for (const { lane, leaderEpoch } of moved) lane.leaderEpoch = leaderEpoch
   session.looked = looked
+}
+
+/** Lanes that lack what the last checkpoint, or the round under way, has there. */
+async function truncatedUnder(session: Session, clock: Clock, moved: readonly Lane[]): Promise<Lane[]> {
+  const lanes = await truncated(session, clock, moved)
+  // A transaction that loses records is aborted and sent again; without one, what was acknowledged is not.
+  if (lanes.length > 0 || session.producer.transactionalId !== null) return lanes
+  const written = moved
+    .filter(({ at }) => at >= 0)
+    .map((lane) => ({ lane, at: lane.at, epoch: lane.leaderEpoch }))
+  const lost = await patiently(clock, NEW_LEADER, () => endedBefore(session.wire, written, 0))
+  return lost.map(({ lane }) => lane)
 }
 
 export function settling({ transactionTimeoutMs }: SessionOptions): Patience {

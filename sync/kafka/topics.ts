@@ -5,8 +5,10 @@ import {
   TopicConflictError,
   TopicMissingError,
   TopicNotAllowedError,
+  type UpstreamError,
   UpstreamTimeoutError,
 } from '../errors.ts'
+import type { RefusedStreams } from '../refused-streams.ts'
 import { answerError } from './answers.ts'
 import type { ClusterInfo, KafkaWire, NewTopic, TopicInfo } from './wire.ts'
 
@@ -25,9 +27,17 @@ export interface MappedTopic {
   readonly partitions: number
 }
 
+/** By stream: the topics that are there, and why others are not. */
+export interface MappedStreams {
+  readonly topics: ReadonlyMap<string, MappedTopic>
+  readonly refused: RefusedStreams
+}
+
 const NAME_MAX = 249
 /** How long a new topic may take until all its partitions have leaders. */
 const LEADERS_MS_MAX = 15_000
+/** How long topics that have them wait for one that had them before. */
+const OTHERS_MS_MAX = 2000
 const POLL_MS = 50
 const MISSING = 'UNKNOWN_TOPIC_OR_PARTITION'
 const LEADERLESS = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER'])
@@ -39,60 +49,93 @@ export function topicName(template: string, identity: LogIdentity, stream: strin
   return template.replaceAll('{edge}', identity.edge).replaceAll('{stream}', stream)
 }
 
-/** Topic by stream. @throws TopicConflictError, TopicNotAllowedError */
 export function mapTopics(
   template: string,
   identity: LogIdentity,
   partitions: readonly PartitionState[],
-): Map<string, { topic: string; partitions: number }> {
-  const mapped = new Map<string, { topic: string; partitions: number }>()
-  const streamOf = new Map<string, string>()
+): MappedStreams {
+  const topics = new Map<string, { topic: string; partitions: number }>()
+  const streamsOf = new Map<string, string[]>()
   for (const { stream } of partitions) {
-    const known = mapped.get(stream)
+    const known = topics.get(stream)
     if (known !== undefined) {
       known.partitions++
       continue
     }
     const topic = topicName(template, identity, stream)
-    if (topic.length > NAME_MAX || !/^[a-zA-Z0-9._-]+$/.test(topic) || topic === '.' || topic === '..') {
-      throw new TopicNotAllowedError(
-        topic,
-        'Kafka does not allow this name',
-        'use letters, digits, ".", "_" and "-" in the topic template, the edge id and stream names',
-      )
-    }
-    const other = streamOf.get(topic)
-    if (other !== undefined) throw new TopicConflictError(topic, [other, stream])
-    streamOf.set(topic, stream)
-    mapped.set(stream, { topic, partitions: 1 })
+    topics.set(stream, { topic, partitions: 1 })
+    streamsOf.set(topic, [...(streamsOf.get(topic) ?? []), stream])
   }
-  return mapped
+  const refused = new Map<string, UpstreamError>()
+  for (const [topic, streams] of streamsOf) {
+    const isNamed = topic.length <= NAME_MAX && /^[a-zA-Z0-9._-]+$/.test(topic) && !/^\.\.?$/.test(topic)
+    if (isNamed && streams.length === 1) continue
+    for (const stream of streams) {
+      const hint = 'use letters, digits, ".", "_" and "-" in the topic template, the edge id and stream names'
+      const error = isNamed
+        ? new TopicConflictError(topic, streams)
+        : new TopicNotAllowedError(topic, 'Kafka does not allow this name', hint)
+      refused.set(stream, error.of(stream))
+      topics.delete(stream)
+    }
+  }
+  return { topics, refused }
 }
 
-/** @returns the cluster with all topics of the streams, created where that is allowed: with as many partitions as the stream. */
+/** @returns the cluster with the topics of all streams that are not refused, created where that is allowed: with as many partitions as the stream. */
 export async function prepareTopics(
   wire: KafkaWire,
   clock: Clock,
   options: TopicOptions,
-  streams: ReadonlyMap<string, MappedTopic>,
-): Promise<ClusterInfo> {
-  const topics = [...streams.values()].map(({ topic }) => topic)
-  let cluster = await wire.metadata(topics)
-  const missing = [...streams.values()].filter(({ topic }) => cluster.topics.get(topic)?.answer === MISSING)
-  if (missing.length > 0) await create(wire, cluster, options, missing)
-  const until = clock.monotonic() + LEADERS_MS_MAX
-  const created = new Set(missing.map(({ topic }) => topic))
-  const isReady = async (topic: string) =>
-    hasLeaders(cluster.topics.get(topic)) && (!created.has(topic) || leadersKnow(wire, cluster, topic))
-  while (!(await Promise.all(topics.map(isReady))).every((answer) => answer)) {
-    for (const topic of topics) check(topic, cluster.topics.get(topic))
-    if (clock.monotonic() > until) {
-      throw new UpstreamTimeoutError(`a partition has no leader, in one of the topics ${topics.join(', ')}`)
+  mapped: MappedStreams,
+): Promise<MappedStreams & { readonly cluster: ClusterInfo }> {
+  const open = new Map(mapped.topics)
+  const refused = new Map(mapped.refused)
+  const refuse = (stream: string, error: UpstreamError) => {
+    open.delete(stream)
+    refused.set(stream, error.of(stream))
+  }
+  const look = () => wire.metadata([...open.values()].map(({ topic }) => topic))
+  let cluster = await look()
+  const missing = new Map([...open].filter(([, { topic }]) => cluster.topics.get(topic)?.answer === MISSING))
+  if (missing.size > 0) {
+    for (const [stream, error] of await create(wire, cluster, options, missing)) refuse(stream, error)
+  }
+  const startedAt = clock.monotonic()
+  for (;;) {
+    for (const [stream, { topic }] of open) {
+      const error = faultOf(topic, cluster.topics.get(topic))
+      if (error !== null) refuse(stream, error)
+    }
+    const waiting = await unready(wire, cluster, open, missing)
+    if (waiting.length === 0) return { cluster, topics: open, refused }
+    const isNew = waiting.some((stream) => missing.has(stream)) || waiting.length === open.size
+    if (clock.monotonic() - startedAt > (isNew ? LEADERS_MS_MAX : OTHERS_MS_MAX)) {
+      for (const stream of waiting) {
+        refuse(
+          stream,
+          new UpstreamTimeoutError(`a partition of topic ${open.get(stream)!.topic} has no leader`),
+        )
+      }
+      return { cluster, topics: open, refused }
     }
     await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
-    cluster = await wire.metadata(topics)
+    cluster = await look()
   }
-  return cluster
+}
+
+/** Streams whose topics lack leaders, or leaders that take records. @param created streams whose topics were not there a moment ago */
+async function unready(
+  wire: KafkaWire,
+  cluster: ClusterInfo,
+  streams: ReadonlyMap<string, MappedTopic>,
+  created: ReadonlyMap<string, MappedTopic>,
+): Promise<string[]> {
+  const asked = [...streams].map(async ([stream, { topic }]) => {
+    if (!hasLeaders(cluster.topics.get(topic))) return stream
+    return !created.has(stream) || (await leadersKnow(wire, cluster, topic)) ? null : stream
+  })
+  return (await Promise.all(asked)).filter((stream) => stream !== null)
 }
 
 /** The cluster names leaders of a new topic a little before they take records. */
@@ -112,19 +155,18 @@ function hasLeaders(info: TopicInfo | undefined): boolean {
   return info.partitions.every(({ answer, leader }) => leader >= 0 && !LEADERLESS.has(answer))
 }
 
-/** Throws what waiting does not mend. */
-function check(topic: string, info: TopicInfo | undefined): void {
+/** What waiting does not mend. */
+function faultOf(topic: string, info: TopicInfo | undefined): UpstreamError | null {
   const answer = info?.answer ?? MISSING
   if (answer === 'TOPIC_AUTHORIZATION_FAILED') {
-    const hint = `allow this user Describe and Write on it: kafka-acls.sh --add --operation Describe --operation Write --topic ${topic} --allow-principal User:NAME`
-    throw new TopicNotAllowedError(topic, 'this user may not see it', hint)
+    const hint = `allow this user Describe, Write and Read on it: kafka-acls.sh --add --operation Describe --operation Write --operation Read --topic ${topic} --allow-principal User:NAME`
+    return new TopicNotAllowedError(topic, 'this user may not see it', hint)
   }
   if (answer === 'INVALID_TOPIC_EXCEPTION') {
-    throw new TopicNotAllowedError(topic, 'Kafka does not allow this name', 'change the topic template')
+    return new TopicNotAllowedError(topic, 'Kafka does not allow this name', 'change the topic template')
   }
-  if (answer !== 'NONE' && answer !== MISSING && !LEADERLESS.has(answer)) {
-    throw answerError(answer, `Metadata of ${topic}`)
-  }
+  const passes = answer === 'NONE' || answer === MISSING || LEADERLESS.has(answer)
+  return passes ? null : answerError(answer, `Metadata of ${topic}`)
 }
 
 function createCommand(
@@ -136,20 +178,24 @@ function createCommand(
   return `kafka-topics.sh --bootstrap-server ${bootstrap} --create --topic ${topic} --partitions ${partitions}${replicas} --config ${AFTER_MAX}=${NO_LIMIT}`
 }
 
+/** @param missing by stream @returns why topics were not created, by stream */
 async function create(
   wire: KafkaWire,
   cluster: ClusterInfo,
   options: TopicOptions,
-  missing: readonly { topic: string; partitions: number }[],
-): Promise<void> {
+  missing: ReadonlyMap<string, MappedTopic>,
+): Promise<Map<string, UpstreamError>> {
+  const refused = new Map<string, UpstreamError>()
   if (!options.createTopics) {
-    const [{ topic, partitions }] = missing as [{ topic: string; partitions: number }]
-    throw new TopicMissingError(topic, createCommand(options, topic, partitions))
+    for (const [stream, { topic, partitions }] of missing) {
+      refused.set(stream, new TopicMissingError(topic, createCommand(options, topic, partitions)))
+    }
+    return refused
   }
   const node = cluster.nodes.get(cluster.controller) ?? [...cluster.nodes.values()][0]
   if (node === undefined) throw answerError('BROKER_NOT_AVAILABLE', 'CreateTopics')
   const specs = (configs: Record<string, string>): NewTopic[] =>
-    missing.map(({ topic, partitions }) => ({
+    [...missing.values()].map(({ topic, partitions }) => ({
       topic,
       partitions,
       replicationFactor: options.replicationFactor,
@@ -157,18 +203,19 @@ async function create(
     }))
   const { topicConfig } = options
   const timed = Object.keys(topicConfig).some((name) => name.startsWith('message.timestamp.'))
-  let refused = await wire.createTopics(
+  let answers = await wire.createTopics(
     node,
     specs(timed ? topicConfig : { [AFTER_MAX]: NO_LIMIT, ...topicConfig }),
   )
-  const unknownConfig = [...refused.values()].some(({ answer }) => answer === 'INVALID_CONFIG')
+  const unknownConfig = [...answers.values()].some(({ answer }) => answer === 'INVALID_CONFIG')
   // A cluster before 3.6 does not know the setting, and does not need it.
-  if (unknownConfig && !timed) refused = await wire.createTopics(node, specs(topicConfig))
-  for (const [topic, { answer, message }] of refused) {
-    if (answer === 'TOPIC_ALREADY_EXISTS') continue
-    const partitions = missing.find((item) => item.topic === topic)?.partitions ?? 1
-    throw refusal(options, topic, partitions, answer, message)
+  if (unknownConfig && !timed) answers = await wire.createTopics(node, specs(topicConfig))
+  for (const [stream, { topic, partitions }] of missing) {
+    const found = answers.get(topic)
+    if (found === undefined || found.answer === 'TOPIC_ALREADY_EXISTS') continue
+    refused.set(stream, refusal(options, topic, partitions, found.answer, found.message))
   }
+  return refused
 }
 
 function refusal(
@@ -177,7 +224,7 @@ function refusal(
   partitions: number,
   answer: string,
   message: string,
-): Error {
+): UpstreamError {
   const command = createCommand(options, topic, partitions)
   switch (answer) {
     case 'TOPIC_AUTHORIZATION_FAILED':

@@ -12,9 +12,9 @@
 import type { LogIdentity } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import type { Round } from '../upstream.ts'
-import { roundOffsets } from './checkpoints.ts'
 import { type ProduceOptions, produceAll } from './produce.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
+import { roundOffsets } from './round-offsets.ts'
 import { planWork, type Work } from './routes.ts'
 import type { TransactionalSession } from './session.ts'
 import type { CommittedOffset } from './wire.ts'
@@ -55,7 +55,8 @@ export class Transaction {
   async run(round: Round): Promise<void> {
     const { provenance, transactionTimeoutMs, ...options } = this.#options
     const { wire, producer, routes } = this.#session
-    const work = planWork(routes, round, provenance === 'none' ? null : this.#identity)
+    const isMarked = provenance === 'record'
+    const work = planWork(routes, round, isMarked ? this.#identity : null)
     // Opened once its first request is ready: others wait for its end, not for this device to compress.
     let begun: Promise<void> | null = null
     const begin = () => {
@@ -73,7 +74,7 @@ export class Transaction {
     if (unfinished !== null) throw unfinished.error
     // Records that compaction removed move a position, too.
     await begin()
-    const { offsets, committed } = roundOffsets(this.#session, this.#identity, round)
+    const { offsets, committed } = roundOffsets(this.#session, this.#identity, round, isMarked)
     await this.#commitOffsets(offsets)
     await this.#end(true)
     committed()

@@ -4,7 +4,8 @@
  *
  *   OffsetForLeaderEpoch(epoch of the last record) ends behind the record and its marker   -> all there
  *   a reader sees this log's record at the offset that the checkpoint names                -> all there; the epoch was an older one
- *   else: settle (a transaction of nothing, aborted), look back for this log's last record -> sent again from behind it
+ *   else: settle (a transaction of nothing, aborted), look back for this log's last record -> sent again from behind it; by key for
+ *   the last one of each of the stream's partitions that has any there, and only what goes there is sent again (repair.ts)
  *
  * Settling: where the election threw the commit's marker away and left records of its transaction, that transaction is open for
  * ever in this partition, and the marker of any later one would decide over them, too. An abort takes them out of sight,
@@ -13,10 +14,12 @@
 import { partitionKey } from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { PositionUnknownError, UpstreamTimeoutError } from '../errors.ts'
+import { unlessRefused } from '../refused-streams.ts'
 import type { Recovered, RecoveredPartition } from '../upstream.ts'
-import { holds, isReadRefused, lookBack } from './look-back.ts'
+import { holds, isReadRefused, lastSeen, MAY_NOT_READ, type Seen } from './look-back.ts'
+import { Repair } from './repair.ts'
 import { COORDINATOR_ANSWERS, patiently } from './retry.ts'
-import { type Lane, type LastRecord, lanesOf } from './routes.ts'
+import { type Lane, type LastRecord, lanesOf, type Route } from './routes.ts'
 import type { Session, TransactionalSession } from './session.ts'
 import type { KafkaWire } from './wire.ts'
 
@@ -78,26 +81,43 @@ export async function endedBefore<T extends Written>(
   return (await Promise.all(asked)).flat()
 }
 
-/** What was found by `recover`, with the positions corrected to what is there. @throws PositionUnknownError */
+/** What was found by `recover`, with the positions corrected to what is there; a stream is refused where that cannot be told. */
 export async function correctTruncated(
   session: Session,
   clock: Clock,
   options: TruncationOptions,
   recovered: Recovered,
 ): Promise<Recovered> {
-  const cut = await truncated(session, clock, lanesOf(session))
-  if (cut.length === 0) return recovered
-  if (isTransactional(session)) await endOpen(session, clock, options, cut)
-  await settle(session.wire, clock, options, cut)
+  const cut = new Set(await truncated(session, clock, lanesOf(session)))
+  const lacking = lanesOf(session).filter((lane) => cut.has(lane) || lane.isBehind)
+  if (lacking.length === 0) return recovered
+  if (isTransactional(session)) await endOpen(session, clock, options, lacking)
   const partitions = new Map(recovered.partitions)
-  for (const lane of cut) {
-    const key = partitionKey(lane.stream, lane.partition)
-    partitions.set(key, await whatIsLeft(session, options, lane, partitions.get(key)!))
-    lane.last = null
-    lane.end = -1
+  const refused = new Map(recovered.refused)
+  const until = clock.monotonic() + options.transactionTimeoutMs
+  for (const route of session.routes.values()) {
+    const lanes = lacking.filter((lane) => route.lanes[lane.partition] === lane)
+    if (lanes.length === 0) continue
+    await unlessRefused(refused, async () => {
+      for (const lane of lanes) await settle(session.wire, clock, lane, until)
+      const found =
+        route.mapping.kind === 'identity'
+          ? await identityLeft(session, options, lanes)
+          : await keyLeft(session, options, route, lanes, cut)
+      for (const [partition, left] of found) {
+        const key = partitionKey(route.stream, partition)
+        partitions.set(key, { ...partitions.get(key)!, ...left })
+      }
+      for (const lane of lanes) {
+        lane.last = null
+        lane.end = -1
+      }
+    })
   }
-  return { partitions }
+  return { partitions, refused }
 }
+
+type Left = Pick<RecoveredPartition, 'next' | 'proof' | 'acknowledged' | 'isPartly'>
 
 function isTransactional(session: Session): session is TransactionalSession {
   return session.producer.transactionalId !== null
@@ -119,40 +139,96 @@ async function endOpen(
 }
 
 /** A reader sees no further than the first open transaction, whose ever it is: waits for those that are there now. */
-async function settle(
-  wire: KafkaWire,
-  clock: Clock,
-  options: TruncationOptions,
-  lanes: readonly Lane[],
-): Promise<void> {
-  const until = clock.monotonic() + options.transactionTimeoutMs
-  const ends = await Promise.all(lanes.map((lane) => wire.bounds(lane.leader, lane.topic, lane.partition)))
-  for (const [index, lane] of lanes.entries()) {
-    while ((await wire.bounds(lane.leader, lane.topic, lane.partition)).stable < ends[index]!.end) {
-      if (clock.monotonic() > until) {
-        throw new UpstreamTimeoutError(`transactions in ${lane.topic}/${lane.partition} do not end`)
-      }
-      await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
+async function settle(wire: KafkaWire, clock: Clock, lane: Lane, until: number): Promise<void> {
+  const { leader, topic, partition, stream } = lane
+  const { end } = await wire.bounds(leader, topic, partition)
+  while ((await wire.bounds(leader, topic, partition)).stable < end) {
+    if (clock.monotonic() > until) {
+      throw new UpstreamTimeoutError(`transactions in ${topic}/${partition} do not end`).of(stream)
     }
+    await new Promise<void>((resolve) => clock.after(POLL_MS, resolve))
   }
 }
 
-async function whatIsLeft(
+async function identityLeft(
+  session: Session,
+  options: TruncationOptions,
+  lanes: readonly Lane[],
+): Promise<Map<number, Left>> {
+  const found = new Map<number, Left>()
+  for (const lane of lanes) {
+    const { partition, positions } = lane
+    const { nexts } = await seenIn(session, options, lane, new Set([partition]))
+    const next = nexts.get(partition) ?? null
+    found.set(partition, { next, proof: null, acknowledged: positions.get(partition)!.next })
+  }
+  return found
+}
+
+/** Each lane that is behind gets from where it ends, the others from the position that they have (repair.ts). */
+async function keyLeft(
+  session: Session,
+  options: TruncationOptions,
+  route: Route,
+  lanes: readonly Lane[],
+  cut: ReadonlySet<Lane>,
+): Promise<Map<number, Left>> {
+  const { positions } = route
+  const reached = new Map<number, Map<number, number>>()
+  for (const lane of lanes) {
+    // One that was behind before has all of the partitions that were even.
+    const doubtful = [...positions].filter(([, { isUneven }]) => cut.has(lane) || isUneven)
+    const wanted = new Set(doubtful.map(([local]) => local).filter((local) => lane.sources.has(local)))
+    const { nexts } = await seenIn(session, options, lane, wanted)
+    for (const local of wanted) {
+      const next = nexts.get(local) ?? 0
+      if (next >= positions.get(local)!.next) continue
+      const byLane = reached.get(local) ?? new Map<number, number>()
+      reached.set(local, byLane.set(lane.partition, next))
+    }
+  }
+  route.repair = reached.size === 0 ? null : new Repair()
+  const found = new Map<number, Left>()
+  for (const [local, { next, proof }] of [...positions]) {
+    const byLane = reached.get(local)
+    if (byLane === undefined) {
+      positions.set(local, { next, proof })
+      continue
+    }
+    const from = route.repair!.add(local, next, byLane)
+    // Without transactions nothing is marked: the position itself falls back, before anything else is committed.
+    positions.set(
+      local,
+      isTransactional(session) ? { next, proof, isUneven: true } : { next: from, proof: null },
+    )
+    const isGone = from === 0
+    found.set(local, { next: isGone ? null : from, proof: null, acknowledged: next, isPartly: true })
+  }
+  return found
+}
+
+/** @throws PositionUnknownError where the topic does not tell */
+async function seenIn(
   session: Session,
   { provenance }: TruncationOptions,
   lane: Lane,
-  { next, place }: RecoveredPartition,
-): Promise<RecoveredPartition> {
+  wanted: ReadonlySet<number>,
+): Promise<Seen> {
   const what = `topic ${lane.topic}, partition ${lane.partition}, lost records of ${lane.stream} that it acknowledged`
-  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none')
+  if (provenance === 'none') throw new PositionUnknownError(what, 'provenance is none').of(lane.stream)
   // Without transactions a round that met the loss stands behind it, and readers see it: what lies before is not told by it.
   const below = isTransactional(session) ? Number.POSITIVE_INFINITY : await endOfEpoch(session, lane)
-  const found = await lookBack(session.wire, lane, Number.POSITIVE_INFINITY, below)
-  if (found.kind === 'unknown') throw new PositionUnknownError(what, found.reason)
-  return { next: found.kind === 'found' ? found.next : null, proof: null, place, acknowledged: next! }
+  try {
+    return await lastSeen(session.wire, lane, wanted, Number.POSITIVE_INFINITY, below)
+  } catch (error) {
+    if (!isReadRefused(error)) throw error
+    throw new PositionUnknownError(what, MAY_NOT_READ).of(lane.stream)
+  }
 }
 
 async function endOfEpoch({ wire }: Session, { leader, topic, partition, last }: Lane): Promise<number> {
-  const [end] = await wire.epochEnds(leader, [{ topic, partition, epoch: last!.epoch }])
+  // Marked as behind by an edge that wrote transactions then: nothing stands behind the loss.
+  if (last === null) return Number.POSITIVE_INFINITY
+  const [end] = await wire.epochEnds(leader, [{ topic, partition, epoch: last.epoch }])
   return Math.max(end!, 0)
 }

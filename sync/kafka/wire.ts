@@ -105,31 +105,6 @@ export interface EpochAsked {
   readonly epoch: number
 }
 
-export interface FetchedRecord {
-  readonly offset: number
-  /** Milliseconds since 1970. */
-  readonly timestamp: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers: readonly (readonly [Buffer, Buffer | null])[]
-}
-
-export interface FetchedBatch {
-  readonly lastOffset: number
-  readonly bytes: number
-  readonly producerId: bigint
-  readonly isTransactional: boolean
-  /** A marker: its one record ends a transaction. */
-  readonly isControl: boolean
-  readonly records: readonly FetchedRecord[]
-}
-
-/** Up to the first open transaction, with the aborted ones that a reader has to leave out. */
-export interface FetchedLog {
-  readonly aborted: readonly { readonly producerId: bigint; readonly firstOffset: number }[]
-  readonly batches: readonly FetchedBatch[]
-}
-
 export type TopicPartitions = ReadonlyMap<string, readonly number[]>
 
 export interface ListedOffset {
@@ -184,14 +159,6 @@ export interface KafkaWire extends FetchWire {
    * -1: it knows no such epoch
    */
   epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]>
-  /** Whole batches from the one that holds `offset`, at least one if there is any. */
-  fetchLog(
-    node: BrokerNode,
-    topic: string,
-    partition: number,
-    offset: number,
-    bytesMax: number,
-  ): Promise<FetchedLog>
   findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode>
   initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer>
   /** A producer id that nobody had, without transactions; any broker gives it. */
@@ -231,10 +198,13 @@ export interface KafkaWire extends FetchWire {
 export class WireAnswerError extends Error {
   readonly answer: string
   readonly during: string
-  constructor(answer: string, during: string, message?: string) {
+  /** The topic that it is about, where it is about one alone. */
+  readonly topic: string | null
+  constructor(answer: string, during: string, message?: string, topic: string | null = null) {
     super(message ?? `${during}: ${answer}`)
     this.answer = answer
     this.during = during
+    this.topic = topic
   }
 }
 

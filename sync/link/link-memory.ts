@@ -1,10 +1,10 @@
 /**
- * What an upstream's link has to remember across a restart, as one fact of the broker, `link/<upstream>`:
+ * What the link of an upstream or a downlink has to remember across a restart, as one fact of the broker, `link/<name>`:
  *
  *   JSON {"paused":true,"budgets":{"month/1/Europe/Berlin":{"from":1767222000000,"used":1048576}}}
  *
  * It is of this device and its contract for data, not of the log: another incarnation of the log keeps it. `used` is never less than what
- * was really used (budget.ts). What is not whole counts as nothing remembered.
+ * was really used (budget.ts); a downlink has no budgets. What is not whole counts as nothing remembered.
  */
 import type { Facts } from '../checkpoint-store.ts'
 

@@ -5,6 +5,7 @@
  */
 import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { parseAddress } from '../address.ts'
 
 export interface LinkHints {
   /** Something that is different when this device has other addresses; empty without any. */
@@ -15,7 +16,7 @@ export interface LinkHints {
 
 export const NETWORK_MS = 2000
 /** A link is used again within 30 s: this, the probe itself and a recover fit in. */
-export const PROBE_MS = 15_000
+const PROBE_MS = 15_000
 const PROBE_TIMEOUT_MS = 5000
 
 export class LinkWatch {
@@ -60,11 +61,9 @@ function prefixOf(address: string, netmask: string): string {
 export function tcpProbe(addresses: readonly string[]): () => Promise<boolean> {
   let turn = 0
   return () => {
-    const address = addresses[turn++ % addresses.length]!
-    const colon = address.lastIndexOf(':')
-    const host = address.slice(0, colon).replace(/^\[|\]$/g, '')
+    const { host, port } = parseAddress(addresses[turn++ % addresses.length]!)
     return new Promise((resolve) => {
-      const socket = connect({ host, port: Number(address.slice(colon + 1)), timeout: PROBE_TIMEOUT_MS })
+      const socket = connect({ host, port, timeout: PROBE_TIMEOUT_MS })
       const end = (answers: boolean) => {
         socket.destroy()
         resolve(answers)

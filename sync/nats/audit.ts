@@ -85,7 +85,9 @@ export class NatsAudit implements AuditSource {
       if (signal.aborted) return
       const ours = this.#ours(message, identity)
       if (ours === null) continue
-      if (removes && ours.from > (next ?? logStartOffset)) yield gap
+      // A position that a person moved says nothing of what stood before it.
+      const isMove = next !== null && ours.from === ours.next
+      if (removes && !isMove && ours.from > (next ?? logStartOffset)) yield gap
       next = ours.next
       if (ours.records.length > 0) yield { kind: 'records', ...place, records: ours.records }
     }

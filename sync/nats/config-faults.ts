@@ -1,18 +1,13 @@
 /** What is wrong with an entry of the configuration that its schema lets through. */
+import { type ConfigFault, tlsFaults } from '../config/security-faults.ts'
 import type { NatsUpstreamConfig } from '../config.ts'
-import type { ConfigFault } from '../link-faults.ts'
 
 export function natsFaults(config: NatsUpstreamConfig): ConfigFault[] {
-  const { tls } = config
-  const faults: ConfigFault[] = []
+  const faults = tlsFaults(config.tls)
   const login = loginFault(config)
   if (login !== null) {
     const hint = 'give user and its password, a token, nkeyFile or credsFile, each from one place'
     faults.push({ path: ['login'], message: login, hint })
-  }
-  if (tls !== undefined && (tls.certFile === undefined) !== (tls.keyFile === undefined)) {
-    const hint = 'give both certFile and keyFile, or none'
-    faults.push({ path: ['tls'], message: 'a certificate and its key belong together', hint })
   }
   return faults
 }

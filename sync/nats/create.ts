@@ -1,44 +1,36 @@
 /** From configuration to an upstream on NATS. The client is loaded when it is first connected. */
 import { randomUUID } from 'node:crypto'
+import { HeadwaterError, type LogIdentity, silentSink } from '../../broker/index.ts'
+import { systemClock } from '../clock.ts'
 import type { NatsUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
+import { SyncInternalError } from '../errors.ts'
+import { FailureLog } from '../failure-log.ts'
 import type { Upstream } from '../upstream.ts'
+import { toUpstreamError } from './answers.ts'
 import { NatsAudit } from './audit.ts'
-import { readLogin, readTls } from './credentials.ts'
+import { connectNats, createCredentials, exposedSecret, openAny } from './connect.ts'
 import { NatsUpstream } from './nats-upstream.ts'
-import type { NatsWire } from './wire.ts'
-
-const CONNECT_MS = 5000
-
-/** A connection as the configuration says: for the upstream, and for those who read. @throws NatsWireError, UpstreamSecretError */
-export async function connectNats(
-  config: NatsUpstreamConfig,
-  clientName: string,
-  env: NodeJS.ProcessEnv = process.env,
-): Promise<NatsWire> {
-  const tls = await readTls(config)
-  const login = await readLogin(config, env)
-  const { openWire } = await import('./library-wire.ts')
-  const { servers, ackMs, domain = null, inboxPrefix } = config
-  return openWire({
-    servers,
-    clientName,
-    connectMs: CONNECT_MS,
-    requestMs: ackMs,
-    domain,
-    inboxPrefix,
-    login,
-    tls,
-  })
-}
+import { RenewedWire } from './renewed-wire.ts'
+import { permissionsOf } from './stream.ts'
 
 export async function createNats(config: NatsUpstreamConfig, deps: UpstreamDeps): Promise<Upstream> {
+  const { clock = systemClock, sink = silentSink, random } = deps
+  const credentials = createCredentials(config, deps)
+  const exposed = exposedSecret(config)
+  if (exposed !== null) sink.warn(`upstream ${config.name}: ${exposed}`)
+  const who = `upstream ${config.name} goes on with its old credentials, new ones cannot be used yet`
+  const failures = new FailureLog(sink, clock, who)
+  const openWire = ({ edge }: LogIdentity) =>
+    RenewedWire.open({
+      load: () => credentials.load(),
+      open: (loaded) => openAny(config, `headwater/${edge}`, credentials, loaded, random),
+      clock,
+      onRenewFailed: (error) => failures.failed(namedError(error, config, edge), 1),
+    })
   return new NatsUpstream(
     { ...config, address: config.servers.join(',') },
-    {
-      randomUuid: randomUUID,
-      openWire: ({ edge }) => connectNats(config, `headwater/${edge}`, deps.env),
-    },
+    { randomUuid: randomUUID, openWire, certificateUntil: () => credentials.certificateUntil },
   )
 }
 
@@ -46,6 +38,14 @@ export async function createNats(config: NatsUpstreamConfig, deps: UpstreamDeps)
 export async function createNatsAudit(config: NatsUpstreamConfig, deps: UpstreamDeps): Promise<NatsAudit> {
   return new NatsAudit(
     { ...config, address: config.servers.join(',') },
-    { openWire: ({ edge }) => connectNats(config, `headwater-verify/${edge}`, deps.env) },
+    { openWire: ({ edge }) => connectNats(config, `headwater-verify/${edge}`, deps) },
   )
+}
+
+function namedError(error: unknown, config: NatsUpstreamConfig, edge: string): HeadwaterError {
+  const permissions = permissionsOf(config, config.inboxPrefix, edge)
+  const asked = { address: config.servers.join(','), stream: config.stream, permissions }
+  const named = toUpstreamError(error, asked)
+  if (named instanceof HeadwaterError) return named
+  return new SyncInternalError(named instanceof Error ? named.message : String(named), true, named)
 }

@@ -1,7 +1,9 @@
-/** What logs this edge in, from files and the environment; read for each connection, in no log and no status. */
-import { readFile } from 'node:fs/promises'
+/** What a connection to a server is opened with: TLS files and what logs this edge in, read anew each time. */
 import type { NatsUpstreamConfig } from '../config.ts'
-import { UpstreamSecretError } from '../errors.ts'
+import { OwnTls, type OwnTlsDeps } from '../own-tls.ts'
+import type { Secrets } from '../secrets.ts'
+import { fingerprint, materialParts, type TlsMaterial } from '../tls.ts'
+import type { TlsSituation } from '../tls-faults.ts'
 
 export type Login =
   | { readonly kind: 'user'; readonly user: string; readonly password: string }
@@ -9,65 +11,82 @@ export type Login =
   | { readonly kind: 'nkey'; readonly seed: Uint8Array }
   | { readonly kind: 'creds'; readonly creds: Uint8Array }
 
-type LoginConfig = NonNullable<NatsUpstreamConfig['login']>
+export interface Loaded {
+  readonly login: Login | null
+  readonly material: TlsMaterial
+  /** Changes when a file does: a connection that was opened with others is replaced. */
+  readonly fingerprint: string
+}
+
+export interface CredentialConfig {
+  readonly tls?: NatsUpstreamConfig['tls'] | undefined
+  readonly login?: NatsUpstreamConfig['login'] | undefined
+}
+
+export class Credentials {
+  readonly #config: CredentialConfig
+  readonly #deps: OwnTlsDeps
+  readonly #tls: OwnTls
+
+  constructor(config: CredentialConfig, deps: OwnTlsDeps) {
+    this.#config = config
+    this.#deps = deps
+    this.#tls = new OwnTls(config.tls, deps)
+  }
+
+  get usesTls(): boolean {
+    return this.#config.tls !== undefined
+  }
+
+  /** When this device's certificate, as last read, expires, ms since 1970; null where there is none. */
+  get certificateUntil(): number | null {
+    return this.#tls.certificateUntil
+  }
+
+  /** @throws UpstreamSecretError */
+  async load(): Promise<Loaded> {
+    const material = await this.#tls.read()
+    const login = await readLogin(this.#config, this.#deps.secrets)
+    return { login, material, fingerprint: fingerprint(...materialParts(material), ...loginParts(login)) }
+  }
+
+  /** For an error: what a connection to this address was tried with. */
+  situation(host: string, port: number, material: TlsMaterial): TlsSituation {
+    return this.#tls.situation({ host, port, speaksFirst: true }, material)
+  }
+}
 
 /** @throws UpstreamSecretError */
-export async function readLogin(
-  { login }: Pick<NatsUpstreamConfig, 'login'>,
-  env: NodeJS.ProcessEnv,
-): Promise<Login | null> {
+async function readLogin({ login }: CredentialConfig, secrets: Secrets): Promise<Login | null> {
   if (login === undefined) return null
   const { user, nkeyFile, credsFile } = login
   if (credsFile !== undefined) {
-    return { kind: 'creds', creds: await readSecret(`login.credsFile ${credsFile}`, credsFile) }
+    return { kind: 'creds', creds: await secrets.bytes('login.credsFile', credsFile, true) }
   }
   if (nkeyFile !== undefined) {
-    const seed = (await readSecret(`login.nkeyFile ${nkeyFile}`, nkeyFile)).toString('utf8').trim()
-    return { kind: 'nkey', seed: Buffer.from(seed, 'utf8') }
+    const seed = await secrets.text({ field: 'login.nkey', file: nkeyFile })
+    return { kind: 'nkey', seed: Buffer.from(seed.trim(), 'utf8') }
   }
-  if (user !== undefined) return { kind: 'user', user, password: await readOne(login, 'password', env) }
-  return { kind: 'token', token: await readOne(login, 'token', env) }
+  const { passwordFile, passwordEnv, password, tokenFile, tokenEnv, token } = login
+  if (user !== undefined) {
+    const place = { field: 'login.password', file: passwordFile, variable: passwordEnv, value: password }
+    return { kind: 'user', user, password: await secrets.text(place) }
+  }
+  const place = { field: 'login.token', file: tokenFile, variable: tokenEnv, value: token }
+  return { kind: 'token', token: await secrets.text(place) }
 }
 
-/** Certificates and key, as PEM. @throws UpstreamSecretError */
-export async function readTls({ tls }: Pick<NatsUpstreamConfig, 'tls'>) {
-  if (tls === undefined) return null
-  const { caFile, certFile, keyFile, serverName } = tls
-  const read = (field: string, path: string | undefined) =>
-    path === undefined ? undefined : readSecret(`tls.${field} ${path}`, path)
-  const [ca, cert, key] = await Promise.all([
-    read('caFile', caFile),
-    read('certFile', certFile),
-    read('keyFile', keyFile),
-  ])
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
+function loginParts(login: Login | null): readonly (Uint8Array | string)[] {
+  switch (login?.kind) {
+    case undefined:
+      return []
+    case 'user':
+      return [login.user, login.password]
+    case 'token':
+      return [login.token]
+    case 'nkey':
+      return [login.seed]
+    case 'creds':
+      return [login.creds]
   }
-}
-
-async function readSecret(field: string, path: string): Promise<Buffer> {
-  try {
-    return await readFile(path)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    const reason = code === 'ENOENT' ? 'there is no such file' : `it cannot be read (${code})`
-    throw new UpstreamSecretError(field, reason, cause)
-  }
-}
-
-async function readOne(login: LoginConfig, field: 'password' | 'token', env: NodeJS.ProcessEnv) {
-  const given = login[field]
-  if (given !== undefined) return given
-  const variable = login[`${field}Env`]
-  if (variable !== undefined) {
-    const value = env[variable]
-    if (value !== undefined && value !== '') return value
-    throw new UpstreamSecretError(`login.${field}Env ${variable}`, 'the environment has no such variable')
-  }
-  const path = login[`${field}File`]!
-  const text = await readSecret(`login.${field}File ${path}`, path)
-  return text.toString('utf8').replace(/\r?\n$/, '')
 }

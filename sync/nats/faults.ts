@@ -1,7 +1,7 @@
 /** What the libraries throw, as faults of the wire. Their classes are told by name: loading them is for the wire alone. */
+import { isTlsCode } from '../tls-faults.ts'
 import { type NatsFault, NatsWireError } from './wire.ts'
 
-const TLS_CODES = /^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH|EPROTO)/
 const UNREACHABLE: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there (connection refused)',
   ENOTFOUND: 'the name cannot be resolved',
@@ -12,6 +12,14 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
 }
 const JETSTREAM_OFF: ReadonlySet<number> = new Set([10_039, 10_076])
 const STREAM_NOT_FOUND = 10_059
+
+/** What TLS said behind an error; null where it said nothing. */
+export function tlsCause(error: Error): (Error & { readonly code: string }) | null {
+  for (const each of chain(error)) {
+    if (typeof each.code === 'string' && isTlsCode(each.code)) return each as Error & { code: string }
+  }
+  return null
+}
 
 function* chain(error: unknown): Generator<Error & { code?: unknown }> {
   if (!(error instanceof Error)) return
@@ -41,7 +49,7 @@ export function toWireError(error: unknown): NatsWireError {
   if (named('JetStreamNotEnabled', 'NoResponders') !== undefined) {
     return fault('no-jetstream', 'nobody answers the request')
   }
-  const tls = coded((code) => TLS_CODES.test(code))
+  const tls = coded(isTlsCode)
   if (tls !== undefined) return fault('tls', tls.message)
   const notTls = errors.find(({ message }) => /does not support 'tls'|'tls' is not available/.test(message))
   if (notTls !== undefined) return fault('tls', 'the server offers none')

@@ -15,7 +15,8 @@
  *   payload   := batch*                            RecordBatch v2 as Kafka has them, not compressed, one behind the other
  *
  * The batches hold the records from Hw-From up to, not including, Hw-Next, with the offsets of the edge's log; what
- * compaction or a filter left out is missing. A subject's messages in their order are the partition's log.
+ * compaction or a filter left out is missing. A subject's messages in their order are the partition's log. A message without batches
+ * whose Hw-From is its Hw-Next is a position that a person moved on purpose, back or forward, whatever the message before says.
  *
  * Example: edge "pi-7", stream "press.events", partition 2, records 40 and 41:
  *   subject headwater.pi-7.press%2Eevents.2

@@ -12,6 +12,8 @@ import {
   nkeyAuthenticator,
   type TlsOptions,
 } from '@nats-io/transport-node'
+import { parseAddress } from '../address.ts'
+import type { TlsMaterial } from '../tls.ts'
 import type { Login } from './credentials.ts'
 import { toWireError } from './faults.ts'
 import { connect } from './library.ts'
@@ -32,7 +34,8 @@ const PING_MS = 20_000
 const NANOSECONDS_PER_MS = 1_000_000
 
 export interface WireOptions {
-  readonly servers: readonly string[]
+  /** host:port */
+  readonly server: string
   /** Shown in the server's list of connections. */
   readonly clientName: string
   readonly connectMs: number
@@ -40,7 +43,8 @@ export interface WireOptions {
   readonly domain: string | null
   readonly inboxPrefix: string
   readonly login: Login | null
-  readonly tls: { ca?: Buffer; cert?: Buffer; key?: Buffer; servername?: string } | null
+  /** Null where the server decides, by what the system trusts. */
+  readonly tls: (TlsMaterial & { readonly servername?: string | undefined }) | null
 }
 
 /** @throws NatsWireError */
@@ -57,33 +61,38 @@ export async function openWire(options: WireOptions): Promise<NatsWire> {
 }
 
 function connectionOptions(options: WireOptions): ConnectionOptions & { timeout: number } {
-  const { servers, clientName, connectMs, inboxPrefix, tls } = options
+  const { server, clientName, connectMs, inboxPrefix, tls } = options
   return {
-    servers: [...servers],
+    servers: [server],
     name: clientName,
     timeout: connectMs,
     inboxPrefix,
     // The replicator decides when to try again, and asks where upstream stands when it does.
     reconnect: false,
-    // Each server is dialled once: one that does not answer is dropped anyway, and a limit would drop the next one, too.
+    // Each address of its name is dialled once; a limit would drop the next one with the first.
     maxReconnectAttempts: -1,
     ignoreClusterUpdates: true,
     noAsyncTraces: true,
     pingInterval: PING_MS,
     ...loginOptions(options.login),
-    ...(tls === null ? {} : { tls: tlsOptions(tls) }),
+    ...(tls === null ? {} : { tls: tlsOptions(server, tls) }),
   }
 }
 
-/** The server's name is for the TLS socket, to which the library hands on all that stands here. */
-function tlsOptions({ ca, cert, key, servername }: NonNullable<WireOptions['tls']>): TlsOptions {
+/** What stands here the library hands on to the TLS socket. */
+function tlsOptions(
+  server: string,
+  { ca, cert, key, passphrase, servername }: NonNullable<WireOptions['tls']>,
+): TlsOptions {
   const text = (name: string, bytes: Buffer | undefined) =>
     bytes === undefined ? {} : { [name]: bytes.toString('utf8') }
   return {
     ...text('ca', ca),
     ...text('cert', cert),
     ...text('key', key),
-    ...(servername === undefined ? {} : { servername }),
+    ...(passphrase === undefined ? {} : { passphrase }),
+    // Of an address in numbers the library gives no name, and Node then takes a certificate for "localhost".
+    ...(servername === undefined ? { host: parseAddress(server).host } : { servername }),
   } as TlsOptions
 }
 

@@ -4,12 +4,21 @@
  * this process left it. See DESIGN.md.
  */
 import { assert, type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
-import { CheckpointMismatchError, NatsRecordTooLargeError } from '../errors.ts'
+import {
+  CheckpointMismatchError,
+  NatsNotAllowedError,
+  NatsRecordTooLargeError,
+  NatsStreamFullError,
+  NatsStreamMissingError,
+  NatsStreamUnsuitableError,
+  type UpstreamError,
+} from '../errors.ts'
+import { unlessRefused } from '../refused-streams.ts'
 import type { Positions, Recovered, RecoveredPartition, Round, RoundPart, Upstream } from '../upstream.ts'
 import { MESSAGE_TOO_LARGE, toUpstreamError } from './answers.ts'
 import { encodeHead, type MessageHead, parseHead } from './format.ts'
 import { Packer } from './packer.ts'
-import { permissionsOf, prepareStreams, type StreamOptions, type Target, targetOf } from './stream.ts'
+import { permissionsOf, prepareStream, type StreamOptions, type Target, targetOf } from './stream.ts'
 import { Successions } from './successions.ts'
 import {
   type NatsWire,
@@ -19,6 +28,13 @@ import {
   WRONG_LAST_SEQUENCE,
 } from './wire.ts'
 
+const OF_STREAM = [
+  NatsStreamMissingError,
+  NatsStreamUnsuitableError,
+  NatsStreamFullError,
+  NatsNotAllowedError,
+  NatsRecordTooLargeError,
+]
 /** Partitions that are asked about, or have a message on its way, at one time. */
 const LANES_MAX = 8
 /** Bytes that the headers of one message take at most; names are bounded. */
@@ -40,6 +56,8 @@ export interface NatsUpstreamDeps {
   /** Opens a connection; called again after each `disconnect`. */
   readonly openWire: (identity: LogIdentity) => Promise<NatsWire>
   readonly randomUuid: () => string
+  /** When this device's certificate expires, ms since 1970. */
+  readonly certificateUntil?: () => number | null
 }
 
 /** One partition, and where its subject ends as far as this process knows. */
@@ -47,6 +65,8 @@ interface Lane {
   readonly target: Target
   readonly place: string
   seq: number
+  /** Of one message; less once the stream has refused one. */
+  payloadBytesMax: number
 }
 
 interface Session {
@@ -76,6 +96,10 @@ export class NatsUpstream implements Upstream {
     this.#successions = new Successions(this.#instance)
   }
 
+  get certificateUntil(): number | null {
+    return this.#deps.certificateUntil?.() ?? null
+  }
+
   /** Bytes that went over the link since the start, tries that failed included. */
   get wireBytes(): number {
     return Math.round(this.#wireBytes)
@@ -86,21 +110,47 @@ export class NatsUpstream implements Upstream {
     return this.#explained(identity.edge, this.#options.stream, async () => {
       this.#wire ??= await this.#deps.openWire(identity)
       const wire = this.#wire
-      const targets = partitions.map((partition) => targetOf(this.#options, identity, partition))
-      const streams = await prepareStreams(wire, this.#options, identity, targets)
+      const refused = new Map<string, UpstreamError>()
+      const all = partitions.map((partition) => targetOf(this.#options, identity, partition))
+      const streams = new Map<string, StreamFacts>()
+      for (const target of all) {
+        if (refused.has(target.stream)) continue
+        await unlessRefused(refused, () =>
+          this.#ofStream(identity.edge, target, () =>
+            prepareStream(wire, this.#options, identity, target, streams),
+          ),
+        )
+      }
+      const targets = all.filter(({ stream }) => !refused.has(stream))
       const lanes = new Map<string, Lane>()
+      const payloadBytesMax = Math.min(
+        this.#options.messageBytesMax,
+        wire.messageBytesMax - HEADERS_BYTES_MAX,
+      )
       const recovered = new Map<string, RecoveredPartition>()
       await inLanes(targets, async (target) => {
         const facts = streams.get(target.natsStream)!
-        const lane: Lane = { target, place: `${facts.name}@${facts.created}/${target.subject}`, seq: 0 }
+        const lane: Lane = {
+          target,
+          place: `${facts.name}@${facts.created}/${target.subject}`,
+          seq: 0,
+          payloadBytesMax,
+        }
         const message = await wire.lastMessage(facts.name, target.subject)
         this.#wireBytes += HEADERS_BYTES + (message?.payload.length ?? 0) * BASE64_GROWTH
         const key = partitionKey(target.stream, target.partition)
-        recovered.set(key, await this.#recoverLane(wire, identity, lane, facts, message))
-        lanes.set(key, lane)
+        await unlessRefused(refused, async () => {
+          recovered.set(key, await this.#recoverLane(wire, identity, lane, facts, message))
+          lanes.set(key, lane)
+        })
       })
+      for (const { stream, partition } of targets) {
+        if (refused.has(stream)) recovered.delete(partitionKey(stream, partition))
+      }
+      const [first] = refused.values()
+      if (first !== undefined && recovered.size === 0) throw first
       this.#session = { wire, identity, lanes }
-      return { partitions: recovered }
+      return { partitions: recovered, refused }
     })
   }
 
@@ -158,18 +208,19 @@ export class NatsUpstream implements Upstream {
 
   #check({ target }: Lane, identity: LogIdentity, head: MessageHead | null): asserts head is MessageHead {
     const { subject, natsStream, stream, partition } = target
-    const mismatch = (reason: string) =>
+    const ofLog = (reason: string) =>
       new CheckpointMismatchError(
         `the last message of ${subject} in stream ${natsStream} ${reason}`,
         `stop this edge and give it another name with headwater rename; or, to send this log from its start, purge what is there: nats stream purge ${natsStream} --subject '${subject}'`,
       )
+    const mismatch = (reason: string) => ofLog(reason).of(stream)
     if (head === null) throw mismatch('was not written by Headwater')
     const { origin } = head
     if (origin.edge !== identity.edge || origin.stream !== stream || origin.partition !== partition) {
       throw mismatch(`is of ${origin.edge}/${origin.stream}/${origin.partition}`)
     }
     if (origin.incarnation !== identity.incarnation) {
-      throw mismatch(`belongs to incarnation ${origin.incarnation}, this log is ${identity.incarnation}`)
+      throw ofLog(`belongs to incarnation ${origin.incarnation}, this log is ${identity.incarnation}`)
     }
   }
 
@@ -178,9 +229,9 @@ export class NatsUpstream implements Upstream {
     const lane = lanes.get(partitionKey(part.stream, part.partition))
     assert(lane !== undefined, 'recover was asked for every partition of a round')
     const { natsStream } = lane.target
-    await this.#explained(identity.edge, natsStream, async () => {
+    await this.#ofStream(identity.edge, lane.target, async () => {
       const payloadBytesMax = wire.messageBytesMax - HEADERS_BYTES_MAX
-      const packer = new Packer(part, Math.min(this.#options.messageBytesMax, payloadBytesMax))
+      let packer = new Packer(part, lane.payloadBytesMax)
       for (let packed = packer.next(); packed !== null && !isStopped(); packed = packer.next()) {
         const { payload, from, next, proof } = packed
         const tooLarge = (bytesMax: number) =>
@@ -194,7 +245,11 @@ export class NatsUpstream implements Upstream {
           lane.seq = await wire.publish(publication)
         } catch (error) {
           if (error instanceof NatsWireError && error.apiCode === MESSAGE_TOO_LARGE) {
-            throw packed.records === 1 ? tooLarge(payload.length - 1) : error
+            if (packed.records === 1) throw tooLarge(payload.length - 1)
+            // What is in front of it is there; the rest goes in smaller messages.
+            lane.payloadBytesMax = Math.floor(payload.length / 2)
+            packer = new Packer({ ...part, fromOffset: from }, lane.payloadBytesMax)
+            continue
           }
           throw await this.#judge(session, lane, error)
         }
@@ -213,6 +268,15 @@ export class NatsUpstream implements Upstream {
       this.#successions.found(lane.place, subject, message.seq, head.instance)
     }
     return error
+  }
+
+  /** What concerns one stream: what it is refused for there is about that stream alone. */
+  async #ofStream(edge: string, { stream, natsStream }: Target, work: () => Promise<void>): Promise<void> {
+    try {
+      await this.#explained(edge, natsStream, work)
+    } catch (error) {
+      throw OF_STREAM.some((kind) => error instanceof kind) ? (error as UpstreamError).of(stream) : error
+    }
   }
 
   async #explained<T>(edge: string, stream: string, work: () => Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@
  * Puts the stored batches of one part together into messages of a bounded size. Batches from `JOIN_BYTES_MAX` on go as
  * they are stored, untouched. Smaller ones become one: its 61 bytes of header would be a third of a single reading.
  * Records keep offset, time and bytes; only the varints in front of them are written anew. Where all records of a part are left
- * out, a message without any moves the position.
+ * out, or a person moves the position, a message without any says where it is then.
  *
  *   stored   length attributes timestampDelta offsetDelta | keyLength key valueLength value headers |
  *   joined   length 0          timestampDelta offsetDelta | the same                               |
@@ -61,6 +61,8 @@ export class Packer {
   #recordAt = BATCH_HEADER_BYTES
   /** The offset after what was packed. */
   #offset: number
+  /** A person moved the position to where this part begins and ends: one message says so. */
+  #isMove: boolean
   #buffer: Buffer = Buffer.alloc(0)
   #joined: Joined | null = null
   #pieces: Buffer[] = []
@@ -73,6 +75,7 @@ export class Packer {
     this.#part = part
     this.#bytesMax = bytesMax
     this.#offset = part.fromOffset
+    this.#isMove = part.batches.length === 0 && part.fromOffset === part.nextOffset
   }
 
   /** The next message, or null when the part is through. */
@@ -95,7 +98,8 @@ export class Packer {
     this.#seal()
     const isLast = this.#batchIndex === batches.length
     if (isLast) this.#offset = nextOffset
-    if (this.#offset === from) return null
+    if (this.#offset === from && !this.#isMove) return null
+    this.#isMove = false
     const [first, ...more] = this.#pieces
     const payload = first === undefined || more.length > 0 ? Buffer.concat(this.#pieces) : first
     // What was left out behind the last record has its proof in the part.

@@ -47,28 +47,25 @@ export function permissionsOf(options: StreamOptions, inboxPrefix: string, edge:
   return `to publish to ${publish.join(', ')} and to subscribe to ${inboxPrefix}.>`
 }
 
-/** @throws NatsStreamMissingError, NatsStreamUnsuitableError, NatsWireError. @returns the streams by name */
-export async function prepareStreams(
+/** Puts the stream that takes this target into `streams`, by name. @throws NatsStreamMissingError, NatsStreamUnsuitableError, NatsWireError */
+export async function prepareStream(
   wire: NatsWire,
   options: StreamOptions,
   identity: LogIdentity,
-  targets: readonly Target[],
-): Promise<Map<string, StreamFacts>> {
-  const streams = new Map<string, StreamFacts>()
-  for (const target of targets) {
-    const name = target.natsStream
-    const facts = streams.get(name) ?? (await prepare(wire, options, identity, target))
-    if (!facts.subjects.some((pattern) => subjectMatches(pattern, target.subject))) {
-      const wanted = subjectsFor(options.stream, options.subjectPrefix, identity.edge, target.stream)
-      throw new NatsStreamUnsuitableError(
-        name,
-        `it does not take subject ${target.subject}`,
-        `add it: nats stream edit ${name} --subjects='${[...facts.subjects, wanted].join(',')}'`,
-      )
-    }
-    streams.set(name, facts)
+  target: Target,
+  streams: Map<string, StreamFacts>,
+): Promise<void> {
+  const name = target.natsStream
+  const facts = streams.get(name) ?? (await prepare(wire, options, identity, target))
+  if (!facts.subjects.some((pattern) => subjectMatches(pattern, target.subject))) {
+    const wanted = subjectsFor(options.stream, options.subjectPrefix, identity.edge, target.stream)
+    throw new NatsStreamUnsuitableError(
+      name,
+      `it does not take subject ${target.subject}`,
+      `add it: nats stream edit ${name} --subjects='${[...facts.subjects, wanted].join(',')}'`,
+    )
   }
-  return streams
+  streams.set(name, facts)
 }
 
 async function prepare(

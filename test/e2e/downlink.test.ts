@@ -37,7 +37,7 @@ async function startEdge(configuration: (port: number) => string): Promise<Edge>
   closers.push(() => rm(directory, { recursive: true, force: true }))
   const port = await freePort()
   await writeFile(join(directory, 'headwater.yaml'), configuration(port))
-  const broker = new BrokerProcess(['--config', join(directory, 'headwater.yaml')], port)
+  const broker = new BrokerProcess(['--config', join(directory, 'headwater.yaml')])
   closers.push(() => broker.end('SIGKILL'))
   await broker.start()
   return { broker, port, data: join(directory, 'data') }

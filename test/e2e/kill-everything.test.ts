@@ -46,7 +46,7 @@ describeWithOwnKafka('sensors to Kafka while everything is killed', () => {
     kafka = await startKafka()
     port = await freePort()
     await writeFile(join(directory, 'headwater.yaml'), configuration(kafka.bootstrap, port))
-    broker = new BrokerProcess(['--config', join(directory, 'headwater.yaml')], port)
+    broker = new BrokerProcess(['--config', join(directory, 'headwater.yaml')])
     await broker.start()
   })
 

@@ -44,7 +44,7 @@ export class History {
     this.#device = device
     this.#scenario = scenario
     this.#port = port
-    this.#broker = new BrokerProcess(['--config', device.place.config], port)
+    this.#broker = new BrokerProcess(['--config', device.place.config])
     this.#writers = makeWriters(seed)
     this.#judge = new Judge(
       scenario.expectation,

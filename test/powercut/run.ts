@@ -35,12 +35,17 @@ export class PowerCutRun {
   readonly #report: Reporter
   #history: History | null = null
   #place: Place | null = null
+  #isAbandoned = false
 
   constructor(options: RunOptions, report: Reporter) {
     this.#options = options
     this.#random = seededRandom(options.seed)
     this.#scenarios = scenariosOf(options.scenario)
     this.#report = report
+  }
+
+  get isAbandoned(): boolean {
+    return this.#isAbandoned
   }
 
   /** Ends at the first cycle in which something is wrong. */
@@ -59,6 +64,7 @@ export class PowerCutRun {
 
   /** For a run that is broken off. */
   async abandon(): Promise<void> {
+    this.#isAbandoned = true
     await this.#close(false)
   }
 

@@ -2,6 +2,7 @@
  * What the broker is run with while its power is cut, one after the other. A row is added here when a feature writes to the disk at
  * moments of its own: name its configuration, what the judge may expect, and the files by which its moments are known.
  */
+import { InvalidArgumentError } from 'commander'
 import type { Expectation } from './judge.ts'
 
 /** A moment that shows itself in the data directory: the cut comes a few writes after a name appears there. */
@@ -147,11 +148,13 @@ export const SCENARIOS: readonly Scenario[] = [
 ]
 
 export function scenariosOf(only: string | undefined): readonly Scenario[] {
-  const found = SCENARIOS.filter(({ name }) => only === undefined || name.includes(only))
-  if (found.length > 0) return found
-  throw new Error(
-    `--scenario ${only} names none; there are ${SCENARIOS.map(({ name }) => `"${name}"`).join(', ')}`,
-  )
+  return SCENARIOS.filter(({ name }) => only === undefined || name.includes(only))
+}
+
+/** For a command line. */
+export function scenarioText(text: string): string {
+  if (scenariosOf(text).length > 0) return text
+  throw new InvalidArgumentError(`There are ${SCENARIOS.map(({ name }) => `"${name}"`).join(', ')}.`)
 }
 
 export function configurationOf(scenario: Scenario, data: string, port: number): string {

@@ -2,15 +2,18 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import * as errors from '../../sync/errors.ts'
 import { ROOT, sourceFiles } from './sources.ts'
 
-const ERROR_FILES = ['broker/errors.ts', 'broker/operations/errors.ts', 'sync/errors.ts']
 const read = (file: string) => readFileSync(join(ROOT, file), 'utf8')
-
-/** Codes that classes give to their base class. */
-const ofClasses = ERROR_FILES.flatMap((file) =>
-  [...read(file).matchAll(/super\(\s*'(HW_[A-Z0-9_]+)'/g)].map(([, code]) => code!),
+/** `errors.ts` of a folder, or `…-errors.ts`; one that only gathers others has no code of its own. */
+const ERROR_FILES = sourceFiles().filter(
+  (file) => /(^|[/-])errors\.ts$/.test(file) && /^export class/m.test(read(file)),
 )
+/** A class gives its code to its base class. */
+const GIVEN = /super\(\s*'(HW_[A-Z0-9_]+)'/g
+
+const ofClasses = ERROR_FILES.flatMap((file) => [...read(file).matchAll(GIVEN)].map(([, code]) => code!))
 
 /** Every code that stands anywhere in the sources. */
 const everywhere = new Set(
@@ -25,8 +28,20 @@ function documentation(): string {
 
 describe('error codes', () => {
   it('are found', () => {
-    expect(ofClasses.length).toBeGreaterThan(25)
-    for (const file of ERROR_FILES) expect(read(file)).toMatch(/'HW_/)
+    expect(ofClasses.length).toBeGreaterThan(50)
+    expect(ERROR_FILES.length).toBeGreaterThan(7)
+  })
+
+  it('are given by classes in the files of errors alone', () => {
+    const given = sourceFiles().filter((file) => read(file).search(GIVEN) >= 0)
+    expect(given).toEqual(ERROR_FILES)
+  })
+
+  it('of sync are all classes that its one door shows', () => {
+    const classes = ERROR_FILES.filter((file) => file.startsWith('sync/')).flatMap((file) =>
+      [...read(file).matchAll(/^export class (\w+)/gm)].map(([, name]) => name!),
+    )
+    expect(Object.keys(errors).toSorted()).toEqual(classes.toSorted())
   })
 
   it('belong to one class each', () => {

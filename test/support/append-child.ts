@@ -37,7 +37,7 @@ function burst(): void {
     })
     count++
   }
-  if (chain.isFull) void chain.drained().then(() => setImmediate(burst))
+  if (chain.admission.isFull) void chain.admission.drained().then(() => setImmediate(burst))
   else setImmediate(burst)
 }
 burst()

@@ -26,6 +26,8 @@ export class Edge {
   readonly #directory: string
   readonly #broker: BrokerProcess
   readonly #publishers: readonly Publisher[]
+  #isKept = false
+  #isAbandoned = false
 
   static async start(options: EdgeOptions): Promise<Edge> {
     const directory = await mkdtemp(join(tmpdir(), 'headwater-sync-faults-'))
@@ -33,7 +35,7 @@ export class Edge {
     await mkdir(join(directory, 'data'))
     const file = join(directory, 'headwater.yaml')
     await writeFile(file, configuration(options, port))
-    const broker = new BrokerProcess(['--config', file], port)
+    const broker = new BrokerProcess(['--config', file])
     await broker.start()
     return new Edge(options.name, directory, broker, port)
   }
@@ -63,6 +65,7 @@ export class Edge {
 
   async kill(): Promise<void> {
     await this.#broker.end('SIGKILL')
+    if (this.#isAbandoned) return
     await this.#broker.start()
   }
 
@@ -87,10 +90,24 @@ export class Edge {
     }
   }
 
+  /** Leaves its data, what it said and what else is to be looked at. @returns where */
+  async keep(files: Readonly<Record<string, string>>): Promise<string> {
+    this.#isKept = true
+    const all = { 'broker.log': this.output, ...files }
+    for (const [name, text] of Object.entries(all)) await writeFile(join(this.#directory, name), text)
+    return this.#directory
+  }
+
+  async abandon(): Promise<void> {
+    this.#isAbandoned = true
+    await this.#broker.end('SIGKILL')
+    await rm(this.#directory, { recursive: true, force: true })
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.#publishers.map((publisher) => publisher.end()))
     await this.#broker.end('SIGTERM')
-    await rm(this.#directory, { recursive: true, force: true })
+    if (!this.#isKept) await rm(this.#directory, { recursive: true, force: true })
   }
 }
 

@@ -1,7 +1,7 @@
 /** Cycles of faults between an edge and its cluster, an audit every few, a new edge and topic after some dozen. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../support/kafka/ports.ts'
-import { readTopic } from '../support/kafka/read-topic.ts'
+import { readTopic, type TopicRecord } from '../support/kafka/read-topic.ts'
 import { type KafkaServer, startKafka } from '../support/kafka/server.ts'
 import { type Random, seededRandom } from '../support/random.ts'
 import { audit } from './audit.ts'
@@ -38,6 +38,8 @@ export interface RunResult {
   readonly flipped: number
   readonly drainMs: readonly number[]
   readonly problems: readonly string[]
+  /** Where the edge's data and what it said were left; null where nothing is wrong. */
+  readonly kept: string | null
 }
 
 const DRAIN_MS_MAX = 60_000
@@ -51,7 +53,8 @@ export class FaultRun {
   readonly #random: Random
   #kafka!: KafkaServer
   #link!: Link
-  #isBrokenOff = false
+  #edge: Edge | null = null
+  #isAbandoned = false
 
   constructor(options: RunOptions, onCycle: (result: CycleResult) => void) {
     this.#options = options
@@ -59,8 +62,14 @@ export class FaultRun {
     this.#random = seededRandom(options.seed)
   }
 
-  breakOff(): void {
-    this.#isBrokenOff = true
+  get isAbandoned(): boolean {
+    return this.#isAbandoned
+  }
+
+  /** For a run that is broken off: the edge and its directory. The cluster ends with this process. */
+  async abandon(): Promise<void> {
+    this.#isAbandoned = true
+    await this.#edge?.abandon()
   }
 
   async run(): Promise<RunResult> {
@@ -82,12 +91,14 @@ export class FaultRun {
   async #histories(): Promise<RunResult> {
     const { cycles, history } = this.#options
     const sum = { cycles: 0, records: 0, acknowledged: 0, drainMs: [] as number[], problems: [] as string[] }
-    while (sum.cycles < cycles && sum.problems.length === 0 && !this.#isBrokenOff) {
+    let kept: string | null = null
+    while (sum.cycles < cycles && sum.problems.length === 0 && !this.#isAbandoned) {
       const name = `edge-${this.#options.seed}-${sum.cycles}`
       const edge = await Edge.start({ name, topic: name, bootstrap: `127.0.0.1:${this.#link.port}` })
+      this.#edge = edge
       try {
         const last = Math.min(cycles, sum.cycles + history)
-        while (sum.cycles < last && sum.problems.length === 0 && !this.#isBrokenOff) {
+        while (sum.cycles < last && sum.problems.length === 0 && !this.#isAbandoned) {
           sum.cycles++
           const isAudited = sum.cycles === last || sum.cycles % this.#options.audit === 0
           const result = await this.#cycle(edge, sum.cycles, isAudited)
@@ -101,11 +112,26 @@ export class FaultRun {
         const said = edge.output.split('\n').slice(-15).join('\n')
         sum.problems.push(`cycle ${sum.cycles}: ${(error as Error).message}\n${said}`)
       } finally {
+        if (sum.problems.length > 0 && !this.#isAbandoned) kept = await this.#keep(edge)
         await edge.end()
       }
     }
     const { connections, resets, flipped } = this.#link
-    return { ...sum, connections, resets, flipped }
+    return { ...sum, connections, resets, flipped, kept }
+  }
+
+  /** With all that is upstream, open and aborted transactions too. */
+  async #keep(edge: Edge): Promise<string> {
+    const lines = async (isolation: 'read_committed' | 'read_uncommitted') => {
+      try {
+        const records = await readTopic(this.#kafka.bootstrap, edge.name, { isolation })
+        return records.map(topicLine).join('')
+      } catch (error) {
+        return `${(error as Error).message}\n`
+      }
+    }
+    const [committed, all] = [await lines('read_committed'), await lines('read_uncommitted')]
+    return edge.keep({ 'committed.txt': committed, 'uncommitted.txt': all })
   }
 
   async #cycle(edge: Edge, cycle: number, isAudited: boolean) {
@@ -182,4 +208,10 @@ async function publishUntil(edge: Edge, burst: number, isOver: () => boolean): P
     await edge.publish(burst)
     await delay(BURST_PAUSE_MS)
   } while (!isOver())
+}
+
+/** Place, time and origin. */
+function topicLine({ partition, offset, timestamp, headers, value }: TopicRecord): string {
+  const origin = headers.find(({ key }) => key === 'hw.origin')?.value
+  return `${partition}/${offset} ${timestamp} ${origin} ${value}\n`
 }

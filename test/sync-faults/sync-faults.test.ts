@@ -1,6 +1,9 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -9,6 +12,7 @@ import { freePort } from '../support/kafka/ports.ts'
 import type { TopicRecord } from '../support/kafka/read-topic.ts'
 import { seededRandom, testSeed } from '../support/random.ts'
 import { audit } from './audit.ts'
+import { Edge } from './edge.ts'
 import { Link } from './link.ts'
 import { planCycle } from './plan.ts'
 import { idOf } from './publisher.ts'
@@ -134,6 +138,19 @@ describe('the link', () => {
   })
 })
 
+it('an edge that was killed answers for its upstream as soon as it is up again', async () => {
+  const bootstrap = `127.0.0.1:${await freePort()}`
+  const edge = await Edge.start({ name: 'edge', topic: 'none', bootstrap })
+  try {
+    for (let kills = 0; kills < 5; kills++) {
+      await edge.kill()
+      expect((await edge.status()).upstreams).toMatchObject([{ name: 'central', lagRecords: 0 }])
+    }
+  } finally {
+    await edge.end()
+  }
+})
+
 it('a seed gives the same plan of faults, and all kinds come', () => {
   const plans = () => {
     const random = seededRandom(7)
@@ -142,6 +159,31 @@ it('a seed gives the same plan of faults, and all kinds come', () => {
   expect(plans()).toEqual(plans())
   const kinds = new Set(plans().flatMap(({ faults }) => faults.map(({ kind }) => kind)))
   expect(kinds.size).toBe(9)
+})
+
+describeWithOwnKafka('a run that is broken off', () => {
+  it('leaves no edge, and says nothing of what it was in the middle of', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'headwater-broken-off-'))
+    try {
+      const env = { ...process.env, TMPDIR: directory }
+      const child = spawn(process.execPath, [MAIN, '--cycles', '1000'], { env })
+      let [stdout, stderr] = ['', '']
+      child.stderr.on('data', (text) => {
+        stderr += text
+      })
+      child.stdout.on('data', (text) => {
+        if (stdout.split('\n').length <= 3 && `${stdout}${text}`.split('\n').length > 3) child.kill('SIGTERM')
+        stdout += text
+      })
+      const [code] = (await once(child, 'close')) as [number | null]
+      expect({ code, stderr }).toEqual({ code: 130, stderr: 'broken off; cleaning up\n' })
+      expect(stdout).not.toContain('exact')
+      const left = (await readdir(directory)).filter((name) => name.includes('sync-faults'))
+      expect(left).toEqual([])
+    } finally {
+      await rm(directory, { recursive: true, force: true })
+    }
+  }, 60_000)
 })
 
 describeWithOwnKafka('an edge behind a link that lies', () => {

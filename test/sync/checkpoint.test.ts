@@ -23,6 +23,8 @@ async function decide(
   const cached: CachedCheckpoint | null =
     memory === undefined ? null : { incarnation: log.identity.incarnation, positions }
   const start = await decideStart(log, log.partitions(), { partitions }, cached)
+  const refusal = start.refused.get('events')
+  if (refusal !== undefined) throw refusal
   return { position: start.positions.get('events/0'), warnings: start.warnings }
 }
 

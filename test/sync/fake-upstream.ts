@@ -1,5 +1,6 @@
 /** An upstream in memory, whose answers a test decides. */
 import { type LogIdentity, type PartitionState, partitionKey, readRecords } from '../../broker/index.ts'
+import type { UpstreamError } from '../../sync/errors.ts'
 import { partProof } from '../../sync/proof.ts'
 import type { Positions, Recovered, RecoveredPartition, Round, Upstream } from '../../sync/upstream.ts'
 
@@ -13,8 +14,13 @@ export class FakeUpstream implements Upstream {
   readonly values = new Map<string, string[]>()
   readonly rounds: Round[] = []
   recovers = 0
+  /** Streams that are refused by the next recoveries. */
+  readonly refused = new Map<string, UpstreamError>()
+  /** Streams that the last recovery was asked for. */
+  asked: readonly string[] = []
   disconnects = 0
   closed = false
+  certificateUntil: number | null = null
   /** Runs before a call takes effect; throws to make it fail. */
   beforeRecover: () => void | Promise<void> = () => {}
   beforeSend: (round: Round) => void | Promise<void> = () => {}
@@ -25,12 +31,15 @@ export class FakeUpstream implements Upstream {
     this.recovers++
     await this.beforeRecover()
     const found = new Map<string, RecoveredPartition>()
+    this.asked = [...new Set(partitions.map(({ stream }) => stream))]
+    const refused = new Map([...this.refused].filter(([stream]) => this.asked.includes(stream)))
     for (const { stream, partition } of partitions) {
+      if (refused.has(stream)) continue
       const key = partitionKey(stream, partition)
       const position = this.positions.get(key)
       found.set(key, { next: position?.next ?? null, proof: position?.proof ?? null, place: this.place })
     }
-    return { partitions: found }
+    return { partitions: found, refused }
   }
 
   async send(round: Round): Promise<Positions> {

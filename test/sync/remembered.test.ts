@@ -87,4 +87,25 @@ describe('what a replicator remembers of upstream', () => {
     await settle()
     expect(cache.saves).toBeLessThanOrEqual(2)
   })
+
+  it('is saved at most once a second while a few records come at a time, and the last of them a second later', async () => {
+    const { log, cache, clock, replicator } = setUp()
+    replicator.start()
+    await settle()
+    const { saves } = cache
+    for (let i = 0; i < 20; i++) {
+      log.appendMany('events', 0, 1)
+      await settle()
+      clock.advance(100)
+      await settle()
+    }
+    expect(cache.saves - saves).toBeLessThanOrEqual(3)
+    clock.advance(1000)
+    await settle()
+    expect(cache.saved?.positions['events/0']).toMatchObject({ next: 20 })
+    const { saves: last } = cache
+    clock.advance(60_000)
+    await settle()
+    expect(cache.saves, 'nothing is left to be saved').toBe(last)
+  })
 })

@@ -185,6 +185,42 @@ describe('filters', () => {
     expect(upstream.positions.get('events/0')?.next).toBe(1001)
   })
 
+  it('a read that fails while a round is on its way passes over nothing of what it had in hand', async () => {
+    const { log, upstream, clock, replicator } = setUp({
+      selection: { filters: [filter({ newestPerKey: true })] },
+    })
+    const append = (...keys: string[]) =>
+      log.append(
+        'events',
+        0,
+        keys.map((key) => ({ key, value: key })),
+      )
+    const read = log.read.bind(log)
+    let failed = 0
+    upstream.beforeSend = () => {
+      if (upstream.rounds.length > 0 || failed > 0) return
+      // the next round is being read
+      append('b', 'c', 'd')
+      log.read = async () => {
+        failed++
+        log.read = read
+        throw new Error('the disk coughed')
+      }
+    }
+    append('a')
+    replicator.start()
+    await settle()
+    clock.advance(100)
+    await settle()
+    expect(failed).toBe(1)
+    append('e', 'f')
+    for (let i = 0; i < 5; i++) {
+      clock.advance(20_000)
+      await settle()
+    }
+    expect(upstream.values.get('events/0')).toEqual(['a', 'b', 'c', 'd', 'e', 'f'])
+  })
+
   it('more keys than a window has room for are all sent', async () => {
     const log = new MemoryLog().addStream('events', 300)
     const { upstream, replicator } = setUp({ log, selection: { filters: [filter({ newestPerKey: true })] } })

@@ -6,6 +6,7 @@ import { FakeUpstream } from './fake-upstream.ts'
 import { MemoryLog } from './memory-log.ts'
 import { type ManualClock, MemoryCache, OPTIONS, settle, setUp, unreachable } from './replicator-setup.ts'
 
+const DAY_MS = 86_400_000
 const later: (() => void)[] = []
 afterEach(() => {
   for (const each of later.splice(0)) each()
@@ -54,6 +55,22 @@ describe('health', () => {
     expect(replicator.status().lagSecondsOldest).toBeGreaterThanOrEqual(30)
   })
 
+  it('counts what is on its way as waiting, until it is acknowledged', async () => {
+    const { log, upstream, replicator } = setUp()
+    log.appendMany('events', 0, 10)
+    let fail = (_: Error) => {}
+    upstream.beforeSend = () =>
+      new Promise<void>((_, reject) => {
+        fail = reject
+      })
+    replicator.start()
+    await settle()
+    expect(replicator.status()).toMatchObject({ state: 'sending', lagRecords: 10 })
+    fail(unreachable())
+    await settle()
+    expect(replicator.status()).toMatchObject({ state: 'backoff', lagRecords: 10 })
+  })
+
   it('a log that upstream has whole after a restart is not behind, and has no oldest record', async () => {
     const cache = new MemoryCache()
     const first = setUp({ cache })
@@ -68,6 +85,16 @@ describe('health', () => {
     replicator.start()
     await settle()
     expect(replicator.status()).toMatchObject({ state: 'backoff', lagRecords: 0, lagSecondsOldest: null })
+  })
+
+  it('tells when its certificate expires, and when that is near', () => {
+    const { upstream, clock, replicator } = setUp()
+    expect(replicator.status().certificate).toBe(null)
+    const until = clock.now() + 31 * DAY_MS
+    upstream.certificateUntil = until
+    expect(replicator.status().certificate).toEqual({ until, isDue: false })
+    clock.time += DAY_MS
+    expect(replicator.status().certificate).toEqual({ until, isDue: true })
   })
 
   it('tells the age of the last acknowledgement by a clock that nobody sets', async () => {

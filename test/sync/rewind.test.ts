@@ -19,14 +19,17 @@ async function upToDate() {
 
 describe('a rewind', () => {
   it('sends again from the offset on, of its partition alone', async () => {
-    const { upstream, replicator, cache, lines } = await upToDate()
+    const { upstream, replicator, cache, clock, lines } = await upToDate()
     const rewound = await replicator.rewind(to([0, 20]))
     expect(rewound.partitions).toEqual([{ stream: 'events', partition: 0, from: 50, to: 20 }])
     await settle()
     expect(upstream.values.get('events/0')).toEqual([...valuesOf(0, 50), ...valuesOf(20, 50)])
     expect(upstream.values.get('events/1')).toEqual(valuesOf(0, 50, 'events/1'))
     expect(replicator.status()).toMatchObject({ state: 'idle', lagRecords: 0 })
-    expect(cache.saved?.positions['events/0']).toMatchObject({ next: 50 })
+    expect(cache.saved?.positions['events/0']).toMatchObject({ next: 20 })
+    clock.advance(1000)
+    await settle()
+    expect(cache.saved?.positions['events/0'], 'a second later').toMatchObject({ next: 50 })
     // On purpose: nothing was lost.
     expect(lines.filter((line) => line.startsWith('warn'))).toEqual([])
   })

@@ -34,6 +34,8 @@ export interface UpstreamPlace {
    * `died` says whether that happened.
    */
   openMortal(): { upstream: Upstream; arm(steps: number): void; died(): boolean }
+  /** As `open`, but the place refuses one stream until it is allowed; see `refusesStreams`. */
+  openRefusing?(stream: string): Promise<{ upstream: Upstream; allow(): Promise<void> }>
   /** What a reader sees, for each partition in order. */
   read(streams: ReadonlyMap<string, number>): Promise<ReadBack[]>
   dispose(): Promise<void>
@@ -43,6 +45,8 @@ export interface UpstreamHarness {
   readonly kind: string
   /** A round that was under way when the process died can come twice. */
   readonly mayRepeat?: boolean
+  /** It takes some streams while it refuses others: its places have `openRefusing`. */
+  readonly refusesStreams?: boolean
   /** After an error: all of the round or nothing (the default), or of each part its beginning. */
   readonly atomic?: 'round' | 'part'
   place(): Promise<UpstreamPlace>
@@ -292,6 +296,33 @@ export function describeUpstream(harness: UpstreamHarness): void {
     )
 
     it(
+      'moves the position where a person wants it, back and forward, by a part that begins and ends there',
+      withPlace(async (place) => {
+        const log = newLog()
+        const upstream = place.open()
+        await recover(upstream, log)
+        log.appendMany('events', 0, 5)
+        await upstream.send(roundFrom(log, new Map()))
+        const move = async (to: number) => {
+          const proof = await logProof(log, 'events', 0, to)
+          const part = { stream: 'events', partition: 0, fromOffset: to, nextOffset: to, batches: [], proof }
+          expect(await upstream.send({ parts: [part] })).toEqual(new Map([['events/0', to]]))
+          const recovered = await recover(upstream, log)
+          expect(nexts(recovered).get('events/0') ?? 0).toBe(to)
+          await decideStart(log, log.partitions(), recovered, null)
+          return nexts(recovered)
+        }
+        for (const to of [0, 3]) await upstream.send(roundFrom(log, await move(to)))
+        log.appendMany('events', 0, 5)
+        const positions = await move(8)
+        await upstream.send(roundFrom(log, positions))
+        await upstream.close()
+        const values = (await place.read(STREAMS)).map(({ value }) => Number(value!.split('/')[2]))
+        expect(values.sort((a, b) => a - b)).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 8, 9])
+      }),
+    )
+
+    it(
       'goes on after a disconnect, from where it stood',
       withPlace(async (place) => {
         const log = newLog()
@@ -326,6 +357,43 @@ export function describeUpstream(harness: UpstreamHarness): void {
       }),
     )
 
+    it.runIf(harness.refusesStreams)(
+      'goes on with the others while it refuses one stream, and with that one from where it stood once it does not',
+      withPlace(async (place) => {
+        const log = newLog()
+        const fill = () => {
+          for (const { stream, partition } of log.partitions()) log.appendMany(stream, partition, 10)
+        }
+        const setUp = place.open()
+        fill()
+        await setUp.send(roundFrom(log, nexts(await recover(setUp, log))))
+        await setUp.close()
+        const { upstream, allow } = await place.openRefusing!('alarms')
+        fill()
+        const { partitions, refused } = await recover(upstream, log)
+        expect([...partitions.keys()].sort()).toEqual(['events/0', 'events/1', 'events/2'])
+        expect([...refused!.keys()]).toEqual(['alarms'])
+        const refusal = refused!.get('alarms')!
+        expect(refusal).toBeInstanceOf(UpstreamError)
+        expect(refusal.stream).toBe('alarms')
+        expect(refusal.hint).toMatch(/../)
+        const others = (round: Round) => ({ parts: round.parts.filter(({ stream }) => stream === 'events') })
+        await upstream.send(others(roundFrom(log, nexts({ partitions }))))
+        fill()
+        // Not asked about, it is in nobody's way.
+        const events = log.partitions().filter(({ stream }) => stream === 'events')
+        const without = await upstream.recover(log.identity, events)
+        expect([...(without.refused ?? [])]).toEqual([])
+        await upstream.send(others(roundFrom(log, nexts(without))))
+        await allow()
+        const after = nexts(await recover(upstream, log))
+        expect(after.get('alarms/0')).toBe(10)
+        await upstream.send(roundFrom(log, after))
+        await upstream.close()
+        expect(await place.read(STREAMS)).toEqual(contents(log))
+      }),
+    )
+
     it(
       'refuses a log of another incarnation',
       withPlace(async (place) => {
@@ -354,19 +422,18 @@ export function describeUpstream(harness: UpstreamHarness): void {
         const older = newLog()
         older.appendMany('events', 0, 10)
         const recovered = await recover(upstream, older)
-        expect(await caught(decideStart(older, older.partitions(), recovered, null))).toMatchObject({
-          code: 'HW_CHECKPOINT_AHEAD',
-          retryable: false,
-        })
+        const refusal = async () => {
+          const { positions, refused } = await decideStart(older, older.partitions(), recovered, null)
+          expect([...positions.keys()]).toEqual(['alarms/0'])
+          return refused.get('events')
+        }
+        expect(await refusal()).toMatchObject({ code: 'HW_CHECKPOINT_AHEAD', retryable: false })
         older.append(
           'events',
           0,
           Array.from({ length: 15 }, () => ({ value: 'written since' })),
         )
-        expect(await caught(decideStart(older, older.partitions(), recovered, null))).toMatchObject({
-          code: 'HW_CHECKPOINT_MISMATCH',
-          retryable: false,
-        })
+        expect(await refusal()).toMatchObject({ code: 'HW_CHECKPOINT_MISMATCH', retryable: false })
         await upstream.close()
       }),
     )

@@ -48,7 +48,7 @@ const VERSION = 1
 const START_BYTES = 12
 const HEAD_BYTES = 9
 /** The largest commit that a configuration allows, with room to spare. Checked before memory is set aside for a frame. */
-export const FRAME_BYTES_MAX = 512 * 1024 * 1024
+const FRAME_BYTES_MAX = 512 * 1024 * 1024
 
 /**
  * Frames of these sizes share one buffer. Smaller ones do not: a stream takes those without waiting until they are written, up to

@@ -20,17 +20,19 @@ import {
 } from '../packets/answers.ts'
 import { encodeConnack } from '../packets/connack.ts'
 import { decodeConnect } from '../packets/connect-decoder.ts'
-import { type Frame, FrameScanner, PacketType } from '../packets/frame-scanner.ts'
+import { type Frame, PacketType } from '../packets/frame-scanner.ts'
 import type { Connect, Disconnect, ProtocolVersion, Subscribe, Unsubscribe } from '../packets/packet.ts'
 import { decodePacket } from '../packets/packet-decoder.ts'
 import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { splitFilter } from '../packets/topics.ts'
 import type { Session } from '../session/session.ts'
-import type { PeerInfo, Principal, Quota } from './access.ts'
+import type { PeerInfo } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
+import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
 import { closingReason, isOwnFault } from './closing.ts'
 import type { ConnectionContext } from './context.ts'
 import { ClientDelivery } from './delivery.ts'
+import { Block, type FrameHandler, FrameReader } from './frame-reader.ts'
 import { type Admitted, admit, type Refused } from './handshake.ts'
 import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
@@ -38,67 +40,21 @@ import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
-/** Why nothing is read: bits. */
-const Block = {
-  admitting: 1,
-  /** The log has admitted its limit. */
-  log: 2,
-  /** SUBSCRIBEs wait for the disk. */
-  subscribing: 4,
-  /** The client does not read what it is sent. */
-  outbox: 8,
-  quota: 16,
-} as const
-
 /** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
 const LINGER_TICKS = 2 * TICKS_PER_SECOND
-/** Bytes of a packet that is not whole yet count as a sign of life. */
-const PROGRESS_BYTES = 1024
-
-/** What an open connection has. */
-interface Open {
-  readonly connect: Connect
-  readonly principal: Principal
-  readonly incoming: Incoming
-  readonly acknowledgements: Acknowledgements
-  readonly quota: Quota
-  readonly since: number
-}
-
-export interface ClientStatus {
-  readonly clientId: string
-  readonly user: string | null
-  readonly address: string
-  readonly version: ProtocolVersion
-  /** ms since 1970 */
-  readonly since: number
-  /** Messages of its own that were not acknowledged yet. */
-  readonly unacknowledged: number
-  /** Messages to it that it has not acknowledged, and that wait for it. */
-  readonly inFlight: number
-  readonly queued: number
-  /** Bytes on their way to it. */
-  readonly outboxBytes: number
-}
-
-export class Connection implements Timed, AcknowledgementOwner {
+export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   readonly peer: PeerInfo
   readonly #stream: Duplex
   readonly #context: ConnectionContext
   readonly #onClosed: (connection: Connection) => void
-  readonly #scanner: FrameScanner
+  readonly #reader: FrameReader
   readonly #outbox: Outbox
   #state: State = 'greeting'
-  #open: Open | null = null
+  #open: OpenClient | null = null
   #session: Session | null = null
-  #blocks = 0
-  #isRunning = false
-  /** The frame that waits for the log. */
-  #held: Frame | null = null
   #subscribesUnderWay = 0
   /** The tick of the last whole packet. */
   #heardAt = 0
-  #progressBytes = 0
 
   constructor(
     stream: Duplex,
@@ -111,10 +67,9 @@ export class Connection implements Timed, AcknowledgementOwner {
     this.#stream = stream
     this.#context = context
     this.#onClosed = onClosed
-    this.#scanner = new FrameScanner(limits.packetBytesMax)
     this.#outbox = new Outbox(stream, pool, limits.outboxBytesMax)
     this.#outbox.onRoom = () => this.#hasRoom()
-    stream.on('data', (chunk: Buffer) => this.#read(chunk))
+    this.#reader = new FrameReader(stream, limits.packetBytesMax, this)
     stream.on('error', () => {})
     stream.on('close', () => this.#ended())
     wheel.set(this, limits.connectSecondsMax * TICKS_PER_SECOND)
@@ -125,19 +80,7 @@ export class Connection implements Timed, AcknowledgementOwner {
   }
 
   status(): ClientStatus | null {
-    if (this.#open === null) return null
-    const { connect, principal, since, acknowledgements } = this.#open
-    return {
-      clientId: connect.clientId,
-      user: principal.name,
-      address: `${this.peer.address}:${this.peer.port}`,
-      version: connect.version,
-      since,
-      unacknowledged: acknowledgements.inFlight,
-      inFlight: this.#session?.inFlight ?? 0,
-      queued: this.#session?.queued ?? 0,
-      outboxBytes: this.#outbox.bytes,
-    }
+    return this.#open === null ? null : clientStatus(this.peer, this.#open, this.#session, this.#outbox)
   }
 
   /** Tells the client why, where its version can, and ends the connection. Its will is published. */
@@ -180,7 +123,7 @@ export class Connection implements Timed, AcknowledgementOwner {
       return 0
     }
     // its packets may be there, unread
-    if ((this.#blocks & ~Block.outbox) !== 0) this.#heardAt = now
+    if (this.#reader.isHeldUp) this.#heardAt = now
     const left = this.#heardAt + keepAliveTicks(this.#open.connect) - now
     if (left > 0) return left
     const { keepAliveSeconds } = this.#open.connect
@@ -195,74 +138,9 @@ export class Connection implements Timed, AcknowledgementOwner {
     this.#drop(error)
   }
 
-  // -- reading -------------------------------------------------------------------------------------------------------
+  // -- of the reader -------------------------------------------------------------------------------------------------
 
-  #read(chunk: Buffer): void {
-    if (this.#state === 'closing' || this.#state === 'closed') return
-    this.#scanner.push(chunk)
-    this.#run()
-    if (this.#scanner.isEmpty) return
-    this.#progressBytes += chunk.length
-    if (this.#progressBytes < PROGRESS_BYTES) return
-    this.#progressBytes = 0
-    this.#heardAt = this.#context.wheel.now
-  }
-
-  /** Handles whole packets until there is none, or something has to be waited for. */
-  #run(): void {
-    if (this.#isRunning) return
-    this.#isRunning = true
-    let packets = 0
-    let bytes = 0
-    try {
-      while (this.#blocks === 0 && this.#state !== 'closing' && this.#state !== 'closed') {
-        const frame = this.#held ?? this.#scanner.next()
-        if (frame === null) break
-        this.#held = null
-        this.#handle(frame)
-        if (this.#held !== null) break
-        packets++
-        bytes += frame.to - frame.from
-      }
-    } catch (error) {
-      this.#drop(error as Error)
-    }
-    this.#isRunning = false
-    if (packets > 0) this.#ran(packets, bytes)
-  }
-
-  #ran(packets: number, bytes: number): void {
-    this.#heardAt = this.#context.wheel.now
-    if (this.#open === null || this.#state !== 'open') return
-    const waitMs = this.#open.quota.charge(packets, bytes)
-    if (waitMs > 0) {
-      this.#block(Block.quota)
-      setTimeout(() => this.#unblock(Block.quota), waitMs).unref()
-    }
-    if (this.#outbox.isFull) this.#block(Block.outbox)
-  }
-
-  #block(reason: number): void {
-    this.#blocks |= reason
-    this.#stream.pause()
-  }
-
-  #unblock(reason: number): void {
-    if ((this.#blocks & reason) === 0) return
-    this.#blocks &= ~reason
-    if (this.#blocks !== 0) return
-    this.#run()
-    if (this.#blocks === 0) this.#stream.resume()
-  }
-
-  #hasRoom(): void {
-    this.#unblock(Block.outbox)
-    if (this.#state === 'open') this.#session?.pump()
-  }
-
-  // -- packets -------------------------------------------------------------------------------------------------------
-
-  #handle(frame: Frame): void {
+  handle(frame: Frame): void {
     const open = this.#open
     if (open === null) {
       this.#greet(frame)
@@ -278,7 +156,33 @@ export class Connection implements Timed, AcknowledgementOwner {
     else this.#handleOther(frame, open)
   }
 
-  #handleOther(frame: Frame, { connect }: Open): void {
+  failed(error: Error): void {
+    this.#drop(error)
+  }
+
+  handled(packets: number, bytes: number): void {
+    this.#heardAt = this.#context.wheel.now
+    if (this.#open === null || this.#state !== 'open') return
+    const waitMs = this.#open.quota.charge(packets, bytes)
+    if (waitMs > 0) {
+      this.#reader.block(Block.quota)
+      setTimeout(() => this.#reader.unblock(Block.quota), waitMs).unref()
+    }
+    if (this.#outbox.isFull) this.#reader.block(Block.outbox)
+  }
+
+  progressed(): void {
+    this.#heardAt = this.#context.wheel.now
+  }
+
+  #hasRoom(): void {
+    this.#reader.unblock(Block.outbox)
+    if (this.#state === 'open') this.#session?.pump()
+  }
+
+  // -- packets -------------------------------------------------------------------------------------------------------
+
+  #handleOther(frame: Frame, { connect }: OpenClient): void {
     const packet = decodePacket(frame, connect.version, this.#context.limits)
     switch (packet.type) {
       case 'pingreq':
@@ -301,27 +205,26 @@ export class Connection implements Timed, AcknowledgementOwner {
   }
 
   /** The frame stays where it is; nothing more is read until the log has room. */
-  #waitFor(chain: Chain, frame: Frame, { incoming }: Open): void {
-    this.#held = frame
-    this.#block(Block.log)
+  #waitFor(chain: Chain, frame: Frame, { incoming }: OpenClient): void {
+    this.#reader.hold(frame, Block.log)
     this.#context.ingress.wait(
       chain,
       frame.to - frame.from,
-      () => this.#unblock(Block.log),
+      () => this.#reader.unblock(Block.log),
       (error) => {
         if (this.#state !== 'open') return
-        this.#held = null
+        this.#reader.letGo()
         try {
           incoming.refuseFull(frame, chain, error)
         } catch (thrown) {
           this.#drop(thrown as Error)
         }
-        this.#unblock(Block.log)
+        this.#reader.unblock(Block.log)
       },
     )
   }
 
-  #acknowledged(frame: Frame, open: Open): void {
+  #acknowledged(frame: Frame, open: OpenClient): void {
     const view = this.#context.acknowledgementView
     readAcknowledgement(frame, open.connect.version, view)
     const { packetId, reasonCode } = view
@@ -346,7 +249,7 @@ export class Connection implements Timed, AcknowledgementOwner {
       throw error
     }
     this.#state = 'admitting'
-    this.#block(Block.admitting)
+    this.#reader.block(Block.admitting)
     const close = (reasonCode: ReasonCode, text: string) => this.#closeBySession(reasonCode, text)
     const { encoders, limits } = this.#context
     const outgoingOf = (granted: Connect) =>
@@ -380,7 +283,7 @@ export class Connection implements Timed, AcknowledgementOwner {
     if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
     else context.wheel.clear(this)
     session.pump()
-    this.#unblock(Block.admitting)
+    this.#reader.unblock(Block.admitting)
   }
 
   #refused(connect: Connect, { reasonCode, text, detail, error }: Refused): void {
@@ -401,7 +304,7 @@ export class Connection implements Timed, AcknowledgementOwner {
 
   #subscribe(packet: Subscribe, version: ProtocolVersion): void {
     const { access } = this.#context
-    const { principal } = this.#open as Open
+    const { principal } = this.#open as OpenClient
     const grants = packet.subscriptions.map(({ filter, qos }) =>
       access.maySubscribe(principal, splitFilter(filter).filter) ? qos : Reason.notAuthorized,
     )
@@ -433,13 +336,14 @@ export class Connection implements Timed, AcknowledgementOwner {
 
   #answerLater(codes: Promise<number[]>, encode: (reasonCodes: number[]) => Buffer): void {
     this.#subscribesUnderWay++
-    if (this.#subscribesUnderWay >= this.#context.limits.subscribesUnderWayMax) this.#block(Block.subscribing)
+    if (this.#subscribesUnderWay >= this.#context.limits.subscribesUnderWayMax)
+      this.#reader.block(Block.subscribing)
     codes
       .then((reasonCodes) => {
         this.#subscribesUnderWay--
         if (this.#state !== 'open') return
         this.#outbox.write(encode(reasonCodes))
-        this.#unblock(Block.subscribing)
+        this.#reader.unblock(Block.subscribing)
       })
       .catch((error) => this.#drop(error))
   }
@@ -453,7 +357,7 @@ export class Connection implements Timed, AcknowledgementOwner {
   }
 
   /** PUBREC for a message that is not in flight: PUBREL says so, and the client lets go of it. */
-  #answerUnknown(packetId: number, { connect }: Open): void {
+  #answerUnknown(packetId: number, { connect }: OpenClient): void {
     this.#outbox.write(encodePubrel(connect.version, packetId, Reason.packetIdNotFound))
   }
 
@@ -489,8 +393,6 @@ export class Connection implements Timed, AcknowledgementOwner {
   #end(): void {
     this.#release('closing')
     this.#outbox.end()
-    // what still comes is not looked at, but taken: unread bytes would turn the end into a reset
-    this.#stream.resume()
     this.#context.wheel.set(this, LINGER_TICKS)
   }
 
@@ -506,8 +408,8 @@ export class Connection implements Timed, AcknowledgementOwner {
     const isFirst = this.#state !== 'closing'
     this.#state = state
     this.#session = null
-    this.#held = null
     if (!isFirst) return
+    this.#reader.stop()
     this.#open?.acknowledgements.close()
     this.#open?.quota.release()
   }

@@ -94,7 +94,7 @@ export class Incoming {
     }
     const { chain } = route.stream
     if (!context.ingress.submit(route, submission)) {
-      if (this.#fullChain === null || this.#fullChain !== chain || !chain.isHeld) return chain
+      if (this.#fullChain === null || this.#fullChain !== chain || !chain.admission.isHeld) return chain
       this.#refuse(view, Reason.quotaExceeded, 'the disk is full')
       return null
     }

@@ -49,7 +49,7 @@ export class Session {
 
   /** CONNACK was sent, or the connection has room again: sends what waits. Nothing is sent before the first call. */
   pump(): void {
-    this.#session?.start()
+    this.#session?.flow.start()
   }
 
   /**
@@ -68,17 +68,17 @@ export class Session {
 
   /** @returns false for a packet id that is not in flight */
   puback(packetId: number, reasonCode: number): boolean {
-    return this.#session?.puback(packetId, reasonCode) ?? true
+    return this.#session?.flow.puback(packetId, reasonCode) ?? true
   }
 
   /** PUBREL follows once it is on disk that it came. @returns false for a packet id that is not in flight: answer PUBREL with 0x92 */
   pubrec(packetId: number, reasonCode: number): boolean {
-    return this.#session?.pubrec(packetId, reasonCode) ?? true
+    return this.#session?.flow.pubrec(packetId, reasonCode) ?? true
   }
 
   /** @returns false for a packet id that is not in flight */
   pubcomp(packetId: number, reasonCode: number): boolean {
-    return this.#session?.pubcomp(packetId, reasonCode) ?? true
+    return this.#session?.flow.pubcomp(packetId, reasonCode) ?? true
   }
 
   /** The connection has ended. @param sessionExpirySeconds from DISCONNECT, null where it has none */

@@ -11,7 +11,7 @@ import type { Message, Subscriber } from '../hub/message.ts'
 import { filterText, type Subscription } from '../hub/subscription.ts'
 import type { Connect, QoS, Subscribe, SubscriptionRequest } from '../packets/packet.ts'
 import { MqttProtocolError, Reason } from '../packets/protocol-error.ts'
-import { ClientSession, type SessionContext } from './client-session.ts'
+import { ClientSession } from './client-session.ts'
 import { Drops } from './drops.ts'
 import { InlineMessages } from './inline-messages.ts'
 import { NEVER_SECONDS, SESSION_LIMITS, type SessionLimits } from './limits.ts'
@@ -22,6 +22,7 @@ import { RetainedMessages } from './retained.ts'
 import { RetainedFeed } from './retained-feed.ts'
 import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
 import { type ClockSource, SessionClock } from './session-clock.ts'
+import type { SessionContext } from './session-context.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
 import {
   type Away,
@@ -67,6 +68,8 @@ export interface SessionsOptions {
   }
   readonly messageOf: MessageOfRecord
   readonly publishWill: PublishWill
+  /** Calls back again and again, without keeping the process alive. @returns the way to stop */
+  readonly every?: (ms: number, callback: () => void) => () => void
 }
 
 const TICK_MS = 1_000
@@ -103,7 +106,7 @@ export class Sessions implements SessionOwner {
   readonly #applied = new Map<number, number>()
   #stalled = new Set<ClientSession>()
   #ticks = 0
-  #timer: NodeJS.Timeout | undefined
+  #stopTicking: () => void = () => {}
   #replayed = 0
 
   private constructor(options: SessionsOptions, store: StateStore, loaded: LoadedState | null) {
@@ -146,7 +149,6 @@ export class Sessions implements SessionOwner {
       queueFull: (session) => this.#sayQueueFull(session),
       // not at once: the hub may be going through its subscribers
       closed: (link) => void setImmediate(() => link.disconnect('lost', null)),
-      fed: (session, filter) => this.#finished.push(sessionKey(KIND.feed, session.number, filter)),
     }
   }
 
@@ -178,8 +180,7 @@ export class Sessions implements SessionOwner {
   /** The ingress takes messages: wills go out, and time counts. */
   start(): void {
     this.#wills.start()
-    this.#timer = setInterval(() => this.tick(), TICK_MS)
-    this.#timer.unref()
+    this.#stopTicking = (this.#options.every ?? everyMs)(TICK_MS, () => this.tick())
     this.tick()
   }
 
@@ -331,8 +332,8 @@ export class Sessions implements SessionOwner {
     if (feeds.length > 0) {
       // SUBACK first
       setImmediate(() => {
-        for (const feed of feeds) if (session.subscriptions.has(feed.filter)) session.feed(feed)
-        session.pump()
+        for (const feed of feeds) if (session.subscriptions.has(feed.filter)) session.flow.feed(feed)
+        session.flow.pump()
       })
     }
     return codes
@@ -377,7 +378,7 @@ export class Sessions implements SessionOwner {
       if (!session.subscriptions.delete(text)) return Reason.noSubscriptionExisted
       isChanged = true
       this.#options.hub.unsubscribe(session, text)
-      session.unfeed(text)
+      session.flow.unfeed(text)
       if (session.isStored) {
         this.#store.remove(sessionKey(KIND.subscription, session.number, text))
         this.#store.remove(sessionKey(KIND.feed, session.number, text))
@@ -443,7 +444,7 @@ export class Sessions implements SessionOwner {
     if (this.#stalled.size > 0) {
       const stalled = this.#stalled
       this.#stalled = new Set()
-      for (const session of stalled) session.pump()
+      for (const session of stalled) session.flow.pump()
     }
     if (this.#isCheckpointDue()) this.#store.checkpoint()
   }
@@ -540,14 +541,14 @@ export class Sessions implements SessionOwner {
     this.#byClient.set(clientId, session)
     for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
     for (const delivery of stored.qos2) session.loadQos2(delivery)
-    session.loaded()
+    session.flow.loaded()
     for (const subscription of stored.subscriptions) {
       const text = filterText(subscription)
       session.subscriptions.set(text, subscription)
       this.#options.hub.subscribe(session, subscription)
       if (!stored.feeds.includes(text)) continue
       const topics = this.#retained.topicsOf(subscription.filter)
-      session.feed(new RetainedFeed(text, subscription, topics, this.#retained))
+      session.flow.feed(new RetainedFeed(text, subscription, topics, this.#retained))
     }
   }
 
@@ -573,8 +574,14 @@ export class Sessions implements SessionOwner {
 
   /** After the connections have ended, and before the log is closed: writes all that is known, with fsync. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#stopTicking()
     await this.#wills.close()
     await this.#store.close()
   }
+}
+
+function everyMs(ms: number, callback: () => void): () => void {
+  const timer = setInterval(callback, ms)
+  timer.unref()
+  return () => clearInterval(timer)
 }

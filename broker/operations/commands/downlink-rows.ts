@@ -3,7 +3,8 @@ import type { DownlinkStatus } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { printTable } from '../terminal/table.ts'
-import { ago, count, duration } from '../terminal/units.ts'
+import { ago, count } from '../terminal/units.ts'
+import { printTrouble } from './trouble.ts'
 
 /** Prints nothing where there is none. */
 export function printDownlinks(out: Output, downlinks: readonly DownlinkStatus[]): void {
@@ -50,18 +51,4 @@ function printPassedOver(out: Output, status: DownlinkStatus): void {
   if (status.unacknowledged > 0) parts.push(`not acknowledged in time ${count(status.unacknowledged)}`)
   if (status.lost > 0) parts.push(`gone before they were read ${count(status.lost)}`)
   if (parts.length > 0) out.line(`${printable(status.name)}: ${parts.join(', ')}`)
-}
-
-/** Why it does not go on, and what to do. An error that is over is not shown. */
-function printTrouble(out: Output, { name, state, lastError, tries, retryAt }: DownlinkStatus): void {
-  if (lastError === null) return
-  const next =
-    state === 'stopped'
-      ? 'stopped until `headwater sync resume`'
-      : `try ${tries}, next in ${duration(Math.max(0, (retryAt ?? Date.now()) - Date.now()))}`
-  const style = state === 'stopped' ? 'red' : 'yellow'
-  out.line(
-    `${out.paint(style, printable(name))}: ${lastError.code}: ${printable(lastError.message)} (${next})`,
-  )
-  if (lastError.hint !== '') out.line(`  ${printable(lastError.hint)}`)
 }

@@ -210,12 +210,12 @@ class DirectoryAccess implements LogAccess {
     return openTableReading(this.#log, tables, request, signal)
   }
 
-  async verify(onProgress: (progress: FullProgress) => void): Promise<FullReport> {
-    return verifyAll(this.#log, await this.#log.tables(), onProgress)
+  async verify(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullReport> {
+    return verifyAll(this.#log, await this.#log.tables(), onProgress, signal)
   }
 
-  async repair(onProgress: (progress: FullProgress) => void): Promise<FullRepair> {
-    return repairAll(this.#log, await this.#log.tables(), onProgress)
+  async repair(onProgress: (progress: FullProgress) => void, signal: AbortSignal): Promise<FullRepair> {
+    return repairAll(this.#log, await this.#log.tables(), onProgress, signal)
   }
 
   dump(query: DumpQuery, signal: AbortSignal): AsyncIterable<string> {

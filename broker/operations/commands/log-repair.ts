@@ -17,7 +17,7 @@ export async function runLogRepair(
     bar.end()
     const { out } = context
     if (options.json) out.json(report)
-    else if (report.problemsBefore === 0 && report.rebuiltTables.length === 0) {
+    else if (report.isWhole && report.problemsBefore === 0 && report.rebuiltTables.length === 0) {
       out.line(`${out.paint('green', 'whole')}: nothing to repair`)
     } else {
       out.line(
@@ -25,6 +25,9 @@ export async function runLogRepair(
       )
       for (const stream of report.rebuiltTables) {
         out.line(`the table of stream ${printable(stream)} was not what the log says, and is built again`)
+      }
+      for (const { stream, reason } of report.failedTables) {
+        out.line(`${out.paint('red', 'fault')}  table ${printable(stream)}: ${printable(reason)}`)
       }
       for (const { stream, partition, from, to, reason } of report.holes) {
         const place = `${printable(stream)}/${partition} offsets ${count(from)} to ${count(to - 1)}`

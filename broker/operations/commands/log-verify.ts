@@ -71,7 +71,7 @@ function printReport(out: Output, report: FullReport): void {
     `${plural(report.records, 'record')} in ${plural(report.batches, 'batch', 'batches')} of ` +
     `${plural(report.commits, 'commit')}, ${plural(report.segments, 'segment')}, ${bytes(report.bytes)}${tables}`
   const inTables = report.tables.reduce(
-    (sum, table) => sum + table.missing + table.extra + table.different,
+    (sum, table) => sum + Math.max(table.missing + table.extra + table.different, table.isWhole ? 0 : 1),
     0,
   )
   const faults = report.problems.length + report.problemsLeftOut + inTables
@@ -90,8 +90,9 @@ function keysOf(tables: readonly VerifiedTable[]): number {
 function printTableFaults(out: Output, { stream, problems, problemsLeftOut }: VerifiedTable): void {
   const name = printable(stream)
   for (const { key, reason } of problems) {
-    const text = key === null ? '' : typeof key === 'string' ? key : `base64:${key.base64}`
-    out.line(`${out.paint('red', 'fault')}  table ${name} key ${printable(text)}: ${printable(reason)}`)
+    const text = key === null || typeof key === 'string' ? key : `base64:${key.base64}`
+    const place = text === null ? '' : ` key ${printable(text)}`
+    out.line(`${out.paint('red', 'fault')}  table ${name}${place}: ${printable(reason)}`)
   }
   if (problemsLeftOut > 0) out.line(`and ${count(problemsLeftOut)} more keys of table ${name}`)
 }

@@ -287,10 +287,16 @@ function addSyncVerify(sync: Command, actions: Actions, done: (code: number) => 
     .option('--stream <name>', 'this stream alone')
     .option('-p, --partition <n>', 'this partition of it alone', wholeNumber)
     .option('--from <place>', 'earliest, an offset, or a time such as 2026-03-01T12:00:00Z', 'earliest')
+    .option(
+      '--bandwidth <bytes>',
+      "read at most so many bytes a second; the upstream's own cap unless given",
+      positiveNumber,
+    )
     .addHelpText(
       'after',
       examples(
         'headwater sync verify',
+        'headwater sync verify central --bandwidth 20000',
         'headwater sync verify central --stream events --from 2026-03-01T00:00:00Z',
         'headwater sync verify central --json | jq .upstreams[0].partitions',
       ),
@@ -325,6 +331,12 @@ function addSyncRewind(sync: Command, actions: Actions, done: (code: number) => 
 function wholeNumber(text: string): number {
   if (!/^[0-9]{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
   return Number(text)
+}
+
+function positiveNumber(text: string): number {
+  const number = wholeNumber(text)
+  if (number === 0) throw new InvalidArgumentError('It is more than 0.')
+  return number
 }
 
 /** Commander's errors: it has printed them, but for this code. */

@@ -11,7 +11,7 @@ import { bytes, count, duration, milliseconds, plural } from '../terminal/units.
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
 import { printTables } from './streams.ts'
-import { printUpstreams } from './sync-status.ts'
+import { printUpstreams, waitsForPerson } from './sync-status.ts'
 
 export async function runStatus(
   context: CommandContext,
@@ -29,13 +29,13 @@ export async function runStatus(
   return isHealthy(report) ? ExitCode.ok : ExitCode.failed
 }
 
-/** A log that does not take records, or an upstream that waits for a person. One that is merely away is not a fault. */
+/** A log that does not take records, or an upstream or a stream of it that waits for a person. One that is merely away is not a fault. */
 function isHealthy({ broker, streams, upstreams }: StatusReport): boolean {
   return (
     streams.every(({ table }) => table?.state !== 'failed') &&
     broker?.log.condition === 'open' &&
     !broker.log.space.isFull &&
-    upstreams.every(({ state }) => state !== 'stopped')
+    !upstreams.some(waitsForPerson)
   )
 }
 

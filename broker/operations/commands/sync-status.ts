@@ -2,12 +2,13 @@
 import { ControlClient } from '../control/control-client.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { DownlinkStatus, UpstreamStatus } from '../operations.ts'
-import type { Output, Style } from '../terminal/output.ts'
+import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { type Column, printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, plural, rate } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { printDownlinks } from './downlink-rows.ts'
+import { printTrouble } from './trouble.ts'
 
 export type SyncCommand = 'pause' | 'resume' | 'now'
 
@@ -30,7 +31,13 @@ export async function runSyncStatus(
     printPositions(context.out, upstreams)
   }
   if (!options.json) printDownlinks(context.out, downlinks)
-  return [...upstreams, ...downlinks].some(({ state }) => state === 'stopped') ? ExitCode.failed : ExitCode.ok
+  const isStopped = upstreams.some(waitsForPerson) || downlinks.some(({ state }) => state === 'stopped')
+  return isStopped ? ExitCode.failed : ExitCode.ok
+}
+
+/** All of it, or a stream of it, goes on only when a person says so. */
+export function waitsForPerson({ state, refused }: UpstreamStatus): boolean {
+  return state === 'stopped' || refused.some(({ retryAt }) => retryAt === null)
 }
 
 export async function runSyncCommand(
@@ -47,15 +54,6 @@ export async function runSyncCommand(
     printDownlinks(context.out, downlinks)
   }
   return ExitCode.ok
-}
-
-const STATE_STYLES: Readonly<Record<string, Style>> = {
-  idle: 'green',
-  sending: 'green',
-  backoff: 'yellow',
-  held: 'yellow',
-  paused: 'yellow',
-  stopped: 'red',
 }
 
 /** One line an upstream, and why it does not go on where it does not. */
@@ -78,7 +76,7 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
     status.kind,
     status.state,
     count(status.lagRecords),
-    bytes(status.lagBytes),
+    status.lagBytes === 0 ? bytes(0) : `~${bytes(status.lagBytes)}`,
     status.lagSecondsOldest === null ? '-' : duration(status.lagSecondsOldest * 1000),
     count(status.sentRecords),
     rate(status.recordsPerSecond),
@@ -89,7 +87,9 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
   printTable(out, columns, rows)
   for (const status of upstreams) {
     printTrouble(out, status)
+    printRefused(out, status)
     printHold(out, status)
+    printCertificateDue(out, status)
   }
 }
 
@@ -111,6 +111,18 @@ function printHold(out: Output, { name, state, link: { hold, bandwidth } }: Upst
   for (const wait of waits) out.line(`${out.paint('yellow', printable(name))}: ${wait}`)
 }
 
+/** What ends the link on a day that is known, unless a person acts. */
+function printCertificateDue(out: Output, { name, certificate }: UpstreamStatus): void {
+  if (certificate === null || !certificate.isDue) return
+  const left = certificate.until - Date.now()
+  const when = left < 0 ? `expired ${duration(-left)} ago` : `expires in ${duration(left)}`
+  const text = `this device's certificate ${when}, on ${localTime(certificate.until)}`
+  out.line(`${out.paint(left < 0 ? 'red' : 'yellow', printable(name))}: ${text}`)
+  out.line(
+    '  put a new one and its key into the files that tls.certFile and tls.keyFile name; no restart is needed',
+  )
+}
+
 /** What is not in the table: what was left out, and what the link bears. Nothing where there is nothing to tell. */
 export function printDetails(out: Output, status: UpstreamStatus): void {
   const { link } = status
@@ -123,7 +135,11 @@ export function printDetails(out: Output, status: UpstreamStatus): void {
   const leftOut = left.filter(([records]) => records > 0).map(([records, why]) => `${count(records)} ${why}`)
   if (leftOut.length > 0) facts.push(['not sent', leftOut.join(', ')])
   if (status.bytesPerSecond > 0) facts.push(['rate', `${bytes(status.bytesPerSecond)}/s of records`])
-  if (status.wireBytes !== null) facts.push(['link', `${bytes(status.wireBytes)} since the start`])
+  if (status.wireBytes !== null)
+    facts.push([
+      'link',
+      `${bytes(status.wireBytes)} since the start, for ${bytes(status.sentBytes)} of records`,
+    ])
   if (link.bandwidth !== null) {
     const { bytesPerSecond, burstBytes } = link.bandwidth
     facts.push(['bandwidth', `at most ${bytes(bytesPerSecond)}/s, ${bytes(burstBytes)} at once`])
@@ -137,6 +153,8 @@ export function printDetails(out: Output, status: UpstreamStatus): void {
       resetsAt === null ? ', no trusted clock has told the period' : `, anew ${localTime(resetsAt)}`
     facts.push(['budget', `${bytes(usedBytes)} of ${bytes(budget)} used this ${period}${resets}`])
   }
+  if (status.certificate !== null)
+    facts.push(['certificate', `good until ${localTime(status.certificate.until)}`])
   if (status.stalls > 0)
     facts.push(['stalls', plural(status.stalls, 'call that did not end', 'calls that did not end')])
   if (facts.length === 0) return
@@ -153,19 +171,20 @@ function localTime(time: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
-/** Why it does not go on, and what to do. An error that is over is not shown. */
-function printTrouble(out: Output, status: UpstreamStatus): void {
-  const { name, state, lastError, tries, retryAt } = status
-  if (lastError === null || (state !== 'backoff' && state !== 'stopped' && tries === 0)) return
-  const style = STATE_STYLES[state] ?? 'yellow'
-  const next =
-    state === 'stopped'
-      ? 'stopped until `headwater sync resume`'
-      : `try ${tries}, next in ${duration(Math.max(0, (retryAt ?? Date.now()) - Date.now()))}`
-  out.line(
-    `${out.paint(style, printable(name))}: ${lastError.code}: ${printable(lastError.message)} (${next})`,
-  )
-  if (lastError.hint !== '') out.line(`  ${printable(lastError.hint)}`)
+/** Streams that are left out while the others go on. */
+function printRefused(out: Output, { name, state, lastError, refused }: UpstreamStatus): void {
+  const isFailing = state === 'backoff' || state === 'stopped'
+  for (const { stream, code, message, hint, tries, retryAt } of refused) {
+    // It is what the upstream itself fails with, and has been said.
+    if (isFailing && lastError?.message === message) continue
+    const next =
+      retryAt === null
+        ? 'until `headwater sync resume`'
+        : `try ${tries}, next in ${duration(Math.max(0, retryAt - Date.now()))}`
+    const what = `stream ${printable(stream)} is left out: ${code}: ${printable(message)} (${next})`
+    out.line(`${out.paint(retryAt === null ? 'red' : 'yellow', printable(name))}: ${what}`)
+    if (hint !== '') out.line(`  ${printable(hint)}`)
+  }
 }
 
 function printPositions(out: Output, upstreams: readonly UpstreamStatus[]): void {

@@ -21,6 +21,8 @@ export interface SyncVerifyOptions extends ConfigOptions {
   readonly stream?: string | undefined
   readonly partition?: number | undefined
   readonly from: string
+  /** Bytes a second, in the place of the upstream's cap. */
+  readonly bandwidth?: number | undefined
   readonly json: boolean
 }
 

@@ -29,12 +29,12 @@ export function controlRoutes(operations: Operations): Route[] {
     {
       method: 'POST',
       path: '/log/verify',
-      handle: () => ({ lines: progressLines((tell) => verifyAll(log, tables, tell)) }),
+      handle: ({ signal }) => ({ lines: progressLines((tell) => verifyAll(log, tables, tell, signal)) }),
     },
     {
       method: 'POST',
       path: '/log/repair',
-      handle: () => ({ lines: progressLines((tell) => repairAll(log, tables, tell)) }),
+      handle: ({ signal }) => ({ lines: progressLines((tell) => repairAll(log, tables, tell, signal)) }),
     },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
@@ -79,7 +79,7 @@ async function rewind(operations: Operations, { query }: RouteRequest) {
   return { rewound: await syncOf(operations).rewind(upstream, textParameter(query, 'stream'), to) }
 }
 
-export function statusReport(operations: Operations): StatusReport {
+function statusReport(operations: Operations): StatusReport {
   return {
     running: true,
     broker: operations.status(),

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 /** `sun_path` has 104 bytes on some systems, 108 on Linux, one of them for the end. */
-export const SOCKET_PATH_BYTES_MAX = 100
+const SOCKET_PATH_BYTES_MAX = 100
 
 const SOCKET = 'headwater.sock'
 const POINTER = 'headwater.sock.path'

@@ -13,7 +13,7 @@ export interface HostFiles {
   readonly disk: string
 }
 
-export const HOST_FILES: HostFiles = { proc: '/proc', sys: '/sys', disk: '/' }
+const HOST_FILES: HostFiles = { proc: '/proc', sys: '/sys', disk: '/' }
 
 export function hostSensors(name: string, files: HostFiles = HOST_FILES): Sensor[] {
   const topic = (what: string) => `demo/host/${name.replace(/[/+#\0]/g, '-')}/${what}`

@@ -43,6 +43,9 @@ export async function checkLog(
           ...place,
           reason: 'LevelDB drops it with the damage before it',
         })
+      } else if (file.isUnreadable(piece.at, piece.end)) {
+        // also at the end: what the disk does not give back may be writes that were acknowledged
+        findings.add({ kind: 'unreadable', ...place, reason: 'the disk does not give it back' })
       } else if (piece.kind === 'damage') {
         findings.add({ kind: 'wal-damaged', ...place, reason: 'records follow it' })
       } else if (piece.isZeros) {

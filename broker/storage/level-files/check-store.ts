@@ -13,7 +13,8 @@
  * | a page that the disk does not give back                | ends the process (SIGBUS)                  | salvage  |
  * | write-ahead file: whole records behind damage          | drops them with the damage                 | salvage  |
  * | block whose checksum is wrong, entries in their places | reads it                                   | openable |
- * | write-ahead file: torn, zeros at its end, damage alone | drops it                                   | openable |
+ * | write-ahead file: damage with whole records behind it  | drops it, and what was acknowledged in it  | salvage  |
+ * | write-ahead file: torn, zeros at its end               | drops it                                   | openable |
  */
 import type { Disk } from '../store.ts'
 import { Scratch } from './block-reader.ts'

@@ -27,6 +27,8 @@ const HARD = [
   'unreadable',
   /** Records that are whole stand behind damage in a write-ahead file: LevelDB would drop them. */
   'wal-hides-records',
+  /** What is not whole, with whole records behind it: LevelDB drops it without a word, and it was acknowledged before they were written. */
+  'wal-damaged',
   /** Records with right checksums that are no write batches, as where a page of another file was written: LevelDB applies what it can. */
   'wal-foreign',
   /** A sequence number comes twice: LevelDB's memory table asserts that it does not. */
@@ -47,7 +49,6 @@ const SOFT = [
   'wal-torn',
   /** The file was lengthened and not written. */
   'wal-zeros',
-  'wal-damaged',
   'unknown-file',
 ] as const
 

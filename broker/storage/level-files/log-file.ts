@@ -12,7 +12,7 @@
 import { maskedCrc } from './masked-crc.ts'
 import type { TolerantFile } from './tolerant-file.ts'
 
-export const LOG_BLOCK_BYTES = 32 * 1024
+const LOG_BLOCK_BYTES = 32 * 1024
 const HEADER_BYTES = 7
 /** Bytes read from the disk at once. */
 const WINDOW_BYTES = 8 * LOG_BLOCK_BYTES
@@ -46,7 +46,7 @@ export type LogPiece =
       readonly isSilent: boolean
     }
 
-export class LogParser {
+class LogParser {
   /** Where the last whole record ends. */
   #wholeEnd = 0
   /** Where the last piece ends that is whole and begins a record: what stands before it was not cut short by a crash. */

@@ -71,6 +71,7 @@ class LogReader {
     try {
       for await (const piece of readLogFile(file)) {
         if (piece.kind === 'record') this.#take(name, piece)
+        else if (file.isUnreadable(piece.at, piece.end)) this.#lose('unreadable', name, piece)
         else if (piece.kind === 'damage') this.#lose('wal-damaged', name, piece)
         else this.#lose(piece.isZeros ? 'wal-zeros' : 'wal-torn', name, piece)
       }

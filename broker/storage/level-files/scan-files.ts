@@ -28,19 +28,28 @@ const TRIES = 5
  * @throws DamagedFilesError, as do the scan's own calls
  */
 export async function scanFiles(disk: Disk, directory: string, range: KeyRange): Promise<EntryScan | null> {
-  const files = await liveFiles(disk, directory)
-  for (const { name } of files.logs) {
-    const file = await disk.openFile(join(directory, name))
-    const size = file?.size ?? 0
-    await file?.close()
-    if (size > 0) return null
+  for (let tries = 1; ; tries++) {
+    const { version, logs } = await liveFiles(disk, directory)
+    const sizes = await Promise.all(logs.map(({ name }) => sizeOf(disk, join(directory, name))))
+    if (sizes.some((size) => size !== undefined && size > 0)) return null
+    const gone = logs.find((_, i) => sizes[i] === undefined)
+    if (gone === undefined) return new FileScan(disk, directory, range, version)
+    // LevelDB has made a table of it since, which this version does not have
+    if (tries < TRIES) continue
+    const reason = 'it is gone each time it is looked for'
+    throw new DamagedFilesError(directory, [{ kind: 'wal-missing', file: gone.name, reason }])
   }
-  return new FileScan(disk, directory, range, files.version)
 }
 
-/** The same of the tables alone, whatever a write-ahead file holds. @throws DamagedFilesError, as do the scan's own calls */
-export async function scanTables(disk: Disk, directory: string, range: KeyRange): Promise<EntryScan> {
-  return new FileScan(disk, directory, range, (await liveFiles(disk, directory)).version)
+async function sizeOf(disk: Disk, path: string): Promise<number | undefined> {
+  const file = await disk.openFile(path)
+  await file?.close()
+  return file?.size
+}
+
+/** The same of the tables of a version alone, whatever a write-ahead file holds. Its calls throw DamagedFilesError. */
+export function scanTables(disk: Disk, directory: string, range: KeyRange, version: Version): EntryScan {
+  return new FileScan(disk, directory, range, version)
 }
 
 export interface LiveFiles {

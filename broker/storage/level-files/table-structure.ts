@@ -16,7 +16,7 @@ import type { Finding } from './findings.ts'
 import { compareInternal, TRAILER_BYTES as KEY_TRAILER_BYTES } from './internal-key.ts'
 import type { TolerantFile } from './tolerant-file.ts'
 
-export const FOOTER_BYTES = 48
+const FOOTER_BYTES = 48
 const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 const FILTER_KEY = 'filter.leveldb.BuiltinBloomFilter2'
 /** Index, metaindex and filter of most tables: read at once. */

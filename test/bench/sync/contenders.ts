@@ -26,6 +26,16 @@ export interface Contender {
   /** Its first part does not count, so that it needs no run to warm up. */
   readonly warmsUpAlone?: boolean
   send(topic: string, stock: Stock): Promise<SyncResult>
+  /** Where it sends to; without it the Kafka of all others. */
+  readonly place?: Place
+}
+
+/** Where a backlog goes, and is read back; a topic is Kafka's, or a stream of another. */
+export interface Place {
+  create(topic: string): Promise<unknown>
+  /** Records that a reader finds, by partition. */
+  counts(topic: string): Promise<number[]>
+  drop(topic: string): Promise<unknown>
 }
 
 export const WORKER = new URL('./worker.js', import.meta.url)
@@ -36,6 +46,12 @@ const GUARANTEES: Readonly<Record<PeerName, string>> = {
   'kafkajs idempotent': 'once a connection',
 }
 
+/** Those of the start script. */
+export function ownSettings({ profile }: Pick<BenchOptions, 'profile'>) {
+  const { environment, flags } = startSettings()
+  return { environment, flags: [...flags, ...profileFlags(profile)] }
+}
+
 /** @param changes to the configuration of an upstream that has no more than its address */
 export function own(
   name: string,
@@ -43,8 +59,7 @@ export function own(
   options: Pick<BenchOptions, 'profile'>,
   changes: Partial<KafkaUpstreamConfig> = {},
 ): Contender {
-  const { environment, flags } = startSettings()
-  const settings = { environment, flags: [...flags, ...profileFlags(options.profile)] }
+  const settings = ownSettings(options)
   return {
     name,
     guarantee: changes.mode === 'fleet' ? 'once a process' : 'exactly once',

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { NO_HEADERS } from '../../../broker/log/record-batch.ts'
 import { type LogSink, silentSink } from '../../../broker/log-sink.ts'
-import { type CheckpointCache, createReplicator, type KafkaUpstreamConfig } from '../../../sync/index.ts'
+import { type CheckpointCache, createReplicator, type UpstreamConfig } from '../../../sync/index.ts'
 import { oneStream, STREAM } from '../log/job.ts'
 import { openBenchLog } from '../log/jobs/opened-log.ts'
 import { moment } from '../process-usage.ts'
@@ -42,10 +42,11 @@ export async function prepare({
 }
 
 /** From the first connection to the last acknowledged record. */
-export async function replicate(directory: string, upstream: KafkaUpstreamConfig): Promise<SyncResult> {
+export async function replicate(directory: string, upstream: UpstreamConfig): Promise<SyncResult> {
   const { log, close } = await openBenchLog(directory)
   // the library is loaded at the first connection, which is measured, as it is with the peers; loading it is not
-  await import('../../../sync/kafka/platformatic-wire.ts')
+  if (upstream.kind === 'nats') await import('../../../sync/nats/library-wire.ts')
+  else await import('../../../sync/kafka/platformatic-wire.ts')
   const sockets = watchSockets()
   const start = moment()
   const replicator = await createReplicator(upstream, { log, cache: forgetful, sink: complaints })

@@ -1,6 +1,6 @@
-/** A backlog on its way to Kafka: what a process is asked and what it answers. */
+/** A backlog on its way upstream: what a process is asked and what it answers. */
 
-import type { KafkaUpstreamConfig } from '../../../sync/index.ts'
+import type { UpstreamConfig } from '../../../sync/index.ts'
 import { type Moment, usedSince } from '../process-usage.ts'
 
 export type SyncJob =
@@ -10,7 +10,7 @@ export type SyncJob =
       readonly records: number
       readonly payload: PayloadKind
     }
-  | { readonly kind: 'headwater'; readonly directory: string; readonly upstream: KafkaUpstreamConfig }
+  | { readonly kind: 'headwater'; readonly directory: string; readonly upstream: UpstreamConfig }
   | PeerJob
 
 /** numbers: 200 B that hardly compress; sensors: a typical stream of small JSON objects. */

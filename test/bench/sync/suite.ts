@@ -1,4 +1,7 @@
-/** A backlog into a real Kafka: Headwater beside what could be used instead, and what each codec leaves of it on the link. */
+/**
+ * A backlog into a real Kafka: Headwater beside what could be used instead, what each codec leaves of it on the link, and the same
+ * backlog into a real JetStream.
+ */
 import zlib from 'node:zlib'
 import { chooseKafka, HOW_TO_RUN } from '../../support/kafka/choice.ts'
 import { type KafkaServer, startKafka } from '../../support/kafka/server.ts'
@@ -10,7 +13,8 @@ import type { Report } from '../report.ts'
 import { Scratch } from '../scratch.ts'
 import { countsByPartition, PARTITIONS } from './backlog.ts'
 import { committedCounts } from './committed-counts.ts'
-import { type Contender, mirrorMaker, own, rival, type Stock, WORKER } from './contenders.ts'
+import { type Contender, mirrorMaker, own, type Place, rival, type Stock, WORKER } from './contenders.ts'
+import { type JetStream, startJetStream } from './jetstream.ts'
 import type { PayloadKind, PeerName, SyncJob, SyncResult } from './job.ts'
 import { mirrorMakerJars } from './mirror-maker.ts'
 import { isInstalled, PEERS } from './peers.ts'
@@ -31,6 +35,7 @@ const CODECS = [
   ...('createZstdCompress' in zlib ? (['zstd'] as const) : []),
 ] as const
 const MIRROR = 'mirrormaker 2'
+const TO_NATS = `${OWN} to NATS`
 /** Cases of the second table begin so. */
 const WIRE = 'wire '
 
@@ -39,7 +44,7 @@ export async function sync(options: SyncOptions): Promise<Report> {
   if (source === undefined) throw new Error(`there is no Kafka to send to: ${reason}; ${HOW_TO_RUN}`)
   const records = options.quick ? Math.min(QUICK_RECORDS, options.records) : options.records
   const peers = (Object.keys(PEERS) as PeerName[]).filter(isInstalled)
-  const names = [OWN, `${OWN} fleet`, ...peers, MIRROR, ...CODECS.map((codec) => `${WIRE}${codec}`)]
+  const names = [OWN, `${OWN} fleet`, TO_NATS, ...peers, MIRROR, ...CODECS.map((codec) => `${WIRE}${codec}`)]
   const wanted = new Set(
     chosen(
       names.map((name) => ({ name })),
@@ -54,6 +59,7 @@ export async function sync(options: SyncOptions): Promise<Report> {
     if (wanted.has(`${OWN} fleet`)) {
       compared.push(own(`${OWN} fleet`, source.bootstrap, options, { mode: 'fleet' }))
     }
+    if (wanted.has(TO_NATS)) compared.push(...(await bench.jetStream()))
     for (const peer of peers) if (wanted.has(peer)) compared.push(rival(peer, source.bootstrap, options))
     if (wanted.has(MIRROR)) compared.push(...(await bench.mirrorMaker()))
     const codecs = CODECS.filter((codec) => wanted.has(`${WIRE}${codec}`))
@@ -77,15 +83,22 @@ export async function sync(options: SyncOptions): Promise<Report> {
 class SyncBench {
   readonly #options: SyncOptions
   readonly #bootstrap: string
+  readonly #kafka: Place
   readonly #records: number
   readonly #scratch: Scratch
   readonly #notes: string[] = []
   #local: KafkaServer | null = null
+  #jetStream: JetStream | null = null
   #topics = 0
 
   constructor(options: SyncOptions, bootstrap: string, records: number) {
     this.#options = options
     this.#bootstrap = bootstrap
+    this.#kafka = {
+      create: (topic) => createTopic(bootstrap, topic, PARTITIONS),
+      counts: (topic) => committedCounts(bootstrap, topic),
+      drop: (topic) => deleteTopic(bootstrap, topic),
+    }
     this.#records = records
     this.#scratch = new Scratch(options.dir)
   }
@@ -99,6 +112,18 @@ class SyncBench {
     } catch (error) {
       const [line] = (error as Error).message.split('\n')
       this.#notes.push(`MirrorMaker 2 is not compared, it cannot be had here: ${line}`)
+      return []
+    }
+  }
+
+  /** None where it cannot run here, and why among the notes. */
+  async jetStream(): Promise<Contender[]> {
+    try {
+      this.#jetStream = await startJetStream(TO_NATS, this.#options)
+      return [this.#jetStream.contender]
+    } catch (error) {
+      const [line] = (error as Error).message.split('\n')
+      this.#notes.push(`JetStream is not measured, there is none here: ${line}`)
       return []
     }
   }
@@ -121,6 +146,7 @@ class SyncBench {
       'count. acks=all, libraries loaded before the clock runs, in turns; no compression but where a codec is named. anon: of',
       'the RSS at the end, what is no mapped file; LevelDB maps the tables it reads. Bytes on the wire are those written to',
       'sockets; payload is keys and values.',
+      'JetStream is one nats-server with file storage; it acknowledges what it has written and calls fsync every two minutes.',
       ...missing.map((peer) => `${peer} is not installed here, so it is not compared: npm ci brings it.`),
       ...this.#notes,
       ...this.#scratch.notes(),
@@ -129,6 +155,7 @@ class SyncBench {
 
   async close(): Promise<void> {
     await this.#local?.stop()
+    await this.#jetStream?.stop()
     this.#scratch.remove()
   }
 
@@ -141,15 +168,15 @@ class SyncBench {
 
   #cells(contenders: readonly Contender[], stock: Stock, prefix: string): Cell<SyncResult>[] {
     const expected = countsByPartition(stock.records, stock.payload).join(' ')
-    return contenders.map(({ name, send }) => ({
+    return contenders.map(({ name, send, place = this.#kafka }) => ({
       name: prefix + name,
       measure: async () => {
         const topic = `bench-${process.pid}-${++this.#topics}`
-        await createTopic(this.#bootstrap, topic, PARTITIONS)
+        await place.create(topic)
         const result = await send(topic, stock)
-        const found = (await committedCounts(this.#bootstrap, topic)).join(' ')
+        const found = (await place.counts(topic)).join(' ')
         if (found !== expected) throw new Error(`${name} left ${found} records by partition, not ${expected}`)
-        await deleteTopic(this.#bootstrap, topic)
+        await place.drop(topic)
         return result
       },
     }))

@@ -35,6 +35,18 @@ describe('ballast', () => {
     expect(await dropBallast(disk, MEMORY_PATH)).toBe(false)
   })
 
+  it('takes along what a power cut left of one that was being written', async () => {
+    const disk = new MemoryDisk()
+    const half = join(MEMORY_PATH, `.${BALLAST_FILE}.tmp`)
+    await disk.replaceFile(half, Buffer.alloc(1000))
+    disk.freeBytes = 0
+    await dropBallast(disk, MEMORY_PATH)
+    expect(await disk.readFile(half), 'of another program').toBeDefined()
+    await disk.replaceFile(join(MEMORY_PATH, 'headwater.json'), Buffer.from('{}'))
+    expect(await dropBallast(disk, MEMORY_PATH)).toBe(false)
+    expect(await disk.readFile(half)).toBeUndefined()
+  })
+
   it('is not missed by a log that has none', async () => {
     const disk = new MemoryDisk()
     disk.freeBytes = 0

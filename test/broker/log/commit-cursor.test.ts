@@ -76,6 +76,18 @@ describe('a cursor', () => {
     expect(found).toEqual(Array.from({ length: 30 }, (_, i) => `${i}:v${i}`))
   })
 
+  it('leaves no sealed segment open behind it', async () => {
+    const log = await openLog(new MemoryDisk(), { segmentBytes: 400 })
+    for (let i = 0; i < 30; i++) await append(log, 0, [`v${i}`])
+    const [chain] = log.chains()
+    const open = () => chain!.row.sealed.filter((segment) => chain!.cache.isOpen(segment))
+    await log.read('events', 0, 0, 1)
+    expect(open().length).toBeGreaterThan(0)
+    expect((await drain(log.openCursor(new Map()))).get('events/0')).toHaveLength(30)
+    expect(chain!.row.sealed.length).toBeGreaterThan(3)
+    expect(open()).toEqual([])
+  })
+
   it('starts a partition that is not named at its log start', async () => {
     const log = await openLog(new MemoryDisk())
     await append(log, 0, ['a'])

@@ -105,18 +105,18 @@ describe('a commit', () => {
     const outcomes: (Error | null)[] = []
     appendLater(log, 'x'.repeat(600), outcomes)
     await gate.reached
-    expect(chain.isFull).toBe(false)
+    expect(chain.admission.isFull).toBe(false)
     appendLater(log, 'y'.repeat(600), outcomes)
-    expect(chain.isFull).toBe(true)
+    expect(chain.admission.isFull).toBe(true)
     let hasDrained = false
-    const drained = chain.drained().then(() => {
+    const drained = chain.admission.drained().then(() => {
       hasDrained = true
     })
     for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve))
     expect(hasDrained).toBe(false)
     gate.release()
     await drained
-    expect(chain.isFull).toBe(false)
+    expect(chain.admission.isFull).toBe(false)
     await committed(log)
     expect(outcomes).toEqual([null, null])
   })

@@ -251,6 +251,7 @@ describe('compaction', () => {
         spanMsOf: () => Number.POSITIVE_INFINITY,
         boundaries: [],
         isClosing: () => false,
+        writableBytes: async () => Number.POSITIVE_INFINITY,
       })
       rounds++
       if (report!.isComplete) break

@@ -127,6 +127,19 @@ describe('a disk that needs room', () => {
     stream('middle', [3], { priority: 5, unsynced }, floors[2]),
   ]
 
+  it('takes nothing of a segment of which more stays than the disk has room for', () => {
+    const input = { sealed, bytesToFree: 1000 }
+    const one = [...streams([0, 30, 0]).slice(1), stream('high', [1], { deletes: false })]
+    expect(plan({ ...input, streams: one, liveBytesMax: 199 })).toEqual(NOTHING)
+    expect(plan({ ...input, streams: one, liveBytesMax: 200 }).starts).toEqual([[2, 30]])
+    // what goes with it counts: of all three nothing is left
+    const all = streams([0, 0, 0], 'drop-oldest')
+    expect(plan({ ...input, streams: all, liveBytesMax: 0 }).starts).toHaveLength(3)
+    const older = [segment(0, [1, 2]), segment(1, [2])]
+    const reached = { ...input, sealed: older, streams: one, liveBytesMax: 0 }
+    expect(plan(reached).starts, 'older ones go with one that makes room').toEqual([[2, 20]])
+  })
+
   it('takes what every upstream has, the lowest priority first, the oldest of it first, no more than it needs', () => {
     const all = streams([Infinity, Infinity, Infinity])
     expect(plan({ sealed, streams: all, bytesToFree: 150 })).toEqual({

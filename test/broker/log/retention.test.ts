@@ -131,23 +131,23 @@ describe('retention', () => {
     const log = await openLog(nodeDisk, { path, ...MIXED })
     onlyOnDemand(log)
     const chain = log.chains()[0]!
-    const delays = vi.spyOn(chain, 'delay')
+    const delays = vi.spyOn(chain.admission, 'delay')
     await write(log, 0, 300)
     await log.janitor.run()
     expect(delays.mock.calls.map(([isLate]) => isLate)).toContain(true)
-    expect(chain.isLate).toBe(false)
+    expect(chain.admission.isLate).toBe(false)
     delays.mockClear()
     await write(log, 300, 310)
     await log.janitor.run()
     expect(delays.mock.calls.map(([isLate]) => isLate)).not.toContain(true)
-    chain.delay(true)
+    chain.admission.delay(true)
     let isLetIn = false
-    const waiting = chain.drained().then(() => {
+    const waiting = chain.admission.drained().then(() => {
       isLetIn = true
     })
     await Promise.resolve()
-    expect([chain.isFull, isLetIn]).toEqual([true, false])
-    chain.delay(false)
+    expect([chain.admission.isFull, isLetIn]).toEqual([true, false])
+    chain.admission.delay(false)
     await waiting
     await expectWhole(log)
   })
@@ -304,9 +304,9 @@ describe('a disk that is full', () => {
     disk.freeBytes = 999
     await log.janitor.run()
     expect(log.status().space).toMatchObject({ isFull: true, freeBytes: 999, reserveBytes: 1000 })
-    expect(chain.isFull).toBe(true)
+    expect(chain.admission.isFull).toBe(true)
     let isLetIn = false
-    const waiting = chain.drained().then(() => {
+    const waiting = chain.admission.drained().then(() => {
       isLetIn = true
     })
     disk.freeBytes = 1001

@@ -52,6 +52,8 @@ async function setUp(openMax: number) {
   return { disk, cache, segments, active, pin, isOpen }
 }
 
+const ALL = { from: commitKey(0, 0), to: commitKey(99, 0), bytesMax: 1000 }
+
 const turns = async () => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -67,6 +69,19 @@ describe('the cache of open segments', () => {
     await cache.use(c, async () => {})
     await turns()
     expect(await Promise.all([a, b, c, active].map(isOpen))).toEqual([true, false, true, true])
+    await cache.close()
+  })
+
+  it('closes one that a reader has passed, but not while another reads it, and never the active one', async () => {
+    const { cache, segments, active, pin, isOpen } = await setUp(4)
+    const [a, b] = segments as [Segment, Segment]
+    await pin()
+    await cache.use(a, async () => {})
+    await cache.use(b, async () => cache.passed(b))
+    for (const segment of [a, active]) cache.passed(segment)
+    await turns()
+    expect(await Promise.all([a, b, active].map(isOpen))).toEqual([false, true, true])
+    expect(await cache.use(a, async ({ store }) => (await store.range(ALL)).length)).toBe(1)
     await cache.close()
   })
 

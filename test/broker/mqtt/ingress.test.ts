@@ -196,7 +196,7 @@ describe('back-pressure', () => {
     }
     await gate.reached
     const { chain } = log.stream('events')
-    expect(chain.isFull).toBe(true)
+    expect(chain.admission.isFull).toBe(true)
     expect(chain.admittedBytes).toBeLessThan(600)
     gate.release()
     await until(() => answered.length === count, 'all are answered')

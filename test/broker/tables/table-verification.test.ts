@@ -45,7 +45,7 @@ async function tamper(disk: Disk, how: (batch: WriteBatch) => void): Promise<voi
   await store.close()
 }
 
-const told = (problems: readonly { key: Buffer; reason: string }[]) =>
+const told = (problems: readonly { key: Buffer | null; reason: string }[]) =>
   problems.map(({ key, reason }) => `${key}: ${reason}`)
 
 describe('the verification of a table', () => {

@@ -2,6 +2,7 @@ export {
   COORDINATOR_TOPICS,
   coordinatorOf,
   moveLeader,
+  type PartitionPlace,
   placeOf,
   untilPlace,
   withAdmin,

@@ -30,6 +30,8 @@ export interface NodePlan {
 }
 
 const HOST = '127.0.0.1'
+/** Of each listener. Connections go to them in turn. */
+export const NETWORK_THREADS = 2
 
 /** The complete `server.properties` of one combined broker and controller. */
 export function nodeProperties(plan: NodePlan): Record<string, string> {
@@ -86,7 +88,7 @@ export function nodeProperties(plan: NodePlan): Record<string, string> {
     'controller.quorum.append.linger.ms': '0',
     // Small: the default cleaner buffer alone is a quarter of our heap.
     'log.cleaner.dedupe.buffer.size': '4194304',
-    'num.network.threads': '2',
+    'num.network.threads': String(NETWORK_THREADS),
     'num.io.threads': '4',
   }
   for (const listener of plan.extraListeners) {

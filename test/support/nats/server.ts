@@ -11,6 +11,7 @@ import { natsBinary } from './binary.ts'
 
 const START_MS_MAX = 30_000
 const READY = 'Server is ready'
+const RELOADED = 'Reloaded server configuration'
 const PID_FILE = 'pid'
 
 export interface NatsOptions {
@@ -46,13 +47,18 @@ export class NatsServer {
   }
 
   static async start(options: NatsOptions = {}): Promise<NatsServer> {
+    const server = await NatsServer.create(options)
+    await server.start()
+    return server
+  }
+
+  /** One that does not run yet. */
+  static async create(options: NatsOptions = {}): Promise<NatsServer> {
     const { path, reason } = await natsBinary()
     if (path === null) throw new Error(reason)
     const directory = await mkdtemp(join(tmpdir(), 'headwater-nats-'))
-    const address = `127.0.0.1:${await freePort()}`
-    const server = new NatsServer(path, directory, address)
+    const server = new NatsServer(path, directory, `127.0.0.1:${await freePort()}`)
     await server.configure(options)
-    await server.start()
     return server
   }
 
@@ -95,6 +101,22 @@ export class NatsServer {
     }
   }
 
+  /** Takes another configuration while it runs; clients that it does not let in any longer are disconnected. */
+  async reload(options: NatsOptions): Promise<void> {
+    const log = join(this.directory, 'nats.log')
+    const reloads = () => readFileSync(log, 'utf8').split(RELOADED).length
+    const before = reloads()
+    await this.configure(options)
+    this.#child!.kill('SIGHUP')
+    const deadline = Date.now() + START_MS_MAX
+    while (reloads() === before) {
+      if (!this.isRunning || Date.now() > deadline) {
+        throw new Error(`nats-server did not reload:\n${readFileSync(log, 'utf8').slice(-4000)}`)
+      }
+      await sleep(5)
+    }
+  }
+
   get isRunning(): boolean {
     return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null
   }
@@ -106,7 +128,7 @@ export class NatsServer {
     await this.#gone
   }
 
-  /** Keeps a copy of the store as it is on disk now; the server must not run. */
+  /** Keeps a copy of the store as it is on disk now; the server must not run, or nobody write. */
   async copyStore(): Promise<void> {
     await cp(join(this.directory, 'store'), join(this.directory, 'copy'), { recursive: true })
   }

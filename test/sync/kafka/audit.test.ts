@@ -2,12 +2,22 @@
 import { afterEach, expect, it } from 'vitest'
 import { partitionKey } from '../../../broker/index.ts'
 import { systemClock } from '../../../sync/clock.ts'
+import type { UpstreamConfig } from '../../../sync/config.ts'
+import { createAuditSource } from '../../../sync/create.ts'
 import { KafkaAudit } from '../../../sync/kafka/audit.ts'
 import type { KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
 import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
 import { EARLIEST, type ListedOffset } from '../../../sync/kafka/wire.ts'
-import { createTopic, describeWithKafka, uniqueName } from '../../support/kafka/index.ts'
+import { rewindUpstream } from '../../../sync/rewind.ts'
+import {
+  createTopic,
+  describeWithKafka,
+  growTopic,
+  uniqueName,
+  withAdmin,
+} from '../../support/kafka/index.ts'
 import { verify } from '../audit/audited-log.ts'
+import { hastyClock } from '../hasty-clock.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
 import { settled } from './kafka-place.ts'
@@ -29,8 +39,14 @@ function audit(bootstrap: string, name: string, options: Partial<KafkaUpstreamOp
 }
 
 /** Sends what the log has from `positions` on. @returns the positions after it */
-async function send(bootstrap: string, name: string, log: MemoryLog, positions = new Map<string, number>()) {
-  const upstream = openKafka(bootstrap, name)
+async function send(
+  bootstrap: string,
+  name: string,
+  log: MemoryLog,
+  positions = new Map<string, number>(),
+  options: Partial<KafkaUpstreamOptions> = {},
+) {
+  const upstream = openKafka(bootstrap, name, { options })
   await upstream.recover(log.identity, log.partitions())
   const after = await upstream.send(roundFrom(log, positions))
   await upstream.close()
@@ -208,6 +224,104 @@ describeWithKafka('the verification of a Kafka upstream', ({ bootstrap }) => {
     await by.end(false)
     await settled(bootstrap, by.id)
     expect((await verify(log, audit(bootstrap, name))).partitions[1]).toMatchObject({ compared: 85 })
+  })
+
+  const MAPPINGS = [
+    ['by key', 3, {}],
+    ['without transactions', 2, { mode: 'fleet' }],
+    ['by key and without transactions', 3, { mode: 'fleet' }],
+  ] as const
+
+  it.each(MAPPINGS)(
+    '%s: is whole, and finds what is missing and what is there twice',
+    async (_, count, options) => {
+      const name = uniqueName('mapped')
+      await createTopic(bootstrap, `${name}-events`, count)
+      const log = newLog()
+      let positions = await send(bootstrap, name, log, new Map(), options)
+      for (let round = 0; round < 3; round++) {
+        log.appendMany('events', round % 2, 25, 4)
+        positions = await send(bootstrap, name, log, positions, options)
+      }
+      const source = () => audit(bootstrap, name, options)
+      expect(await verify(log, source())).toMatchObject({
+        isWhole: true,
+        partitions: [{ compared: 111 }, { compared: 85 }],
+      })
+      const moving = openKafka(bootstrap, name, { options })
+      open.push(moving)
+      const move = (partition: number, to: number) => {
+        const change = { stream: 'events', to: new Map([[partition, to]]) }
+        return rewindUpstream(log, log.partitions(), moving, null, async () => {}, change)
+      }
+      log.appendMany('events', 1, 15, 4)
+      await move(0, 101)
+      await move(1, 90)
+      const stands = new Map([
+        ['events/0', 101],
+        ['events/1', 90],
+      ])
+      await send(bootstrap, name, log, stands, options)
+      const report = await verify(log, source())
+      expect(report.partitions).toMatchObject([
+        { duplicated: { ranges: [{ from: 101, to: 111 }] }, missing: { records: 0 }, compared: 111 },
+        { duplicated: { records: 0 }, missing: { ranges: [{ from: 85, to: 90 }] }, compared: 95 },
+      ])
+      for (const { different, outOfOrder } of report.partitions) {
+        expect([different.records, outOfOrder.records]).toEqual([0, 0])
+      }
+    },
+  )
+
+  it('by key: blames Kafka for nothing that retention removed from one partition, though the topic has grown since', async () => {
+    const name = uniqueName('keycut')
+    await createTopic(bootstrap, `${name}-events`, 1)
+    const log = newLog()
+    await send(bootstrap, name, log)
+    // As many as the stream has: only the checkpoint knows that it goes by key.
+    await growTopic(bootstrap, `${name}-events`, 2)
+    const topic = `${name}-events`
+    await withAdmin(bootstrap, async (admin) => {
+      // So that it knows the topic.
+      await admin.fetchTopicOffsets(topic)
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '70' }] })
+    })
+    const report = await verify(log, audit(bootstrap, name))
+    expect(report).toMatchObject({ isWhole: true })
+    const reasons = [expect.stringContaining("the topic's retention")]
+    // Of the second one, too, which a stream by identity would have in the other partition of the topic.
+    expect(report.partitions).toMatchObject([
+      { compared: 0, notCompared: { excused: 61 }, reasons },
+      { compared: 51, notCompared: { excused: 9 }, reasons },
+    ])
+  })
+
+  it('reads no faster than its upstream may be written, what others have in the topic counted', async () => {
+    const name = uniqueName('capped')
+    const log = newLog()
+    const other = newLog('edge-b')
+    for (let i = 0; i < 40; i++) other.append('events', 0, [{ value: `${i}`.padStart(10_000, 'x') }])
+    await send(bootstrap, name, log)
+    await send(bootstrap, name, other)
+    const spent = async (changes: object, bytesPerSecond?: number) => {
+      const clock = hastyClock()
+      const options = { ...kafkaOptions(bootstrap, name), bootstrap: [bootstrap], ...changes }
+      const backoff = { firstMs: 1, msMax: 1 }
+      const config = { kind: 'kafka', budgets: [], backoff, ...options } as unknown as UpstreamConfig
+      const source = await createAuditSource(config, { clock }, bytesPerSecond)
+      open.push(source)
+      expect(await verify(log, source)).toMatchObject({
+        isWhole: true,
+        strangers: { otherEdges: 161 },
+      })
+      return clock.time
+    }
+    const free = await spent({})
+    const bandwidth = { bytesPerSecond: 50_000, burstBytes: 50_000 }
+    // 400,000 bytes: the first 50,000 are to be had at once, and the last request pays nothing.
+    expect(await spent({ bandwidth })).toBeGreaterThan(free + 5000)
+    expect(await spent({ bandwidth }, 10_000)).toBeGreaterThan(free + 25_000)
+    expect(await spent({ bandwidth }, 1_000_000)).toBeLessThan(free + 5000)
   })
 
   it('says that it cannot where records do not say where they are from', async () => {

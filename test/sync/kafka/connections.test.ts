@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../../../sync/clock.ts'
 import { unwatchedClock } from '../../../sync/clock-reading.ts'
 import { Connections } from '../../../sync/kafka/connections.ts'
 import { Credentials } from '../../../sync/kafka/credentials.ts'
+import { LinkMeter } from '../../../sync/kafka/link-meter.ts'
 import { Secrets } from '../../../sync/secrets.ts'
 import { secretFile } from './security-setup.ts'
 
@@ -56,29 +57,49 @@ class FakeConnection extends EventEmitter {
   }
 }
 
+/** Tells when its files are looked at. */
+class WatchedCredentials extends Credentials {
+  begun = 0
+  ended = 0
+  override async load() {
+    this.begun++
+    try {
+      return await super.load()
+    } finally {
+      this.ended++
+    }
+  }
+}
+
 describe('connections', () => {
   let directory: string
   let passwordFile: string
   let now = 0
   let failures: unknown[]
+  let renewed = 0
+  let credentials: WatchedCredentials
   let connections: Connections
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'headwater-connections-'))
     passwordFile = await secretFile(directory, 'password', 'one')
     now = 0
     failures = []
+    renewed = 0
     made.length = 0
     connecting = async () => {}
     const clock: Clock = { ...systemClock, monotonic: () => now }
     const deps = { secrets: new Secrets({}, null, ''), clock, readClock: unwatchedClock }
     const sasl = { mechanism: 'PLAIN', username: 'u', passwordFile } as const
+    credentials = new WatchedCredentials({ sasl }, deps)
     connections = new Connections(FakeConnection as unknown as typeof Connection, {
       clientId: 'test',
       connection: { requestTimeout: 1000 },
       configured: new Set(),
-      credentials: new Credentials({ sasl }, deps),
+      credentials,
       clock,
       onRenewFailed: (error) => failures.push(error),
+      onRenewed: () => renewed++,
+      meter: new LinkMeter(),
     })
   })
   afterEach(async () => {
@@ -97,6 +118,19 @@ describe('connections', () => {
     await secretFile(directory, 'password', password)
     now += 31_000
     await get()
+  }
+  /** Resolves once the look that has begun is over, and what follows at once from it. */
+  async function looked(): Promise<void> {
+    do await sleep(1)
+    while (credentials.ended < credentials.begun)
+  }
+  async function failAgain(): Promise<void> {
+    expect(failures).toEqual([])
+    await until(() => {
+      now += 2100
+      void get()
+      return failures.length > 0
+    })
   }
 
   it('stay while no file changes, and while it is not time to look', async () => {
@@ -149,8 +183,8 @@ describe('connections', () => {
       throw Object.assign(new Error('no'), { code: 'PLT_KFK_AUTHENTICATION' })
     }
     await change('two')
-    await until(() => failures.length === 1)
-    expect(failures[0]).toMatchObject({ fault: 'auth' })
+    await failAgain()
+    expect(failures).toMatchObject([{ fault: 'auth' }])
     expect(await get()).toBe(first)
     expect(first.socket.destroyed).toBe(false)
     connecting = async () => {}
@@ -158,6 +192,41 @@ describe('connections', () => {
     await get()
     await until(() => first.socket.destroyed)
     expect((await get()).password).toBe('two')
+    expect({ failures: failures.length, renewed }).toEqual({ failures: 1, renewed: 1 })
+  })
+
+  it('say nothing of a failure that a second look, two seconds later, does not find any more', async () => {
+    const first = await get()
+    await change('')
+    await looked()
+    const { begun } = credentials
+    now += 1900
+    await get()
+    expect(credentials.begun).toBe(begun)
+    await secretFile(directory, 'password', 'two')
+    now += 200
+    await get()
+    await until(() => first.socket.destroyed)
+    expect((await get()).password).toBe('two')
+    expect({ failures, renewed }).toEqual({ failures: [], renewed: 0 })
+  })
+
+  it('begin anew with the first look where the files are the old ones again', async () => {
+    await get()
+    for (const password of ['', 'one', '']) {
+      await change(password)
+      await looked()
+    }
+    expect({ failures, renewed, made: made.length }).toEqual({ failures: [], renewed: 0, made: 1 })
+  })
+
+  it('count each that goes away by itself once', async () => {
+    const first = await get()
+    first.socket.destroy()
+    const second = await get()
+    expect(connections.lost).toBe(1)
+    second.socket.destroy()
+    expect(connections.lost).toBe(2)
   })
 
   it('are not replaced by one that ends before it has answered anything, as TLS 1.3 ends one with a refused certificate', async () => {
@@ -167,7 +236,7 @@ describe('connections', () => {
       setTimeout(() => connection.socket.destroy(), 5)
     }
     await change('two')
-    await until(() => failures.length === 1)
+    await failAgain()
     expect(await get()).toBe(first)
     expect(first.socket.destroyed).toBe(false)
   })
@@ -179,6 +248,24 @@ describe('connections', () => {
     await until(() => first.socket.destroyed)
     expect(await get()).toBe(made[1])
     expect(failures).toEqual([])
+  })
+
+  it('are two at no time: where one broke while it was to be replaced, the one opened since stays', async () => {
+    const first = await get()
+    first.send(0, 0, () => {})
+    await change('two')
+    await until(() => made.length === 2)
+    const waiting = get()
+    await sleep(20)
+    first.socket.destroy()
+    const third = await get()
+    first.waiting[0]!(new Error('the connection closed'))
+    expect(third).toBe(made[2])
+    expect(await waiting).toBe(third)
+    await until(() => made[1]!.socket.destroyed)
+    expect(await get()).toBe(third)
+    connections.close()
+    expect(made.map(({ socket }) => socket.destroyed)).toEqual([true, true, true])
   })
 
   it('are all broken by close, those that are about to stand, too', async () => {

@@ -66,7 +66,7 @@ export function startEdge(
   return edge
 }
 
-async function until(edge: Edge, what: string, isSo: () => boolean): Promise<void> {
+export async function until(edge: Edge, what: string, isSo: () => boolean): Promise<void> {
   const deadline = Date.now() + WAIT_MS_MAX
   while (!isSo()) {
     if (Date.now() > deadline) {

@@ -2,8 +2,6 @@
  * What happens among the brokers of a cluster while an edge sends: leaders and coordinators move and are killed, an unclean
  * election throws records away, a disk loses its tail. Afterwards a reader sees each record once and in order.
  */
-import { readdirSync, readFileSync, truncateSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import {
   COORDINATOR_TOPICS,
@@ -11,6 +9,7 @@ import {
   describeWithOwnKafka,
   type KafkaCluster,
   moveLeader,
+  type PartitionPlace,
   placeOf,
   readTopic,
   startKafka,
@@ -21,7 +20,9 @@ import {
 } from '../../support/kafka/index.ts'
 import { MemoryLog } from '../memory-log.ts'
 import { MemoryCache } from '../replicator-setup.ts'
+import { cutLastBatches } from './disk.ts'
 import { caughtUp, close, closeEdges, expectExact, startEdge } from './edge.ts'
+import { readByOrigin, settled } from './kafka-place.ts'
 
 afterEach(closeEdges)
 
@@ -137,39 +138,63 @@ describeWithOwnKafka('a cluster of three brokers', () => {
     60_000,
   )
 
-  it('sends again what an unclean election threw away, and says what is gone for good', async () => {
-    const { bootstrap } = cluster
-    const name = uniqueName('unclean')
-    const topic = `${name}-events`
-    const replicaAssignment = [0, 1].map((partition) => ({ partition, replicas: [2, 3] }))
+  /** A topic of which broker 3 takes over, with an older log, what broker 2 alone has: partitions on both of them. */
+  async function createUnclean(topic: string, replicas: readonly number[][]): Promise<void> {
+    const replicaAssignment = replicas.map((ids, partition) => ({ partition, replicas: [...ids] }))
     const configEntries = [
       { name: 'unclean.leader.election.enable', value: 'true' },
       { name: 'min.insync.replicas', value: '1' },
     ]
-    await withAdmin(bootstrap, (admin) =>
+    await withAdmin(cluster.bootstrap, (admin) =>
       admin.createTopics({ topics: [{ topic, replicaAssignment, configEntries }], waitForLeaders: true }),
     )
+  }
+
+  const untilEach = async (
+    topic: string,
+    partitions: readonly number[],
+    what: string,
+    isSo: (place: PartitionPlace) => boolean,
+  ) => {
+    for (const partition of partitions) await untilPlace(cluster.bootstrap, topic, what, isSo, partition)
+  }
+
+  /** Broker 2 is alone with what `send` sends, and is killed; 3 leads with what it has. */
+  async function electUnclean(
+    topic: string,
+    partitions: readonly number[],
+    send: () => Promise<void>,
+  ): Promise<void> {
+    // The markers, too, are on both: the commit is complete and they were in sync.
+    await untilEach(topic, partitions, 'both are in sync', ({ inSync }) => inSync.length === 2)
+    await node(3).kill()
+    await untilEach(topic, partitions, '2 is alone', ({ inSync }) => inSync.join() === '2')
+    await send()
+    await node(2).kill()
+    await node(3).start()
+    await untilEach(topic, partitions, '3 leads', ({ leader }) => leader === 3)
+  }
+
+  it('sends again what an unclean election threw away, and says what is gone for good', async () => {
+    const { bootstrap } = cluster
+    const name = uniqueName('unclean')
+    const topic = `${name}-events`
+    await createUnclean(topic, [
+      [2, 3],
+      [2, 3],
+    ])
     const log = newLog(2, 20)
     const cache = new MemoryCache()
     const edge = startEdge(bootstrap, name, log, { cache })
     await caughtUp(edge)
-    // What follows is on broker 2 alone.
-    for (const partition of [0, 1])
-      await untilPlace(bootstrap, topic, 'both are in sync', ({ inSync }) => inSync.length === 2, partition)
-    // The markers, too: on both, because the commit is complete and they were in sync.
     await expectExact(bootstrap, name, log)
-    await node(3).kill()
-    for (const partition of [0, 1])
-      await untilPlace(bootstrap, topic, '2 is alone', ({ inSync }) => inSync.join() === '2', partition)
-    grow(log, 20)
-    await caughtUp(edge)
-    grow(log, 10)
-    await caughtUp(edge)
-    await close(edge)
-    await node(2).kill()
-    await node(3).start()
-    for (const partition of [0, 1])
-      await untilPlace(bootstrap, topic, '3 leads', ({ leader }) => leader === 3, partition)
+    await electUnclean(topic, [0, 1], async () => {
+      for (const count of [20, 10]) {
+        grow(log, count)
+        await caughtUp(edge)
+      }
+      await close(edge)
+    })
     log.dropBelow('events', 1, 40)
     grow(log, 5)
     const again = startEdge(bootstrap, name, log, { cache })
@@ -187,6 +212,45 @@ describeWithOwnKafka('a cluster of three brokers', () => {
       )
     expect(values).toEqual([...expected(0, [0, 55]), ...expected(1, [0, 20], [40, 55])])
   }, 60_000)
+
+  it.each(['exactly-once', 'fleet'] as const)(
+    'by key: sends again what it threw away of one partition of the topic, and nothing to the other, in mode %s',
+    async (mode) => {
+      const { bootstrap } = cluster
+      const name = uniqueName('uncleankey')
+      const topic = `${name}-events`
+      await createUnclean(topic, [
+        [2, 3],
+        [1, 3],
+      ])
+      const log = newLog(3, 20)
+      const edge = startEdge(bootstrap, name, log, { options: { mode } })
+      await caughtUp(edge)
+      await settled(bootstrap, `${name}.edge-a`)
+      await electUnclean(topic, [0], async () => {
+        for (const count of [20, 10]) {
+          grow(log, count)
+          await caughtUp(edge)
+        }
+      })
+      grow(log, 5)
+      // It runs on, and finds out by itself.
+      await caughtUp(edge)
+      await node(2).start()
+      expect(edge.lines.join('\n')).toMatch(
+        /upstream lost some acknowledged records of events\/0 between \d+ and 50: they are sent again/,
+      )
+      await settled(bootstrap, `${name}.edge-a`)
+      const found = (await readByOrigin(bootstrap, name, 'events')).map(({ value }) => value!)
+      const expected = log
+        .partitions()
+        .flatMap(({ partition, durableOffset }) =>
+          Array.from({ length: durableOffset }, (_, offset) => `events/${partition}/${offset}`),
+        )
+      expect(found).toEqual(expected)
+    },
+    120_000,
+  )
 })
 
 describeWithOwnKafka('a broker whose disk lost the end of a partition', () => {
@@ -201,7 +265,8 @@ describeWithOwnKafka('a broker whose disk lost the end of a partition', () => {
       await caughtUp(edge)
       await expectExact(server.bootstrap, name, log)
       await server.kill()
-      cutLastBatch(join(server.directory, 'data', `${name}-events-0`))
+      // The marker of its last transaction.
+      cutLastBatches(server, `${name}-events`, 0, 1)
       await server.start()
       log.appendMany('events', 0, 10)
       await caughtUp(edge)
@@ -212,14 +277,3 @@ describeWithOwnKafka('a broker whose disk lost the end of a partition', () => {
     }
   }, 60_000)
 })
-
-/** Takes the last batch, the marker of the last transaction, off a partition's log. */
-function cutLastBatch(directory: string): void {
-  const logs = readdirSync(directory).filter((file) => file.endsWith('.log'))
-  const segment = join(directory, logs.sort().at(-1)!)
-  const bytes = readFileSync(segment)
-  let last = 0
-  for (let at = 0; at < bytes.length && bytes.readInt32BE(at + 8) > 0; at += 12 + bytes.readInt32BE(at + 8))
-    last = at
-  truncateSync(segment, last)
-}

@@ -30,7 +30,12 @@ function open(bootstrap: string, name: string, options: OpenOptions = {}): Kafka
 }
 
 const newLog = (partitions = 2) => new MemoryLog().addStream('events', partitions)
-const recover = (upstream: Upstream, log: MemoryLog) => upstream.recover(log.identity, log.partitions())
+/** Throws why a stream is refused, too. */
+async function recover(upstream: Upstream, log: MemoryLog) {
+  const recovered = await upstream.recover(log.identity, log.partitions())
+  for (const refusal of recovered.refused?.values() ?? []) throw refusal
+  return recovered
+}
 const fault = (work: Promise<unknown>): Promise<UpstreamError> =>
   work.then(
     () => Promise.reject(new Error('an error was expected')),

@@ -1,6 +1,9 @@
 /** What a stream by identity and in transactions is promised, where it goes by key, or without transactions. */
 import { afterEach, expect, it } from 'vitest'
+import { systemClock } from '../../../sync/clock.ts'
+import { KafkaAudit } from '../../../sync/kafka/audit.ts'
 import type { KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
+import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
 import { WireConnectionError } from '../../../sync/kafka/wire.ts'
 import { rewindUpstream } from '../../../sync/rewind.ts'
 import {
@@ -10,11 +13,12 @@ import {
   readTopic,
   uniqueName,
 } from '../../support/kafka/index.ts'
+import { verify } from '../audit/audited-log.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
 import { caughtUp, closeEdges, originsOf, startEdge, stopped } from './edge.ts'
 import { readByOrigin, settled } from './kafka-place.ts'
-import { openKafka } from './open-kafka.ts'
+import { kafkaOptions, openKafka, wireOptions } from './open-kafka.ts'
 
 afterEach(closeEdges)
 
@@ -108,6 +112,54 @@ describeWithKafka('an edge and its place in Kafka', ({ bootstrap }) => {
     const { partitions } = await next.recover(log.identity, log.partitions())
     await next.close()
     expect([...partitions.values()].map((found) => found.next)).toEqual([20, 7, 20])
+  })
+
+  it('by key: stops with an alarm when a clone took over', async () => {
+    const name = uniqueName('clone')
+    await createTopic(bootstrap, `${name}-events`, 2)
+    const log = newLog(10)
+    const first = startEdge(bootstrap, name, log)
+    await caughtUp(first)
+    const copy = newLog(10)
+    const clone = startEdge(bootstrap, name, copy)
+    await caughtUp(clone)
+    grow(log, 10)
+    await stopped(first)
+    expect(first.replicator.status().lastError).toMatchObject({ code: 'HW_FENCED' })
+    grow(copy, 5)
+    await caughtUp(clone)
+    expect(await valuesUpstream(bootstrap, name)).toEqual(values(copy))
+  })
+
+  it('without transactions: does not notice a clone, but for what the verification finds', async () => {
+    const name = uniqueName('clone')
+    await createTopic(bootstrap, `${name}-events`, LOCAL_PARTITIONS)
+    const options = { mode: 'fleet' } as const
+    const log = newLog(10)
+    const first = startEdge(bootstrap, name, log, { options })
+    await caughtUp(first)
+    const copy = newLog(10)
+    const clone = startEdge(bootstrap, name, copy, { options })
+    await caughtUp(clone)
+    copy.append('events', 0, [{ key: 'k3', value: 'of the clone' }])
+    await caughtUp(clone)
+    grow(log, 10)
+    await caughtUp(first)
+    expect([first, clone].map(({ replicator }) => replicator.status().state)).toEqual(['idle', 'idle'])
+    const source = new KafkaAudit(kafkaOptions(bootstrap, name, options), {
+      clock: systemClock,
+      openWire: () => openWire(wireOptions(bootstrap)),
+    })
+    const { isWhole, partitions } = await verify(log, source)
+    await source.close()
+    expect(isWhole).toBe(false)
+    // One of the two stands there as offset 10: the other came twice.
+    const faults = partitions.map(({ duplicated, different }) => [duplicated.records, different.records])
+    expect(faults).toEqual([
+      [1, 1],
+      [0, 0],
+      [0, 0],
+    ])
   })
 
   it('without transactions: sends again what was acknowledged in a round that failed, and lost since', async () => {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { KafkaUpstreamOptions } from '../../../sync/kafka/kafka-upstream.ts'
 import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
-import { type WireAnswerError, WireConnectionError } from '../../../sync/kafka/wire.ts'
+import { type ClusterInfo, type WireAnswerError, WireConnectionError } from '../../../sync/kafka/wire.ts'
 import { createTopic, readTopic, uniqueName } from '../../support/kafka/index.ts'
 import { testIdentity } from '../memory-log.ts'
 import type { ReadBack, UpstreamPlace } from '../upstream-contract.ts'
@@ -132,6 +132,23 @@ export async function kafkaPlace(
     openMortal: () => {
       const { arm, died, around } = mortalRequests()
       return { upstream: openKafka(bootstrap, name, { ...common, around }), arm, died }
+    },
+    async openRefusing(stream) {
+      let isAllowed = false
+      const unseen = { answer: 'TOPIC_AUTHORIZATION_FAILED', topicId: '', partitions: [] }
+      const around = async (method: string, ask: () => Promise<unknown>) => {
+        const answer = await ask()
+        if (method !== 'metadata' || isAllowed) return answer
+        const cluster = answer as ClusterInfo
+        const topics = [...cluster.topics].map(([topic, info]) => {
+          return [topic, topic === `${name}-${stream}` ? unseen : info] as const
+        })
+        return { ...cluster, topics: new Map(topics) }
+      }
+      const allow = async () => {
+        isAllowed = true
+      }
+      return { upstream: openKafka(bootstrap, name, { ...common, around }), allow }
     },
     async read(streams) {
       if (options.mode !== 'fleet') await settled(bootstrap, `${name}.${testIdentity().edge}`)

@@ -12,6 +12,8 @@ import { SecureEdge, secretFile, until } from './security-setup.ts'
 
 const LOGIN_MS_MAX = 2000
 const A_MINUTE_MS = 60_000
+/** For a second look, which a failure needs to be told. */
+const SOON_MS = 3000
 /** Kafka takes a new certificate for a listener only where the names stay. */
 const NAMES = ['127.0.0.1', 'localhost']
 /** Published by the client library at the end of each connection attempt. */
@@ -74,8 +76,11 @@ describeWithOwnKafka('a secure Kafka that goes on', () => {
     await file('edge.pem', two.cert)
     await file('ca.pem', kafka.authority.cert + servers.cert)
     leap(A_MINUTE_MS)
-    await edge.replicate()
-    await until('the half that is new is noticed', () => edge.lines.length > 0)
+    await until('the half that is new is noticed', async () => {
+      await edge.replicate()
+      leap(SOON_MS)
+      return edge.lines.length > 0
+    })
     expect(edge.lines[0]).toMatch(
       /goes on with its old credentials, .*edge\.key: it is not the key of the certificate/,
     )
@@ -86,8 +91,12 @@ describeWithOwnKafka('a secure Kafka that goes on', () => {
       await edge.replicate()
       return connects === 2
     })
+    await until('that is told', () => edge.lines.length > 1)
     await edge.replicate()
-    expect({ connects, lines: edge.lines.slice(1) }).toEqual({ connects: 2, lines: [] })
+    expect({ connects, lines: edge.lines.slice(1) }).toEqual({
+      connects: 2,
+      lines: ['upstream central uses its new credentials'],
+    })
     expect(await edge.readBack()).toBeGreaterThan(300)
   })
 
@@ -101,8 +110,11 @@ describeWithOwnKafka('a secure Kafka that goes on', () => {
 
     await file('password', 'second-password')
     leap(A_MINUTE_MS)
-    await edge.replicate()
-    await until('the cluster refuses it', () => edge.lines.length > 0)
+    await until('the cluster refuses it', async () => {
+      await edge.replicate()
+      leap(SOON_MS)
+      return edge.lines.length > 0
+    })
     expect(edge.lines[0]).toMatch(/goes on with its old credentials, .*wrong user or password/)
     await kafka.setScramPassword('edge', 'SCRAM-SHA-256', 'second-password')
     const before = connects
@@ -112,7 +124,10 @@ describeWithOwnKafka('a secure Kafka that goes on', () => {
       return connects > before
     })
     expect(await edge.readBack()).toBeGreaterThan(200)
-    expect(edge.lines.filter((line) => !line.includes('old credentials'))).toEqual([])
+    await until('that is told', () => edge.lines.length > 1)
+    expect(edge.lines.filter((line) => !line.includes('old credentials'))).toEqual([
+      'upstream central uses its new credentials',
+    ])
     expect(edge.said()).not.toMatch(/(first|second)-password/)
   })
 
@@ -132,12 +147,17 @@ describeWithOwnKafka('a secure Kafka that goes on', () => {
         tls: { caFile: ca },
         sasl: { mechanism: 'OAUTHBEARER', oauth },
       })
-      await until('the fourth login', async () => {
+      // Each has four tenths of a second; where a machine that does much else is too late for one, Kafka ends the connection.
+      let told = 0
+      let from = connects
+      await until('three more logins in a row, without a word', async () => {
         await edge.replicate()
-        return connects >= 4
+        if (edge.lines.length > told) {
+          told = edge.lines.length
+          from = connects
+        }
+        return connects - from >= 3
       })
-      await edge.replicate()
-      expect(edge.lines).toEqual([])
       expect(tokens.tokens.length).toBeGreaterThanOrEqual(2)
       await edge.readBack()
     } finally {

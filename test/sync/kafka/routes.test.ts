@@ -4,6 +4,7 @@ import {
   METADATA_BYTES_MAX,
   parseMetadata,
 } from '../../../sync/kafka/checkpoint-metadata.ts'
+import { packPartitions, unpackPartitions } from '../../../sync/kafka/packed-partitions.ts'
 import { carriersOf, packPositions, unpackPositions } from '../../../sync/kafka/packed-positions.ts'
 import { chooseMapping, type Mapping, type Partitioning } from '../../../sync/kafka/routes.ts'
 
@@ -52,10 +53,13 @@ describe('packed positions', () => {
     [2, { next: 41, proof: null }],
     [10, { next: 1296, proof: 0xdeadbeef }],
   ])
+  const uneven = new Map([[3, { next: 36, proof: null, isUneven: true }]])
 
   it('are as the example says, and come back', () => {
     expect(packPositions(positions)).toBe('2.15.;a.100.1ps9wxb')
     expect(unpackPositions('2.15.;a.100.1ps9wxb')).toEqual(positions)
+    expect(unpackPositions('3.10.!')).toEqual(uneven)
+    expect(packPositions(unpackPositions('3.10.!')!)).toBe('3.10.!')
   })
 
   it('are refused when something else wrote them', () => {
@@ -69,16 +73,17 @@ describe('packed positions', () => {
       '1.2.3;1.2.3',
       '1.zzzzzzzzzzz.',
       '1.2.G',
+      '1.2.!!',
     ]) {
       expect(unpackPositions(text), text).toBeNull()
     }
   })
 
   it('of as many partitions as a carrier can have fit beside its offset, however large they are', () => {
-    const most = new Map<number, { next: number; proof: number }>()
+    const most = new Map<number, { next: number; proof: number; isUneven: true }>()
     const partitions = 1024
     for (let partition = partitions - 1; partition >= 0; partition -= carriersOf(partitions)) {
-      most.set(partition, { next: Number.MAX_SAFE_INTEGER, proof: 0xffffffff })
+      most.set(partition, { next: Number.MAX_SAFE_INTEGER, proof: 0xffffffff, isUneven: true })
     }
     const text = encodePackedMetadata({
       incarnation: '11111111-1111-4111-8111-111111111111',
@@ -87,8 +92,29 @@ describe('packed positions', () => {
       topicId: '11111111-1111-4111-8111-111111111111',
       width: 2 ** 31 - 1,
       positions: most,
+      at: Number.MAX_SAFE_INTEGER,
+      epoch: 2 ** 31 - 1,
+      sources: new Set(Array.from({ length: partitions }, (_, partition) => partition)),
+      isBehind: true,
     })
     expect(Buffer.byteLength(text)).toBeLessThanOrEqual(METADATA_BYTES_MAX)
-    expect(parseMetadata(text)).toMatchObject({ kind: 'packed', positions: most })
+    const sources = expect.objectContaining({ size: partitions })
+    expect(parseMetadata(text)).toMatchObject({ kind: 'packed', positions: most, sources, isBehind: true })
+  })
+})
+
+describe('packed partitions', () => {
+  it('are as the examples say, and come back', () => {
+    for (const [set, text] of [
+      [[0, 1, 2], 'Bw=='],
+      [[9], 'AAI='],
+      [[], ''],
+    ] as const) {
+      expect(packPartitions(new Set(set))).toBe(text)
+      expect([...unpackPartitions(text)]).toEqual(set)
+    }
+    const all = new Set(Array.from({ length: 1024 }, (_, partition) => partition))
+    expect(packPartitions(all)).toHaveLength(172)
+    expect(unpackPartitions(packPartitions(all))).toEqual(all)
   })
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import type { CheckpointCache } from '../../../sync/checkpoint.ts'
-import type { KafkaUpstreamConfig } from '../../../sync/config.ts'
+import type { KafkaUpstreamConfig, UpstreamConfig } from '../../../sync/config.ts'
 import {
   createReplicator,
   createUpstream,
@@ -118,7 +118,7 @@ export class SecureEdge {
 
 /** Tries to connect once. @returns the error, and all that it says in any form */
 export async function refusal(
-  config: KafkaUpstreamConfig,
+  config: UpstreamConfig,
   deps: UpstreamDeps = {},
 ): Promise<{ error: UpstreamError; said: string }> {
   const lines: string[] = []

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest'
 import { createNatsAudit } from '../../../sync/nats/create.ts'
+import { logProof } from '../../../sync/proof.ts'
+import { withStreams } from '../../support/nats/streams.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
@@ -25,15 +27,6 @@ async function send(address: string, log: MemoryLog, from = 0) {
   await upstream.close()
 }
 
-async function operate(address: string, act: (streams: Streams) => Promise<unknown>) {
-  const { connect } = await import('@nats-io/transport-node')
-  const { jetstreamManager } = await import('@nats-io/jetstream')
-  const connection = await connect({ servers: address })
-  await act((await jetstreamManager(connection)).streams)
-  await connection.close()
-}
-type Streams = Awaited<ReturnType<typeof import('@nats-io/jetstream').jetstreamManager>>['streams']
-
 const offsets = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => `events/0/${from + i}`)
 const NOBODY = { otherEdges: 0, otherLogs: 0, unmarked: 0 }
@@ -57,13 +50,13 @@ describeWithNats('a JetStream read back', (start) => {
       log.appendMany('events', 0, 10)
       await send(address, log, from)
     }
-    await operate(address, (streams) => streams.deleteMessage('headwater', 3))
+    await withStreams(address, (streams) => streams.deleteMessage('headwater', 3))
     const middle = [...offsets(0, 20), 'gap events/0', ...offsets(30, 40)]
     expect((await audit(address, log)).items).toEqual(middle)
-    await operate(address, (streams) => streams.purge('headwater', { seq: 2 }))
+    await withStreams(address, (streams) => streams.purge('headwater', { seq: 2 }))
     const first = ['gap events/0', ...offsets(10, 20), 'gap events/0', ...offsets(30, 40)]
     expect((await audit(address, log)).items).toEqual(first)
-    await operate(address, (streams) => streams.purge('headwater'))
+    await withStreams(address, (streams) => streams.purge('headwater'))
     expect((await audit(address, log)).items).toEqual(['gap events/0'])
   })
 
@@ -73,6 +66,29 @@ describeWithNats('a JetStream read back', (start) => {
     log.appendMany('events', 0, 10)
     await send(address, log, 5)
     expect((await audit(address, log)).items).toEqual(offsets(5, 10))
+  })
+
+  it('does not excuse what a moved position has skipped, where something else was removed', async () => {
+    const { address } = await start()
+    const log = new MemoryLog().addStream('events', 1)
+    for (const from of [0, 10]) {
+      log.appendMany('events', 0, 10)
+      await send(address, log, from)
+    }
+    await withStreams(address, (streams) => streams.purge('headwater', { seq: 2 }))
+    log.appendMany('events', 0, 20)
+    const upstream = openNats(address)
+    await upstream.recover(log.identity, log.partitions())
+    const proof = await logProof(log, 'events', 0, 30)
+    const moved = { stream: 'events', partition: 0, fromOffset: 30, nextOffset: 30, batches: [], proof }
+    await upstream.send({ parts: [moved] })
+    await upstream.close()
+    await send(address, log, 30)
+    expect((await audit(address, log)).items).toEqual([
+      'gap events/0',
+      ...offsets(10, 20),
+      ...offsets(30, 40),
+    ])
   })
 
   it('counts what is of another log, or of nobody, and gives none of it', async () => {

@@ -1,5 +1,6 @@
 import { Value } from '@sinclair/typebox/value'
 import { expect, it } from 'vitest'
+import { withoutSecrets } from '../../../broker/config/secret-keys.ts'
 import { type UpstreamConfig, UpstreamSchema } from '../../../sync/config.ts'
 import { createUpstream, upstreamFaults } from '../../../sync/index.ts'
 
@@ -63,4 +64,29 @@ it('finds what a login lacks or has twice, and what else a schema cannot say', a
   expect(faults({ backoff: { firstMs: 5000, msMax: 1000 } })).toHaveLength(1)
   const wrong = load({ ...NATS, login: {} })
   await expect(createUpstream(wrong)).rejects.toMatchObject({ code: 'HW_UPSTREAM_CONFIG' })
+})
+
+it('is printed without its secrets', () => {
+  const config = load({ ...NATS, login: { user: 'edge', password: 'p-4711', token: 't-4712' } })
+  const printed = JSON.stringify(withoutSecrets(UpstreamSchema, config))
+  expect(printed).not.toMatch(/4711|4712/)
+  expect(printed).toContain('"user":"edge"')
+})
+
+it('warns of a password that goes over the network as it is, and of nothing that is signed or encrypted', async () => {
+  const warnings = async (changes: Record<string, unknown>) => {
+    const lines: string[] = []
+    const sink = { info: () => {}, warn: (line: string) => void lines.push(line), error: () => {} }
+    await (
+      await createUpstream(load({ ...NATS, servers: ['nats.example:4222'], ...changes }), { sink })
+    ).close()
+    return lines
+  }
+  expect(await warnings({ login: { user: 'u', password: 'p' } })).toEqual([
+    'upstream central: without tls the password may be shown to everybody on the way - add tls',
+  ])
+  expect(await warnings({ login: { token: 't' } })).toEqual([expect.stringContaining('the token')])
+  expect(await warnings({ login: { token: 't' }, tls: {} })).toEqual([])
+  expect(await warnings({ login: { token: 't' }, servers: ['127.0.0.1:4222', '[::1]:4222'] })).toEqual([])
+  expect(await warnings({ login: { nkeyFile: '/n' } })).toEqual([])
 })

@@ -1,10 +1,12 @@
 /** Two processes as one edge, and servers that have lost, removed or replaced what they acknowledged. */
 import { expect, it } from 'vitest'
 import { type CachedCheckpoint, decideStart, type Start } from '../../../sync/checkpoint.ts'
-import { connectNats } from '../../../sync/nats/create.ts'
+import { connectNats } from '../../../sync/nats/connect.ts'
 import type { NatsUpstream } from '../../../sync/nats/nats-upstream.ts'
 import type { NatsWire } from '../../../sync/nats/wire.ts'
 import type { Recovered } from '../../../sync/upstream.ts'
+import type { NatsServer } from '../../support/nats/server.ts'
+import { withStreams } from '../../support/nats/streams.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { roundFrom } from '../upstream-contract.ts'
@@ -30,11 +32,16 @@ async function caught(work: Promise<unknown>): Promise<{ code: string; hint: str
 /** What an edge does at a start and after every error. */
 async function go(upstream: NatsUpstream, log: MemoryLog, cache: CachedCheckpoint | null = null) {
   const recovered = await upstream.recover(log.identity, log.partitions())
-  const start = await decideStart(log, log.partitions(), recovered, cache)
+  const { refused, ...start } = await decideStart(log, log.partitions(), recovered, cache)
+  for (const refusal of refused.values()) throw refusal
   return { recovered, start }
 }
 
-async function sendRest(upstream: NatsUpstream, log: MemoryLog, { start }: { start: Start }) {
+async function sendRest(
+  upstream: NatsUpstream,
+  log: MemoryLog,
+  { start }: { start: Pick<Start, 'positions'> },
+) {
   const round = roundFrom(log, start.positions)
   if (round.parts.length > 0) await upstream.send(round)
 }
@@ -63,18 +70,28 @@ async function withWire<T>(address: string, work: (wire: NatsWire) => Promise<T>
   }
 }
 
-/** As `nats stream purge` and `nats stream rm` do; the client library is at hand. */
-async function operate(address: string, act: (api: Api) => Promise<unknown>): Promise<void> {
-  const { connect } = await import('@nats-io/transport-node')
-  const { jetstreamManager } = await import('@nats-io/jetstream')
-  const connection = await connect({ servers: address })
-  try {
-    await act((await jetstreamManager(connection)).streams)
-  } finally {
-    await connection.close()
+/**
+ * What is written meanwhile is gone afterwards, as a power cut leaves a server that had not synced what it acknowledged.
+ * @param upstreams that are connected to it
+ */
+async function losing<T>(
+  server: NatsServer,
+  upstreams: readonly NatsUpstream[],
+  write: () => Promise<T>,
+): Promise<T> {
+  const down = async () => {
+    await Promise.all(upstreams.map((upstream) => upstream.disconnect()))
+    await server.kill()
   }
+  await down()
+  await server.copyStore()
+  await server.start()
+  const written = await write()
+  await down()
+  await server.restoreStore()
+  await server.start()
+  return written
 }
-type Api = Awaited<ReturnType<typeof import('@nats-io/jetstream').jetstreamManager>>['streams']
 
 describeWithNats('two processes as one edge on NATS', (start) => {
   it('stop the one that was overtaken, at its next round, and again only after a person let it go on', async () => {
@@ -187,7 +204,7 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
     const opened = await go(upstream, log)
     await sendRest(upstream, log, opened)
     const cache = remembered(opened.recovered, 20)
-    await operate(address, (streams) => streams.purge('headwater', { filter: SUBJECT }))
+    await withStreams(address, (streams) => streams.purge('headwater', { filter: SUBJECT }))
     log.appendMany('events', 0, 5)
     for (const one of [upstream, openNats(address)]) {
       const { start: begun } = await go(one, log, cache)
@@ -206,7 +223,7 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
     const upstream = openNats(address)
     const opened = await go(upstream, log)
     await sendRest(upstream, log, opened)
-    await operate(address, (streams) => streams.purge('headwater', { filter: SUBJECT }))
+    await withStreams(address, (streams) => streams.purge('headwater', { filter: SUBJECT }))
     log.appendMany('events', 0, 5)
     const rest = roundFrom(log, new Map([['events/0', 20]]))
     expect(await caught(upstream.send(rest))).toMatchObject({ code: 'HW_UPSTREAM_ANSWER', retryable: true })
@@ -223,7 +240,7 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
     const upstream = openNats(address)
     const opened = await go(upstream, log)
     await sendRest(upstream, log, opened)
-    await operate(address, (streams) => streams.delete('headwater'))
+    await withStreams(address, (streams) => streams.delete('headwater'))
     await upstream.disconnect()
     const again = await go(upstream, log, remembered(opened.recovered, 20))
     expect(again.start).toEqual({ positions: new Map([['events/0', 0]]), warnings: [] })
@@ -237,18 +254,13 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
     const log = newLog(20)
     const upstream = openNats(server.address)
     await sendRest(upstream, log, await go(upstream, log))
-    await upstream.disconnect()
-    await server.kill()
-    await server.copyStore()
-    await server.start()
-    log.appendMany('events', 0, 30)
-    const more = await go(upstream, log)
-    await sendRest(upstream, log, more)
-    expect(await values(server.address)).toEqual(numbered(0, 50))
-    await upstream.disconnect()
-    await server.kill()
-    await server.restoreStore()
-    await server.start()
+    const more = await losing(server, [upstream], async () => {
+      log.appendMany('events', 0, 30)
+      const opened = await go(upstream, log)
+      await sendRest(upstream, log, opened)
+      expect(await values(server.address)).toEqual(numbered(0, 50))
+      return opened
+    })
     log.appendMany('events', 0, 5)
     for (const one of [openNats(server.address), upstream]) {
       const { start: begun } = await go(one, log, remembered(more.recovered, 50))
@@ -265,17 +277,12 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
     const log = newLog()
     const upstream = openNats(server.address)
     await go(upstream, log)
-    await upstream.disconnect()
-    await server.kill()
-    await server.copyStore()
-    await server.start()
-    log.appendMany('events', 0, 30)
-    const opened = await go(upstream, log)
-    await sendRest(upstream, log, opened)
-    await upstream.disconnect()
-    await server.kill()
-    await server.restoreStore()
-    await server.start()
+    const opened = await losing(server, [upstream], async () => {
+      log.appendMany('events', 0, 30)
+      const begun = await go(upstream, log)
+      await sendRest(upstream, log, begun)
+      return begun
+    })
     for (const one of [openNats(server.address), upstream]) {
       const { start: begun } = await go(one, log, remembered(opened.recovered, 30))
       expect(begun.positions.get('events/0')).toBe(0)
@@ -298,21 +305,16 @@ describeWithNats('a NATS stream that changes behind an edge', (start) => {
       other.appendMany('events', 0, 30, 3)
       await sendRest(second, other, await go(second, other))
       // Retention has taken something: that a subject has nothing says no more that it never had.
-      await operate(server.address, (streams) => streams.deleteMessage('headwater', 1))
+      await withStreams(server.address, (streams) => streams.deleteMessage('headwater', 1))
       other.appendMany('events', 0, 3)
       await sendRest(second, other, await go(second, other))
-      await second.disconnect()
-      await server.kill()
-      await server.copyStore()
-      await server.start()
       const log = newLog(20)
       const upstream = openNats(server.address)
-      const opened = await go(upstream, log)
-      await sendRest(upstream, log, opened)
-      await upstream.disconnect()
-      await server.kill()
-      await server.restoreStore()
-      await server.start()
+      const opened = await losing(server, [upstream, second], async () => {
+        const begun = await go(upstream, log)
+        await sendRest(upstream, log, begun)
+        return begun
+      })
       for (let i = 0; i < written; i++) {
         other.appendMany('events', 0, 1)
         await sendRest(second, other, await go(second, other))

@@ -1,137 +1,45 @@
 /** Links that stall or break between this edge and the server, at a point of a round that a test chooses. */
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, expect, it } from 'vitest'
-import { createReplicator, type Replicator } from '../../../sync/index.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { testSeed } from '../../support/random.ts'
-import { MemoryLog } from '../memory-log.ts'
+import { until } from '../kafka/security-setup.ts'
 import { seededRandom } from '../stored-batches.ts'
-import { expectChain, messagesOf, natsConfig, recordsOf } from './open-nats.ts'
+import { BreakingLink, type LinkFault } from './breaking-link.ts'
+import { edgeConfig, NatsEdge } from './nats-edge.ts'
 
-/** Hands bytes on in both directions until a number of them has passed towards the server. */
-class Link {
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  readonly #target: number
-  #left = Number.POSITIVE_INFINITY
-  #way: 'stall' | 'break' = 'stall'
-  faults = 0
-  /** Connections of the edge that are open. */
-  open = 0
+const WAYS: readonly LinkFault[] = ['stall', 'break', 'late', 'break']
 
-  constructor(target: string) {
-    this.#target = Number(target.split(':')[1])
-    this.#server = createServer((edge) => this.#carry(edge))
-  }
-
-  async listen(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
-  }
-
-  /** One fault, after so many bytes; later connections are whole. */
-  arm(bytes: number, way: 'stall' | 'break'): void {
-    this.#left = bytes
-    this.#way = way
-  }
-
-  close(): void {
-    this.#server.close()
-    for (const socket of this.#sockets) socket.destroy()
-  }
-
-  #carry(edge: Socket): void {
-    const upstream = connect(this.#target, '127.0.0.1')
-    let isStalled = false
-    this.open++
-    for (const socket of [edge, upstream]) {
-      this.#sockets.add(socket)
-      socket.on('error', () => {})
-    }
-    edge.on('close', () => {
-      this.open--
-      upstream.destroy()
-    })
-    upstream.on('close', () => {
-      if (!isStalled) edge.destroy()
-    })
-    upstream.on('data', (chunk) => {
-      if (!isStalled) edge.write(chunk)
-    })
-    edge.on('data', (chunk) => {
-      if (isStalled) return
-      this.#left -= chunk.length
-      if (this.#left > 0) {
-        upstream.write(chunk)
-        return
-      }
-      // The first part of it is on its way; the rest and every answer are lost.
-      upstream.write(chunk.subarray(0, chunk.length + this.#left))
-      this.#left = Number.POSITIVE_INFINITY
-      this.faults++
-      isStalled = true
-      if (this.#way === 'break') edge.destroy()
-    })
-  }
-}
-
-const links: Link[] = []
-const running: Replicator[] = []
+const links: BreakingLink[] = []
+const edges: NatsEdge[] = []
 afterEach(async () => {
-  await Promise.all(running.splice(0).map((replicator) => replicator.close()))
+  await Promise.all(edges.splice(0).map((edge) => edge.stop()))
   for (const link of links.splice(0)) link.close()
 })
 
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const end = Date.now() + 60_000
-  while (!condition()) {
-    if (Date.now() > end) throw new Error(`not within a minute: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
-
 describeWithNats('a link to NATS', (start) => {
-  it('stalls and breaks in the middle of messages, and each record is there once and in order', async () => {
-    const seed = testSeed()
-    const random = seededRandom(seed)
+  it('stalls, breaks and delivers late in the middle of messages, and each record is there once and in order', async () => {
+    const random = seededRandom(testSeed())
     const { address } = await start()
-    const link = new Link(address)
+    const link = new BreakingLink(address)
     links.push(link)
-    const log = new MemoryLog().addStream('events', 3)
-    const lines: string[] = []
-    const complain = (line: string) => void lines.push(line)
-    const sink = { info: () => {}, warn: complain, error: complain }
-    const config = natsConfig(await link.listen(), {
-      ackMs: 300,
-      messageBytesMax: 3000,
-      backoff: { firstMs: 10, msMax: 50 },
-    })
-    const cache = { load: async () => null, save: async () => {} }
-    const replicator = await createReplicator(config, { log, cache, sink })
-    running.push(replicator)
-    replicator.start()
+    const edge = new NatsEdge(3)
+    edges.push(edge)
+    const small = { ackMs: 300, messageBytesMax: 3000, backoff: { firstMs: 10, msMax: 50 } }
+    await edge.start(edgeConfig(await link.listen(), small))
     for (let fault = 0; fault < 16; fault++) {
-      link.arm(1 + Math.floor(random() * 40_000), fault % 4 === 0 ? 'stall' : 'break')
+      const way = WAYS[fault % WAYS.length]!
+      link.arm(1 + Math.floor(random() * 40_000), way)
       const before = link.faults
       for (let burst = 0; link.faults === before; burst++) {
-        for (const partition of [0, 1, 2]) log.appendMany('events', partition, 60, 6)
-        const isSent = () => replicator.status().lagRecords === 0
-        await until('a fault, or all is sent', () => link.faults > before || isSent())
+        edge.append(60, 6)
+        await until('a fault, or all is sent', () => link.faults > before || edge.isLevel())
         expect(burst).toBeLessThan(100)
       }
+      if (way === 'late') await edge.level()
+      link.release()
     }
-    await until('all is sent', () => {
-      const { state, lagRecords } = replicator.status()
-      return state === 'idle' && lagRecords === 0
-    })
+    await edge.level()
     expect(link.open, 'connections that were given up are closed').toBe(1)
-    expect(lines.join('\n'), `seed ${seed}`).not.toMatch(/HW_FENCED|HW_CHECKPOINT|HW_SYNC_INTERNAL/)
-    for (const { stream, partition, durableOffset } of log.partitions()) {
-      const messages = await messagesOf(address, stream, partition)
-      expectChain(messages)
-      const values = recordsOf(messages).map(({ value }) => value)
-      const expected = Array.from({ length: durableOffset }, (_, i) => `events/${partition}/${i}`)
-      expect(values, `seed ${seed}`).toEqual(expected)
-    }
+    await edge.expectExact(address)
   }, 120_000)
 })

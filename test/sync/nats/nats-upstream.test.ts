@@ -3,7 +3,12 @@ import { describeUpstream } from '../upstream-contract.ts'
 import { natsPlace } from './open-nats.ts'
 
 describeWithNats('a real nats-server', (start) => {
-  describeUpstream({ kind: 'nats', atomic: 'part', place: async () => natsPlace((await start()).address) })
+  describeUpstream({
+    kind: 'nats',
+    atomic: 'part',
+    refusesStreams: true,
+    place: async () => natsPlace((await start()).address),
+  })
 })
 
 describeWithNats('a real nats-server, with messages of a few records', (start) => {
@@ -11,6 +16,7 @@ describeWithNats('a real nats-server, with messages of a few records', (start) =
   describeUpstream({
     kind: 'nats',
     atomic: 'part',
+    refusesStreams: true,
     place: async () => natsPlace((await start()).address, config),
   })
 })

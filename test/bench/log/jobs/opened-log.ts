@@ -9,6 +9,8 @@ import type { Disk } from '../../../../broker/storage/store.ts'
 import type { StreamShape } from '../job.ts'
 
 const MEBIBYTE = 1024 * 1024
+/** Whose logs these are. */
+export const EDGE = 'bench'
 /** The defaults of the configuration. */
 const SETTINGS = {
   segmentBytes: 32 * MEBIBYTE,
@@ -27,7 +29,7 @@ export async function openBenchLog(
   streams: readonly StreamShape[] = [],
   disk: Disk = nodeDisk,
 ): Promise<OpenedLog> {
-  const data = await openDataDirectory(disk, directory, { name: 'bench', isExplicit: true })
+  const data = await openDataDirectory(disk, directory, { name: EDGE, isExplicit: true })
   const options = { streams: streams.map(definitionOf), ...SETTINGS }
   const log = await EventLog.open(disk, data, options, silentSink)
   const close = async () => {

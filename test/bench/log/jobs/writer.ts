@@ -36,7 +36,7 @@ export class Writer {
     const last = this.#underWay
     this.#underWay = this.#committed()
     await last
-    await this.chain.drained()
+    await this.chain.admission.drained()
     // by then the chain has taken what was appended, unless it is sealing a segment; what comes now is the next commit's
     await nextTurn()
   }

@@ -157,6 +157,34 @@ function chunksOf(random: Random, stream: Buffer): Buffer[] {
   return chunks
 }
 
+describe('valid packets', () => {
+  it('are read the same wherever they are cut in two', () => {
+    const stream = Buffer.concat([...SEEDS])
+    for (const version of VERSIONS) {
+      for (const seed of SEEDS) {
+        const whole = seen([seed], version)
+        for (let at = 1; at < seed.length; at++) {
+          expect(seen([seed.subarray(0, at), seed.subarray(at)], version)).toEqual(whole)
+        }
+      }
+      const all = seen([stream], version)
+      for (let at = 1; at < stream.length; at++) {
+        expect(seen([stream.subarray(0, at), stream.subarray(at)], version)).toEqual(all)
+      }
+    }
+  })
+
+  it('that end too soon, at any byte, are refused or read as something shorter', () => {
+    for (const version of VERSIONS) {
+      for (const seed of SEEDS) {
+        for (let length = 2; length < seed.length; length++) {
+          expect(seen([packet(seed[0]!, seed.subarray(2, length))], version)).toHaveLength(1)
+        }
+      }
+    }
+  })
+})
+
 describe('hostile bytes', () => {
   it('are refused or read, and mean the same in whatever chunks they come', () =>
     playLives(LIVES, async (random) => {

@@ -85,6 +85,18 @@ describe('a PUBLISH', () => {
     expect(read(5, packet(0x30, text('u'), properties()))).toEqual({ ...plain, topic: 'u', payload: '' })
   })
 
+  it('keeps U+FEFF in its topic and texts [MQTT-1.5.4-3]', () => {
+    const whole = packet(
+      0x30,
+      text('\u{feff}a'),
+      properties('03', text('\u{feff}b'), '26', text('\u{feff}'), text('c')),
+    )
+    expect(decodeOf('publish', 5, whole)).toMatchObject({
+      topic: '\u{feff}a',
+      properties: { contentType: '\u{feff}b', userProperties: [['\u{feff}', 'c']] },
+    })
+  })
+
   it('may have an alias in the place of its topic', () => {
     expect(decodeOf('publish', 5, packet(0x30, text(''), properties('23 0001'), '78'))).toMatchObject({
       topic: '',

@@ -62,6 +62,8 @@ class Life {
   }
 
   async #open(): Promise<void> {
+    // once it is closed: what is dropped on the way counts
+    if (this.#broker !== undefined) this.#count()
     this.#broker = await TestBroker.open(this.#disk, this.#options)
   }
 
@@ -115,7 +117,6 @@ class Life {
   }
 
   async #restart(): Promise<void> {
-    this.#count()
     for (const client of this.#clients) client.lost()
     await this.#broker.close().catch(() => undefined)
     await this.#memoryIsClosed()
@@ -139,7 +140,6 @@ class Life {
   }
 
   async #reopen(): Promise<void> {
-    this.#count()
     for (const client of this.#clients) client.orphaned()
     await this.#broker.sessions.close().catch(() => undefined)
     await this.#broker.log.close().catch(() => undefined)

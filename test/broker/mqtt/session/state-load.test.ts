@@ -14,7 +14,7 @@ import { nodeDisk } from '../../../../broker/storage/node-disk.ts'
 import type { Disk } from '../../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../../support/memory-disk.ts'
-import { RecordingSink, temporaryDirectory } from '../../log/support.ts'
+import { RecordingSink, temporaryDirectory, until } from '../../log/support.ts'
 import { STATE_PATH, settle, TestBroker } from './support.ts'
 import { TestClient } from './test-client.ts'
 
@@ -42,7 +42,7 @@ describe('the stored state', () => {
     const broker = await TestBroker.open(nodeDisk, { path, clock, sink })
     expect(broker.sessions.status()).toMatchObject({ sessions: 1, subscriptions: 1, queued: 2, retained: 1 })
     const client = await new TestClient('a').connect(broker.sessions)
-    await settle(60)
+    await until(() => client.wire.length === 2, 'both messages are read back')
     expect(client.wire).toEqual(['dup 1', 'dup 2'])
     expect(sink.lines.filter(({ level }) => level !== 'info')).toEqual([])
     await broker.close()

@@ -98,6 +98,8 @@ export class TestBroker {
       sink,
       clock,
       messageOf,
+      // a test ticks when it wants to
+      every: () => () => {},
       limits: options.limits ?? {},
       publishWill: async (will, clientId) => {
         await options.publishWill?.(will, clientId)

@@ -1,0 +1,116 @@
+/** From a stream's chunks to packets that are handled one after the other, as long as nothing has to be waited for. */
+import type { Duplex } from 'node:stream'
+import { type Frame, FrameScanner } from '../packets/frame-scanner.ts'
+
+/** Why nothing is read: bits. */
+export const Block = {
+  admitting: 1,
+  /** The log has admitted its limit. */
+  log: 2,
+  /** SUBSCRIBEs wait for the disk. */
+  subscribing: 4,
+  /** The client does not read what it is sent. */
+  outbox: 8,
+  quota: 16,
+} as const
+
+/** Bytes of a packet that is not whole yet count as a sign of life. */
+const PROGRESS_BYTES = 1024
+
+export interface FrameHandler {
+  /** May throw: then it is `failed`. */
+  handle(frame: Frame): void
+  failed(error: Error): void
+  /** So much of what there was is handled. */
+  handled(packets: number, bytes: number): void
+  /** A good part of a packet has come. */
+  progressed(): void
+}
+
+export class FrameReader {
+  readonly #stream: Duplex
+  readonly #scanner: FrameScanner
+  readonly #handler: FrameHandler
+  #blocks = 0
+  #isRunning = false
+  #isStopped = false
+  /** It is handed over again when its block is gone. */
+  #held: Frame | null = null
+  #progressBytes = 0
+
+  constructor(stream: Duplex, packetBytesMax: number, handler: FrameHandler) {
+    this.#stream = stream
+    this.#scanner = new FrameScanner(packetBytesMax)
+    this.#handler = handler
+    stream.on('data', (chunk: Buffer) => this.#read(chunk))
+  }
+
+  /** Something other than the client keeps its packets from being read. */
+  get isHeldUp(): boolean {
+    return (this.#blocks & ~Block.outbox) !== 0
+  }
+
+  block(reason: number): void {
+    this.#blocks |= reason
+    this.#stream.pause()
+  }
+
+  unblock(reason: number): void {
+    if ((this.#blocks & reason) === 0) return
+    this.#blocks &= ~reason
+    if (this.#blocks !== 0) return
+    this.#run()
+    if (this.#blocks === 0) this.#stream.resume()
+  }
+
+  /** The frame that is being handled waits where it lies. */
+  hold(frame: Frame, reason: number): void {
+    this.#held = frame
+    this.block(reason)
+  }
+
+  /** It was answered otherwise. */
+  letGo(): void {
+    this.#held = null
+  }
+
+  /** Nothing more is handled. What still comes is taken all the same: unread bytes would turn the stream's end into a reset. */
+  stop(): void {
+    this.#isStopped = true
+    this.#held = null
+    this.#stream.resume()
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#isStopped) return
+    this.#scanner.push(chunk)
+    this.#run()
+    if (this.#scanner.isEmpty) return
+    this.#progressBytes += chunk.length
+    if (this.#progressBytes < PROGRESS_BYTES) return
+    this.#progressBytes = 0
+    this.#handler.progressed()
+  }
+
+  #run(): void {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    let packets = 0
+    let bytes = 0
+    try {
+      while (this.#blocks === 0 && !this.#isStopped) {
+        const frame = this.#held ?? this.#scanner.next()
+        if (frame === null) break
+        this.#held = null
+        this.#handler.handle(frame)
+        if (this.#held !== null) break
+        packets++
+        bytes += frame.to - frame.from
+      }
+    } catch (error) {
+      this.#handler.failed(error as Error)
+    }
+    this.#isRunning = false
+    if (packets > 0) this.#handler.handled(packets, bytes)
+  }
+}

@@ -1,0 +1,494 @@
+/**
+ * What goes to a session's client and what it answers: QoS 1 and 2, over connections.
+ *
+ * Everything stands in the delivery table from the moment at which the hub hands it over until the client has acknowledged it, in order.
+ * `#next` goes through the table once a connection: what was sent on an earlier one comes first and is sent again [MQTT-4.4.0-1], with its
+ * packet id; the rest follows as the client's receive maximum allows. Messages that are not in memory are read back from the log on the
+ * way, some at a time. Retained messages of a new subscription go before what waits.
+ */
+import type { Message, Receipt } from '../hub/message.ts'
+import type { QoS } from '../packets/packet.ts'
+import { Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
+import { deliverable } from './delivery-fit.ts'
+import { type DeliveryTable, INLINE } from './delivery-table.ts'
+import { HeldMessages } from './held-messages.ts'
+import type { Reference } from './message-loader.ts'
+import type { Outgoing } from './outgoing.ts'
+import { PacketIds } from './packet-ids.ts'
+import { Qos2Facts } from './qos2-facts.ts'
+import type { RetainedFeed } from './retained-feed.ts'
+import type { SessionContext } from './session-context.ts'
+
+/** Read back from the log at once. */
+const LOAD_MESSAGES_MAX = 64
+const LOAD_BYTES_MAX = 64 * 1024
+
+/** The session, as its flow needs it. */
+export interface FlowOwner {
+  readonly number: number
+  /** Something in the table has changed. */
+  changed(): void
+  /** Messages cannot be read now: `pump` is called later. */
+  stalled(): void
+  /** All retained messages of a subscription are in the table, or delivered. */
+  fed(filter: string): void
+  close(reason: ReasonCode, text: string): void
+}
+
+/** A packet on its way to the connection: PUBREL where there is no message. */
+interface Unsent {
+  readonly seq: number
+  readonly message: Message | null
+  readonly isDup: boolean
+  /** What it says is on disk. */
+  isReady: boolean
+}
+
+export class OutgoingFlow {
+  readonly #owner: FlowOwner
+  readonly #table: DeliveryTable
+  readonly #context: SessionContext
+  readonly #ids = new PacketIds()
+  readonly #facts: Qos2Facts
+  readonly #held: HeldMessages
+  #outgoing: Outgoing | null = null
+  #isStarted = false
+  /** Changes with each connection: what an earlier one waited for does not concern this one. */
+  #epoch = 0
+  /** The next number in the table to be looked at on this connection. */
+  #next = 0
+  /** Sent on this connection and not acknowledged. */
+  #inFlight = 0
+  /** Waits for its packet id or its release to be on disk, or is behind one that waits. */
+  #unsent: Unsent[] = []
+  /** Handed over in this turn: sent without being held where nothing is before it. */
+  #fresh: Message | null = null
+  #freshSeq = -1
+  #feeds: RetainedFeed[] | null = null
+  /** Who waits for the acknowledgement of what came while the client was connected. */
+  #receipts: Map<number, Receipt> | null = null
+  #isLoading = false
+  #isPumping = false
+
+  constructor(owner: FlowOwner, table: DeliveryTable, context: SessionContext) {
+    this.#owner = owner
+    this.#table = table
+    this.#context = context
+    this.#facts = new Qos2Facts(owner.number, table, context.store)
+    this.#held = new HeldMessages(context.limits, context.held)
+  }
+
+  get outgoing(): Outgoing | null {
+    return this.#outgoing
+  }
+  /** CONNACK was sent. */
+  get isStarted(): boolean {
+    return this.#isStarted
+  }
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  // -- connections --------------------------------------------------------------------------------------------------
+
+  attach(outgoing: Outgoing): void {
+    this.#epoch++
+    this.#outgoing = outgoing
+    this.#isStarted = false
+    this.#begin()
+  }
+
+  detach(): void {
+    this.#epoch++
+    this.#outgoing = null
+    this.#isStarted = false
+    this.#begin()
+    this.#held.clear()
+    // nobody waits for a client that is gone: it gets what it has missed once it is back
+    for (const receipt of this.#receipts?.values() ?? []) receipt.came()
+    this.#receipts = null
+    this.#table.rest()
+    this.#ids.rest()
+    this.#facts.rest()
+    for (const feed of this.#feeds ?? []) feed.rest()
+  }
+
+  #begin(): void {
+    this.#next = this.#table.head
+    this.#inFlight = 0
+    this.#unsent = []
+    for (const seq of this.#ids.seqs()) this.#table.setUnsent(seq)
+  }
+
+  start(): void {
+    this.#isStarted = true
+    this.pump()
+  }
+
+  /** Nothing is to be delivered any more. */
+  end(): void {
+    for (const seq of this.#table.live()) this.#release(seq)
+    this.#feeds = null
+  }
+
+  // -- what comes in ------------------------------------------------------------------------------------------------
+
+  /** A message of QoS 1 or 2 that waits from now on, and is sent at once where nothing is before it. */
+  add(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): void {
+    const seq = this.#append(message, qos, isRetained, identifiers)
+    if (seq < 0 || this.#outgoing === null) return
+    if (message.receipt !== undefined) this.#expect(seq, message.receipt)
+    this.#fresh = message
+    this.#freshSeq = seq
+    this.pump()
+    this.#fresh = null
+    if (this.#next <= seq && this.#table.isLive(seq)) this.#held.hold(seq, message)
+  }
+
+  #expect(seq: number, receipt: Receipt): void {
+    this.#receipts ??= new Map()
+    this.#receipts.set(seq, receipt)
+    receipt.expect()
+  }
+
+  /** @returns its number in the table; -1 where there is no room */
+  #append(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): number {
+    const { inline, drops } = this.#context
+    const { place } = message
+    let offset = place?.offset ?? -1
+    if (place === null) {
+      const number = inline.hold(message, this.#table.isStored)
+      if (number === null) {
+        drops.count('inlineFull')
+        return -1
+      }
+      offset = number
+    }
+    const partition = place?.partition.id ?? INLINE
+    const seq = this.#table.append({ partition, offset, qos, isRetained, identifiers })
+    this.#owner.changed()
+    return seq
+  }
+
+  #messageOf(seq: number): Message | undefined {
+    return seq === this.#freshSeq && this.#fresh !== null ? this.#fresh : this.#held.get(seq)
+  }
+
+  // -- what goes to the client --------------------------------------------------------------------------------------
+
+  /** Sends what can be sent now. */
+  pump(): void {
+    if (!this.#isStarted || this.#isPumping) return
+    this.#isPumping = true
+    while (this.#outgoing !== null && this.#step(this.#outgoing)) {}
+    this.#isPumping = false
+  }
+
+  /** @returns false where nothing more can be done now */
+  #step(outgoing: Outgoing): boolean {
+    const unsent = this.#unsent[0]
+    if (unsent?.isReady === true) {
+      if (this.#table.isLive(unsent.seq) && !this.#sendLate(outgoing, unsent)) return false
+      this.#unsent.shift()
+      return true
+    }
+    if (this.#inFlight >= Math.min(outgoing.receiveMaximum, this.#context.limits.inFlightMax)) return false
+    if (this.#feeds !== null && this.#feeds.length > 0) return this.#stepFeed(outgoing, this.#feeds[0]!)
+    return this.#stepTable(outgoing)
+  }
+
+  #stepTable(outgoing: Outgoing): boolean {
+    const table = this.#table
+    if (this.#next < table.head) this.#next = table.head
+    const seq = this.#next
+    if (seq >= table.tail) return false
+    if (!table.isLive(seq) || table.isSent(seq)) {
+      this.#next++
+      return true
+    }
+    if (table.isReleased(seq)) return this.#sendRelease(outgoing, seq)
+    const message = this.#messageOf(seq)
+    if (message === undefined) {
+      void this.#load(seq)
+      return false
+    }
+    const left = deliverable(this.#context, outgoing, message, table.qosOf(seq), table.identifiersOf(seq))
+    if (left === null) {
+      this.#next++
+      this.#complete(seq)
+      return true
+    }
+    return this.#send(outgoing, seq, left)
+  }
+
+  /**
+   * At once, or, of QoS 2 where the session is stored, once its packet id is on disk. What comes behind one that waits keeps behind it
+   * [MQTT-4.6.0-6].
+   */
+  #send(outgoing: Outgoing, seq: number, message: Message): boolean {
+    const table = this.#table
+    const packetId = table.packetIdOf(seq) === 0 ? this.#ids.next() : table.packetIdOf(seq)
+    const isDup = table.isTried(seq)
+    const isForDisk = table.qosOf(seq) === 2 && this.#table.isStored && !this.#facts.isSafe(seq)
+    if (!isForDisk && this.#unsent.length === 0) {
+      if (!this.#publish(outgoing, seq, message, packetId, isDup)) return false
+      this.#passed(seq, packetId)
+      return true
+    }
+    this.#passed(seq, packetId)
+    const unsent = { seq, message, isDup, isReady: !isForDisk }
+    this.#unsent.push(unsent)
+    if (!isForDisk) return true
+    if (!table.isFact(seq)) this.#facts.put(seq)
+    this.#onceOnDisk(unsent)
+    return true
+  }
+
+  /** PUBREC came on an earlier connection. */
+  #sendRelease(outgoing: Outgoing, seq: number): boolean {
+    const table = this.#table
+    const packetId = table.packetIdOf(seq)
+    const isForDisk = this.#table.isStored && !this.#facts.isSafe(seq)
+    if (!isForDisk && !outgoing.pubrel(packetId)) return false
+    this.#passed(seq, packetId)
+    if (!isForDisk) return true
+    const unsent = { seq, message: null, isDup: false, isReady: false }
+    this.#unsent.push(unsent)
+    this.#onceOnDisk(unsent)
+    return true
+  }
+
+  #publish(outgoing: Outgoing, seq: number, message: Message, packetId: number, isDup: boolean): boolean {
+    const table = this.#table
+    return outgoing.publish(message, {
+      packetId,
+      qos: table.qosOf(seq),
+      isDup,
+      isRetained: table.isRetained(seq),
+      identifiers: table.identifiersOf(seq),
+    })
+  }
+
+  #sendLate(outgoing: Outgoing, { seq, message, isDup }: Unsent): boolean {
+    const packetId = this.#table.packetIdOf(seq)
+    if (message === null) return outgoing.pubrel(packetId)
+    return this.#publish(outgoing, seq, message, packetId, isDup)
+  }
+
+  #passed(seq: number, packetId: number): void {
+    this.#ids.set(packetId, seq)
+    this.#table.setSent(seq, packetId)
+    this.#inFlight++
+    this.#held.drop(seq)
+    this.#owner.changed()
+    if (seq === this.#next) this.#next++
+  }
+
+  #onceOnDisk(unsent: Unsent): void {
+    const epoch = this.#epoch
+    this.#facts.settled(unsent.seq).then(
+      () => {
+        if (epoch !== this.#epoch) return
+        unsent.isReady = true
+        this.pump()
+      },
+      () => {
+        if (epoch !== this.#epoch) return
+        this.#owner.close(Reason.serverUnavailable, 'the state of its session cannot be written')
+      },
+    )
+  }
+
+  // -- reading back -------------------------------------------------------------------------------------------------
+
+  async #load(from: number): Promise<void> {
+    if (this.#isLoading) return
+    this.#isLoading = true
+    const epoch = this.#epoch
+    const table = this.#table
+    const seqs: number[] = []
+    const references: Reference[] = []
+    for (let seq = from; seq < table.tail && seqs.length < LOAD_MESSAGES_MAX; seq++) {
+      if (!table.isLive(seq) || table.isSent(seq) || table.isReleased(seq)) continue
+      if (this.#held.has(seq)) continue
+      seqs.push(seq)
+      references.push({ partition: table.partitionOf(seq), offset: table.offsetOf(seq) })
+    }
+    try {
+      const bytesMax = this.#held.isFull ? 1 : LOAD_BYTES_MAX
+      const loaded = await this.#context.loader.load(references, bytesMax)
+      this.#isLoading = false
+      if (epoch !== this.#epoch) {
+        this.pump()
+        return
+      }
+      for (const [i, message] of loaded.entries()) this.#loaded(seqs[i]!, message)
+    } catch {
+      this.#isLoading = false
+      this.#owner.stalled()
+      return
+    }
+    this.pump()
+  }
+
+  #loaded(seq: number, message: Message | 'gone'): void {
+    if (!this.#table.isLive(seq) || this.#table.isSent(seq) || this.#held.has(seq)) return
+    if (message === 'gone') {
+      this.#context.drops.count('gone')
+      this.#complete(seq)
+    } else this.#held.keep(seq, message)
+  }
+
+  // -- retained messages --------------------------------------------------------------------------------------------
+
+  /** Retained messages of a new subscription go to the client before what waits. */
+  feed(feed: RetainedFeed): void {
+    this.unfeed(feed.filter)
+    this.#feeds ??= []
+    this.#feeds.push(feed)
+  }
+
+  unfeed(filter: string): void {
+    if (this.#feeds === null) return
+    this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
+  }
+
+  #stepFeed(outgoing: Outgoing, feed: RetainedFeed): boolean {
+    const message = feed.peek()
+    if (message === 'none') {
+      this.#feeds!.shift()
+      if (this.#table.isStored) this.#owner.fed(feed.filter)
+      return true
+    }
+    if (message === 'later') {
+      void this.#loadFeed(feed)
+      return false
+    }
+    const { qos: granted, identifier } = feed.subscription
+    const identifiers = identifier === null ? [] : [identifier]
+    const qos = Math.min(message.qos, granted) as QoS
+    const left = deliverable(this.#context, outgoing, message, qos, identifiers)
+    if (left === null) feed.shift()
+    else if (qos === 0) {
+      const delivery = { packetId: 0, qos, isDup: false, isRetained: true, identifiers }
+      if (!outgoing.publish(left, delivery)) return false
+      feed.shift()
+    } else {
+      const seq = this.#append(message, qos, true, identifiers)
+      if (seq >= 0 && !this.#send(outgoing, seq, left)) {
+        // it was not taken: the feed brings it again
+        this.#release(seq)
+        this.#table.remove(seq)
+        return false
+      }
+      feed.shift()
+    }
+    return true
+  }
+
+  async #loadFeed(feed: RetainedFeed): Promise<void> {
+    if (feed.isLoading) return
+    if (await feed.load()) this.pump()
+    else this.#owner.stalled()
+  }
+
+  // -- what comes from the client -----------------------------------------------------------------------------------
+
+  puback(packetId: number, _reasonCode: number): boolean {
+    const seq = this.#sentAs(packetId, 1)
+    if (seq < 0) return false
+    this.#acknowledged(seq)
+    return true
+  }
+
+  pubrec(packetId: number, reasonCode: number): boolean {
+    const seq = this.#sentAs(packetId, 2)
+    if (seq < 0) return false
+    // the client does not want it: that ends the delivery [MQTT 5, section 4.3.3]
+    if (reasonCode >= 0x80) {
+      this.#acknowledged(seq)
+      return true
+    }
+    this.#table.setReleased(seq)
+    this.#owner.changed()
+    const isForDisk = this.#table.isFact(seq) && this.#table.isStored
+    const released = { seq, message: null, isDup: false, isReady: !isForDisk }
+    this.#unsent.push(released)
+    if (isForDisk) {
+      this.#facts.put(seq)
+      this.#onceOnDisk(released)
+    } else this.pump()
+    return true
+  }
+
+  pubcomp(packetId: number, _reasonCode: number): boolean {
+    const seq = this.#sentAs(packetId, 2)
+    if (seq < 0) return false
+    if (!this.#table.isReleased(seq)) throw violation('MQTT-4.3.3-3', 'a PUBCOMP before PUBREL')
+    this.#acknowledged(seq)
+    return true
+  }
+
+  /**
+   * @returns the number of what went under this id on this connection; -1 where there is none
+   * @throws MqttProtocolError where the answer is one to another QoS
+   */
+  #sentAs(packetId: number, qos: QoS): number {
+    const seq = this.#ids.seqOf(packetId)
+    if (seq === undefined || !this.#table.isSent(seq)) return -1
+    if (this.#table.qosOf(seq) !== qos) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
+    return seq
+  }
+
+  #acknowledged(seq: number): void {
+    this.#complete(seq)
+    this.pump()
+  }
+
+  #complete(seq: number): void {
+    const packetId = this.#table.packetIdOf(seq)
+    if (packetId !== 0) this.#ids.delete(packetId)
+    if (this.#table.isSent(seq)) this.#inFlight--
+    this.#held.drop(seq)
+    this.#facts.forget(seq)
+    this.#release(seq)
+    this.#table.remove(seq)
+  }
+
+  /** What else knows of it. */
+  #release(seq: number): void {
+    const table = this.#table
+    const receipt = this.#receipts?.get(seq)
+    if (receipt !== undefined) {
+      this.#receipts!.delete(seq)
+      receipt.came()
+    }
+    const partition = table.partitionOf(seq)
+    const offset = table.offsetOf(seq)
+    if (table.isFact(seq)) this.#context.finished(this.#facts.keyOf(seq))
+    if (partition === INLINE) this.#context.inline.release(offset)
+    this.#owner.changed()
+  }
+
+  /** After all of it is loaded: packet ids are known. Of two deliveries under one id the later one is under way, the earlier was over. */
+  loaded(): void {
+    const table = this.#table
+    for (const seq of [...table.live()]) {
+      const isInline = table.partitionOf(seq) === INLINE
+      if (isInline && !this.#context.inline.hasHeld(table.offsetOf(seq))) {
+        table.remove(seq)
+        continue
+      }
+      const packetId = table.packetIdOf(seq)
+      if (packetId === 0) continue
+      table.setUnsent(seq)
+      const earlier = this.#ids.seqOf(packetId)
+      if (earlier !== undefined) {
+        this.#release(earlier)
+        table.remove(earlier)
+      }
+      this.#ids.restore(packetId, seq)
+    }
+    this.#next = table.head
+  }
+}

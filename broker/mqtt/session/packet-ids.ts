@@ -1,0 +1,43 @@
+/** Packet ids of a session's deliveries, each with its number in the delivery table. None is given out while it is in use [MQTT-2.2.1-3]. */
+
+const PACKET_ID_MAX = 65_535
+
+export class PacketIds {
+  #seqs: Map<number, number> | null = null
+  #last = 0
+
+  /** One that is not in use; fewer than 65,535 are. It is in use once it is `set`. */
+  next(): number {
+    do this.#last = this.#last >= PACKET_ID_MAX ? 1 : this.#last + 1
+    while (this.#seqs?.has(this.#last) === true)
+    return this.#last
+  }
+
+  seqOf(packetId: number): number | undefined {
+    return this.#seqs?.get(packetId)
+  }
+
+  set(packetId: number, seq: number): void {
+    this.#seqs ??= new Map()
+    this.#seqs.set(packetId, seq)
+  }
+
+  /** One that was given out before a restart: the next is another. */
+  restore(packetId: number, seq: number): void {
+    this.set(packetId, seq)
+    this.#last = packetId
+  }
+
+  delete(packetId: number): void {
+    this.#seqs?.delete(packetId)
+  }
+
+  seqs(): Iterable<number> {
+    return this.#seqs?.values() ?? []
+  }
+
+  /** Lets go of memory. */
+  rest(): void {
+    if (this.#seqs?.size === 0) this.#seqs = null
+  }
+}
