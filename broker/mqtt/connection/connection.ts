@@ -26,7 +26,7 @@ import { decodePacket } from '../packets/packet-decoder.ts'
 import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { splitFilter } from '../packets/topics.ts'
 import type { Session } from '../session/session.ts'
-import type { PeerInfo } from './access.ts'
+import type { PeerInfo, Principal } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
 import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
 import { closingReason, isOwnFault } from './closing.ts'
@@ -290,7 +290,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     if (this.#state !== 'admitting') return
     const { counters, limited } = this.#context
     counters.refused++
-    limited.warn(`refused ${reasonCode}`, 'refused a client', {
+    limited.warn(`client ${reasonCode}`, 'refused a client', {
       client: connect.clientId,
       from: this.peer.address,
       ...(connect.username === null ? {} : { user: connect.username }),
