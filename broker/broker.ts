@@ -21,6 +21,7 @@ import { openFront } from './mqtt/open-front.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
 import { SourcePositions } from './mqtt/source-positions.ts'
+import { type SysStatus, SysTopics } from './mqtt/sys/sys-topics.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
@@ -54,6 +55,7 @@ export class Broker implements Operations {
   #config: BrokerConfig
   readonly #sink: LogSink
   readonly #gate: Gate
+  readonly #sys: SysTopics
   readonly #data: DataDirectory
   readonly #watch: ClockWatch
   readonly #clocks: ChainClocks
@@ -61,6 +63,8 @@ export class Broker implements Operations {
   readonly #front: Front
   readonly #fileSystem: FileSystem
   readonly #startedAt = Date.now()
+  /** By a clock that nobody sets. */
+  readonly #startedMonotonic = performance.now()
   readonly #schedule: Schedule | null
 
   private constructor(
@@ -93,6 +97,11 @@ export class Broker implements Operations {
     this.#fileSystem = fileSystem
     gate.watch(() => front.review((principal, peer) => gate.door.knows(principal, peer)))
     this.#sayWhoMayConnect()
+    this.#sys = new SysTopics({
+      read: () => this.#sysStatus(),
+      publish: (topic, payload) => front.publishSys(topic, payload),
+    })
+    this.#sys.every(config.mqtt.sysIntervalSeconds)
   }
 
   /**
@@ -219,6 +228,7 @@ export class Broker implements Operations {
     if (applied.length > 0) {
       this.#front.connectionsMax = this.#config.limits.connectionsMax
       this.#gate.update(gateSettings(this.#config))
+      this.#sys.every(this.#config.mqtt.sysIntervalSeconds)
       this.#sayWhoMayConnect()
     }
     await this.#gate.readUsers()
@@ -242,6 +252,32 @@ export class Broker implements Operations {
     this.#sink.warn(text, { writers: unknown.join(', ') })
   }
 
+  #sysStatus(): SysStatus {
+    const { clients, sessions, connected, ...front } = this.#front.status()
+    const ingress = this.#ingress.status()
+    const dropped = Object.values(sessions.dropped)
+    return {
+      version: VERSION,
+      uptimeSeconds: (performance.now() - this.#startedMonotonic) / 1000,
+      clientsConnected: clients,
+      clientsTotal: sessions.sessions,
+      connects: connected,
+      messagesReceived: front.receivedPackets,
+      messagesSent: front.sentPackets,
+      publishReceived: ingress.received,
+      publishSent: front.sentMessages,
+      publishDropped: dropped.reduce((sum, count) => sum + count, 0),
+      bytesReceived: front.receivedBytes,
+      bytesSent: front.sentBytes,
+      publishBytesReceived: ingress.receivedBytes,
+      subscriptions: sessions.subscriptions,
+      retainedMessages: sessions.retained,
+      storedMessages: sessions.queued + sessions.inFlight,
+      storedBytes: sessions.heldBytes + sessions.inlineBytes,
+      heapBytes: process.memoryUsage().heapUsed,
+    }
+  }
+
   /** How far this device's clock is to be believed now, and what that rests on. */
   clockTrust(): { readonly trust: Trust; readonly evidence: string } {
     const { trust, evidence } = this.#watch.status()
@@ -257,6 +293,7 @@ export class Broker implements Operations {
   async close(): Promise<void> {
     await this.#schedule?.destroy()
     this.#gate.close()
+    this.#sys.close()
     await this.#front.close()
     await this.tables.close()
     await this.log.close()

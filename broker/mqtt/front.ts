@@ -45,6 +45,13 @@ export interface FrontStatus {
   readonly dropped: number
   /** PUBLISHes that were refused, by a rule or at a limit. */
   readonly refusedMessages: number
+  /** Of every kind. */
+  readonly receivedPackets: number
+  readonly receivedBytes: number
+  readonly sentPackets: number
+  readonly sentBytes: number
+  /** PUBLISHes to clients. */
+  readonly sentMessages: number
   readonly sessions: SessionsStatus
 }
 
@@ -60,6 +67,8 @@ export interface MqttFront {
 export interface FrontSessions extends ConnectedSessions {
   /** A message whose record is on disk: to whoever takes it, and retained where it says so. */
   onCommitted(message: Message): void
+  /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
+  publishHeld(message: Message): void
   status(): SessionsStatus
   close(): Promise<void>
 }
@@ -117,7 +126,14 @@ export class Front implements MqttFront {
       wheel: parts.wheel ?? new TimerWheel(),
       encoders: new Encoders(),
       limited: new LimitedLog(log),
-      counters: { connected: 0, refused: 0, dropped: 0, refusedMessages: 0 },
+      counters: {
+        connected: 0,
+        refused: 0,
+        dropped: 0,
+        refusedMessages: 0,
+        receivedPackets: 0,
+        receivedBytes: 0,
+      },
       publishView: new PublishView(limits),
       acknowledgementView: new AcknowledgementView(limits),
       submission: new Submission(),
@@ -197,7 +213,24 @@ export class Front implements MqttFront {
     let clients = 0
     for (const connection of this.#connections) if (connection.isOpen) clients++
     const listeners = this.#listeners.addresses()
-    return { listeners, clients, ...this.#context.counters, sessions: this.#sessions.status() }
+    const { counters, pool, encoders } = this.#context
+    const { sentPackets, sentBytes } = pool
+    const sent = { sentPackets, sentBytes, sentMessages: encoders.sentMessages }
+    return { listeners, clients, ...counters, ...sent, sessions: this.#sessions.status() }
+  }
+
+  /** On a topic below $SYS: to whoever is connected, and retained in memory alone. */
+  publishSys(topic: string, payload: Buffer): void {
+    const timestamp = this.#context.now()
+    const own = {
+      qos: 0,
+      isRetained: true,
+      properties: null,
+      timestamp,
+      clientId: null,
+      place: null,
+    } as const
+    this.#sessions.publishHeld({ topic, payload, ...own })
   }
 
   clients(): ClientStatus[] {

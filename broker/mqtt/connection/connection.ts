@@ -161,7 +161,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   handled(packets: number, bytes: number): void {
-    this.#heardAt = this.#context.wheel.now
+    const { counters, wheel } = this.#context
+    counters.receivedPackets += packets
+    // frames come without their fixed header, which has 2 bytes but for long packets
+    counters.receivedBytes += bytes + 2 * packets
+    this.#heardAt = wheel.now
     if (this.#open === null || this.#state !== 'open') return
     const waitMs = this.#open.quota.charge(packets, bytes)
     if (waitMs > 0) {

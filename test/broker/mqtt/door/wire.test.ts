@@ -298,3 +298,31 @@ describe('listeners of every kind', () => {
     expect(JSON.stringify(third.sink)).toContain('everybody may do everything')
   })
 })
+
+describe('$SYS topics', () => {
+  it('come to who may subscribe to them, retained, and are written by nobody and to no disk', async () => {
+    const { port, broker } = await guarded(['ann', 'bob'], (config) => {
+      config.mqtt.permissions = [
+        { users: ['ann'], publish: ['#', '$SYS/#'], subscribe: ['$SYS/#', '#'] },
+        { users: ['bob'], publish: ['#'], subscribe: ['#'] },
+      ]
+    })
+    const ann = await connect(port, as('ann', { protocolVersion: 5 }))
+    const arrived = new Map<string, string>()
+    ann.on('message', (topic, payload, { retain }) => {
+      if (retain) arrived.set(topic, payload.toString())
+    })
+    const { writtenBytes } = broker.status().mqtt.sessions
+    await ann.subscribeAsync('$SYS/broker/#', { qos: 1 })
+    await until(() => arrived.has('$SYS/broker/clients/connected'), 'they come')
+    expect(arrived.get('$SYS/broker/version')).toMatch(/^headwater version \d/)
+    expect([...arrived.keys()]).toContain('$SYS/broker/load/bytes/received/15min')
+    await expect(ann.publishAsync('$SYS/broker/version', 'mine', { qos: 1 })).rejects.toThrow(
+      'Not authorized',
+    )
+    const bob = await connect(port, as('bob', { protocolVersion: 5 }))
+    await expect(bob.subscribeAsync('$SYS/#')).rejects.toThrow()
+    expect(broker.status().mqtt.sessions.writtenBytes).toBe(writtenBytes)
+    expect(await recordsIn(broker)).toEqual([])
+  })
+})
