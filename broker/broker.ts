@@ -13,6 +13,7 @@ import { EventLog } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
+import type { ClientStatus } from './mqtt/connection/client-status.ts'
 import { Gate } from './mqtt/door/gate.ts'
 import type { Front } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
@@ -21,7 +22,8 @@ import { openFront } from './mqtt/open-front.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
 import { SourcePositions } from './mqtt/source-positions.ts'
-import { type SysStatus, SysTopics } from './mqtt/sys/sys-topics.ts'
+import { sysStatus } from './mqtt/sys/status.ts'
+import { SysTopics } from './mqtt/sys/sys-topics.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
@@ -96,9 +98,9 @@ export class Broker implements Operations {
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
     gate.watch(() => front.review((principal, peer) => gate.door.knows(principal, peer)))
-    this.#sayWhoMayConnect()
+    this.#gate.sayWhoMayConnect(this.#front.exposed())
     this.#sys = new SysTopics({
-      read: () => this.#sysStatus(),
+      read: () => sysStatus(VERSION, this.#startedMonotonic, front.status(), ingress.status()),
       publish: (topic, payload) => front.publishSys(topic, payload),
     })
     this.#sys.every(config.mqtt.sysIntervalSeconds)
@@ -229,53 +231,16 @@ export class Broker implements Operations {
       this.#front.connectionsMax = this.#config.limits.connectionsMax
       this.#gate.update(gateSettings(this.#config))
       this.#sys.every(this.#config.mqtt.sysIntervalSeconds)
-      this.#sayWhoMayConnect()
+      this.#gate.sayWhoMayConnect(this.#front.exposed())
     }
     await this.#gate.readUsers()
     await this.#front.renew()
     return { applied, needsRestart }
   }
 
-  /** Where a listener is reached from other machines and nobody is configured; and writers that nobody is. */
-  #sayWhoMayConnect(): void {
-    const exposed = this.#front.exposed()
-    if (this.#gate.door.isUnguarded && exposed.length > 0) {
-      const text = this.#config.mqtt.anonymous
-        ? 'no users and no permissions are configured, and anonymous clients are let in: everybody may do everything'
-        : 'no users and no permissions are configured: clients of other machines are refused. ' +
-          'Add users with `headwater users add NAME` and what they may do to mqtt.permissions, or set mqtt.anonymous: true'
-      this.#sink.warn(text, { listeners: exposed.join(', ') })
-    }
-    const unknown = this.#gate.unknownWriters
-    if (unknown.length === 0) return
-    const text = 'a stream has a writer that is not among the users: only a certificate can have that name'
-    this.#sink.warn(text, { writers: unknown.join(', ') })
-  }
-
-  #sysStatus(): SysStatus {
-    const { clients, sessions, connected, ...front } = this.#front.status()
-    const ingress = this.#ingress.status()
-    const dropped = Object.values(sessions.dropped)
-    return {
-      version: VERSION,
-      uptimeSeconds: (performance.now() - this.#startedMonotonic) / 1000,
-      clientsConnected: clients,
-      clientsTotal: sessions.sessions,
-      connects: connected,
-      messagesReceived: front.receivedPackets,
-      messagesSent: front.sentPackets,
-      publishReceived: ingress.received,
-      publishSent: front.sentMessages,
-      publishDropped: dropped.reduce((sum, count) => sum + count, 0),
-      bytesReceived: front.receivedBytes,
-      bytesSent: front.sentBytes,
-      publishBytesReceived: ingress.receivedBytes,
-      subscriptions: sessions.subscriptions,
-      retainedMessages: sessions.retained,
-      storedMessages: sessions.queued + sessions.inFlight,
-      storedBytes: sessions.heldBytes + sessions.inlineBytes,
-      heapBytes: process.memoryUsage().heapUsed,
-    }
+  /** MQTT clients that are connected now. */
+  clients(): ClientStatus[] {
+    return this.#front.clients()
   }
 
   /** How far this device's clock is to be believed now, and what that rests on. */

@@ -47,8 +47,6 @@ export class Outbox {
   readonly #pool: OutboxPool
   readonly #bytesMax: number
   #chunk: Buffer | null = null
-  /** Bytes handed to the stream and not yet written. */
-  #writing = 0
   #isScheduled = false
   #isEnded = false
   /** Full chunks and large payloads before the chunk in use; beside each the chunk that is free once it is written, or null. */
@@ -69,10 +67,17 @@ export class Outbox {
 
   /** Bytes that are not with the kernel yet. */
   get bytes(): number {
-    return this.at + this.#waitingBytes + this.#writing
+    return this.#unsentBytes + this.#stream.writableLength
+  }
+
+  get #unsentBytes(): number {
+    return this.at + this.#waitingBytes
   }
 
   get isFull(): boolean {
+    if (this.bytes < this.#bytesMax) return false
+    // a turn can bring more than the limit, and the kernel may take it
+    if (this.#unsentBytes > 0) this.#send()
     if (this.bytes < this.#bytesMax) return false
     this.#wasFull = true
     return true
@@ -117,6 +122,10 @@ export class Outbox {
 
   flush(): void {
     this.#isScheduled = false
+    this.#send()
+  }
+
+  #send(): void {
     const stream = this.#stream
     if (this.#isEnded || !stream.writable) {
       this.#drop()
@@ -124,7 +133,7 @@ export class Outbox {
     }
     if (this.#waiting.length > 0) {
       stream.cork()
-      for (let i = 0; i < this.#waiting.length; i++) this.#send(this.#waiting[i], this.#waitingChunks[i])
+      for (let i = 0; i < this.#waiting.length; i++) this.#hand(this.#waiting[i], this.#waitingChunks[i])
       this.#waiting.length = 0
       this.#waitingChunks.length = 0
       this.#waitingBytes = 0
@@ -148,15 +157,12 @@ export class Outbox {
     this.#chunk = null
     this.at = 0
     if (used === 0) this.#pool.give(chunk)
-    else this.#send(used === chunk.length ? chunk : chunk.subarray(0, used), chunk)
+    else this.#hand(used === chunk.length ? chunk : chunk.subarray(0, used), chunk)
   }
 
-  #send(bytes: Buffer, chunk: Buffer | null): void {
-    const { length } = bytes
-    this.#writing += length
-    this.#pool.sentBytes += length
+  #hand(bytes: Buffer, chunk: Buffer | null): void {
+    this.#pool.sentBytes += bytes.length
     this.#stream.write(bytes, (error) => {
-      this.#writing -= length
       if (chunk !== null && !error) this.#pool.give(chunk)
       if (this.#wasFull && this.bytes < this.#bytesMax / 2) {
         this.#wasFull = false

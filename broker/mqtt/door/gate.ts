@@ -62,6 +62,25 @@ export class Gate {
     return new Gate(world, settings, await world.disk.readFile(path), path)
   }
 
+  /**
+   * Where a listener is reached from other machines and nobody is configured; and writers that nobody is.
+   * @param exposed listeners that other machines reach without a certificate
+   */
+  sayWhoMayConnect(exposed: readonly string[]): void {
+    const { sink } = this.#world
+    if (this.door.isUnguarded && exposed.length > 0) {
+      const text = this.#settings.anonymous
+        ? 'no users and no permissions are configured, and anonymous clients are let in: everybody may do everything'
+        : 'no users and no permissions are configured: clients of other machines are refused. ' +
+          'Add users with `headwater users add NAME` and what they may do to mqtt.permissions, or set mqtt.anonymous: true'
+      sink.warn(text, { listeners: exposed.join(', ') })
+    }
+    const writers = this.unknownWriters
+    if (writers.length === 0) return
+    const text = 'a stream has a writer that is not among the users: only a certificate can have that name'
+    sink.warn(text, { writers: writers.join(', ') })
+  }
+
   /** Names that are to write alone, and that no password lets in; a certificate still may. */
   get unknownWriters(): string[] {
     const names = [...this.#settings.writers.values()]

@@ -6,22 +6,19 @@
  * packet id; the rest follows as the client's receive maximum allows. Messages that are not in memory are read back from the log on the
  * way, some at a time. Retained messages of a new subscription go before what waits.
  */
-import type { Message, Receipt } from '../hub/message.ts'
+import type { Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { deliverable } from './delivery-fit.ts'
 import { type DeliveryTable, INLINE } from './delivery-table.ts'
 import { HeldMessages } from './held-messages.ts'
-import type { Reference } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
 import { PacketIds } from './packet-ids.ts'
 import { Qos2Facts } from './qos2-facts.ts'
-import type { RetainedFeed } from './retained-feed.ts'
+import { ReadBack } from './read-back.ts'
+import { Receipts } from './receipts.ts'
+import { type RetainedFeed, RetainedFeeds } from './retained-feed.ts'
 import type { SessionContext } from './session-context.ts'
-
-/** Read back from the log at once. */
-const LOAD_MESSAGES_MAX = 64
-const LOAD_BYTES_MAX = 64 * 1024
 
 /** The session, as its flow needs it. */
 export interface FlowOwner {
@@ -51,6 +48,7 @@ export class OutgoingFlow {
   readonly #ids = new PacketIds()
   readonly #facts: Qos2Facts
   readonly #held: HeldMessages
+  readonly #reading: ReadBack
   #outgoing: Outgoing | null = null
   #isStarted = false
   /** Changes with each connection: what an earlier one waited for does not concern this one. */
@@ -64,10 +62,9 @@ export class OutgoingFlow {
   /** Handed over in this turn: sent without being held where nothing is before it. */
   #fresh: Message | null = null
   #freshSeq = -1
-  #feeds: RetainedFeed[] | null = null
-  /** Who waits for the acknowledgement of what came while the client was connected. */
-  #receipts: Map<number, Receipt> | null = null
-  #isLoading = false
+  /** Retained messages of new subscriptions: they go to the client before what waits. */
+  readonly feeds = new RetainedFeeds()
+  readonly #receipts = new Receipts()
   #isPumping = false
 
   constructor(owner: FlowOwner, table: DeliveryTable, context: SessionContext) {
@@ -76,6 +73,7 @@ export class OutgoingFlow {
     this.#context = context
     this.#facts = new Qos2Facts(owner.number, table, context.store)
     this.#held = new HeldMessages(context.limits, context.held)
+    this.#reading = new ReadBack(table, this.#held, context.loader)
   }
 
   get outgoing(): Outgoing | null {
@@ -104,13 +102,11 @@ export class OutgoingFlow {
     this.#isStarted = false
     this.#begin()
     this.#held.clear()
-    // nobody waits for a client that is gone: it gets what it has missed once it is back
-    for (const receipt of this.#receipts?.values() ?? []) receipt.came()
-    this.#receipts = null
+    this.#receipts.end()
     this.#table.rest()
     this.#ids.rest()
     this.#facts.rest()
-    for (const feed of this.#feeds ?? []) feed.rest()
+    this.feeds.rest()
   }
 
   #begin(): void {
@@ -128,7 +124,7 @@ export class OutgoingFlow {
   /** Nothing is to be delivered any more. */
   end(): void {
     for (const seq of this.#table.live()) this.#release(seq)
-    this.#feeds = null
+    this.feeds.clear()
   }
 
   // -- what comes in ------------------------------------------------------------------------------------------------
@@ -137,18 +133,12 @@ export class OutgoingFlow {
   add(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): void {
     const seq = this.#append(message, qos, isRetained, identifiers)
     if (seq < 0 || this.#outgoing === null) return
-    if (message.receipt !== undefined) this.#expect(seq, message.receipt)
+    if (message.receipt !== undefined) this.#receipts.expect(seq, message.receipt)
     this.#fresh = message
     this.#freshSeq = seq
     this.pump()
     this.#fresh = null
     if (this.#next <= seq && this.#table.isLive(seq)) this.#held.hold(seq, message)
-  }
-
-  #expect(seq: number, receipt: Receipt): void {
-    this.#receipts ??= new Map()
-    this.#receipts.set(seq, receipt)
-    receipt.expect()
   }
 
   /** @returns its number in the table; -1 where there is no room */
@@ -193,8 +183,8 @@ export class OutgoingFlow {
       return true
     }
     if (this.#inFlight >= Math.min(outgoing.receiveMaximum, this.#context.limits.inFlightMax)) return false
-    if (this.#feeds !== null && this.#feeds.length > 0) return this.#stepFeed(outgoing, this.#feeds[0]!)
-    return this.#stepTable(outgoing)
+    const feed = this.feeds.first
+    return feed === null ? this.#stepTable(outgoing) : this.#stepFeed(outgoing, feed)
   }
 
   #stepTable(outgoing: Outgoing): boolean {
@@ -209,7 +199,7 @@ export class OutgoingFlow {
     if (table.isReleased(seq)) return this.#sendRelease(outgoing, seq)
     const message = this.#messageOf(seq)
     if (message === undefined) {
-      void this.#load(seq)
+      void this.#readBack(seq)
       return false
     }
     const left = deliverable(this.#context, outgoing, message, table.qosOf(seq), table.identifiersOf(seq))
@@ -301,62 +291,27 @@ export class OutgoingFlow {
 
   // -- reading back -------------------------------------------------------------------------------------------------
 
-  async #load(from: number): Promise<void> {
-    if (this.#isLoading) return
-    this.#isLoading = true
+  async #readBack(from: number): Promise<void> {
+    if (this.#reading.isUnderWay) return
     const epoch = this.#epoch
-    const table = this.#table
-    const seqs: number[] = []
-    const references: Reference[] = []
-    for (let seq = from; seq < table.tail && seqs.length < LOAD_MESSAGES_MAX; seq++) {
-      if (!table.isLive(seq) || table.isSent(seq) || table.isReleased(seq)) continue
-      if (this.#held.has(seq)) continue
-      seqs.push(seq)
-      references.push({ partition: table.partitionOf(seq), offset: table.offsetOf(seq) })
-    }
     try {
-      const bytesMax = this.#held.isFull ? 1 : LOAD_BYTES_MAX
-      const loaded = await this.#context.loader.load(references, bytesMax)
-      this.#isLoading = false
-      if (epoch !== this.#epoch) {
-        this.pump()
-        return
+      for (const seq of await this.#reading.read(from, () => epoch === this.#epoch)) {
+        this.#context.drops.count('gone')
+        this.#complete(seq)
       }
-      for (const [i, message] of loaded.entries()) this.#loaded(seqs[i]!, message)
     } catch {
-      this.#isLoading = false
       this.#owner.stalled()
       return
     }
     this.pump()
   }
 
-  #loaded(seq: number, message: Message | 'gone'): void {
-    if (!this.#table.isLive(seq) || this.#table.isSent(seq) || this.#held.has(seq)) return
-    if (message === 'gone') {
-      this.#context.drops.count('gone')
-      this.#complete(seq)
-    } else this.#held.keep(seq, message)
-  }
-
   // -- retained messages --------------------------------------------------------------------------------------------
-
-  /** Retained messages of a new subscription go to the client before what waits. */
-  feed(feed: RetainedFeed): void {
-    this.unfeed(feed.filter)
-    this.#feeds ??= []
-    this.#feeds.push(feed)
-  }
-
-  unfeed(filter: string): void {
-    if (this.#feeds === null) return
-    this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
-  }
 
   #stepFeed(outgoing: Outgoing, feed: RetainedFeed): boolean {
     const message = feed.peek()
     if (message === 'none') {
-      this.#feeds!.shift()
+      this.feeds.remove(feed.filter)
       if (this.#table.isStored) this.#owner.fed(feed.filter)
       return true
     }
@@ -458,11 +413,7 @@ export class OutgoingFlow {
   /** What else knows of it. */
   #release(seq: number): void {
     const table = this.#table
-    const receipt = this.#receipts?.get(seq)
-    if (receipt !== undefined) {
-      this.#receipts!.delete(seq)
-      receipt.came()
-    }
+    this.#receipts.came(seq)
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(this.#facts.keyOf(seq))

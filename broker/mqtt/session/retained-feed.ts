@@ -70,3 +70,32 @@ export class RetainedFeed {
     this.#at = 0
   }
 }
+
+/** A session's feeds, the oldest first. */
+export class RetainedFeeds {
+  #feeds: RetainedFeed[] | null = null
+
+  get first(): RetainedFeed | null {
+    return this.#feeds?.[0] ?? null
+  }
+
+  /** In the place of one of the same subscription. */
+  add(feed: RetainedFeed): void {
+    this.remove(feed.filter)
+    this.#feeds ??= []
+    this.#feeds.push(feed)
+  }
+
+  remove(filter: string): void {
+    const left = this.#feeds?.filter((feed) => feed.filter !== filter) ?? []
+    this.#feeds = left.length === 0 ? null : left
+  }
+
+  rest(): void {
+    for (const feed of this.#feeds ?? []) feed.rest()
+  }
+
+  clear(): void {
+    this.#feeds = null
+  }
+}

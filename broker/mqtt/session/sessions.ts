@@ -7,52 +7,31 @@ import type { EventLog } from '../../log/event-log.ts'
 import type { LogPartition } from '../../log/partition.ts'
 import type { LogSink } from '../../log-sink.ts'
 import type { Disk } from '../../storage/store.ts'
-import type { Message, Subscriber } from '../hub/message.ts'
-import { filterText, type Subscription } from '../hub/subscription.ts'
-import type { Connect, QoS, Subscribe, SubscriptionRequest } from '../packets/packet.ts'
+import type { Message } from '../hub/message.ts'
+import type { Connect, Subscribe } from '../packets/packet.ts'
 import { MqttProtocolError, Reason } from '../packets/protocol-error.ts'
+import { AppliedPositions } from './applied-positions.ts'
+import { AwaySessions } from './away-sessions.ts'
 import { ClientSession } from './client-session.ts'
 import { Drops } from './drops.ts'
 import { InlineMessages } from './inline-messages.ts'
-import { NEVER_SECONDS, SESSION_LIMITS, type SessionLimits } from './limits.ts'
+import { SESSION_LIMITS, type SessionLimits } from './limits.ts'
 import { MessageLoader, type MessageOfRecord } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
 import { replay } from './replay.ts'
 import { RetainedMessages } from './retained.ts'
-import { RetainedFeed } from './retained-feed.ts'
 import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
 import { type ClockSource, SessionClock } from './session-clock.ts'
 import type { SessionContext } from './session-context.ts'
+import { awayFrom, restore } from './session-restore.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
-import {
-  type Away,
-  appliedKey,
-  encodeAway,
-  encodeMeta,
-  encodeOffset,
-  encodeSession,
-  encodeSubscription,
-  encodeTime,
-  FORMAT,
-  KIND,
-  META_KEY,
-  parseFilter,
-  type StoredMessage,
-  sessionKey,
-  TIME_KEY,
-} from './state-format.ts'
-import { type LoadedSession, type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
+import { encodeMeta, encodeTime, FORMAT, META_KEY, type StoredMessage, TIME_KEY } from './state-format.ts'
+import { type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
 import { StateStore } from './state-store.ts'
+import { removeStored, storeExpiry } from './stored-session.ts'
+import { Subscriptions } from './subscriptions.ts'
+import type { TopicHub } from './topic-hub.ts'
 import { type PublishWill, Wills } from './wills.ts'
-
-/** Who knows which session takes which topic: the hub, as sessions use it. */
-export interface TopicHub {
-  subscribe(subscriber: Subscriber, subscription: Subscription): void
-  unsubscribe(subscriber: Subscriber, filterText: string): boolean
-  removeAll(subscriber: Subscriber): void
-  /** Calls `deliver` of each that takes it, once; No Local is the hub's affair. */
-  publish(message: Message): number
-}
 
 export interface SessionsOptions {
   readonly disk: Disk
@@ -95,15 +74,12 @@ export class Sessions implements SessionOwner {
   readonly #partitions = new Map<number, LogPartition>()
   readonly #byClient = new Map<string, ClientSession>()
   #nextSession = 0
-  /** Without a connection, and with an end or a will to come. */
-  readonly #away = new Map<ClientSession, Away>()
-  /** The earliest of them; there may be none any more. */
-  #nextEnd = Number.POSITIVE_INFINITY
+  readonly #away: AwaySessions
   /** To be written with the next checkpoint. */
   #changed: ClientSession[] = []
-  #changedAway = new Set<ClientSession>()
   #finished: Buffer[] = []
-  readonly #applied = new Map<number, number>()
+  readonly #applied: AppliedPositions
+  readonly #subscriptions: Subscriptions
   #stalled = new Set<ClientSession>()
   #ticks = 0
   #stopTicking: () => void = () => {}
@@ -122,6 +98,8 @@ export class Sessions implements SessionOwner {
       for (const partition of chain.partitions.values()) this.#partitions.set(partition.id, partition)
     }
     const limits = this.#limits
+    this.#away = new AwaySessions(store)
+    this.#applied = new AppliedPositions([...this.#partitions.values()])
     this.#inline = new InlineMessages(store, limits.inlineBytesMax)
     this.#retained = new RetainedMessages({
       store,
@@ -133,6 +111,8 @@ export class Sessions implements SessionOwner {
       placeOf: (stored) => this.#placeOf(stored),
     })
     this.#wills = new Wills(store, publishWill, sink)
+    const subscribing = { hub: options.hub, store, retained: this.#retained, limits, limited: this.#limited }
+    this.#subscriptions = new Subscriptions(subscribing)
     const partition = (id: number) => this.#partitions.get(id)
     this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
     this.#context = {
@@ -207,14 +187,10 @@ export class Sessions implements SessionOwner {
     }
     const session = known ?? this.#create(clientId)
     let mustSync = known === undefined && before?.isStored === true
-    if (this.#away.delete(session)) {
-      this.#changedAway.delete(session)
-      this.#store.remove(sessionKey(KIND.away, session.number))
-      mustSync = true
-    }
+    if (this.#away.delete(session)) mustSync = true
     if (this.#wills.cancel(session.number, this.#clock.now())) mustSync = true
     const expirySeconds = Math.min(connect.sessionExpirySeconds, this.#limits.expirySecondsMax)
-    if (this.#setExpiry(session, expirySeconds, known === undefined)) mustSync = true
+    if (storeExpiry(this.#store, session, expirySeconds, known === undefined)) mustSync = true
     if (will !== null) {
       this.#wills.set(session.number, clientId, will)
       mustSync = true
@@ -246,35 +222,6 @@ export class Sessions implements SessionOwner {
     return session
   }
 
-  /** @returns whether something was put: it is on disk with the next flush */
-  #setExpiry(session: ClientSession, seconds: number, isNew: boolean): boolean {
-    const wasStored = session.isStored
-    const isSame = session.expirySeconds === seconds && !isNew
-    if (wasStored && seconds === 0) this.#removeStored(session)
-    session.setExpiry(seconds)
-    if (seconds === 0 || isSame) return wasStored && seconds === 0
-    this.#store.put(sessionKey(KIND.session, session.number), encodeSession(session.clientId, seconds))
-    if (!wasStored) this.#putSubscriptions(session)
-    return true
-  }
-
-  #putSubscriptions(session: ClientSession): void {
-    for (const [text, subscription] of session.subscriptions) {
-      this.#store.put(sessionKey(KIND.subscription, session.number, text), encodeSubscription(subscription))
-    }
-  }
-
-  #removeStored(session: ClientSession): void {
-    const { number } = session
-    this.#store.remove(sessionKey(KIND.session, number))
-    this.#store.remove(sessionKey(KIND.away, number))
-    for (const text of session.subscriptions.keys()) {
-      this.#store.remove(sessionKey(KIND.subscription, number, text))
-      this.#store.remove(sessionKey(KIND.feed, number, text))
-    }
-    for (const key of session.storedKeys()) this.#store.remove(key)
-  }
-
   /** The session's connection has ended (`Session.disconnect`). */
   disconnect(session: ClientSession, kind: DisconnectKind, sessionExpirySeconds: number | null): void {
     this.#lost(session, kind, sessionExpirySeconds)
@@ -285,7 +232,7 @@ export class Sessions implements SessionOwner {
     let mustSync = false
     if (expirySeconds !== null) {
       const granted = Math.min(expirySeconds, this.#limits.expirySecondsMax)
-      mustSync = granted > 0 && this.#setExpiry(session, granted, false)
+      mustSync = granted > 0 && storeExpiry(this.#store, session, granted, false)
       if (granted === 0) session.expirySeconds = 0
     }
     if (kind === 'clean') mustSync = this.#wills.remove(session.number) || mustSync
@@ -294,26 +241,15 @@ export class Sessions implements SessionOwner {
     if (session.expirySeconds === 0) {
       mustSync ||= session.isStored
       this.#end(session)
-    } else this.#setAway(session, now)
+    } else this.#away.set(session, awayFrom(session, this.#wills.dueAt(session.number), now))
     if (mustSync) this.#store.flush().catch(() => undefined)
-  }
-
-  #setAway(session: ClientSession, now: number): void {
-    const { expirySeconds } = session
-    const endsAt = expirySeconds === NEVER_SECONDS ? null : now + expirySeconds * 1000
-    const willAt = this.#wills.dueAt(session.number)
-    if (endsAt === null && willAt === null) return
-    this.#away.set(session, { endsAt, willAt })
-    this.#changedAway.add(session)
-    this.#nextEnd = Math.min(this.#nextEnd, endsAt ?? Number.POSITIVE_INFINITY)
   }
 
   /** The session is over: a will that waits is published [MQTT-3.1.2-10]. */
   #end(session: ClientSession): void {
     this.#options.hub.removeAll(session)
-    if (session.isStored) this.#removeStored(session)
+    if (session.isStored) removeStored(this.#store, session)
     this.#away.delete(session)
-    this.#changedAway.delete(session)
     this.#stalled.delete(session)
     session.end()
     this.#byClient.delete(session.clientId)
@@ -322,71 +258,12 @@ export class Sessions implements SessionOwner {
 
   // -- subscriptions ------------------------------------------------------------------------------------------------
 
-  async subscribe(session: ClientSession, request: Subscribe, grants: readonly number[]): Promise<number[]> {
-    const feeds: RetainedFeed[] = []
-    const codes = request.subscriptions.map((wanted, i) => {
-      const grant = grants[i]!
-      return grant > 2 ? grant : this.#subscribe(session, wanted, grant as QoS, request.identifier, feeds)
-    })
-    if (session.isStored && codes.some((code) => code < 0x80)) await this.#store.flush(true)
-    if (feeds.length > 0) {
-      // SUBACK first
-      setImmediate(() => {
-        for (const feed of feeds) if (session.subscriptions.has(feed.filter)) session.flow.feed(feed)
-        session.flow.pump()
-      })
-    }
-    return codes
+  subscribe(session: ClientSession, request: Subscribe, grants: readonly number[]): Promise<number[]> {
+    return this.#subscriptions.subscribe(session, request, grants)
   }
 
-  #subscribe(
-    session: ClientSession,
-    wanted: SubscriptionRequest,
-    qos: QoS,
-    identifier: number | null,
-    feeds: RetainedFeed[],
-  ): number {
-    const { filter: text, isNoLocal, isRetainAsPublished, retainHandling } = wanted
-    const isNew = !session.subscriptions.has(text)
-    if (isNew && session.subscriptions.size >= this.#limits.subscriptionsMax) {
-      const fields = { client: session.clientId, subscriptionsMax: this.#limits.subscriptionsMax }
-      this.#limited.warn('subscriptions', 'a subscription was refused: the client has too many', fields)
-      return Reason.quotaExceeded
-    }
-    const subscription = { ...parseFilter(text), qos, isNoLocal, isRetainAsPublished, identifier }
-    session.subscriptions.set(text, subscription)
-    this.#options.hub.subscribe(session, subscription)
-    if (session.isStored) {
-      this.#store.put(sessionKey(KIND.subscription, session.number, text), encodeSubscription(subscription))
-    }
-    // a shared subscription gets no retained messages [MQTT 5, section 3.8.3.1]
-    const isFed = retainHandling === 0 || (retainHandling === 1 && isNew)
-    if (isFed && subscription.shareName === null) this.#feed(session, text, subscription, feeds)
-    return qos
-  }
-
-  #feed(session: ClientSession, text: string, subscription: Subscription, feeds: RetainedFeed[]): void {
-    const topics = this.#retained.topicsOf(subscription.filter)
-    if (topics.length === 0) return
-    feeds.push(new RetainedFeed(text, subscription, topics, this.#retained))
-    if (session.isStored) this.#store.put(sessionKey(KIND.feed, session.number, text), Buffer.alloc(0))
-  }
-
-  async unsubscribe(session: ClientSession, filters: readonly string[]): Promise<number[]> {
-    let isChanged = false
-    const codes = filters.map((text) => {
-      if (!session.subscriptions.delete(text)) return Reason.noSubscriptionExisted
-      isChanged = true
-      this.#options.hub.unsubscribe(session, text)
-      session.flow.unfeed(text)
-      if (session.isStored) {
-        this.#store.remove(sessionKey(KIND.subscription, session.number, text))
-        this.#store.remove(sessionKey(KIND.feed, session.number, text))
-      }
-      return Reason.success
-    })
-    if (session.isStored && isChanged) await this.#store.flush(true)
-    return codes
+  unsubscribe(session: ClientSession, filters: readonly string[]): Promise<number[]> {
+    return this.#subscriptions.unsubscribe(session, filters)
   }
 
   // -- messages -----------------------------------------------------------------------------------------------------
@@ -445,7 +322,7 @@ export class Sessions implements SessionOwner {
     this.#clock.look()
     const now = this.#clock.now()
     this.#wills.look(now)
-    if (now >= this.#nextEnd) this.#endExpired(now)
+    for (const session of this.#away.ended(now)) this.#end(session)
     if (this.#ticks % EXPIRE_RETAINED_TICKS === 0) this.#retained.expire()
     if (this.#stalled.size > 0) {
       const stalled = this.#stalled
@@ -455,30 +332,18 @@ export class Sessions implements SessionOwner {
     if (this.#isCheckpointDue()) this.#store.checkpoint()
   }
 
-  #endExpired(now: number): void {
-    this.#nextEnd = Number.POSITIVE_INFINITY
-    for (const [session, { endsAt }] of [...this.#away]) {
-      if (endsAt === null) continue
-      if (endsAt <= now) this.#end(session)
-      else this.#nextEnd = Math.min(this.#nextEnd, endsAt)
-    }
-  }
-
   #isCheckpointDue(): boolean {
     const isChanged =
       this.#changed.length > 0 ||
-      this.#changedAway.size > 0 ||
+      this.#away.isChanged ||
       this.#finished.length > 0 ||
       this.#retained.isChanged ||
       this.#store.hasPending
     if (isChanged) return true
-    let lag = 0
-    for (const { id, durableOffset } of this.#partitions.values()) {
-      lag += durableOffset - (this.#applied.get(id) ?? 0)
-    }
+    const { lag } = this.#applied
     if (lag >= APPLIED_RECORDS) return true
     // session time is written as well
-    return this.#ticks % APPLIED_TICKS === 0 && (lag > 0 || this.#away.size > 0)
+    return this.#ticks % APPLIED_TICKS === 0 && (lag > 0 || this.#away.count > 0)
   }
 
   // -- to disk, and from it -----------------------------------------------------------------------------------------
@@ -491,45 +356,31 @@ export class Sessions implements SessionOwner {
       // one that ended meanwhile has nothing on disk
       if (session.isStored && this.#byClient.get(session.clientId) === session) session.build()
     }
-    for (const session of this.#changedAway) {
-      store.put(sessionKey(KIND.away, session.number), encodeAway(this.#away.get(session)!))
-    }
-    this.#changedAway.clear()
+    this.#away.build()
     for (const key of this.#finished.splice(0)) store.remove(key)
     this.#inline.build()
     this.#retained.build()
-    for (const { id, durableOffset } of this.#partitions.values()) {
-      if (this.#applied.get(id) === durableOffset) continue
-      this.#applied.set(id, durableOffset)
-      store.put(appliedKey(id), encodeOffset(durableOffset))
-    }
+    this.#applied.build(store)
     store.put(TIME_KEY, encodeTime(this.#clock.stored()))
   }
 
   async #load(loaded: LoadedState): Promise<void> {
     const now = this.#clock.now()
+    const { hub, log } = this.#options
+    const parts = {
+      context: this.#context,
+      hub,
+      inline: this.#inline,
+      retained: this.#retained,
+      wills: this.#wills,
+      away: this.#away,
+    }
     this.#nextSession = loaded.nextSession
-    for (const key of loaded.orphans) this.#store.remove(key)
-    for (const [number, bytes] of loaded.inline) this.#inline.load(number, bytes)
-    for (const retained of loaded.retained) this.#retained.load(retained)
-    const wills = new Map(loaded.wills.map((will) => [will.session, will]))
-    for (const stored of loaded.sessions.values()) this.#loadSession(stored)
-    this.#inline.loaded()
-    for (const { session: number, clientId, will } of wills.values()) {
-      const stored = loaded.sessions.get(number)
-      // of a client that was connected: its connection ended with the broker
-      const delayMs = Math.min(will.delaySeconds, stored?.expirySeconds ?? 0) * 1000
-      this.#wills.load(number, clientId, will, stored?.away?.willAt ?? now + delayMs)
-    }
-    for (const { clientId, away } of loaded.sessions.values()) {
-      const session = this.#byClient.get(clientId)!
-      if (away === null) this.#setAway(session, now)
-      else this.#away.set(session, away)
-    }
-    this.#endExpired(now)
-    for (const [id, offset] of loaded.applied) this.#applied.set(id, offset)
+    for (const session of restore(loaded, parts, now)) this.#byClient.set(session.clientId, session)
+    for (const session of this.#away.ended(now)) this.#end(session)
+    this.#applied.load(loaded.applied)
     const partitions = [...this.#partitions.values()].filter(({ stream }) => stream !== '')
-    this.#replayed = await replay(this.#options.log, partitions, loaded.applied, this.#loader, (message) =>
+    this.#replayed = await replay(log, partitions, loaded.applied, this.#loader, (message) =>
       this.onCommitted(message),
     )
     for (const session of this.#byClient.values()) session.replayed()
@@ -539,23 +390,6 @@ export class Sessions implements SessionOwner {
       wills: this.#wills.count,
       replayed: this.#replayed,
     })
-  }
-
-  #loadSession(stored: LoadedSession): void {
-    const { clientId, number, expirySeconds } = stored
-    const session = new ClientSession(clientId, number, expirySeconds, this.#context)
-    this.#byClient.set(clientId, session)
-    for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
-    for (const delivery of stored.qos2) session.loadQos2(delivery)
-    session.flow.loaded()
-    for (const subscription of stored.subscriptions) {
-      const text = filterText(subscription)
-      session.subscriptions.set(text, subscription)
-      this.#options.hub.subscribe(session, subscription)
-      if (!stored.feeds.includes(text)) continue
-      const topics = this.#retained.topicsOf(subscription.filter)
-      session.flow.feed(new RetainedFeed(text, subscription, topics, this.#retained))
-    }
   }
 
   status(): SessionsStatus {

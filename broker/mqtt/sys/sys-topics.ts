@@ -103,7 +103,7 @@ export class SysTopics {
 
   #values(status: SysStatus): Record<string, string | number> {
     return {
-      version: `headwater version ${status.version}`,
+      version: status.version,
       uptime: `${Math.floor(status.uptimeSeconds)} seconds`,
       'clients/connected': status.clientsConnected,
       'clients/active': status.clientsConnected,

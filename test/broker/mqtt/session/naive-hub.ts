@@ -3,7 +3,7 @@ import type { Message, Subscriber } from '../../../../broker/mqtt/hub/message.ts
 import { filterText, type Subscription } from '../../../../broker/mqtt/hub/subscription.ts'
 import type { QoS } from '../../../../broker/mqtt/packets/packet.ts'
 import { topicMatches } from '../../../../broker/mqtt/router.ts'
-import type { TopicHub } from '../../../../broker/mqtt/session/sessions.ts'
+import type { TopicHub } from '../../../../broker/mqtt/session/topic-hub.ts'
 
 export class NaiveHub implements TopicHub {
   readonly #subscriptions = new Map<Subscriber, Map<string, Subscription>>()

@@ -70,7 +70,7 @@ describe('a load', () => {
 describe('$SYS topics', () => {
   it("are mosquitto's, with what the status says", () => {
     expect(start().publish(10)).toMatchObject({
-      version: 'headwater version 1.2.3',
+      version: '1.2.3',
       uptime: '61 seconds',
       'clients/connected': '3',
       'clients/total': '5',

@@ -1,0 +1,66 @@
+/** Sessions, wills and the rest as they were stored; without what the log holds beyond (replay.ts). */
+import { filterText } from '../hub/subscription.ts'
+import type { AwaySessions } from './away-sessions.ts'
+import { ClientSession } from './client-session.ts'
+import type { InlineMessages } from './inline-messages.ts'
+import { NEVER_SECONDS } from './limits.ts'
+import type { RetainedMessages } from './retained.ts'
+import { RetainedFeed } from './retained-feed.ts'
+import type { SessionContext } from './session-context.ts'
+import type { Away } from './state-format.ts'
+import type { LoadedSession, LoadedState } from './state-load.ts'
+import type { TopicHub } from './topic-hub.ts'
+import type { Wills } from './wills.ts'
+
+export interface RestoreParts {
+  readonly context: SessionContext
+  readonly hub: TopicHub
+  readonly inline: InlineMessages
+  readonly retained: RetainedMessages
+  readonly wills: Wills
+  readonly away: AwaySessions
+}
+
+/** @param now session time */
+export function restore(loaded: LoadedState, parts: RestoreParts, now: number): ClientSession[] {
+  const { context, inline, retained, wills, away } = parts
+  for (const key of loaded.orphans) context.store.remove(key)
+  for (const [number, bytes] of loaded.inline) inline.load(number, bytes)
+  for (const entry of loaded.retained) retained.load(entry)
+  const sessions = [...loaded.sessions.values()].map((stored) => restoreSession(stored, parts))
+  inline.loaded()
+  for (const { session, clientId, will } of loaded.wills) {
+    const stored = loaded.sessions.get(session)
+    // of a client that was connected: its connection ended with the broker
+    const delayMs = Math.min(will.delaySeconds, stored?.expirySeconds ?? 0) * 1000
+    wills.load(session, clientId, will, stored?.away?.willAt ?? now + delayMs)
+  }
+  for (const session of sessions) {
+    const stored = loaded.sessions.get(session.number)!
+    if (stored.away !== null) away.load(session, stored.away)
+    else away.set(session, awayFrom(session, wills.dueAt(session.number), now))
+  }
+  return sessions
+}
+
+/** Its connection has ended now. @param willAt when its will is due */
+export function awayFrom({ expirySeconds }: ClientSession, willAt: number | null, now: number): Away {
+  return { endsAt: expirySeconds === NEVER_SECONDS ? null : now + expirySeconds * 1000, willAt }
+}
+
+function restoreSession(stored: LoadedSession, { context, hub, retained }: RestoreParts): ClientSession {
+  const { clientId, number, expirySeconds } = stored
+  const session = new ClientSession(clientId, number, expirySeconds, context)
+  for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
+  for (const delivery of stored.qos2) session.loadQos2(delivery)
+  session.flow.loaded()
+  for (const subscription of stored.subscriptions) {
+    const text = filterText(subscription)
+    session.subscriptions.set(text, subscription)
+    hub.subscribe(session, subscription)
+    if (!stored.feeds.includes(text)) continue
+    const topics = retained.topicsOf(subscription.filter)
+    session.flow.feeds.add(new RetainedFeed(text, subscription, topics, retained))
+  }
+  return session
+}
