@@ -273,7 +273,10 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     const context = this.#context
     const acknowledgements = new Acknowledgements(connect.version, this.#outbox, this)
-    const incoming = new Incoming(context, connect, principal, acknowledgements)
+    const incoming = new Incoming(context, connect, principal, acknowledgements, (commit) => {
+      this.#reader.block(Block.crowd)
+      commit.waiting.push(() => this.#reader.unblock(Block.crowd))
+    })
     const quota = context.quotas.quotaOf(principal, this.peer)
     this.#open = { connect, principal, incoming, acknowledgements, quota, since: context.now() }
     this.#session = session

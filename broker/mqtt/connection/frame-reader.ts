@@ -12,6 +12,8 @@ export const Block = {
   /** The client does not read what it is sent. */
   outbox: 8,
   quota: 16,
+  /** Enough messages wait for a commit to go to subscribers. */
+  crowd: 32,
 } as const
 
 /** Bytes of a packet that is not whole yet count as a sign of life. */

@@ -4,7 +4,6 @@
  */
 import type { Chain } from '../../log/chain.ts'
 import { NO_HEADERS } from '../../log/record-batch.ts'
-import type { Message } from '../hub/message.ts'
 import { encodePuback, encodePubrec } from '../packets/answers.ts'
 import type { Frame } from '../packets/frame-scanner.ts'
 import type { Connect } from '../packets/packet.ts'
@@ -15,7 +14,7 @@ import { messageHeaders } from '../record-headers.ts'
 import type { Principal } from './access.ts'
 import { type Acknowledgements, Answer, type Awaited } from './acknowledgements.ts'
 import type { ConnectionContext } from './context.ts'
-import { CommittedMessage } from './pending-commits.ts'
+import { CommittedMessage, type PendingCommit } from './pending-commits.ts'
 import type { TopicEntry } from './topic-cache.ts'
 
 /** Topics of which a connection remembers whether it may publish to them. */
@@ -38,6 +37,7 @@ export class Incoming {
   readonly #connect: Connect
   readonly #principal: Principal
   readonly #acknowledgements: Acknowledgements
+  readonly #onCrowded: (commit: PendingCommit) => void
   #last: TopicEntry | null = null
   #mayLast = false
   #verdicts: Map<TopicEntry, boolean> | null = null
@@ -48,12 +48,15 @@ export class Incoming {
   /** It was full for too long: while it still is, nobody waits for it again. */
   #fullChain: Chain | null = null
 
+  /** @param onCrowded nothing more is to be handed over until this commit has settled */
   constructor(
     context: ConnectionContext,
     connect: Connect,
     principal: Principal,
     acknowledgements: Acknowledgements,
+    onCrowded: (commit: PendingCommit) => void,
   ) {
+    this.#onCrowded = onCrowded
     this.#context = context
     this.#connect = connect
     this.#principal = principal
@@ -133,8 +136,8 @@ export class Incoming {
     if (qos === 0 && !isPassedOn) return
     const commit = commits.of(submission.chain as Chain)
     if (isPassedOn) {
-      const { partition, delta } = submission
-      commit.messages.push(new CommittedMessage(this.#messageOf(view, entry), partition, delta))
+      commit.messages.push(this.#messageOf(view, entry))
+      if (commit.isCrowded) this.#onCrowded(commit)
     }
     this.#acknowledge(view, Reason.success, submission.delta < 0, commit)
   }
@@ -150,7 +153,7 @@ export class Incoming {
       this.#acknowledge(view, isTaken ? Reason.success : Reason.noMatchingSubscribers, isAgain, id)
       return
     }
-    const stored = sessions.storeInline(new CommittedMessage(this.#messageOf(view, entry), null, 0))
+    const stored = sessions.storeInline(this.#messageOf(view, entry))
     const parts: ((done: (error: Error | null) => void) => void)[] = [
       (done) => {
         stored.then(() => done(null), done)
@@ -160,21 +163,21 @@ export class Incoming {
     this.#acknowledge(view, Reason.success, false, allOf(parts))
   }
 
-  #messageOf(view: PublishView, entry: TopicEntry): Omit<Message, 'place'> {
-    const properties = view.properties.isEmpty ? null : view.messageProperties()
+  #messageOf(view: PublishView, entry: TopicEntry): CommittedMessage {
+    const { submission, now } = this.#context
+    let properties = view.properties.isEmpty ? null : view.messageProperties()
     const { correlationData } = properties ?? {}
-    return {
-      topic: entry.topic,
-      payload: Buffer.from(view.bytes.subarray(view.payloadFrom, view.payloadTo)),
-      qos: view.qos,
-      isRetained: view.isRetained,
-      properties:
-        correlationData === undefined
-          ? properties
-          : { ...properties, correlationData: Buffer.from(correlationData) },
-      timestamp: this.#context.now(),
-      clientId: this.#connect.clientId,
+    if (correlationData !== undefined) {
+      properties = { ...properties, correlationData: Buffer.from(correlationData) }
     }
+    const payload = Buffer.from(submission.payload)
+    const message = new CommittedMessage(entry.topic, payload, view.qos, view.isRetained)
+    message.properties = properties
+    message.timestamp = now()
+    message.clientId = this.#connect.clientId
+    message.partition = submission.partition
+    message.delta = submission.delta
+    return message
   }
 
   #acknowledge(view: PublishView, reasonCode: number, isAgain: boolean, awaited: Awaited | null): void {

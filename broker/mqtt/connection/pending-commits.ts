@@ -5,49 +5,56 @@
 import type { Chain } from '../../log/chain.ts'
 import type { LogPartition } from '../../log/partition.ts'
 import type { Message, Place } from '../hub/message.ts'
+import type { MessageProperties, QoS } from '../packets/packet.ts'
 import type { AcknowledgementRun, Awaited } from './acknowledgements.ts'
 
 /** A message whose place is known once its commit is on disk. */
 export class CommittedMessage implements Message {
   readonly topic: string
   readonly payload: Buffer
-  readonly qos: Message['qos']
+  readonly qos: QoS
   readonly isRetained: boolean
-  readonly properties: Message['properties']
-  readonly timestamp: number
-  readonly clientId: string | null
+  properties: MessageProperties | null = null
+  timestamp = 0
+  clientId: string | null = null
   place: Place | null = null
-  readonly #partition: LogPartition | null
-  readonly #delta: number
+  /** null: no stream takes it. */
+  partition: LogPartition | null = null
+  /** Its place in the commit's batch. */
+  delta = 0
 
-  constructor(fields: Omit<Message, 'place'>, partition: LogPartition | null, delta: number) {
-    this.topic = fields.topic
-    this.payload = fields.payload
-    this.qos = fields.qos
-    this.isRetained = fields.isRetained
-    this.properties = fields.properties
-    this.timestamp = fields.timestamp
-    this.clientId = fields.clientId
-    this.#partition = partition
-    this.#delta = delta
+  constructor(topic: string, payload: Buffer, qos: QoS, isRetained: boolean) {
+    this.topic = topic
+    this.payload = payload
+    this.qos = qos
+    this.isRetained = isRetained
   }
 
   /** Its commit is on disk, and the next one is not. */
   committed(): void {
-    if (this.#partition === null) return
-    this.place = { partition: this.#partition, offset: this.#partition.commitOffset + this.#delta }
+    const { partition, delta } = this
+    if (partition !== null) this.place = { partition, offset: partition.commitOffset + delta }
   }
 }
+
+/** Messages for subscribers that wait for one commit; whoever brings more waits for it. A message here takes more memory than in the log. */
+const MESSAGES_MAX = 4_096
 
 export class PendingCommit implements Awaited {
   readonly chain: Chain
   readonly number: number
   readonly runs: AcknowledgementRun[] = []
   readonly messages: CommittedMessage[] = []
+  /** Called once it has settled. */
+  readonly waiting: (() => void)[] = []
 
   constructor(chain: Chain) {
     this.chain = chain
     this.number = chain.openCommit
+  }
+
+  get isCrowded(): boolean {
+    return this.messages.length >= MESSAGES_MAX
   }
 
   /** What is appended to the chain now goes with it. */
@@ -94,5 +101,6 @@ export class PendingCommits {
       }
     }
     for (const run of commit.runs) if (run.isLate) run.settle(error)
+    for (const resume of commit.waiting) resume()
   }
 }

@@ -93,6 +93,26 @@ describe('back-pressure', () => {
     expect(await values()).toHaveLength(120)
   })
 
+  it('is bounded for what subscribers wait for, too: it takes more memory than in the log', async () => {
+    const { connect, disk, ingress } = await startFront()
+    const subscriber = await connect({ clientId: 'sub' })
+    await subscriber.subscribe('a/#')
+    const clients = await Promise.all(range(2).map((i) => connect({ clientId: `c${i}` })))
+    const gate = disk.hold('sync', '/log/')
+    clients[0]!.publish(1, 1, 'first')
+    await gate.reached
+    const count = 6_000
+    for (const client of clients) for (const id of range(count)) client.publish(0, 0, `${id}`)
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+    // the commit under way, and the open one; a chunk that was begun is not cut
+    expect(ingress.status().received).toBeLessThan(6_000)
+    gate.release()
+    for (const client of clients) await client.handled()
+    await clients[0]!.next('puback')
+    for (let left = 2 * count + 1; left > 0; left--) await subscriber.next('publish')
+    expect(ingress.status().received).toBe(2 * count + 1)
+  })
+
   it('on a full disk waits, then MQTT 5 is told 0x97 for each message, and MQTT 3 ends without a PUBACK', async () => {
     const { connect, log, values, sink } = await startFront({ fullWaitMs: 20 })
     const five = await connect({ clientId: 'five' })
