@@ -200,8 +200,15 @@ export const LimitsSchema = Type.Object(
     topicBytesMax: integer('The longest topic, in bytes.', 16, 65_535, 1024),
     topicLevelsMax: integer('The most levels of a topic.', 1, 10_000, 100),
     clientIdBytesMax: integer('The longest client id, in bytes.', 23, 65_535, 256),
+    receiveMaximum: integer(
+      'Messages of QoS 1 and 2 that an MQTT 5 client may send before it has their acknowledgement; some send more ' +
+        'than they are told, and are disconnected.',
+      1,
+      65_535,
+      1_000,
+    ),
     inFlightMax: integer(
-      'Messages of QoS 1 and 2 that are under way at one time between the broker and a client, each way.',
+      'Messages of QoS 1 and 2 that a client gets before it has acknowledged them; it can ask for fewer.',
       1,
       65_535,
       100,

@@ -42,7 +42,7 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
     clientIdBytesMax: limits.clientIdBytesMax,
     connectSecondsMax: limits.connectSecondsMax,
     keepAliveSecondsMax: limits.keepAliveSecondsMax,
-    receiveMaximum: limits.inFlightMax,
+    receiveMaximum: limits.receiveMaximum,
     outboxBytesMax: limits.outboxBytesMax,
   }
 }

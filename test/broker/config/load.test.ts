@@ -20,6 +20,7 @@ const LIMITS = {
   topicBytesMax: 1024,
   topicLevelsMax: 100,
   clientIdBytesMax: 256,
+  receiveMaximum: 1_000,
   inFlightMax: 100,
   outboxBytesMax: 1_048_576,
   queuedMessagesMax: 1000,
