@@ -1,0 +1,55 @@
+/** Scans of sealed segments that readers keep between two reads, and give back when the segment goes. */
+import type { EntryScan, EntryVisitor } from '../storage/entry-scan.ts'
+import { namingDamage } from './damaged-segment.ts'
+import type { Segment } from './segment.ts'
+
+export class HeldScan {
+  readonly segment: Segment
+  readonly #scan: EntryScan
+  #step: Promise<unknown> = Promise.resolve()
+  #closed: Promise<void> | null = null
+  /** Called once when it is closed. */
+  onClose: () => void = () => {}
+
+  constructor(segment: Segment, scan: EntryScan) {
+    this.segment = segment
+    this.#scan = scan
+  }
+
+  /**
+   * As `EntryScan.next`, one call at a time.
+   * @returns null where it was closed: somewhere else is to be read on
+   * @throws DamagedSegmentError
+   */
+  async next(bytesMax: number, visit: EntryVisitor): Promise<number | null> {
+    if (this.#closed !== null) return null
+    const step = namingDamage(this.segment, () => this.#scan.next(bytesMax, visit))
+    this.#step = step.catch(() => {})
+    return step
+  }
+
+  /** After the read under way. */
+  close(): Promise<void> {
+    this.#closed ??= this.#step.then(() => this.#scan.close()).finally(() => this.onClose())
+    return this.#closed
+  }
+}
+
+/** Those of a chain. */
+export class HeldScans {
+  readonly #all = new Set<HeldScan>()
+
+  add(held: HeldScan): HeldScan {
+    this.#all.add(held)
+    held.onClose = () => this.#all.delete(held)
+    return held
+  }
+
+  async closeOf(segment: Segment): Promise<void> {
+    for (const held of [...this.#all]) if (held.segment.id === segment.id) await held.close()
+  }
+
+  async closeAll(): Promise<void> {
+    for (const held of [...this.#all]) await held.close()
+  }
+}
