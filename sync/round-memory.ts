@@ -6,8 +6,8 @@
 import type { BatchMemory } from '../broker/index.ts'
 
 const BLOCK_BYTES = 512 * 1024
-/** Kept free: two rounds of the largest size that is configured by default. */
-const FREE_BLOCKS_MAX = 32
+/** Kept free: 20 MiB, two rounds of the largest size that is configured by default and what stays empty at the ends of blocks. */
+const FREE_BLOCKS_MAX = 40
 
 interface Block {
   readonly bytes: Buffer

@@ -1,12 +1,16 @@
 /**
  * Reads the batches of all partitions of a chain in commit order, for one reader who comes again. Sealed segments are read from their files in
  * memory that is used again, and what is wanted is copied out of it: of a backlog that is read through, LevelDB's buffers and what it maps
- * would be most of the process's memory. The active segment is read through LevelDB.
+ * would be most of the process's memory. So is the active segment where the reader is far behind, as far as it stands in tables; the rest of it
+ * is read through LevelDB.
  */
+import type { KeyRange } from '../storage/entry-scan.ts'
+import { DamagedFilesError } from '../storage/level-files/table-cursor.ts'
 import type { Entry } from '../storage/store.ts'
 import type { Chain } from './chain.ts'
 import { guarded, isWhole, segmentOf } from './chain-reader.ts'
 import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { DamagedSegmentError } from './damaged-segment.ts'
 import type { HeldScan } from './held-scan.ts'
 import type { Segment } from './segment.ts'
 import type { BatchMemory } from './source.ts'
@@ -33,6 +37,9 @@ interface Step extends CommitRead {
   readonly isEnd: boolean
 }
 
+/** A reader that has this much of the active segment before him finds some in its tables: LevelDB keeps two write buffers, of 4 MiB, in memory. */
+const TABLES_BEHIND_BYTES = 12 * 1024 * 1024
+
 /** What a cursor copies goes to memory of its own where its reader gave none. */
 const OWN_MEMORY: BatchMemory = { copy: (bytes) => Buffer.from(bytes), release: () => {} }
 
@@ -42,6 +49,9 @@ export class CommitReader {
   readonly #wants: Wants
   /** Stands at the first entry that does not come before `at`. */
   #held: { readonly scan: HeldScan; at: CommitPlace } | null = null
+
+  /** The active segment, where its files were not to be read: LevelDB has to. */
+  #distrusted: Segment | null = null
 
   constructor(chain: Chain, wants: Wants, memory: BatchMemory = OWN_MEMORY) {
     this.#chain = chain
@@ -60,7 +70,7 @@ export class CommitReader {
         const step = await this.#step(segment, next, bytesMax)
         if (step.isEnd) {
           await this.close()
-          if (segment.isSealed) chain.cache.passed(segment)
+          if (segment.isSealed && step.next.commit > segment.lastCommit) chain.cache.passed(segment)
         }
         if (step.batches.length > 0) return step
         next = step.next
@@ -70,7 +80,7 @@ export class CommitReader {
   }
 
   async #step(segment: Segment, from: CommitPlace, bytesMax: number): Promise<Step> {
-    const scan = segment.isSealed ? await this.#scanOf(segment, from) : null
+    const scan = await this.#scanOf(segment, from)
     return scan === null ? this.#fromStore(segment, from, bytesMax) : this.#fromFiles(scan, from, bytesMax)
   }
 
@@ -109,11 +119,14 @@ export class CommitReader {
     } catch (error) {
       for (const batch of batches) this.#memory.release(batch.bytes)
       await this.close()
-      throw error
+      // of the active one it may be that LevelDB was just writing
+      if (scan.segment.isSealed || !(error instanceof DamagedSegmentError)) throw error
+      this.#distrusted = scan.segment
+      return { batches: [], next: from, isEnd: false }
     }
     // it was closed meanwhile: what stands there now is looked for again
     if (bytes === null) this.#held = null
-    if (bytes === 0) next = { commit: scan.segment.lastCommit + 1, id: 0 }
+    if (bytes === 0) next = { commit: scan.lastCommit + 1, id: 0 }
     if (this.#held !== null) this.#held.at = next
     return { batches, next, isEnd: bytes === 0 }
   }
@@ -125,10 +138,25 @@ export class CommitReader {
       if (scan.segment === segment && at.commit === commit && at.id === id) return scan
       await this.close()
     }
-    const range = { from: commitKey(commit, id), to: commitKey(segment.lastCommit + 1, 0) }
-    const scan = await this.#chain.cache.hold(segment, range)
+    const { cache, durableCommit } = this.#chain
+    const lastCommit = Math.min(segment.lastCommit, durableCommit)
+    const range = { from: commitKey(commit, id), to: commitKey(lastCommit + 1, 0) }
+    const scan = segment.isSealed ? await cache.hold(segment, range) : await this.#tablesOf(segment, commit, range)
     this.#held = scan === null ? null : { scan, at: { commit, id } }
     return scan
+  }
+
+  async #tablesOf(segment: Segment, commit: number, range: KeyRange): Promise<HeldScan | null> {
+    const { bytes, firstCommit, lastCommit } = segment
+    const behindBytes = (bytes * (lastCommit - commit + 1)) / (lastCommit - firstCommit + 1)
+    if (behindBytes < TABLES_BEHIND_BYTES || segment === this.#distrusted) return null
+    try {
+      return await this.#chain.cache.holdTables(segment, range)
+    } catch (error) {
+      if (!(error instanceof DamagedFilesError)) throw error
+      this.#distrusted = segment
+      return null
+    }
   }
 
   async close(): Promise<void> {

@@ -1,18 +1,21 @@
-/** Scans of sealed segments that readers keep between two reads, and give back when the segment goes. */
+/** Scans of segments that readers keep between two reads, and that are closed for them when the segment goes. */
 import type { EntryScan, EntryVisitor } from '../storage/entry-scan.ts'
 import { namingDamage } from './damaged-segment.ts'
 import type { Segment } from './segment.ts'
 
 export class HeldScan {
   readonly segment: Segment
+  /** The last that it brings: the segment's, or of one that is written the last one in a table. */
+  readonly lastCommit: number
   readonly #scan: EntryScan
   #step: Promise<unknown> = Promise.resolve()
   #closed: Promise<void> | null = null
   /** Called once when it is closed. */
   onClose: () => void = () => {}
 
-  constructor(segment: Segment, scan: EntryScan) {
+  constructor(segment: Segment, scan: EntryScan, lastCommit: number) {
     this.segment = segment
+    this.lastCommit = lastCommit
     this.#scan = scan
   }
 

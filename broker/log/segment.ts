@@ -7,9 +7,10 @@ import { assert } from '../assert.ts'
 import { LogUnavailableError, NoRoomError } from '../errors.ts'
 import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.ts'
 import { openFilesStore } from '../storage/level-files/files-store.ts'
-import { scanFiles } from '../storage/level-files/scan-files.ts'
+import { liveFiles, scanFiles, scanTables } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { type CacheEntry, cacheEntry, ending } from './cache-entry.ts'
+import { commitKey, commitOf } from './commit-key.ts'
 import { namingDamage } from './damaged-segment.ts'
 import { HeldScan, HeldScans } from './held-scan.ts'
 import { replayStore } from './replay.ts'
@@ -165,11 +166,28 @@ export class SegmentCache {
   hold(segment: Segment, range: KeyRange): Promise<HeldScan | null> {
     const open = async () => {
       const scan = await this.#fileScan(segment, range)
-      if (scan === null || this.#isAvailable) return scan && this.#held.add(new HeldScan(segment, scan))
+      if (scan === null || this.#isAvailable) return scan && this.#held.add(new HeldScan(segment, scan, segment.lastCommit))
       await scan.close()
       throw new LogUnavailableError('its segments are closed')
     }
     return namingDamage(segment, () => this.#whileThere(segment, open))
+  }
+
+  /**
+   * The same of a segment that is being written, as far as it stands in tables: what does will not change.
+   * @returns null where that is nothing from this commit on
+   * @throws DamagedFilesError
+   */
+  async holdTables(segment: Segment, range: KeyRange): Promise<HeldScan | null> {
+    if (!this.#disk.hasLevelFiles || !this.#isAvailable) return null
+    const directory = segmentDirectory(this.#directory, segment.id)
+    const { version } = await liveFiles(this.#disk, directory)
+    const from = commitOf(range.from)
+    // a commit is written at once, so that tables have all of it or nothing
+    const last = Math.min(commitOf(range.to) - 1, Math.max(...version.live.map(({ largest }) => commitOf(largest))))
+    if (last < from || !this.#isAvailable) return null
+    const scan = scanTables(this.#disk, directory, { from: range.from, to: commitKey(last + 1, 0) }, version)
+    return this.#held.add(new HeldScan(segment, scan, last))
   }
 
   /** Its directory is removed once `work` has ended. */
