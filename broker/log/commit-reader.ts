@@ -141,7 +141,9 @@ export class CommitReader {
     const { cache, durableCommit } = this.#chain
     const lastCommit = Math.min(segment.lastCommit, durableCommit)
     const range = { from: commitKey(commit, id), to: commitKey(lastCommit + 1, 0) }
-    const scan = segment.isSealed ? await cache.hold(segment, range) : await this.#tablesOf(segment, commit, range)
+    const scan = segment.isSealed
+      ? await cache.hold(segment, range)
+      : await this.#tablesOf(segment, commit, range)
     this.#held = scan === null ? null : { scan, at: { commit, id } }
     return scan
   }

@@ -1,5 +1,8 @@
 /** Scans of segments that readers keep between two reads, and that are closed for them when the segment goes. */
-import type { EntryScan, EntryVisitor } from '../storage/entry-scan.ts'
+import type { EntryScan, EntryVisitor, KeyRange } from '../storage/entry-scan.ts'
+import { liveFiles, scanTables } from '../storage/level-files/scan-files.ts'
+import type { Disk } from '../storage/store.ts'
+import { commitKey, commitOf } from './commit-key.ts'
 import { namingDamage } from './damaged-segment.ts'
 import type { Segment } from './segment.ts'
 
@@ -55,4 +58,21 @@ export class HeldScans {
   async closeAll(): Promise<void> {
     for (const held of [...this.#all]) await held.close()
   }
+}
+
+/**
+ * A scan of what stands in the tables of a store that is written. A commit is written at once, so that tables have all of it or nothing.
+ * @returns null where they have nothing of the range
+ * @throws DamagedFilesError
+ */
+export async function openTables(
+  disk: Disk,
+  directory: string,
+  { from, to }: KeyRange,
+): Promise<{ scan: EntryScan; lastCommit: number } | null> {
+  const { version } = await liveFiles(disk, directory)
+  const inTables = version.live.map(({ largest }) => commitOf(largest))
+  const lastCommit = Math.min(commitOf(to) - 1, Math.max(...inTables))
+  if (lastCommit < commitOf(from)) return null
+  return { scan: scanTables(disk, directory, { from, to: commitKey(lastCommit + 1, 0) }, version), lastCommit }
 }

@@ -7,12 +7,11 @@ import { assert } from '../assert.ts'
 import { LogUnavailableError, NoRoomError } from '../errors.ts'
 import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.ts'
 import { openFilesStore } from '../storage/level-files/files-store.ts'
-import { liveFiles, scanFiles, scanTables } from '../storage/level-files/scan-files.ts'
+import { scanFiles } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
 import { type CacheEntry, cacheEntry, ending } from './cache-entry.ts'
-import { commitKey, commitOf } from './commit-key.ts'
 import { namingDamage } from './damaged-segment.ts'
-import { HeldScan, HeldScans } from './held-scan.ts'
+import { HeldScan, HeldScans, openTables } from './held-scan.ts'
 import { replayStore } from './replay.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 
@@ -158,15 +157,16 @@ export class SegmentCache {
   }
 
   /**
-   * A scan of a sealed segment that goes on over many reads of one reader, who closes it. It is closed for him where the segment is no longer
-   * the log's, so that nothing waits for a reader who waits himself.
+   * A scan of a sealed segment that goes on over many reads of one reader, who closes it. It is closed for him where the segment goes:
+   * nothing waits for a reader who waits himself.
    * @returns null where the segment's files alone do not have all of it
    * @throws what `use` throws
    */
   hold(segment: Segment, range: KeyRange): Promise<HeldScan | null> {
     const open = async () => {
       const scan = await this.#fileScan(segment, range)
-      if (scan === null || this.#isAvailable) return scan && this.#held.add(new HeldScan(segment, scan, segment.lastCommit))
+      if (scan === null || this.#isAvailable)
+        return scan && this.#held.add(new HeldScan(segment, scan, segment.lastCommit))
       await scan.close()
       throw new LogUnavailableError('its segments are closed')
     }
@@ -180,14 +180,9 @@ export class SegmentCache {
    */
   async holdTables(segment: Segment, range: KeyRange): Promise<HeldScan | null> {
     if (!this.#disk.hasLevelFiles || !this.#isAvailable) return null
-    const directory = segmentDirectory(this.#directory, segment.id)
-    const { version } = await liveFiles(this.#disk, directory)
-    const from = commitOf(range.from)
-    // a commit is written at once, so that tables have all of it or nothing
-    const last = Math.min(commitOf(range.to) - 1, Math.max(...version.live.map(({ largest }) => commitOf(largest))))
-    if (last < from || !this.#isAvailable) return null
-    const scan = scanTables(this.#disk, directory, { from: range.from, to: commitKey(last + 1, 0) }, version)
-    return this.#held.add(new HeldScan(segment, scan, last))
+    const tables = await openTables(this.#disk, segmentDirectory(this.#directory, segment.id), range)
+    if (tables === null || !this.#isAvailable) return null
+    return this.#held.add(new HeldScan(segment, tables.scan, tables.lastCommit))
   }
 
   /** Its directory is removed once `work` has ended. */
@@ -195,7 +190,6 @@ export class SegmentCache {
     assert(segment.isSealed, 'a segment that is scanned is not written any more')
     if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     const { ended, end } = ending()
-    // its directory is removed after the last of them
     const all = Promise.all([this.#scans.get(segment.id), ended])
     this.#scans.set(segment.id, all)
     try {
