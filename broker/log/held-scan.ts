@@ -74,5 +74,8 @@ export async function openTables(
   const inTables = version.live.map(({ largest }) => commitOf(largest))
   const lastCommit = Math.min(commitOf(to) - 1, Math.max(...inTables))
   if (lastCommit < commitOf(from)) return null
-  return { scan: scanTables(disk, directory, { from, to: commitKey(lastCommit + 1, 0) }, version), lastCommit }
+  return {
+    scan: scanTables(disk, directory, { from, to: commitKey(lastCommit + 1, 0) }, version),
+    lastCommit,
+  }
 }
