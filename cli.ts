@@ -27,6 +27,8 @@ import type { Downlink, DownlinkConfig, Replicator, UpstreamConfig } from './syn
 
 const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
 const EXIT_MS = 1000
+/** Of standard input and of a child's complaints. */
+const INPUT_BYTES_MAX = 65_536
 /** The same sensors at every start. */
 const DEMO_SEED = 1
 
@@ -41,7 +43,8 @@ const context: CommandContext = {
     return interrupted()
   },
   loadConfig,
-  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm } : {}),
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm, askSecret } : {}),
+  readInput,
   openLog: async (directory) => (await import('./broker/broker.ts')).openLog(directory),
 }
 
@@ -53,6 +56,21 @@ const actions: Actions = {
     const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
     const schemas = { upstreamSchema: UpstreamSchema, downlinkSchema: DownlinkSchema }
     return runInit(context, { file, force, ...schemas })
+  },
+  async reload(options) {
+    return (await import('./broker/operations/commands/reload.ts')).runReload(context, options)
+  },
+  async usersAdd(name, options) {
+    return (await import('./broker/operations/commands/users.ts')).runUsersAdd(context, name, options)
+  },
+  async usersPasswd(name, options) {
+    return (await import('./broker/operations/commands/users.ts')).runUsersPasswd(context, name, options)
+  },
+  async usersRemove(name, options) {
+    return (await import('./broker/operations/commands/users.ts')).runUsersRemove(context, name, options)
+  },
+  async usersList(options) {
+    return (await import('./broker/operations/commands/users.ts')).runUsersList(context, options)
   },
   async check(file, options) {
     const { runCheck } = await import('./broker/operations/commands/check.ts')
@@ -139,6 +157,23 @@ async function confirm(question: string): Promise<boolean> {
   }
 }
 
+/** On a terminal only, which shows nothing of the answer. */
+async function askSecret(question: string): Promise<string> {
+  const { readSecret } = await import('./broker/operations/terminal/secret.ts')
+  return readSecret(process.stdin, process.stderr, question)
+}
+
+async function readInput(): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    bytes += chunk.length
+    if (bytes > INPUT_BYTES_MAX) break
+  }
+  return Buffer.concat(chunks)
+}
+
 async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig | RefusedConfig> {
   const { loadConfig: load } = await import('./broker/config/load.ts')
   const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
@@ -192,9 +227,37 @@ async function start(): Promise<void> {
         return Broker.start(config, { log, upstreams: config.upstreams.map(({ name }) => name) })
       },
       startSync,
+      readAgain,
+      // where somebody sits there, it says that the terminal has gone
+      ...(out.isTerminal ? {} : { onHangUp }),
       startDemo: options.demo ? (listener, log) => startDemo(listener, DEMO_SEED, log) : null,
     },
   )
+}
+
+/** For `reload`: what the same command line gives now. @throws ReloadRefusedError */
+async function readAgain(): Promise<StartPlan> {
+  const args = [PLAN_COMMAND, ...process.argv.slice(3)]
+  const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const
+  const child = fork(fileURLToPath(import.meta.url), args, { execArgv: [], stdio: [...stdio] })
+  let plan: StartPlan | null = null
+  let complaints = ''
+  child.once('message', (message) => {
+    plan = message as StartPlan
+  })
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    complaints = (complaints + text).slice(0, INPUT_BYTES_MAX)
+  })
+  await once(child, 'close')
+  if (plan !== null) return plan
+  const { ReloadRefusedError } = await import('./broker/operations/errors.ts')
+  const lines = complaints.split('\n').filter((line) => line !== '')
+  throw new ReloadRefusedError(lines.map((line) => line.replace(/^headwater: (HW_CONFIG: )?/, '')))
+}
+
+function onHangUp(reload: () => void): () => void {
+  process.on('SIGHUP', reload)
+  return () => process.off('SIGHUP', reload)
 }
 
 /** @returns null when the child has said it all: help, or what is wrong. */

@@ -4,15 +4,17 @@ import { ChainClocks } from './clock/chain-clocks.ts'
 import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
 import type { Trust } from './clock/trust.ts'
-import { type ListenAddress, parseListenAddress } from './config/address.ts'
+import { changeText, configChanges, isLive, type ReloadReport, withLiveChanges } from './config/changes.ts'
 import type { BrokerConfig, StreamConfig } from './config/schema.ts'
-import { ConfigError, DataDirectoryError } from './errors.ts'
+import { DataDirectoryError } from './errors.ts'
 import { dropBallast } from './log/ballast.ts'
 import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
+import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
 import type { ClientStatus } from './mqtt/connection/client-status.ts'
+import { Gate } from './mqtt/door/gate.ts'
 import type { Front } from './mqtt/front.ts'
 import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
 import { LocalPublisher } from './mqtt/local-publisher.ts'
@@ -20,6 +22,8 @@ import { openFront } from './mqtt/open-front.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
 import { Router } from './mqtt/router.ts'
 import { SourcePositions } from './mqtt/source-positions.ts'
+import { sysStatus } from './mqtt/sys/status.ts'
+import { SysTopics } from './mqtt/sys/sys-topics.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
 import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
@@ -32,9 +36,6 @@ import { VERSION } from './version.ts'
 
 /** LevelDB's write buffer, of which it holds two at times. */
 const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
-
-/** An MQTT packet may be so much longer than a record: its topic and properties. */
-const PACKET_ROOM_BYTES = 128 * 1024
 
 /** What the broker needs of the world; tests hand in a faulty one. */
 export interface BrokerDependencies {
@@ -53,7 +54,10 @@ export class Broker implements Operations {
   readonly facts: FactStore
   /** For messages that do not come from an MQTT client. */
   readonly publisher: LocalPublisher
-  readonly #config: BrokerConfig
+  #config: BrokerConfig
+  readonly #sink: LogSink
+  readonly #gate: Gate
+  readonly #sys: SysTopics
   readonly #data: DataDirectory
   readonly #watch: ClockWatch
   readonly #clocks: ChainClocks
@@ -61,6 +65,8 @@ export class Broker implements Operations {
   readonly #front: Front
   readonly #fileSystem: FileSystem
   readonly #startedAt = Date.now()
+  /** By a clock that nobody sets. */
+  readonly #startedMonotonic = performance.now()
   readonly #schedule: Schedule | null
 
   private constructor(
@@ -74,7 +80,11 @@ export class Broker implements Operations {
     front: Front,
     schedule: Schedule | null,
     fileSystem: FileSystem,
+    gate: Gate,
+    sink: LogSink,
   ) {
+    this.#gate = gate
+    this.#sink = sink
     this.#schedule = schedule
     this.log = log
     this.tables = tables
@@ -87,10 +97,17 @@ export class Broker implements Operations {
     this.#front = front
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
+    gate.watch(() => front.review((principal, peer) => gate.door.knows(principal, peer)))
+    this.#gate.sayWhoMayConnect(this.#front.exposed())
+    this.#sys = new SysTopics({
+      read: () => sysStatus(VERSION, this.#startedMonotonic, front.status(), ingress.status()),
+      publish: (topic, payload) => front.publishSys(topic, payload),
+    })
+    this.#sys.every(config.mqtt.sysIntervalSeconds)
   }
 
   /**
-   * @throws DataDirectoryLockedError, DataDirectoryError, StreamDefinitionError, ListenError: nothing is left open then.
+   * @throws DataDirectoryLockedError, DataDirectoryError, StreamDefinitionError, UsersFileError, ListenError: nothing is left open then.
    */
   static async start(config: BrokerConfig, dependencies: BrokerDependencies = {}): Promise<Broker> {
     const { disk = nodeDisk, log: sink = silentSink, clock = systemClock() } = dependencies
@@ -135,20 +152,36 @@ export class Broker implements Operations {
       const ingressOptions = { recordBytesMax, waitingBytesMax, now: () => watch.now() }
       const ingress = new Ingress(log, router, (chain) => states.get(chain)!, ingressOptions)
       const frontOptions = {
-        listeners: config.mqtt.listeners.map(listenAddress),
+        listeners: listenerOptions(config),
         connectionsMax: config.limits.connectionsMax,
-        // a larger message is refused by the ingress, by name: the packet has room for topic and properties besides
-        limits: { packetBytesMax: recordBytesMax + PACKET_ROOM_BYTES },
+        limits: connectionLimits(config),
+        sessionLimits: sessionLimits(config),
       }
+      const streamOf = (topic: string) => router.match(topic)?.stream.name ?? null
+      const gate = await Gate.open({ disk, data: data.path, sink, streamOf }, gateSettings(config))
       const frontClock = {
         now: () => watch.now(),
         trustedNow: () => watch.trustedNow(),
         monotonic: () => clock.time.monotonic(),
       }
-      const world = { disk, data: data.path, log, ingress, router, sink, clock: frontClock }
+      const guard = { access: gate.door, quotas: gate.rates }
+      const world = { disk, data: data.path, log, ingress, router, sink, clock: frontClock, ...guard }
       front = await openFront(world, frontOptions)
       const schedule = await scheduleCompaction(config, log, sink)
-      return new Broker(config, data, watch, clocks, log, tables, ingress, front, schedule, fileSystem)
+      return new Broker(
+        config,
+        data,
+        watch,
+        clocks,
+        log,
+        tables,
+        ingress,
+        front,
+        schedule,
+        fileSystem,
+        gate,
+        sink,
+      )
     } catch (error) {
       await front?.close()
       await tables?.close()
@@ -185,6 +218,26 @@ export class Broker implements Operations {
     }
   }
 
+  /** Takes up what can be taken up of a configuration that was read again, certificates and users besides. */
+  async applyConfig(config: BrokerConfig): Promise<ReloadReport> {
+    const changes = configChanges(this.#config, config)
+    const applied = changes.filter(isLive).map(changeText)
+    const needsRestart = changes.filter((change) => !isLive(change)).map(({ key }) => key)
+    this.#config = withLiveChanges(this.#config, config)
+    for (const line of applied) this.#sink.info(`the configuration has changed: ${line}`)
+    for (const key of needsRestart)
+      this.#sink.warn(`the configuration has changed, which needs a restart: ${key}`)
+    if (applied.length > 0) {
+      this.#front.connectionsMax = this.#config.limits.connectionsMax
+      this.#gate.update(gateSettings(this.#config))
+      this.#sys.every(this.#config.mqtt.sysIntervalSeconds)
+      this.#gate.sayWhoMayConnect(this.#front.exposed())
+    }
+    await this.#gate.readUsers()
+    await this.#front.renew()
+    return { applied, needsRestart }
+  }
+
   /** MQTT clients that are connected now. */
   clients(): ClientStatus[] {
     return this.#front.clients()
@@ -204,6 +257,8 @@ export class Broker implements Operations {
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
     await this.#schedule?.destroy()
+    this.#gate.close()
+    this.#sys.close()
     await this.#front.close()
     await this.tables.close()
     await this.log.close()
@@ -325,12 +380,4 @@ function policyOf({ cleanup, retention, tombstoneSeconds, priority }: StreamConf
     priority,
     tombstoneMs: tombstoneSeconds * 1000,
   }
-}
-
-function listenAddress({ address }: { address: string }): ListenAddress {
-  const parsed = parseListenAddress(address)
-  if (typeof parsed === 'string') {
-    throw new ConfigError('mqtt.listeners', `"${address}": ${parsed}`, 'write host:port')
-  }
-  return parsed
 }

@@ -212,6 +212,16 @@ export class ListenError extends HeadwaterError {
   }
 }
 
+/** The file of users and passwords is not what `headwater users` writes. */
+export class UsersFileError extends HeadwaterError {
+  constructor(path: string, reason: string, cause?: unknown) {
+    super('HW_USERS_FILE', `${path}: ${reason}`, {
+      hint: 'mend it, or remove it and add the users again with `headwater users add`',
+      cause,
+    })
+  }
+}
+
 /** A line for any thrown value: a HeadwaterError's own, else its message. */
 export function errorLine(error: unknown): string {
   if (error instanceof HeadwaterError) return error.line

@@ -3,6 +3,7 @@
  * a round takes them.
  */
 import {
+  type BatchMemory,
   filterBatch,
   type Keep,
   type LogCursor,
@@ -37,6 +38,8 @@ export interface LaneParts {
   readonly log: LogSource
   readonly cursor: LogCursor
   readonly selection: Selection
+  /** Of the cursor's batches: what goes no further is released here. */
+  readonly memory: BatchMemory
   /** Of all lanes, by `partitionKey`. */
   readonly progress: ReadonlyMap<string, Progress>
   /** Streams whose batches are passed over. */
@@ -78,22 +81,30 @@ export class Lane {
     let bytes = 0
     /** The last batch of a partition whose last record was left out. */
     const tails = new Map<Progress, StoredBatch>()
+    const leftOut: StoredBatch[] = []
     for (const batch of batches) {
       bytes += batch.bytes.length
       const progress = this.#parts.progress.get(partitionKey(batch.stream, batch.partition))
       if (progress === undefined) {
         // a cursor over the whole log brings streams that do not go there, and new ones that do
-        if (this.#parts.isLeftOut(batch.stream)) continue
+        if (this.#parts.isLeftOut(batch.stream)) {
+          leftOut.push(batch)
+          continue
+        }
         this.foundUnknown = true
         break
       }
-      if (batch.nextOffset <= progress.next) continue
+      if (batch.nextOffset <= progress.next) {
+        leftOut.push(batch)
+        continue
+      }
       const kept = await this.#filtered(progress, batch)
       progress.next = batch.nextOffset
       const isTail = kept === null || kept.nextOffset < batch.nextOffset
       if (isTail) tails.set(progress, batch)
       else tails.delete(progress)
       progress.proof = undefined
+      if (kept !== batch) leftOut.push(batch)
       if (kept === null) continue
       this.#pending.push(kept)
       this.#pendingBytes += kept.bytes.length
@@ -101,6 +112,7 @@ export class Lane {
     }
     for (const [progress, { bytes: last, nextOffset }] of tails)
       progress.proof = recordProof(last, nextOffset - 1)
+    for (const batch of leftOut) this.#parts.memory.release(batch.bytes)
     return bytes
   }
 

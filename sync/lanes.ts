@@ -1,9 +1,16 @@
 /** From what an upstream wants and where it stands to its lanes, one a priority, the highest first. */
-import { type LogCursor, type LogSource, type PartitionState, partitionKey } from '../broker/index.ts'
+import {
+  type BatchMemory,
+  type LogCursor,
+  type LogSource,
+  type PartitionState,
+  partitionKey,
+} from '../broker/index.ts'
 import { windowKeysBytes } from './filter/newest-window.ts'
 import type { Selection } from './filter/selection.ts'
 import { Lane, type Progress } from './lane.ts'
 import { PartitionsCursor } from './partitions-cursor.ts'
+import { RoundMemory } from './round-memory.ts'
 import type { Positions } from './upstream.ts'
 
 /** A lane that has this share of the log's bytes reads all commits in order; one with less reads its partitions. */
@@ -12,6 +19,8 @@ const COMMIT_ORDER_SHARE = 0.5
 export interface Lanes {
   readonly lanes: readonly Lane[]
   readonly progress: ReadonlyMap<string, Progress>
+  /** Where the batches of their cursors stand until they are released. */
+  readonly memory: BatchMemory
 }
 
 /** The partitions that an upstream wants. */
@@ -36,23 +45,31 @@ export function openLanes(log: LogSource, selection: Selection, positions: Posit
     progress.set(key, { stream, partition, priority, next, proof: undefined, window: null, ...counts })
   }
   const isLeftOut = (stream: string) => leftOut.has(stream) || !selection.wants(stream)
-  const parts = { log, selection, progress, isLeftOut, windowKeysBytes: windowKeysBytes(progress.size) }
+  const memory = new RoundMemory()
+  const parts = {
+    log,
+    selection,
+    progress,
+    memory,
+    isLeftOut,
+    windowKeysBytes: windowKeysBytes(progress.size),
+  }
   const lanes = [...new Set([...progress.values()].map(({ priority }) => priority))]
     .toSorted((a, b) => b - a)
     .map((priority) => {
       const own = [...progress.values()].filter((each) => each.priority === priority)
-      const cursor = openCursor(log, own)
+      const cursor = openCursor(log, own, memory)
       return new Lane(priority, { ...parts, cursor })
     })
   // without a partition there still is a lane, so that new ones are found
   if (lanes.length === 0) {
-    const cursor = openCursor(log, [])
+    const cursor = openCursor(log, [], memory)
     lanes.push(new Lane(0, { ...parts, cursor }))
   }
-  return { lanes, progress }
+  return { lanes, progress, memory }
 }
 
-function openCursor(log: LogSource, own: readonly Progress[]): LogCursor {
+function openCursor(log: LogSource, own: readonly Progress[], memory: BatchMemory): LogCursor {
   const streams = new Set(own.map(({ stream }) => stream))
   const all = log.streams()
   const sum = (states: typeof all) => states.reduce((bytes, state) => bytes + state.bytes, 0)
@@ -65,5 +82,5 @@ function openCursor(log: LogSource, own: readonly Progress[]): LogCursor {
     }),
   )
   for (const { stream, partition, next } of own) from.set(partitionKey(stream, partition), next)
-  return log.openCursor(from)
+  return log.openCursor(from, memory)
 }

@@ -2,7 +2,7 @@
  * Puts rounds of a bounded size together from lanes of stored batches, reading ahead while one is on its way. A higher lane goes first;
  * the lower ones keep a share of each round, so that a busy alarm stream does not stop everything else for ever.
  */
-import { assert, partitionKey, recordCountOf, type StoredBatch } from '../broker/index.ts'
+import { assert, type BatchMemory, partitionKey, recordCountOf, type StoredBatch } from '../broker/index.ts'
 import type { Lane, Progress } from './lane.ts'
 import type { Lanes } from './lanes.ts'
 import type { Positions, Round, RoundPart } from './upstream.ts'
@@ -35,6 +35,7 @@ export class RoundBuilder {
   readonly #lanes: readonly Lane[]
   readonly #progress: ReadonlyMap<string, Progress>
   readonly #positions: Map<string, number>
+  readonly #memory: BatchMemory
   /** By `partitionKey`, what a round has that was taken and is not acknowledged. */
   readonly #underWay = new Set<string>()
   #filling: Promise<void> | null = null
@@ -44,7 +45,8 @@ export class RoundBuilder {
   caughtUp = false
 
   /** @param positions where upstream stands, of all partitions that it was asked about */
-  constructor({ lanes, progress }: Lanes, positions: Positions) {
+  constructor({ lanes, progress, memory }: Lanes, positions: Positions) {
+    this.#memory = memory
     this.#lanes = lanes
     this.#progress = progress
     this.#positions = new Map(positions)
@@ -203,13 +205,14 @@ export class RoundBuilder {
     return { parts, records, bytes, filtered, passedOver }
   }
 
-  /** Upstream has the round. */
+  /** Upstream has the round: nobody reads its batches any more. */
   acknowledge(round: Round, positions: Positions): void {
     for (const part of round.parts) {
       const key = partitionKey(part.stream, part.partition)
       assert(positions.get(key) === part.nextOffset, 'upstream stands where the round ends')
       this.#positions.set(key, part.nextOffset)
       this.#underWay.delete(key)
+      for (const { bytes } of part.batches) this.#memory.release(bytes)
     }
   }
 

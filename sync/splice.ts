@@ -74,6 +74,12 @@ export function nextSequence(sequence: number, count: number): number {
   return (sequence + count) % SEQUENCE_SPAN
 }
 
+/**
+ * What a buffer that is too small is replaced by: a request and its last batch (kafka/produce.ts) fit in it. Growing to that in
+ * steps would leave twice as much to the collector; pages that nobody writes to are no memory.
+ */
+const GROWN_BYTES = 2.25 * 1024 * 1024
+
 /** The buffer in which the batches of one request are put together; used again for the next request. */
 export class SpliceBuffer {
   bytes: Buffer
@@ -98,7 +104,7 @@ export class SpliceBuffer {
     if (at + bytes <= this.bytes.length) return 0
     const kept = at - keepFrom
     const grown = Buffer.allocUnsafeSlow(
-      Math.max(TEMPLATE_BYTES_MAX + kept + bytes, Math.ceil(this.bytes.length * 1.5)),
+      Math.max(TEMPLATE_BYTES_MAX + kept + bytes, Math.ceil(this.bytes.length * 1.5), GROWN_BYTES),
     )
     this.bytes.copy(grown, 0, 0, TEMPLATE_BYTES_MAX)
     this.bytes.copy(grown, TEMPLATE_BYTES_MAX, keepFrom, at)

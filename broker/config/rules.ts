@@ -2,6 +2,7 @@
 import { validate } from 'node-cron'
 import { formatListenAddress, parseListenAddress } from './address.ts'
 import type { Path } from './document.ts'
+import { doorProblems, doorWarnings } from './door-rules.ts'
 import type { Config, StreamConfig } from './schema.ts'
 import { filterCovers, streamFilterFault } from './topic-filter.ts'
 
@@ -15,6 +16,7 @@ export interface RuleProblem {
 export function ruleProblems(config: Config): RuleProblem[] {
   return [
     ...listenerProblems(config),
+    ...doorProblems(config),
     ...limitProblems(config),
     ...scheduleProblems(config),
     ...streamProblems(config.streams),
@@ -25,7 +27,7 @@ export function ruleProblems(config: Config): RuleProblem[] {
 
 /** What is allowed and probably not meant. */
 export function ruleWarnings(config: Config, place: (path: Path) => string): string[] {
-  const warnings: string[] = []
+  const warnings: string[] = doorWarnings(config, place)
   for (const [index, { topics }] of config.streams.entries()) {
     for (const [at, filter] of topics.entries()) {
       if (!filter.split('/').includes('*')) continue

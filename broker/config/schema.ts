@@ -7,63 +7,11 @@
  * the configuration is read by a process that ends (cli.ts).
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { LimitsSchema, MqttSchema } from './mqtt-schema.ts'
 
 const closed = { additionalProperties: false } as const
 const STREAM_NAME = '^[A-Za-z0-9._-]{1,200}$'
 export const EDGE_NAME = '^[A-Za-z0-9._-]{1,64}$'
-
-const ListenerSchema = Type.Object(
-  {
-    address: Type.String({
-      description:
-        'Where to listen: host:port, [IPv6]:port, or a port alone for every interface of this machine. ' +
-        '127.0.0.1 and [::1] are reached from this machine only.',
-      examples: ['0.0.0.0:1883'],
-      shape: 'host:port, [IPv6]:port or a port',
-    }),
-  },
-  { ...closed, description: 'one address to listen on' },
-)
-
-const MqttSchema = Type.Object(
-  {
-    listeners: Type.Array(ListenerSchema, {
-      description: 'The addresses on which MQTT clients connect, over TCP.',
-      minItems: 1,
-      maxItems: 16,
-      default: [{ address: '127.0.0.1:1883' }],
-      environment: 'address',
-      examples: [[{ address: '127.0.0.1:1883' }]],
-    }),
-  },
-  { ...closed, description: 'The MQTT side, where sensors publish.', default: {} },
-)
-
-const LimitsSchema = Type.Object(
-  {
-    recordBytesMax: Type.Integer({
-      description: 'The largest record that is taken: key, payload and headers, in bytes.',
-      minimum: 256,
-      maximum: 67_108_864,
-      default: 1_048_576,
-    }),
-    admittedBytesMax: Type.Integer({
-      description:
-        'Bytes accepted and not yet on disk, and so the largest commit (one fsync). When they are reached the ' +
-        'broker stops reading its sockets until a commit is done: publishers wait instead of memory growing.',
-      minimum: 65_536,
-      maximum: 268_435_456,
-      default: 4_194_304,
-    }),
-    connectionsMax: Type.Integer({
-      description: 'MQTT connections at one time; one more is refused.',
-      minimum: 1,
-      maximum: 100_000,
-      default: 1000,
-    }),
-  },
-  { ...closed, description: 'What the broker takes at most, so that memory stays bounded.', default: {} },
-)
 
 const DiskSchema = Type.Object(
   {
@@ -254,6 +202,16 @@ const StreamSchema = Type.Object(
         'It is built from the log, again whenever it has to be, and takes about the room of one record a key.',
       default: false,
     }),
+    writer: Type.Optional(
+      Type.String({
+        description:
+          'The one user that may publish to this stream; nobody else may, whatever the permissions say. ' +
+          'Without it: all who have the permission.',
+        minLength: 1,
+        maxLength: 128,
+        examples: ['plc-1'],
+      }),
+    ),
   },
   { ...closed, description: 'one stream' },
 )

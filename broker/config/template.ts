@@ -5,7 +5,8 @@ import { environmentKeys } from './environment.ts'
 import { CONFIG_FILES } from './load.ts'
 import { configSchema } from './schema.ts'
 
-const WIDTH = 100
+/** Two columns are left for a group that is commented out. */
+const WIDTH = 98
 
 /**
  * @param upstreamSchema the schema of one upstream entry, whose kinds are shown as examples.
@@ -32,12 +33,16 @@ function head(schema: TObject): string[] {
   )
 }
 
-function section(name: string, schema: TSchema, indent: string): string[] {
+/** @param isExample it is shown in a comment: what it cannot do without has a value */
+function section(name: string, schema: TSchema, indent: string, isExample = false): string[] {
   const lines = comment(describe(schema), indent)
   if (schema[Kind] === 'Object') {
     lines.push(`${indent}${name}:`)
-    for (const [key, property] of Object.entries((schema as TObject).properties)) {
-      lines.push(...section(key, property, `${indent}  `))
+    const { properties, required = [] } = schema as TObject
+    for (const [key, property] of Object.entries(properties)) {
+      const isNeeded = isExample && required.includes(key) && property.default === undefined
+      const shown = isNeeded ? { ...property, default: property.examples?.[0] } : property
+      lines.push(...section(key, shown, `${indent}  `, isExample))
     }
     return lines
   }
@@ -46,7 +51,15 @@ function section(name: string, schema: TSchema, indent: string): string[] {
   if (isList && (schema.default?.length > 0 || indent === '')) {
     return [...lines, ...list(name, schema, indent)]
   }
-  return [...lines, line(name, schema, schema.default, indent)]
+  return [...lines, line(name, schema, schema.default, indent), ...(isList ? sample(schema, indent) : [])]
+}
+
+/** An entry of a list that is empty by default, in a comment. */
+function sample(schema: TSchema, indent: string): string[] {
+  const [branch] = objectBranches(schema.items as TSchema)
+  const example = exampleEntry(branch!)
+  if (example === null) return []
+  return [`${indent}# such as:`, ...commentedOut(plainEntry(branch!, example, indent), indent)]
 }
 
 /** A key without a value to show is commented out, so that the file stays valid. */
@@ -111,7 +124,7 @@ function entryLines(branch: TObject, values: Record<string, unknown>, indent: st
   for (const [key, property] of Object.entries(branch.properties)) {
     const value = values[key] ?? property.default
     if (property[Kind] === 'Object') {
-      const group = section(key, property, inner)
+      const group = section(key, property, inner, value === undefined)
       lines.push(...(value === undefined ? commentedOut(group, inner) : group))
       continue
     }

@@ -1,11 +1,11 @@
 /**
- * Reading a chain: stored batches of one partition from an offset, or of all partitions from a commit. A batch is checked just
+ * Reading a chain: stored batches of one partition from an offset (of all partitions: commit-reader.ts). A batch is checked just
  * after it was read, so that damage is never sent on under a new checksum; a damaged one is passed over.
  */
 import type { Entry, Store } from '../storage/store.ts'
 import { trimBatch } from './batch-trim.ts'
 import type { Chain } from './chain.ts'
-import { commitKey, commitOf, idOf, NOTE_ID } from './commit-key.ts'
+import { commitKey, commitOf, idOf } from './commit-key.ts'
 import { DamagedSegmentError } from './damaged-segment.ts'
 import type { LogPartition } from './partition.ts'
 import type { PartitionIndex } from './partition-index.ts'
@@ -26,7 +26,7 @@ const REPAIRS_MAX = 100
  * Runs a read; what goes wrong while the chain is closed or opened again is said so. A segment that cannot be opened is repaired, and
  * the read begins again.
  */
-async function guarded<T>(chain: Chain, read: () => Promise<T>): Promise<T> {
+export async function guarded<T>(chain: Chain, read: () => Promise<T>): Promise<T> {
   for (let repairs = 0; ; repairs++) {
     if (chain.condition.state !== 'open') throw chain.unavailable()
     try {
@@ -151,7 +151,8 @@ function stepBatches(entries: PartitionIndex, bytesMax: number): number {
   return Math.min(Math.max(Math.ceil(bytesMax / usualBytes), 1), STEP_BATCHES_MAX)
 }
 
-function isWhole(chain: Chain, key: Buffer, value: Buffer): boolean {
+/** Says so where a batch is damaged. */
+export function isWhole(chain: Chain, key: Buffer, value: Buffer): boolean {
   const fault = batchFault(value)
   if (fault !== null) chain.files.damage.found(commitOf(key), idOf(key), fault)
   return fault === null
@@ -179,39 +180,6 @@ export function commitOfOffset(chain: Chain, partition: LogPartition, offset: nu
       const i = entries?.find(at) ?? 0
       return entries !== undefined && i < entries.count ? entries.commitAt(i) : segment.firstCommit
     })
-  })
-}
-
-/** Batches of all partitions from a commit on, in commit order, with the position to go on from. */
-export function scanCommits(
-  chain: Chain,
-  from: { commit: number; id: number },
-  bytesMax: number,
-): Promise<{ entries: Entry[]; next: { commit: number; id: number } }> {
-  return guarded(chain, async () => {
-    const durable = chain.durableCommit
-    let at = from
-    while (at.commit <= durable) {
-      const segment = segmentOf(chain, at.commit)
-      // taken before the read: while it awaits, the active segment grows by commits that it does not bring
-      const lastCommit = Math.min(segment.lastCommit, durable)
-      const range = { from: commitKey(at.commit, at.id), to: commitKey(lastCommit + 1, 0), bytesMax }
-      const entries = await chain.cache.use(segment, ({ store }) => store.range(range))
-      const last = entries[entries.length - 1]
-      if (last === undefined) {
-        if (segment.isSealed) chain.cache.passed(segment)
-        at = { commit: lastCommit + 1, id: 0 }
-        continue
-      }
-      const lastId = idOf(last.key)
-      at =
-        lastId === NOTE_ID
-          ? { commit: commitOf(last.key) + 1, id: 0 }
-          : { commit: commitOf(last.key), id: lastId + 1 }
-      const batches = entries.filter(({ key, value }) => idOf(key) !== NOTE_ID && isWhole(chain, key, value))
-      if (batches.length > 0) return { entries: batches, next: at }
-    }
-    return { entries: [], next: at }
   })
 }
 

@@ -36,7 +36,15 @@ import { NO_RECOVERY, type RecoveryCounters } from './recovery-counters.ts'
 import { type RepairReport, repairChains } from './repair.ts'
 import { segmentBytesOf } from './segment-size.ts'
 import { recoverCatalog } from './segment-survey.ts'
-import type { LogCursor, LogIdentity, LogSource, PartitionState, StoredBatch, StreamState } from './source.ts'
+import type {
+  BatchMemory,
+  LogCursor,
+  LogIdentity,
+  LogSource,
+  PartitionState,
+  StoredBatch,
+  StreamState,
+} from './source.ts'
 import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget } from './stream-policy.ts'
 import { UpstreamFloors } from './upstream-floors.ts'
 import { type VerifyProgress, type VerifyReport, verifyChains } from './verify.ts'
@@ -271,8 +279,8 @@ export class EventLog implements LogSource {
     return found.partition.spans.findLast(({ segment }) => segment.firstCommit <= commit)?.nextOffset ?? 0
   }
 
-  openCursor(from: ReadonlyMap<string, number>): LogCursor {
-    return new CommitCursor(this.#chains.values(), from)
+  openCursor(from: ReadonlyMap<string, number>, memory?: BatchMemory): LogCursor {
+    return new CommitCursor(this.#chains.values(), from, memory)
   }
 
   onDurable(listener: () => void): () => void {

@@ -9,7 +9,9 @@ import { type EntryScan, type KeyRange, scanStore } from '../storage/entry-scan.
 import { openFilesStore } from '../storage/level-files/files-store.ts'
 import { scanFiles } from '../storage/level-files/scan-files.ts'
 import type { Disk, Store, StoreOptions } from '../storage/store.ts'
+import { type CacheEntry, cacheEntry, ending } from './cache-entry.ts'
 import { namingDamage } from './damaged-segment.ts'
+import { HeldScan, HeldScans, openTables } from './held-scan.ts'
 import { replayStore } from './replay.ts'
 import { type PartitionSummary, SegmentIndex } from './segment-index.ts'
 
@@ -57,59 +59,12 @@ export interface OpenSegment {
   readonly isFromFiles?: boolean
 }
 
-/** One that is read from its files is closed this long after it was opened: there may be room for LevelDB again, which is faster. */
-const FROM_FILES_MS_MAX = 5_000
-
 export function segmentDirectory(chainDirectory: string, id: string): string {
   return join(chainDirectory, id)
 }
 
 export function indexFile(chainDirectory: string, id: string): string {
   return join(chainDirectory, `${id}.index`)
-}
-
-interface CacheEntry {
-  readonly opening: Promise<OpenSegment>
-  /** Readers at work, and one for the writer of the active segment. */
-  users: number
-  /**
-   * Its store was the active one: LevelDB holds up to two write buffers for it. Closed with its last reader, so that the next
-   * one opens it without them.
-   */
-  wasActive: boolean
-  /** performance.now() from which on it is closed with its last reader; Infinity but for one that is read from its files. */
-  expiresAt: number
-  /** Its directory is going to be removed: closed with its last reader. */
-  isRetired: boolean
-  /** Resolves when it is closed. */
-  readonly ended: Promise<void>
-  readonly end: () => void
-}
-
-function cacheEntry(opening: Promise<OpenSegment>, users: number): CacheEntry {
-  const entry = {
-    opening,
-    users,
-    wasActive: false,
-    expiresAt: Number.POSITIVE_INFINITY,
-    isRetired: false,
-    ...ending(),
-  }
-  opening.then(
-    ({ isFromFiles }) => {
-      if (isFromFiles) entry.expiresAt = performance.now() + FROM_FILES_MS_MAX
-    },
-    () => undefined,
-  )
-  return entry
-}
-
-function ending(): { readonly ended: Promise<void>; readonly end: () => void } {
-  let end = () => {}
-  const ended = new Promise<void>((resolve) => {
-    end = resolve
-  })
-  return { ended, end }
 }
 
 /**
@@ -128,6 +83,7 @@ export class SegmentCache {
   readonly #closing = new Map<string, Promise<void>>()
   /** By segment id: resolves when its scans have ended. */
   readonly #scans = new Map<string, Promise<unknown>>()
+  readonly #held = new HeldScans()
   #isAvailable = false
 
   /** @param check called before a sealed segment is opened; what it throws its readers get */
@@ -189,19 +145,56 @@ export class SegmentCache {
   }
 
   async #scan<T>(segment: Segment, range: KeyRange, read: (scan: EntryScan) => Promise<T>): Promise<T> {
+    return this.#whileThere(segment, async () => {
+      const scan = await this.#fileScan(segment, range)
+      if (scan === null) return this.use(segment, ({ store }) => read(scanStore(store, range)))
+      try {
+        return await read(scan)
+      } finally {
+        await scan.close()
+      }
+    })
+  }
+
+  /**
+   * A scan of a sealed segment that goes on over many reads of one reader, who closes it. It is closed for him where the segment goes:
+   * nothing waits for a reader who waits himself.
+   * @returns null where the segment's files alone do not have all of it
+   * @throws what `use` throws
+   */
+  hold(segment: Segment, range: KeyRange): Promise<HeldScan | null> {
+    const open = async () => {
+      const scan = await this.#fileScan(segment, range)
+      if (scan === null || this.#isAvailable)
+        return scan && this.#held.add(new HeldScan(segment, scan, segment.lastCommit))
+      await scan.close()
+      throw new LogUnavailableError('its segments are closed')
+    }
+    return namingDamage(segment, () => this.#whileThere(segment, open))
+  }
+
+  /**
+   * The same of a segment that is being written, as far as it stands in tables: what does will not change.
+   * @returns null where that is nothing from this commit on
+   * @throws DamagedFilesError
+   */
+  async holdTables(segment: Segment, range: KeyRange): Promise<HeldScan | null> {
+    if (!this.#disk.hasLevelFiles || !this.#isAvailable) return null
+    const tables = await openTables(this.#disk, segmentDirectory(this.#directory, segment.id), range)
+    if (tables === null || !this.#isAvailable) return null
+    return this.#held.add(new HeldScan(segment, tables.scan, tables.lastCommit))
+  }
+
+  /** Its directory is removed once `work` has ended. */
+  async #whileThere<T>(segment: Segment, work: () => Promise<T>): Promise<T> {
     assert(segment.isSealed, 'a segment that is scanned is not written any more')
     if (!this.#isAvailable) throw new LogUnavailableError('its segments are closed')
     const { ended, end } = ending()
-    // its directory is removed after the last of them
     const all = Promise.all([this.#scans.get(segment.id), ended])
     this.#scans.set(segment.id, all)
-    let scan: EntryScan | null = null
     try {
-      scan = await this.#fileScan(segment, range)
-      if (scan !== null) return await read(scan)
-      return await this.use(segment, ({ store }) => read(scanStore(store, range)))
+      return await work()
     } finally {
-      await scan?.close()
       end()
       if (this.#scans.get(segment.id) === all) this.#scans.delete(segment.id)
     }
@@ -293,6 +286,7 @@ export class SegmentCache {
     }
     await this.#closing.get(segment.id)
     await this.#scans.get(segment.id)
+    await this.#held.closeOf(segment)
   }
 
   /** Closes all; reads under way end with an error. */
@@ -300,6 +294,7 @@ export class SegmentCache {
     this.#isAvailable = false
     for (const [id, entry] of this.#entries) this.#close(id, entry)
     await Promise.all(this.#closing.values())
+    await this.#held.closeAll()
   }
 
   #shrink(): void {

@@ -51,6 +51,13 @@ export function partitionKey(stream: string, partition: number): string {
   return `${stream}/${partition}`
 }
 
+/** Where a cursor puts the batches that it copies: memory that its reader uses again when he is done with them. */
+export interface BatchMemory {
+  copy(bytes: Buffer): Buffer
+  /** Nobody reads it any more. Also called with buffers that are not of this memory: they are passed over. */
+  release(copied: Buffer): void
+}
+
 /** Reads many partitions in commit order, each from its own position; for the replicator. */
 export interface LogCursor {
   /**
@@ -59,6 +66,7 @@ export interface LogCursor {
    * partition may begin below the position asked for; the reader skips those records.
    */
   next(bytesMax: number): Promise<StoredBatch[]>
+  /** Not while `next` is under way. */
   close(): Promise<void>
 }
 
@@ -72,8 +80,11 @@ export interface LogSource {
    * fewer bytes than asked for: what follows is brought by the next read.
    */
   read(stream: string, partition: number, offset: number, bytesMax: number): Promise<StoredBatch[]>
-  /** @param from next offset by `partitionKey`; a partition not named starts at its log start offset. */
-  openCursor(from: ReadonlyMap<string, number>): LogCursor
+  /**
+   * @param from next offset by `partitionKey`; a partition not named starts at its log start offset
+   * @param memory for batches; without it they are the reader's for as long as he likes
+   */
+  openCursor(from: ReadonlyMap<string, number>, memory?: BatchMemory): LogCursor
   /** Calls back after each durable commit; many commits may be one call. @returns the way to stop. */
   onDurable(listener: () => void): () => void
 }

@@ -5,10 +5,17 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ListenAddress } from '../config/address.ts'
 import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
-import { type Access, NO_QUOTAS, OPEN_ACCESS, type PeerInfo, type Quotas } from './connection/access.ts'
+import type { Disk } from '../storage/store.ts'
+import {
+  type Access,
+  NO_QUOTAS,
+  OPEN_ACCESS,
+  type PeerInfo,
+  type Principal,
+  type Quotas,
+} from './connection/access.ts'
 import type { ClientStatus } from './connection/client-status.ts'
 import { Connection } from './connection/connection.ts'
 import { type ConnectedSessions, type ConnectionContext, Encoders } from './connection/context.ts'
@@ -17,10 +24,11 @@ import { OutboxPool } from './connection/outbox.ts'
 import { PendingCommits } from './connection/pending-commits.ts'
 import { TimerWheel } from './connection/timer-wheel.ts'
 import { TopicCache } from './connection/topic-cache.ts'
+import type { ListenerOptions } from './door/listener.ts'
+import { Listeners } from './door/listeners.ts'
 import type { Hub } from './hub/hub.ts'
 import type { Message } from './hub/message.ts'
 import { type Ingress, Submission } from './ingress.ts'
-import { Listeners } from './listeners.ts'
 import { type Delivery, type OwnMessage, OwnMessages } from './own-messages.ts'
 import { AcknowledgementView } from './packets/acknowledgement-view.ts'
 import { Reason } from './packets/protocol-error.ts'
@@ -37,6 +45,13 @@ export interface FrontStatus {
   readonly dropped: number
   /** PUBLISHes that were refused, by a rule or at a limit. */
   readonly refusedMessages: number
+  /** Of every kind. */
+  readonly receivedPackets: number
+  readonly receivedBytes: number
+  readonly sentPackets: number
+  readonly sentBytes: number
+  /** PUBLISHes to clients. */
+  readonly sentMessages: number
   readonly sessions: SessionsStatus
 }
 
@@ -52,11 +67,15 @@ export interface MqttFront {
 export interface FrontSessions extends ConnectedSessions {
   /** A message whose record is on disk: to whoever takes it, and retained where it says so. */
   onCommitted(message: Message): void
+  /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
+  publishHeld(message: Message): void
   status(): SessionsStatus
   close(): Promise<void>
 }
 
 export interface FrontParts {
+  /** For certificate files. */
+  readonly disk: Disk
   readonly ingress: Ingress
   readonly router: Router
   readonly hub: Hub
@@ -71,7 +90,7 @@ export interface FrontParts {
 }
 
 export interface FrontOptions {
-  readonly listeners: readonly ListenAddress[]
+  readonly listeners: readonly ListenerOptions[]
   readonly connectionsMax: number
   readonly limits?: Partial<ConnectionLimits>
 }
@@ -82,7 +101,7 @@ const CLOSE_MS_MAX = 1_000
 export class Front implements MqttFront {
   readonly #context: ConnectionContext
   readonly #sessions: FrontSessions
-  readonly #connectionsMax: number
+  #connectionsMax: number
   readonly #listeners: Listeners
   readonly #own: OwnMessages
   readonly #connections = new Set<Connection>()
@@ -107,7 +126,14 @@ export class Front implements MqttFront {
       wheel: parts.wheel ?? new TimerWheel(),
       encoders: new Encoders(),
       limited: new LimitedLog(log),
-      counters: { connected: 0, refused: 0, dropped: 0, refusedMessages: 0 },
+      counters: {
+        connected: 0,
+        refused: 0,
+        dropped: 0,
+        refusedMessages: 0,
+        receivedPackets: 0,
+        receivedBytes: 0,
+      },
       publishView: new PublishView(limits),
       acknowledgementView: new AcknowledgementView(limits),
       submission: new Submission(),
@@ -115,7 +141,12 @@ export class Front implements MqttFront {
       newClientId: () => `hw-${randomBytes(12).toString('base64url')}`,
     }
     this.#own = new OwnMessages({ deliver: (message) => this.#deliver(message), now })
-    this.#listeners = new Listeners(options.listeners, (stream, peer) => this.accept(stream, peer), log)
+    this.#listeners = new Listeners(options.listeners, {
+      disk: parts.disk,
+      log,
+      onConnection: (stream, peer) => this.accept(stream, peer),
+      frameBytesMax: limits.packetBytesMax,
+    })
   }
 
   /** @throws ListenError */
@@ -144,9 +175,30 @@ export class Front implements MqttFront {
       new Connection(stream, peer, this.#context, (connection) => {
         this.#connections.delete(connection)
         this.#streams.delete(stream)
+        quotas.left(peer)
         if (this.#connections.size === 0) this.#onEmpty()
       }),
     )
+  }
+
+  /** The rules have changed: who would not be let in any more has to go, and so have subscriptions that are not allowed. */
+  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
+    for (const connection of [...this.#connections]) connection.review(isKnown)
+  }
+
+  /** For connections from now on. */
+  set connectionsMax(count: number) {
+    this.#connectionsMax = count
+  }
+
+  /** Looks for new certificates. */
+  renew(): Promise<void> {
+    return this.#listeners.renew()
+  }
+
+  /** Listeners that other machines reach without a certificate. */
+  exposed(): string[] {
+    return this.#listeners.exposed()
   }
 
   publish(message: OwnMessage): Promise<Delivery> {
@@ -161,7 +213,24 @@ export class Front implements MqttFront {
     let clients = 0
     for (const connection of this.#connections) if (connection.isOpen) clients++
     const listeners = this.#listeners.addresses()
-    return { listeners, clients, ...this.#context.counters, sessions: this.#sessions.status() }
+    const { counters, pool, encoders } = this.#context
+    const { sentPackets, sentBytes } = pool
+    const sent = { sentPackets, sentBytes, sentMessages: encoders.sentMessages }
+    return { listeners, clients, ...counters, ...sent, sessions: this.#sessions.status() }
+  }
+
+  /** On a topic below $SYS: to whoever is connected, and retained in memory alone. */
+  publishSys(topic: string, payload: Buffer): void {
+    const timestamp = this.#context.now()
+    const own = {
+      qos: 0,
+      isRetained: true,
+      properties: null,
+      timestamp,
+      clientId: null,
+      place: null,
+    } as const
+    this.#sessions.publishHeld({ topic, payload, ...own })
   }
 
   clients(): ClientStatus[] {

@@ -1,17 +1,18 @@
 /** Puts the MQTT side together on a log that is open: hub, sessions from their store, front. */
-import type { ListenAddress } from '../config/address.ts'
 import type { EventLog } from '../log/event-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
 import type { Access, Quotas } from './connection/access.ts'
 import type { ConnectionLimits } from './connection/limits.ts'
 import type { TimerWheel } from './connection/timer-wheel.ts'
+import type { ListenerOptions } from './door/listener.ts'
 import { Front } from './front.ts'
 import { Hub } from './hub/hub.ts'
 import type { Message } from './hub/message.ts'
 import type { Ingress } from './ingress.ts'
 import { messageHeaders, messageOf } from './record-headers.ts'
 import type { Router } from './router.ts'
+import type { SessionLimits } from './session/limits.ts'
 import { Sessions } from './session/sessions.ts'
 import type { PublishWill } from './session/wills.ts'
 
@@ -37,9 +38,10 @@ export interface FrontWorld {
 }
 
 export interface OpenFrontOptions {
-  readonly listeners: readonly ListenAddress[]
+  readonly listeners: readonly ListenerOptions[]
   readonly connectionsMax: number
   readonly limits?: Partial<ConnectionLimits>
+  readonly sessionLimits?: Partial<SessionLimits>
 }
 
 /** @throws ListenError, and what the sessions' store has to say: nothing is left open then */
@@ -48,7 +50,13 @@ export async function openFront(world: FrontWorld, options: OpenFrontOptions): P
   const hub = new Hub()
   const publishWill: PublishWill = (will, clientId) =>
     publishOf(ingress, sessions, clock.now, { ...will, clientId })
-  const sessions: Sessions = await Sessions.open({ ...world, hub, messageOf, publishWill })
+  const sessions: Sessions = await Sessions.open({
+    ...world,
+    hub,
+    messageOf,
+    publishWill,
+    ...(options.sessionLimits === undefined ? {} : { limits: options.sessionLimits }),
+  })
   try {
     const front = new Front({ ...world, hub, sessions, log: world.sink, now: clock.now }, options)
     await front.listen()

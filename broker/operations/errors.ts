@@ -17,6 +17,15 @@ export class NotRunningError extends HeadwaterError {
   }
 }
 
+/** The configuration that was to be read again is refused: the running one stays. */
+export class ReloadRefusedError extends HeadwaterError {
+  constructor(problems: readonly string[]) {
+    super('HW_RELOAD_REFUSED', `the configuration stays as it is: ${problems.join('; ')}`, {
+      hint: 'mend the file, `headwater check` it, and reload again',
+    })
+  }
+}
+
 /** The running broker did not answer as it should. */
 export class ControlError extends HeadwaterError {
   constructor(message: string, cause?: unknown) {

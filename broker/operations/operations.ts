@@ -4,6 +4,7 @@
  */
 import type { ClockStatus } from '../clock/chain-clocks.ts'
 import type { CommitClock } from '../clock/facts.ts'
+import type { ReloadReport } from '../config/changes.ts'
 import type { CompactionProgress, CompactionReport } from '../log/compactor.ts'
 import type { Dumped, DumpQuery } from '../log/dump.ts'
 import type { LogStatus } from '../log/event-log.ts'
@@ -265,6 +266,8 @@ export interface Operations {
   readonly tables?: Tables
   status(): BrokerStatus
   readonly sync?: SyncOperations
+  /** Reads the configuration again. @throws ReloadRefusedError */
+  reload?(): Promise<ReloadReport>
 }
 
 /** `headwater status` as JSON. */

@@ -140,13 +140,14 @@ export function writeIdentity(disk: Disk, path: string, identity: Identity): Pro
   return disk.replaceFile(join(path, IDENTITY_FILE), encodeIdentity(identity))
 }
 
+/** What may be in a directory that no broker has used yet: users can be added before the first start. */
+const BEFORE_FIRST_START = ['upstream', 'lost+found', 'users.json']
+
 async function refuseForeign(disk: Disk, path: string): Promise<void> {
   const names = await disk.list(path)
   const isOwn = [IDENTITY_FILE, FACTS, SALVAGED_FACTS].some((name) => names.includes(name))
   if (isOwn || (await holdsLog(disk, path))) return
-  const foreign = names.filter(
-    (name) => !name.startsWith('.') && name !== 'upstream' && name !== 'lost+found',
-  )
+  const foreign = names.filter((name) => !name.startsWith('.') && !BEFORE_FIRST_START.includes(name))
   if (foreign.length > 0) {
     throw new DataDirectoryError(
       path,

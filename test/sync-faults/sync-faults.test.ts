@@ -149,7 +149,7 @@ it('an edge that was killed answers for its upstream as soon as it is up again',
   } finally {
     await edge.end()
   }
-})
+}, 120_000)
 
 it('a seed gives the same plan of faults, and all kinds come', () => {
   const plans = () => {

@@ -1,6 +1,7 @@
 /** A log in memory, built with the broker's own batch builder: the fake `LogSource` of the sync tests. */
 import {
   BatchBuilder,
+  type BatchMemory,
   encodeHeaders,
   type LogCursor,
   type LogIdentity,
@@ -126,7 +127,7 @@ export class MemoryLog implements LogSource {
     return out
   }
 
-  openCursor(from: ReadonlyMap<string, number>): LogCursor {
+  openCursor(from: ReadonlyMap<string, number>, memory?: BatchMemory): LogCursor {
     this.openCursors++
     let at = 0
     const seen = new Map(from)
@@ -145,7 +146,7 @@ export class MemoryLog implements LogSource {
           const key = partitionKey(batch.stream, batch.partition)
           if (batch.nextOffset <= (seen.get(key) ?? 0)) continue
           seen.set(key, batch.nextOffset)
-          out.push(batch)
+          out.push({ ...batch, bytes: memory?.copy(batch.bytes) ?? batch.bytes })
           bytes += batch.bytes.length
         }
         return out

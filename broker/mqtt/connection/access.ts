@@ -2,7 +2,7 @@
  * Who may do what, and how fast: what a connection asks of the door. The open door here lets everybody do everything; listeners that only this
  * machine reaches can do with it.
  */
-import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import type { ReasonCode } from '../packets/protocol-error.ts'
 
 export interface PeerInfo {
   /** Of the other side: host and port, for log lines and limits by address. */
@@ -19,6 +19,13 @@ export interface Principal {
   readonly clientId: string
 }
 
+/** Why a client is not let in. */
+export interface Refusal {
+  readonly reasonCode: ReasonCode
+  /** For the log; the client is told the code alone. */
+  readonly text: string
+}
+
 export interface Credentials {
   readonly clientId: string
   readonly username: string | null
@@ -27,8 +34,7 @@ export interface Credentials {
 }
 
 export interface Access {
-  /** @returns the reason code of its refusal */
-  canConnect(credentials: Credentials): Promise<Principal | ReasonCode>
+  canConnect(credentials: Credentials): Promise<Principal | Refusal>
   mayPublish(principal: Principal, topic: string): boolean
   maySubscribe(principal: Principal, filter: string): boolean
   /** Changes when the rules do: answers that were remembered are asked for again. */
@@ -50,6 +56,8 @@ export interface Quotas {
   /** A connection was accepted. @returns why it is refused, or null */
   refuses(peer: PeerInfo): string | null
   quotaOf(principal: Principal, peer: PeerInfo): Quota
+  /** A connection that was not refused has ended. */
+  left(peer: PeerInfo): void
 }
 
 export const OPEN_ACCESS: Access = {
@@ -63,8 +71,8 @@ export const OPEN_ACCESS: Access = {
 
 const NO_LIMIT: Quota = { charge: () => 0, release() {} }
 
-export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT }
+export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT, left() {} }
 
-export function isRefused(answer: Principal | ReasonCode): answer is ReasonCode {
-  return typeof answer === 'number' && answer !== Reason.success
+export function isRefused(answer: Principal | Refusal): answer is Refusal {
+  return 'reasonCode' in answer
 }

@@ -139,6 +139,6 @@ export class Acknowledgements {
       const first = FIRST_BYTES[(code >> 16) & 0x0f]
       outbox.at = writeAcknowledgement(bytes, outbox.at, first, version, code & 0xffff, (code >> 20) & 0xff)
     }
-    outbox.wrote()
+    outbox.wrote(codes.length - next)
   }
 }

@@ -26,7 +26,7 @@ import { decodePacket } from '../packets/packet-decoder.ts'
 import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { splitFilter } from '../packets/topics.ts'
 import type { Session } from '../session/session.ts'
-import type { PeerInfo } from './access.ts'
+import type { PeerInfo, Principal } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
 import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
 import { closingReason, isOwnFault } from './closing.ts'
@@ -98,6 +98,19 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#end()
   }
 
+  /** The rules have changed. @param isKnown whether a client would still be let in */
+  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
+    if (this.#open === null || this.#state !== 'open') return
+    if (isKnown(this.#open.principal, this.peer)) {
+      this.#endForbidden(this.#open.principal)
+      return
+    }
+    const text = 'it is not let in any more'
+    this.#context.counters.dropped++
+    this.#log(text, text)
+    this.close(Reason.notAuthorized, text)
+  }
+
   /** Of the wheel: a time limit may be over. */
   due(now: number): number {
     if (this.#state === 'closing' || this.#state === 'closed') {
@@ -148,7 +161,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   handled(packets: number, bytes: number): void {
-    this.#heardAt = this.#context.wheel.now
+    const { counters, wheel } = this.#context
+    counters.receivedPackets += packets
+    // frames come without their fixed header, which has 2 bytes but for long packets
+    counters.receivedBytes += bytes + 2 * packets
+    this.#heardAt = wheel.now
     if (this.#open === null || this.#state !== 'open') return
     const waitMs = this.#open.quota.charge(packets, bytes)
     if (waitMs > 0) {
@@ -268,6 +285,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const most = connect.maximumPacketBytes
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
     if (packet !== null) this.#outbox.write(packet)
+    if (isPresent) this.#endForbidden(principal)
     this.#heardAt = context.wheel.now
     if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
     else context.wheel.clear(this)
@@ -275,14 +293,15 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#reader.unblock(Block.admitting)
   }
 
-  #refused(connect: Connect, { reasonCode, text, error }: Refused): void {
+  #refused(connect: Connect, { reasonCode, text, detail, error }: Refused): void {
     if (this.#state !== 'admitting') return
     const { counters, limited } = this.#context
     counters.refused++
-    limited.warn(`refused ${reasonCode}`, 'refused a client', {
+    limited.warn(`client ${reasonCode}`, 'refused a client', {
       client: connect.clientId,
       from: this.peer.address,
-      reason: error === undefined ? text : `${text}: ${error.message}`,
+      ...(connect.username === null ? {} : { user: connect.username }),
+      reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
     })
     const why = connect.requestsProblemInformation ? { reasonString: text } : {}
     const packet = encodeConnack(connect.version, false, reasonCode, why, connect.maximumPacketBytes)
@@ -298,6 +317,23 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     )
     const codes = (this.#session as Session).subscribe(packet, grants)
     this.#answerLater(codes, (reasonCodes) => encodeSuback(version, packet.packetId, reasonCodes))
+  }
+
+  /** Subscriptions that were granted by other rules, perhaps to somebody else with this client id, end. */
+  #endForbidden(principal: Principal): void {
+    const session = this.#session as Session
+    const { access, limited } = this.#context
+    const forbidden = session.filters.filter(
+      (filter) => !access.maySubscribe(principal, splitFilter(filter).filter),
+    )
+    if (forbidden.length === 0) return
+    session.unsubscribe(forbidden).catch((error) => this.#drop(error))
+    limited.warn('forbidden', 'ended subscriptions that are not allowed any more', {
+      client: session.clientId,
+      from: this.peer.address,
+      filters: forbidden.slice(0, 10).join(' '),
+      count: forbidden.length,
+    })
   }
 
   #unsubscribe(packet: Unsubscribe, version: ProtocolVersion): void {

@@ -29,6 +29,9 @@ export interface ConnectionCounters {
   dropped: number
   /** PUBLISHes that were refused, by a rule or at a limit. */
   refusedMessages: number
+  /** Of every kind. */
+  receivedPackets: number
+  receivedBytes: number
 }
 
 export interface ConnectionContext {
@@ -56,6 +59,8 @@ export interface ConnectionContext {
 
 /** A message goes to many one after the other: it is encoded once. */
 export class Encoders {
+  /** PUBLISHes that went to clients. */
+  sentMessages = 0
   #message: Message | null = null
   #encoder: PublishEncoder | null = null
 

@@ -49,7 +49,11 @@ export class ClientDelivery implements Outgoing {
       const bytes = outbox.reserve(form.byteLength)
       outbox.at = form.write(bytes, outbox.at, packetId, isDup, expiry)
       outbox.wrote()
-    } else for (const bytes of form.chunks(packetId, isDup, expiry)) outbox.write(bytes)
+    } else {
+      for (const bytes of form.chunks(packetId, isDup, expiry)) outbox.write(bytes, 0)
+      outbox.wrote()
+    }
+    this.#encoders.sentMessages++
     return true
   }
 

@@ -22,6 +22,8 @@ export interface Refused {
   readonly kind: 'refused'
   readonly reasonCode: ReasonCode
   readonly text: string
+  /** What the client is not told. */
+  readonly detail?: string
   /** What went wrong here, where it was not the client's doing. */
   readonly error?: Error
 }
@@ -40,9 +42,11 @@ export async function admit(
   const connect = granted(context, asked)
   const { clientId, username, password, will } = connect
   const principal = await context.access.canConnect({ clientId, username, password, peer })
-  if (isRefused(principal)) return { kind: 'refused', reasonCode: principal, text: 'not let in' }
-  const who = principal as Principal
-  if (will !== null && !context.access.mayPublish(who, will.topic)) {
+  if (isRefused(principal)) {
+    const { reasonCode, text: detail } = principal
+    return { kind: 'refused', reasonCode, text: 'not let in', detail }
+  }
+  if (will !== null && !context.access.mayPublish(principal, will.topic)) {
     const text = `may not publish its will to ${will.topic}`
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
@@ -50,7 +54,7 @@ export async function admit(
     const { session, isPresent } = await context.sessions.connect(connect, outgoingOf(connect))
     if (!isPresent) context.ingress.sessionCleaned(clientId)
     const properties = connackProperties(asked, connect, session, context.limits)
-    return { kind: 'admitted', connect, principal: who, session, isPresent, properties }
+    return { kind: 'admitted', connect, principal, session, isPresent, properties }
   } catch (thrown) {
     const error = thrown as Error
     if (error instanceof MqttProtocolError) {

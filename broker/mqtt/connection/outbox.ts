@@ -16,6 +16,9 @@ const UNCOPIED_BYTES_MIN = 4 * 1024
 export class OutboxPool {
   readonly #free: Buffer[] = []
   #dirty: Outbox[] = []
+  /** Handed to sockets since the start, and the packets written to outboxes. */
+  sentBytes = 0
+  sentPackets = 0
   readonly #flushAll = () => this.flush()
 
   take(): Buffer {
@@ -91,14 +94,16 @@ export class Outbox {
     return chunk
   }
 
-  wrote(): void {
+  /** @param packets that came to an end with it */
+  wrote(packets = 1): void {
+    this.#pool.sentPackets += packets
     if (this.#isScheduled) return
     this.#isScheduled = true
     this.#pool.schedule(this)
   }
 
-  /** @param bytes not changed any more */
-  write(bytes: Buffer): void {
+  /** @param bytes not changed any more @param packets that come to an end with it */
+  write(bytes: Buffer, packets = 1): void {
     if (bytes.length < UNCOPIED_BYTES_MIN) {
       const chunk = this.reserve(bytes.length)
       chunk.set(bytes, this.at)
@@ -109,7 +114,7 @@ export class Outbox {
       this.#waitingChunks.push(null)
       this.#waitingBytes += bytes.length
     }
-    this.wrote()
+    this.wrote(packets)
   }
 
   /** The largest that `reserve` takes. */
@@ -156,6 +161,7 @@ export class Outbox {
   }
 
   #hand(bytes: Buffer, chunk: Buffer | null): void {
+    this.#pool.sentBytes += bytes.length
     this.#stream.write(bytes, (error) => {
       if (chunk !== null && !error) this.#pool.give(chunk)
       if (this.#wasFull && this.bytes < this.#bytesMax / 2) {

@@ -42,6 +42,8 @@ export class RetainedMessages {
   /** Changed since the last checkpoint; null: removed. */
   #changed = new Map<string, Message | null>()
   #changedBytes = 0
+  /** Those that are never written; as many as the broker has topics of its own. */
+  readonly #held = new Map<string, Message>()
   #bytes = 0
   #isFull = false
 
@@ -86,6 +88,15 @@ export class RetainedMessages {
     this.#change(topic, message)
   }
 
+  /** A message of the broker's own that is retained in memory alone: it ends with the broker. */
+  hold(message: Message): void {
+    const { topic, payload } = message
+    const bytes = OVERHEAD_BYTES + topic.length + payload.length
+    this.#bytes += bytes - (this.#tree.get(topic)?.bytes ?? 0)
+    this.#tree.set(topic, { topic, bytes, expiresAt: null })
+    this.#held.set(topic, message)
+  }
+
   /** Topics that match a filter and have a retained message, in no order. */
   topicsOf(filter: string): string[] {
     const now = this.#parts.clock.now()
@@ -105,7 +116,7 @@ export class RetainedMessages {
     const { store, clock, now, placeOf } = this.#parts
     const entry = this.#tree.get(topic)
     if (entry === undefined || hasExpired(entry, clock.now())) return null
-    let message = this.#changed.get(topic)
+    let message = this.#held.get(topic) ?? this.#changed.get(topic)
     if (message === undefined) {
       const payload = await store.get(retainedKey(topic))
       if (payload === undefined) return null

@@ -42,6 +42,11 @@ export class Session {
     return this.#session?.queued ?? 0
   }
 
+  /** What it is subscribed to, as the client wrote it. */
+  get filters(): string[] {
+    return this.#session === null ? [] : [...this.#session.subscriptions.keys()]
+  }
+
   /** CONNACK was sent, or the connection has room again: sends what waits. Nothing is sent before the first call. */
   pump(): void {
     this.#session?.flow.start()

@@ -286,6 +286,12 @@ export class Sessions implements SessionOwner {
     this.#options.hub.publish(message)
   }
 
+  /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
+  publishHeld(message: Message): void {
+    this.#retained.hold(message)
+    this.#options.hub.publish(message)
+  }
+
   /**
    * The same for a message that no stream takes. Resolves once what has to survive a restart is on disk: it as retained, and in the queues
    * of sessions that stay.

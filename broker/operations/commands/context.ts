@@ -13,6 +13,10 @@ export interface CommandContext {
   readonly signal: AbortSignal
   /** Asks the person at the terminal; none where nobody sits there. */
   confirm?(question: string): Promise<boolean>
+  /** Asks the person at the terminal for what is not to be shown; none where nobody sits there. */
+  askSecret?(question: string): Promise<string>
+  /** All of standard input. */
+  readInput?(): Promise<Buffer>
   /** Loads the configuration with the schemas of all modules. */
   loadConfig(options: ConfigOptions): Promise<LoadedConfig | RefusedConfig>
   /** Opens the log of a data directory that no broker runs on. */

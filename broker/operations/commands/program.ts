@@ -9,14 +9,17 @@ import type { SyncRewindOptions } from './sync-rewind.ts'
 import type { SyncCommand } from './sync-status.ts'
 import type { SyncVerifyOptions } from './sync-verify.ts'
 import type { TableCommandOptions } from './table.ts'
+import { addUsers, type UsersActions } from './users-program.ts'
+import { examples, group, located, reporting } from './words.ts'
 
 type Reporting = ConfigOptions & { readonly json: boolean }
 
 /** Each resolves to the exit code. */
-export interface Actions {
+export interface Actions extends UsersActions {
   start(options: ConfigOptions & { readonly demo: boolean }): Promise<number>
   init(file: string, options: { readonly force: boolean }): Promise<number>
   check(file: string | undefined, options: Reporting): Promise<number>
+  reload(options: Reporting): Promise<number>
   status(options: Reporting): Promise<number>
   streams(options: Reporting): Promise<number>
   compact(stream: string | undefined, options: Reporting): Promise<number>
@@ -51,6 +54,7 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
     .addHelpText('after', PROGRAM_HELP)
   addStart(program, actions, done)
   addConfiguration(program, actions, done)
+  addUsers(program, actions, done)
   addReports(program, actions, done)
   addSync(program, actions, done)
   addBackup(program, actions, done)
@@ -111,6 +115,12 @@ function addConfiguration(program: Command, actions: Actions, done: (code: numbe
     .argument('[file]', 'the configuration; the same as --config')
     .addHelpText('after', examples('headwater check', 'headwater check edge.yaml --json'))
     .action(async (file, options) => done(await actions.check(file, options)))
+  reporting(located(program.command('reload')))
+    .description(
+      'let the running broker read its configuration, users and certificates again; SIGHUP does the same',
+    )
+    .addHelpText('after', examples('headwater check && headwater reload'))
+    .action(async (options) => done(await actions.reload(options)))
 }
 
 function addIdentity(program: Command, actions: Actions, done: (code: number) => void): void {
@@ -316,25 +326,6 @@ function addSyncRewind(sync: Command, actions: Actions, done: (code: number) => 
     .action(async (upstream, stream, partition, options) =>
       done(await actions.syncRewind(upstream, stream, partition, options)),
     )
-}
-
-/** A command without a subcommand prints its help; that is a mistake, not an answer. */
-function group(command: Command): Command {
-  return command.action(() => command.help({ error: true }))
-}
-
-function located(command: Command): Command {
-  return command
-    .option('-c, --config <file>', 'the configuration')
-    .option('-d, --data <directory>', 'the data directory, in place of the configured one')
-}
-
-function reporting(command: Command): Command {
-  return command.option('--json', 'print JSON', false)
-}
-
-function examples(...lines: string[]): string {
-  return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
 function wholeNumber(text: string): number {

@@ -1,4 +1,5 @@
 /** `headwater start`: the running broker, what it prints, and how it ends. */
+import type { ReloadReport } from '../../config/changes.ts'
 import type { Config } from '../../config/schema.ts'
 import { errorLine } from '../../errors.ts'
 import type { LogSink } from '../../log-sink.ts'
@@ -18,6 +19,8 @@ const STATUS_LOG_MS = 60_000
 const SYNC_CLOSE_MS_MAX = 6000
 
 export interface RunningBroker extends Operations {
+  /** Takes up what can be taken up of a configuration that was read again. */
+  applyConfig?(config: Config): Promise<ReloadReport>
   close(): Promise<void>
 }
 
@@ -43,6 +46,10 @@ export interface StartParts<B extends RunningBroker> {
   startSync(config: Config, broker: B, log: LogSink): Promise<RunningSync>
   /** null without --demo. @param listener an address that the broker listens on */
   startDemo: ((listener: string, log: LogSink) => RunningDemo) | null
+  /** Reads the configuration again. @throws ReloadRefusedError */
+  readAgain?(): Promise<{ readonly config: Config; readonly warnings: readonly string[] }>
+  /** Calls it at each SIGHUP. @returns the way to stop */
+  onHangUp?(reload: () => void): () => void
 }
 
 export async function runStart<B extends RunningBroker>(
@@ -75,11 +82,17 @@ export async function runStart<B extends RunningBroker>(
       ...(broker.tables === undefined ? {} : { tables: broker.tables }),
       status: () => broker.status(),
       sync: sync.operations,
+      reload: reloader(broker, parts, log),
     }
+    const stopReloading = parts.onHangUp?.(() => {
+      operations.reload?.().catch((error) => log.error(errorLine(error)))
+    })
+    if (stopReloading !== undefined) closers.push(async () => stopReloading())
     const control = await openControl(config, operations, log)
     if (control !== null) closers.push(() => control.close())
-    const listener = broker.status().mqtt.listeners[0]!
-    const demo = parts.startDemo?.(listener, log) ?? null
+    // the sensors speak plain MQTT over TCP
+    const listener = broker.status().mqtt.listeners.find((one) => !one.includes('://'))
+    const demo = listener === undefined ? null : (parts.startDemo?.(listener, log) ?? null)
     if (demo !== null) closers.push(() => demo.close())
 
     const banner = bannerLines(out, { config, file, status: broker.status(), demo, options })
@@ -94,6 +107,31 @@ export async function runStart<B extends RunningBroker>(
   }
   log.info('stopped; all that was acknowledged is on disk')
   return ExitCode.ok
+}
+
+/** One at a time. */
+function reloader<B extends RunningBroker>(
+  broker: B,
+  { readAgain }: StartParts<B>,
+  log: LogSink,
+): () => Promise<ReloadReport> {
+  let last: Promise<unknown> = Promise.resolve()
+  const reload = async (): Promise<ReloadReport> => {
+    if (readAgain === undefined || broker.applyConfig === undefined) return { applied: [], needsRestart: [] }
+    const { config, warnings } = await readAgain()
+    for (const warning of warnings) log.warn(warning)
+    const report = await broker.applyConfig(config)
+    log.info('the configuration was read again', {
+      applied: report.applied.length,
+      needsRestart: report.needsRestart.length,
+    })
+    return report
+  }
+  return () => {
+    const done = last.then(reload)
+    last = done.catch(() => {})
+    return done
+  }
 }
 
 /** Without its socket the broker still does what it is for. */

@@ -21,6 +21,7 @@ export function controlRoutes(operations: Operations): Route[] {
   const { log, tables } = operations
   return [
     { method: 'GET', path: '/status', handle: () => statusReport(operations) },
+    { method: 'POST', path: '/reload', handle: () => reload(operations) },
     { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log, tables) }) },
     { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
     { method: 'GET', path: '/table', handle: (request) => table(operations, request) },
@@ -53,6 +54,11 @@ export function controlRoutes(operations: Operations): Route[] {
       }),
     ),
   ]
+}
+
+function reload(operations: Operations) {
+  if (operations.reload === undefined) throw new UsageError('this broker reads nothing again', 'restart it')
+  return operations.reload()
 }
 
 function syncOf({ sync }: Operations): SyncOperations {

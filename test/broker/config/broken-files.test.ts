@@ -25,9 +25,15 @@ const cases: [text: string | Buffer, lines: string[]][] = [
     'mqtt:\n  listeners: 1883\n',
     ['2:14: mqtt.listeners is 1883 - it is a list, such as [{"address":"127.0.0.1:1883"}]'],
   ],
-  ['mqtt: 1883\n', ['1:7: mqtt is 1883 - it is a group of keys: listeners']],
+  [
+    'mqtt: 1883\n',
+    ['1:7: mqtt is 1883 - it is a group of keys: listeners, anonymous, permissions, sysIntervalSeconds'],
+  ],
   ['mqtt:\n  listeners: []\n', ['2:14: mqtt.listeners is empty - it needs at least 1 entry']],
-  ['mqtt:\n  listeners:\n    - 1883\n', ['3:7: mqtt.listeners[0] is 1883 - it is a group of keys: address']],
+  [
+    'mqtt:\n  listeners:\n    - 1883\n',
+    ['3:7: mqtt.listeners[0] is 1883 - it is a group of keys: address, tls, webSocket'],
+  ],
   [
     'mqtt:\n  listeners:\n    - address: 1883\n',
     ['3:16: mqtt.listeners[0].address is 1883, not text - put it in quotes: "1883"'],
@@ -141,7 +147,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   [
     'streams:\n  - events\n',
     [
-      '2:5: streams[0] is "events" - it is a group of keys: name, topics, key, partitions, cleanup, retention, tombstoneSeconds, priority, table',
+      '2:5: streams[0] is "events" - it is a group of keys: name, topics, key, partitions, cleanup, retention, tombstoneSeconds, priority, table, writer',
     ],
   ],
   [

@@ -11,6 +11,26 @@ const LOG = {
   compaction: { schedule: '*/10 * * * *', dirtyShare: 0.5 },
 }
 
+const LIMITS = {
+  recordBytesMax: 1_048_576,
+  admittedBytesMax: 4_194_304,
+  connectionsMax: 1000,
+  connectSecondsMax: 10,
+  keepAliveSecondsMax: 0,
+  topicBytesMax: 1024,
+  topicLevelsMax: 100,
+  clientIdBytesMax: 256,
+  receiveMaximum: 1_000,
+  inFlightMax: 100,
+  outboxBytesMax: 1_048_576,
+  queuedMessagesMax: 1000,
+  subscriptionsPerClientMax: 1000,
+  sessionsMax: 10_000,
+  sessionExpirySecondsMax: 4_294_967_295,
+  retainedMessagesMax: 10_000,
+  retainedBytesMax: 67_108_864,
+}
+
 test('without a file the defaults hold, and relative paths start at the working directory', () => {
   const result = loadConfig({ file: '', env: {}, upstreams: { schema: upstreamSchema } })
   if (!result.ok) throw result.problems[0]
@@ -18,8 +38,13 @@ test('without a file the defaults hold, and relative paths start at the working 
   expect(result.config).toEqual({
     edge: 'auto',
     data: resolve('data'),
-    mqtt: { listeners: [{ address: '127.0.0.1:1883' }] },
-    limits: { recordBytesMax: 1048576, admittedBytesMax: 4194304, connectionsMax: 1000 },
+    mqtt: {
+      listeners: [{ address: '127.0.0.1:1883' }],
+      anonymous: false,
+      permissions: [],
+      sysIntervalSeconds: 10,
+    },
+    limits: LIMITS,
     log: LOG,
     clock: { trust: 'auto' },
     streams: [streamConfig({ name: 'events' })],

@@ -24,7 +24,7 @@ test('every key is explained', () => {
 
 test('the examples are valid where they stand', () => {
   const used = template.replaceAll(
-    /^( *)# (- name|- address|- kind| {2}topics| {2}key| {2}partitions| {2}table| {2}kind| {2}brokers)/gm,
+    /^( *)# (- name|- address|- kind| {2}topics| {2}key:| {2}partitions| {2}table| {2}kind| {2}brokers)/gm,
     '$1$2',
   )
   const { config } = loaded(used)

@@ -85,7 +85,10 @@ describe('CONNECT', () => {
   })
 
   it('that the door refuses is told the reason code, or the return code of 3.1.1', async () => {
-    const access = { ...OPEN_ACCESS, canConnect: async () => Reason.badCredentials }
+    const access = {
+      ...OPEN_ACCESS,
+      canConnect: async () => ({ reasonCode: Reason.badCredentials, text: 'no' }),
+    }
     const { open, front } = await startFront({ access })
     const [five, four] = [open(5), open(4)]
     expect((await five.connect()).reasonCode).toBe(Reason.badCredentials)

@@ -376,6 +376,7 @@ describe('quotas', () => {
     let released = 0
     const quotas = {
       refuses: () => null,
+      left() {},
       quotaOf: () => ({
         charge(messages: number, bytes: number) {
           charged.push([messages, bytes])

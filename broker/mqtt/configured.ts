@@ -1,0 +1,83 @@
+/** What the configuration says of the MQTT side, in the words of its parts. */
+import { type ListenAddress, parseListenAddress } from '../config/address.ts'
+import type { BrokerConfig } from '../config/schema.ts'
+import { ConfigError } from '../errors.ts'
+import type { ConnectionLimits } from './connection/limits.ts'
+import type { GateSettings } from './door/gate.ts'
+import type { ListenerOptions } from './door/listener.ts'
+import type { RateLimits } from './door/rates.ts'
+import type { SessionLimits } from './session/limits.ts'
+
+/** An MQTT packet may be so much longer than a record: its topic and properties. */
+const PACKET_ROOM_BYTES = 128 * 1024
+
+export function gateSettings({ mqtt, limits, streams }: BrokerConfig): GateSettings {
+  const writers = streams.flatMap(({ name, writer }) =>
+    writer === undefined ? [] : [[name, writer] as const],
+  )
+  return {
+    anonymous: mqtt.anonymous,
+    permissions: mqtt.permissions,
+    writers: new Map(writers),
+    rates: rateLimits(limits),
+  }
+}
+
+function rateLimits(limits: BrokerConfig['limits']): RateLimits {
+  return {
+    messagesPerSecond: limits.messagesPerSecondPerClient ?? null,
+    bytesPerSecond: limits.bytesPerSecondPerClient ?? null,
+    connectionsPerAddress: limits.connectionsPerAddressMax ?? null,
+    connectsPerSecond: limits.connectsPerSecond ?? null,
+    connectsPerSecondOfAddress: limits.connectsPerSecondPerAddress ?? null,
+  }
+}
+
+export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLimits> {
+  return {
+    // a larger message is refused by the ingress, by name: the packet has room for topic and properties besides
+    packetBytesMax: limits.recordBytesMax + PACKET_ROOM_BYTES,
+    topicBytesMax: limits.topicBytesMax,
+    topicLevelsMax: limits.topicLevelsMax,
+    clientIdBytesMax: limits.clientIdBytesMax,
+    connectSecondsMax: limits.connectSecondsMax,
+    keepAliveSecondsMax: limits.keepAliveSecondsMax,
+    receiveMaximum: limits.receiveMaximum,
+    outboxBytesMax: limits.outboxBytesMax,
+  }
+}
+
+export function sessionLimits({ limits }: BrokerConfig): Partial<SessionLimits> {
+  return {
+    sessionsMax: limits.sessionsMax,
+    subscriptionsMax: limits.subscriptionsPerClientMax,
+    queuedMessagesMax: limits.queuedMessagesMax,
+    inFlightMax: limits.inFlightMax,
+    expirySecondsMax: limits.sessionExpirySecondsMax,
+    retainedMessagesMax: limits.retainedMessagesMax,
+    retainedBytesMax: limits.retainedBytesMax,
+  }
+}
+
+/** @throws ConfigError */
+export function listenerOptions({ mqtt }: BrokerConfig): ListenerOptions[] {
+  return mqtt.listeners.map(({ address, tls, webSocket }) => ({
+    address: listenAddress(address),
+    tls:
+      tls === undefined
+        ? null
+        : {
+            certFile: tls.certFile,
+            keyFile: tls.keyFile,
+            clientCaFile: tls.clientCaFile ?? null,
+            requiresClientCertificate: tls.clientCertificate !== 'request',
+          },
+    webSocketPath: webSocket?.path ?? null,
+  }))
+}
+
+function listenAddress(address: string): ListenAddress {
+  const parsed = parseListenAddress(address)
+  if (typeof parsed !== 'string') return parsed
+  throw new ConfigError('mqtt.listeners', `"${address}": ${parsed}`, 'write host:port')
+}

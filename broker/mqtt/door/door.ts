@@ -1,0 +1,105 @@
+/**
+ * Who is let in, and what they may do. There are two conditions: before the first user or permission is configured, clients of this machine may do
+ * everything and nobody else is let in; from then on what no permission allows is denied, to all.
+ *
+ *   identity  the client's certificate, where the listener asked for one; else user name and password; else anonymous
+ */
+import type { Access, Credentials, PeerInfo, Principal, Refusal } from '../connection/access.ts'
+import { Reason } from '../packets/protocol-error.ts'
+import { PasswordChecks } from './password.ts'
+import { type PermissionRule, Permissions } from './permissions.ts'
+import type { Users } from './users.ts'
+
+export interface DoorRules {
+  /** Clients without a name are let in, also from other machines. */
+  readonly anonymous: boolean
+  readonly permissions: readonly PermissionRule[]
+  /** The one user that may write to the stream that takes a topic, or null where all may. */
+  writerOf(topic: string): string | null
+}
+
+export class Door implements Access {
+  generation = 0
+  #rules: DoorRules
+  #users: Users
+  readonly #checks = new PasswordChecks()
+  #permissions = new WeakMap<Principal, Permissions>()
+
+  constructor(rules: DoorRules, users: Users) {
+    this.#rules = rules
+    this.#users = users
+  }
+
+  /** Nobody has configured who may do what. */
+  get isUnguarded(): boolean {
+    return this.#users.size === 0 && this.#rules.permissions.length === 0
+  }
+
+  /** For all that is asked from now on, by clients that are connected as well. */
+  update(rules: DoorRules, users: Users): void {
+    this.#rules = rules
+    this.#users = users
+    this.#permissions = new WeakMap()
+    this.generation++
+  }
+
+  async canConnect({ clientId, username, password, peer }: Credentials): Promise<Principal | Refusal> {
+    if (peer.identity !== null) return { name: peer.identity, clientId }
+    if (username === null || this.#users.size === 0) {
+      return this.#takesAnonymous(peer) ? { name: null, clientId } : this.#refuseAnonymous()
+    }
+    const user = this.#users.get(username)
+    const given = password ?? Buffer.alloc(0)
+    const isRight =
+      user === undefined
+        ? await this.#checks.pretend(given)
+        : await this.#checks.isRight(user.password, given)
+    if (isRight === null)
+      return { reasonCode: Reason.serverBusy, text: 'too many passwords wait to be checked' }
+    if (isRight) return { name: username, clientId }
+    const text = user === undefined ? 'there is no such user' : 'its password is wrong'
+    return { reasonCode: Reason.badCredentials, text }
+  }
+
+  mayPublish(principal: Principal, topic: string): boolean {
+    const writer = this.#rules.writerOf(topic)
+    if (writer !== null && writer !== principal.name) return false
+    return this.isUnguarded || this.#of(principal).mayPublish(topic)
+  }
+
+  maySubscribe(principal: Principal, filter: string): boolean {
+    return this.isUnguarded || this.#of(principal).maySubscribe(filter)
+  }
+
+  /** Whether somebody with this name would still be let in: a connection of one that was removed ends. */
+  knows({ name }: Principal, peer: PeerInfo): boolean {
+    if (peer.identity !== null) return true
+    return name === null ? this.#takesAnonymous(peer) : this.#users.has(name)
+  }
+
+  #refuseAnonymous(): Refusal {
+    const text = this.isUnguarded
+      ? 'nobody is configured, so only clients of this machine are let in: see `headwater users --help`'
+      : 'it gives no user name, and mqtt.anonymous is false'
+    return { reasonCode: Reason.notAuthorized, text }
+  }
+
+  #takesAnonymous(peer: PeerInfo): boolean {
+    return this.#rules.anonymous || (this.isUnguarded && isLocal(peer.address))
+  }
+
+  #of(principal: Principal): Permissions {
+    let permissions = this.#permissions.get(principal)
+    if (permissions === undefined) {
+      permissions = Permissions.of(this.#rules.permissions, principal)
+      this.#permissions.set(principal, permissions)
+    }
+    return permissions
+  }
+}
+
+/** An address of this machine, as a socket gives it. */
+export function isLocal(address: string): boolean {
+  const bare = address.startsWith('::ffff:') ? address.slice(7) : address
+  return bare.startsWith('127.') || bare === '::1'
+}

@@ -1,0 +1,152 @@
+/**
+ * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds `BURST_SECONDS` of it; a client that has emptied
+ * its bucket is not read from until there is something in it again: it waits, nothing is lost, and the others have the broker's time.
+ */
+import type { PeerInfo, Principal, Quota, Quotas } from '../connection/access.ts'
+
+export interface RateLimits {
+  /** Of one client; null: no limit. */
+  readonly messagesPerSecond: number | null
+  readonly bytesPerSecond: number | null
+  /** Connections at one time from one address; null: no limit. */
+  readonly connectionsPerAddress: number | null
+  /** New connections, from all addresses together and from one; null: no limit. */
+  readonly connectsPerSecond: number | null
+  readonly connectsPerSecondOfAddress: number | null
+}
+
+export const NO_RATE_LIMITS: RateLimits = {
+  messagesPerSecond: null,
+  bytesPerSecond: null,
+  connectionsPerAddress: null,
+  connectsPerSecond: null,
+  connectsPerSecondOfAddress: null,
+}
+
+const BURST_SECONDS = 2
+/** Addresses whose connects are counted; those that were silent longest are forgotten. */
+const ADDRESSES_MAX = 10_000
+
+/** Fills at a rate, holds two seconds of it, at least one. */
+export class Bucket {
+  readonly #perSecond: number
+  readonly #size: number
+  #level: number
+  #at: number
+
+  /** @param now monotonic, ms */
+  constructor(perSecond: number, now: number) {
+    this.#perSecond = perSecond
+    this.#size = Math.max(1, perSecond * BURST_SECONDS)
+    this.#level = this.#size
+    this.#at = now
+  }
+
+  /** Takes what was used, also more than there is. @returns ms until there is something again */
+  charge(count: number, now: number): number {
+    this.#fill(now)
+    this.#level -= count
+    return this.#level >= 0 ? 0 : Math.ceil((-this.#level / this.#perSecond) * 1000)
+  }
+
+  /** Takes one, where there is one. */
+  take(now: number): boolean {
+    this.#fill(now)
+    if (this.#level < 1) return false
+    this.#level--
+    return true
+  }
+
+  #fill(now: number): void {
+    this.#level = Math.min(this.#size, this.#level + ((now - this.#at) / 1000) * this.#perSecond)
+    this.#at = now
+  }
+}
+
+interface Address {
+  connections: number
+  readonly connects: Bucket | null
+}
+
+export class Rates implements Quotas {
+  readonly #now: () => number
+  #limits: RateLimits
+  #connects: Bucket | null = null
+  /** Ordered by last use. */
+  readonly #addresses = new Map<string, Address>()
+
+  /** @param now monotonic, ms */
+  constructor(limits: RateLimits, now: () => number = () => performance.now()) {
+    this.#now = now
+    this.#limits = limits
+    this.update(limits)
+  }
+
+  /** For connections from now on. */
+  update(limits: RateLimits): void {
+    const { connectsPerSecond } = limits
+    this.#limits = limits
+    this.#connects = connectsPerSecond === null ? null : new Bucket(connectsPerSecond, this.#now())
+    for (const [name, { connections }] of this.#addresses) {
+      if (connections === 0) this.#addresses.delete(name)
+      else this.#addresses.set(name, { connections, connects: this.#bucketOfAddress() })
+    }
+  }
+
+  refuses(peer: PeerInfo): string | null {
+    const { connectionsPerAddress } = this.#limits
+    const now = this.#now()
+    const address = this.#addressOf(peer.address)
+    if (connectionsPerAddress !== null && address.connections >= connectionsPerAddress)
+      return 'limits.connectionsPerAddressMax is reached'
+    if (address.connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
+    if (this.#connects?.take(now) === false) return 'limits.connectsPerSecond is reached'
+    address.connections++
+    return null
+  }
+
+  quotaOf(_principal: Principal, _peer: PeerInfo): Quota {
+    const { messagesPerSecond, bytesPerSecond } = this.#limits
+    const now = this.#now()
+    const messages = messagesPerSecond === null ? null : new Bucket(messagesPerSecond, now)
+    const bytes = bytesPerSecond === null ? null : new Bucket(bytesPerSecond, now)
+    if (messages === null && bytes === null) return UNLIMITED
+    return {
+      charge: (count, size) => {
+        const at = this.#now()
+        return Math.max(messages?.charge(count, at) ?? 0, bytes?.charge(size, at) ?? 0)
+      },
+      release() {},
+    }
+  }
+
+  /** A connection that was not refused has ended. */
+  left(peer: PeerInfo): void {
+    const address = this.#addresses.get(peer.address)
+    if (address !== undefined) address.connections--
+  }
+
+  #bucketOfAddress(): Bucket | null {
+    const { connectsPerSecondOfAddress } = this.#limits
+    return connectsPerSecondOfAddress === null ? null : new Bucket(connectsPerSecondOfAddress, this.#now())
+  }
+
+  #addressOf(name: string): Address {
+    const address = this.#addresses.get(name) ?? { connections: 0, connects: this.#bucketOfAddress() }
+    this.#addresses.delete(name)
+    this.#addresses.set(name, address)
+    if (this.#addresses.size > ADDRESSES_MAX) this.#forgetOne()
+    return address
+  }
+
+  /** The one that was silent longest and has no connection. */
+  #forgetOne(): void {
+    for (const [name, { connections }] of this.#addresses) {
+      if (connections > 0) continue
+      this.#addresses.delete(name)
+      return
+    }
+  }
+}
+
+const UNLIMITED: Quota = { charge: () => 0, release() {} }

@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { UsersFileError } from '../../../../broker/errors.ts'
+import { Gate, type GateSettings } from '../../../../broker/mqtt/door/gate.ts'
+import { NO_RATE_LIMITS } from '../../../../broker/mqtt/door/rates.ts'
+import { USERS_FILE, writeUsers } from '../../../../broker/mqtt/door/users.ts'
+import { RecordingSink } from '../../log/support.ts'
+import { filesDisk, REMOTE, users } from './support.ts'
+
+const PATH = join('/data', USERS_FILE)
+const ALL = [{ users: ['*'], publish: ['#'], subscribe: ['#'] }]
+const SETTINGS: GateSettings = {
+  anonymous: false,
+  permissions: ALL,
+  writers: new Map(),
+  rates: NO_RATE_LIMITS,
+}
+
+async function open(names: Record<string, string>, settings: Partial<GateSettings> = {}) {
+  const files = new Map<string, Buffer>()
+  const disk = filesDisk(files)
+  const sink = new RecordingSink()
+  const write = async (passwords: Record<string, string>) => writeUsers(disk, '/data', await users(passwords))
+  if (Object.keys(names).length > 0) await write(names)
+  const streamOf = (topic: string) => (topic.startsWith('plc/') ? 'plc' : null)
+  const gate = await Gate.open({ disk, data: '/data', sink, streamOf }, { ...SETTINGS, ...settings })
+  let changes = 0
+  gate.watch(() => changes++)
+  gate.close()
+  const enters = async (username: string, password: string) => {
+    const credentials = { clientId: 'c', username, password: Buffer.from(password), peer: REMOTE }
+    return 'name' in (await gate.door.canConnect(credentials))
+  }
+  return { gate, files, sink, write, enters, changes: () => changes }
+}
+
+describe('the users', () => {
+  it('are taken as the file has them now, and those who look at connections are told', async () => {
+    const { gate, write, enters, sink, changes } = await open({ ann: 'correct horse', eve: 'battery staple' })
+    expect(await enters('ann', 'correct horse')).toBe(true)
+    await gate.readUsers()
+    expect(changes(), 'nothing has changed').toBe(0)
+    await write({ ann: 'another horse', bob: 'battery staple' })
+    await gate.readUsers()
+    expect(changes()).toBe(1)
+    expect(await enters('ann', 'correct horse')).toBe(false)
+    expect(await enters('ann', 'another horse')).toBe(true)
+    expect(await enters('bob', 'battery staple')).toBe(true)
+    expect(await enters('eve', 'battery staple')).toBe(false)
+    expect(JSON.stringify(sink)).toContain('"added":"bob"')
+  })
+
+  it('that were known stay while the file cannot be read, and it is told once', async () => {
+    const { gate, files, enters, sink, changes } = await open({ ann: 'correct horse' })
+    files.set(PATH, Buffer.from('{'))
+    await gate.readUsers()
+    await gate.readUsers()
+    expect(await enters('ann', 'correct horse')).toBe(true)
+    expect(changes()).toBe(0)
+    expect(JSON.stringify(sink).split('the users cannot be read').length - 1).toBe(1)
+  })
+
+  it('that cannot be read keep a broker from starting: the door would stand open', async () => {
+    const files = new Map([[PATH, Buffer.from('{')]])
+    const world = { disk: filesDisk(files), data: '/data', sink: new RecordingSink(), streamOf: () => null }
+    await expect(Gate.open(world, SETTINGS)).rejects.toThrow(UsersFileError)
+  })
+})
+
+describe('settings', () => {
+  it('give each stream its one writer, by the topic', async () => {
+    const { gate } = await open({ ann: 'correct horse' }, { writers: new Map([['plc', 'plc-1']]) })
+    const who = (name: string) => ({ name, clientId: 'c' })
+    expect(gate.door.mayPublish(who('ann'), 'plc/1')).toBe(false)
+    expect(gate.door.mayPublish(who('plc-1'), 'plc/1')).toBe(true)
+    expect(gate.door.mayPublish(who('ann'), 'other')).toBe(true)
+    expect(gate.unknownWriters).toEqual(['plc-1'])
+    gate.update(SETTINGS)
+    expect(gate.door.mayPublish(who('ann'), 'plc/1')).toBe(true)
+  })
+
+  it('that are taken up count at once', async () => {
+    const { gate, changes } = await open({})
+    gate.update({ ...SETTINGS, permissions: [], rates: { ...NO_RATE_LIMITS, connectionsPerAddress: 1 } })
+    expect(changes()).toBe(1)
+    expect(gate.rates.refuses(REMOTE)).toBeNull()
+    expect(gate.rates.refuses(REMOTE)).toBe('limits.connectionsPerAddressMax is reached')
+  })
+})

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest'
+import { Bucket, NO_RATE_LIMITS, type RateLimits, Rates } from '../../../../broker/mqtt/door/rates.ts'
+import { LOCAL, REMOTE } from './support.ts'
+
+const WHO = { name: null, clientId: 'c1' }
+
+function rates(limits: Partial<RateLimits>) {
+  const clock = { now: 1000 }
+  return { clock, rates: new Rates({ ...NO_RATE_LIMITS, ...limits }, () => clock.now) }
+}
+
+describe('a bucket', () => {
+  it('holds two seconds of its rate, fills at it, and never above', () => {
+    const bucket = new Bucket(10, 0)
+    expect(bucket.charge(20, 0)).toBe(0)
+    expect(bucket.charge(1, 0), 'a tenth of a second for one of ten a second').toBe(100)
+    expect(bucket.charge(0, 100)).toBe(0)
+    expect(bucket.charge(20, 1_000_000)).toBe(0)
+    expect(bucket.charge(5, 1_000_000)).toBe(500)
+  })
+
+  it('holds one where its rate is less than one in two seconds', () => {
+    const bucket = new Bucket(0.1, 0)
+    expect(bucket.take(0)).toBe(true)
+    expect(bucket.take(9_999)).toBe(false)
+    expect(bucket.take(10_001)).toBe(true)
+  })
+})
+
+describe('a client', () => {
+  it('waits as long as its messages or its bytes are above their rates, whichever is longer', () => {
+    const { rates: own, clock } = rates({ messagesPerSecond: 100, bytesPerSecond: 1000 })
+    const quota = own.quotaOf(WHO, LOCAL)
+    expect(quota.charge(200, 100)).toBe(0)
+    expect(quota.charge(100, 100)).toBe(1000)
+    clock.now += 1000
+    expect(quota.charge(0, 0)).toBe(0)
+    expect(quota.charge(0, 4000)).toBe(2000)
+  })
+
+  it('has a budget of its own', () => {
+    const { rates: own } = rates({ messagesPerSecond: 1 })
+    expect(own.quotaOf(WHO, LOCAL).charge(100, 1)).toBeGreaterThan(0)
+    expect(own.quotaOf(WHO, LOCAL).charge(1, 1)).toBe(0)
+  })
+
+  it('is not held up without limits', () => {
+    expect(rates({}).rates.quotaOf(WHO, LOCAL).charge(1e9, 1e12)).toBe(0)
+  })
+})
+
+describe('connections', () => {
+  it('from one address are at most so many, until some have ended', () => {
+    const { rates: own } = rates({ connectionsPerAddress: 2 })
+    expect([own.refuses(LOCAL), own.refuses(LOCAL)]).toEqual([null, null])
+    expect(own.refuses(LOCAL)).toBe('limits.connectionsPerAddressMax is reached')
+    expect(own.refuses(REMOTE), 'another address').toBeNull()
+    own.left(LOCAL)
+    expect(own.refuses(LOCAL)).toBeNull()
+  })
+
+  it('come at their rate: all together, and from one address', () => {
+    const { rates: own, clock } = rates({ connectsPerSecond: 2, connectsPerSecondOfAddress: 1 })
+    expect([own.refuses(LOCAL), own.refuses(LOCAL)]).toEqual([null, null])
+    expect(own.refuses(LOCAL)).toBe('limits.connectsPerSecondPerAddress is reached')
+    expect([own.refuses(REMOTE), own.refuses(REMOTE)]).toEqual([null, null])
+    const third = { ...REMOTE, address: '192.0.2.8' }
+    expect(own.refuses(third)).toBe('limits.connectsPerSecond is reached')
+    clock.now += 500
+    expect(own.refuses(third)).toBeNull()
+  })
+
+  it('of an address that flies by with thousands of others are still counted', () => {
+    const { rates: own } = rates({ connectionsPerAddress: 1 })
+    expect(own.refuses(LOCAL)).toBeNull()
+    for (let i = 0; i < 12_000; i++) {
+      const peer = { ...LOCAL, address: `2001:db8::${i}` }
+      expect(own.refuses(peer)).toBeNull()
+      own.left(peer)
+    }
+    expect(own.refuses(LOCAL)).toBe('limits.connectionsPerAddressMax is reached')
+  })
+
+  it('keep their count when the limits change', () => {
+    const { rates: own } = rates({})
+    own.refuses(LOCAL)
+    own.update({ ...NO_RATE_LIMITS, connectionsPerAddress: 1 })
+    expect(own.refuses(LOCAL)).toBe('limits.connectionsPerAddressMax is reached')
+    own.left(LOCAL)
+    own.update({ ...NO_RATE_LIMITS, connectionsPerAddress: 1, connectsPerSecondOfAddress: 1 })
+    expect(own.refuses(LOCAL)).toBeNull()
+  })
+})
