@@ -2,6 +2,9 @@
  * What goes to a client: packets are collected in a chunk while a turn of the event loop lasts and leave as one write. Small ones are copied in, large
  * payloads go beside it uncopied. What the socket has not taken yet is counted against a limit.
  *
+ * One write is under way at a time: what comes meanwhile fills chunks. A write a turn, each with a chunk of its own, would hold a hundred times the
+ * bytes that are counted where a client does not read.
+ *
  * A chunk is used again once its write has called back: the stream must be done with the bytes then, as sockets are.
  */
 import type { Writable } from 'node:stream'
@@ -55,6 +58,8 @@ export class Outbox {
   #waitingBytes = 0
   /** Where the next byte goes in what `reserve` returned. */
   at = 0
+  /** What is before it in the chunk is set aside already. */
+  #from = 0
   /** Called when it was full and no longer is. */
   onRoom: () => void = () => {}
   #wasFull = false
@@ -71,13 +76,13 @@ export class Outbox {
   }
 
   get #unsentBytes(): number {
-    return this.at + this.#waitingBytes
+    return this.at - this.#from + this.#waitingBytes
   }
 
   get isFull(): boolean {
     if (this.bytes < this.#bytesMax) return false
     // a turn can bring more than the limit, and the kernel may take it
-    if (this.#unsentBytes > 0) this.#send()
+    this.#sendNext()
     if (this.bytes < this.#bytesMax) return false
     this.#wasFull = true
     return true
@@ -87,10 +92,9 @@ export class Outbox {
   reserve(bytes: number): Buffer {
     let chunk = this.#chunk
     if (chunk !== null && this.at + bytes <= CHUNK_BYTES) return chunk
-    if (chunk !== null) this.#setAside()
+    if (chunk !== null) this.#setAsideLast()
     chunk = this.#pool.take()
     this.#chunk = chunk
-    this.at = 0
     return chunk
   }
 
@@ -109,10 +113,8 @@ export class Outbox {
       chunk.set(bytes, this.at)
       this.at += bytes.length
     } else {
-      if (this.#chunk !== null) this.#setAside()
-      this.#waiting.push(bytes)
-      this.#waitingChunks.push(null)
-      this.#waitingBytes += bytes.length
+      if (this.at > this.#from) this.#setAside(null)
+      this.#wait(bytes, null)
     }
     this.wrote(packets)
   }
@@ -120,9 +122,14 @@ export class Outbox {
   /** The largest that `reserve` takes. */
   static readonly reservedBytesMax = UNCOPIED_BYTES_MIN
 
+  /** Hands over what has collected, unless a write is under way: it goes once that is done. */
   flush(): void {
     this.#isScheduled = false
-    this.#send()
+    this.#sendNext()
+  }
+
+  #sendNext(): void {
+    if (this.#unsentBytes > 0 && this.#stream.writableLength === 0) this.#send()
   }
 
   #send(): void {
@@ -131,25 +138,30 @@ export class Outbox {
       this.#drop()
       return
     }
-    if (this.#waiting.length > 0) {
-      stream.cork()
-      for (let i = 0; i < this.#waiting.length; i++) this.#hand(this.#waiting[i], this.#waitingChunks[i])
-      this.#waiting.length = 0
-      this.#waitingChunks.length = 0
-      this.#waitingBytes = 0
+    if (this.#waiting.length === 0) {
       this.#sendChunk()
-      stream.uncork()
-    } else this.#sendChunk()
+      return
+    }
+    if (this.#chunk !== null) this.#setAsideLast()
+    const waiting = this.#waiting
+    const chunks = this.#waitingChunks
+    this.#waiting = []
+    this.#waitingChunks = []
+    this.#waitingBytes = 0
+    stream.cork()
+    for (let i = 0; i < waiting.length; i++) this.#hand(waiting[i]!, chunks[i]!)
+    stream.uncork()
   }
 
   /** Writes what is left, then ends the stream. */
   end(): void {
     if (this.#isEnded) return
-    this.flush()
+    this.#send()
     this.#isEnded = true
     this.#stream.end()
   }
 
+  /** Nothing is set aside: all of the chunk. */
   #sendChunk(): void {
     const chunk = this.#chunk
     if (chunk === null) return
@@ -164,6 +176,7 @@ export class Outbox {
     this.#pool.sentBytes += bytes.length
     this.#stream.write(bytes, (error) => {
       if (chunk !== null && !error) this.#pool.give(chunk)
+      this.#sendNext()
       if (this.#wasFull && this.bytes < this.#bytesMax / 2) {
         this.#wasFull = false
         this.onRoom()
@@ -171,18 +184,33 @@ export class Outbox {
     })
   }
 
-  #setAside(): void {
-    const chunk = this.#chunk as Buffer
-    this.#waiting.push(chunk.subarray(0, this.at))
+  #wait(bytes: Buffer, chunk: Buffer | null): void {
+    this.#waiting.push(bytes)
     this.#waitingChunks.push(chunk)
-    this.#waitingBytes += this.at
+    this.#waitingBytes += bytes.length
+  }
+
+  /** @param done the chunk where nothing more goes into it */
+  #setAside(done: Buffer | null): void {
+    this.#wait(this.#chunk!.subarray(this.#from, this.at), done)
+    this.#from = this.at
+  }
+
+  /** The chunk is free once the last of what came before is written, in it or beside it. */
+  #setAsideLast(): void {
+    const chunk = this.#chunk!
+    if (this.at > this.#from) this.#setAside(chunk)
+    else if (this.#from > 0) this.#waitingChunks[this.#waitingChunks.length - 1] = chunk
+    else this.#pool.give(chunk)
     this.#chunk = null
+    this.#from = 0
     this.at = 0
   }
 
   #drop(): void {
     if (this.#chunk !== null) this.#pool.give(this.#chunk)
     this.#chunk = null
+    this.#from = 0
     this.at = 0
     for (const chunk of this.#waitingChunks) if (chunk !== null) this.#pool.give(chunk)
     this.#waiting.length = 0

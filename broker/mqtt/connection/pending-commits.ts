@@ -11,7 +11,7 @@ import type { AcknowledgementRun, Awaited } from './acknowledgements.ts'
 /** A message whose place is known once its commit is on disk. */
 export class CommittedMessage implements Message {
   readonly topic: string
-  readonly payload: Buffer
+  payload: Buffer
   readonly qos: QoS
   readonly isRetained: boolean
   properties: MessageProperties | null = null
@@ -28,6 +28,13 @@ export class CommittedMessage implements Message {
     this.payload = payload
     this.qos = qos
     this.isRetained = isRetained
+  }
+
+  own(): void {
+    const { payload } = this
+    if (payload.buffer.byteLength <= payload.length) return
+    this.payload = Buffer.allocUnsafeSlow(payload.length)
+    this.payload.set(payload)
   }
 
   /** Its commit is on disk, and the next one is not. */

@@ -23,6 +23,8 @@ export interface Message {
   readonly place: Place | null
   /** Of a message of the broker's own: who waits for the acknowledgements of the sessions that are connected. */
   readonly receipt?: Receipt
+  /** To be called by who keeps it for longer: its payload may be a small part of a buffer that others share. */
+  own?(): void
 }
 
 /** Counts the sessions that took a message with QoS 1 or 2 while they were connected. */

@@ -2,6 +2,9 @@
 import type { Message } from '../hub/message.ts'
 import type { SessionLimits } from './limits.ts'
 
+/** Beside topic and payload: sessions share a message, so that this is less than what one takes. */
+const OVERHEAD_BYTES = 64
+
 export class HeldMessages {
   readonly #limits: SessionLimits
   readonly #total: { bytes: number }
@@ -38,6 +41,7 @@ export class HeldMessages {
   /** In any case: it is sent next. */
   keep(seq: number, message: Message): void {
     const bytes = bytesOf(message)
+    message.own?.()
     this.#messages ??= new Map()
     this.#messages.set(seq, message)
     this.#bytes += bytes
@@ -61,5 +65,5 @@ export class HeldMessages {
 }
 
 function bytesOf({ payload, topic }: Message): number {
-  return payload.length + topic.length
+  return OVERHEAD_BYTES + payload.length + topic.length
 }

@@ -53,6 +53,7 @@ export class InlineMessages {
     if (held === undefined) {
       const bytes = OVERHEAD_BYTES + message.topic.length + message.payload.length
       if (this.#bytes + bytes > this.#bytesMax) return null
+      message.own?.()
       number = this.#next++
       held = { message, bytes, holders: 0, isWanted: false }
       this.#held.set(number, held)

@@ -32,7 +32,7 @@ export const SESSION_LIMITS: SessionLimits = {
   replaysMax: 8,
   replaysTotalMax: 100,
   queuedMessagesMax: 1_000,
-  heldBytesMax: 64 * 1024,
+  heldBytesMax: 128 * 1024,
   heldBytesTotalMax: 4 * 1024 * 1024,
   inlineBytesMax: 16 * 1024 * 1024,
   inFlightMax: 100,

@@ -85,6 +85,7 @@ export class RetainedMessages {
     const expiresAt = expiry === undefined ? null : clock.now() + expiry * 1000
     this.#tree.set(topic, { topic, bytes, expiresAt })
     this.#bytes += bytes - (known?.bytes ?? 0)
+    message.own?.()
     this.#change(topic, message)
   }
 

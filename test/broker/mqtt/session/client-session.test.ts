@@ -58,7 +58,8 @@ describe('a session with a connection', () => {
   })
 
   it('uses no packet id again that is in flight [MQTT-2.2.1-3], over more than all of them', async () => {
-    const broker = await TestBroker.open(undefined, { limits: { inFlightMax: 3 } })
+    // what waits stays in memory: nothing is read back
+    const broker = await TestBroker.open(undefined, { limits: { inFlightMax: 3, heldBytesMax: 1e6 } })
     const client = await new TestClient('a').connect(broker.sessions, { expirySeconds: 0 })
     await client.subscribe('a')
     await broker.publish('a', 'stays')
