@@ -221,10 +221,11 @@ export const LimitsSchema = Type.Object(
     ),
     queuedMessagesMax: integer(
       'Messages of QoS 1 and 2 that wait for a client. At them one that is connected without a session that ' +
-        'stays is disconnected; for others new messages are dropped, counted and logged.',
+        'stays is disconnected; for others new messages are dropped, counted and logged. Each takes 24 bytes of ' +
+        'memory: the log has the rest.',
       1,
       1_000_000,
-      1000,
+      20_000,
     ),
     subscriptionsPerClientMax: integer('Subscriptions of one client.', 1, 100_000, 1000),
     sessionsMax: integer('Sessions, with a connection or without.', 1, 1_000_000, 10_000),

@@ -425,5 +425,6 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
 function keepAliveTicks({ keepAliveSeconds }: Connect): number {
   return keepAliveSeconds === 0
     ? Number.POSITIVE_INFINITY
-    : Math.ceil(keepAliveSeconds * 1.5 * TICKS_PER_SECOND)
+    : // what was heard within a tick counts from its beginning
+      Math.ceil(keepAliveSeconds * 1.5 * TICKS_PER_SECOND) + 1
 }

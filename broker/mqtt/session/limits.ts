@@ -31,7 +31,8 @@ export const SESSION_LIMITS: SessionLimits = {
   subscriptionsMax: 1_000,
   replaysMax: 8,
   replaysTotalMax: 100,
-  queuedMessagesMax: 1_000,
+  /** 480 kB: publishers that a commit serves bring thousands at once, which a subscriber that is quick enough takes a moment later. */
+  queuedMessagesMax: 20_000,
   heldBytesMax: 128 * 1024,
   heldBytesTotalMax: 4 * 1024 * 1024,
   inlineBytesMax: 16 * 1024 * 1024,

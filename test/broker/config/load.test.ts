@@ -23,7 +23,7 @@ const LIMITS = {
   receiveMaximum: 1_000,
   inFlightMax: 100,
   outboxBytesMax: 1_048_576,
-  queuedMessagesMax: 1000,
+  queuedMessagesMax: 20_000,
   subscriptionsPerClientMax: 1000,
   sessionsMax: 10_000,
   sessionExpirySecondsMax: 4_294_967_295,
