@@ -13,7 +13,7 @@ import type { Outgoing } from './outgoing.ts'
 import { type FlowOwner, OutgoingFlow } from './outgoing-flow.ts'
 import type { Session } from './session.ts'
 import type { SessionContext } from './session-context.ts'
-import { chunkKey, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
+import { chunkKey, encodeOffset, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
 
 export class ClientSession implements Subscriber, FlowOwner {
   readonly clientId: string
@@ -28,6 +28,8 @@ export class ClientSession implements Subscriber, FlowOwner {
   /** The connection's hold on it. */
   link: Session | null = null
   #isOverflown = false
+  /** As it was put last. */
+  #builtPacketId = 0
   /** Waits for the next checkpoint. */
   #isListed = false
   /** Places of QoS 2 deliveries found at start: a replay must not bring them again. */
@@ -155,6 +157,11 @@ export class ClientSession implements Subscriber, FlowOwner {
   build(): void {
     this.#isListed = false
     const { store } = this.#context
+    const { lastPacketId } = this.flow
+    if (lastPacketId !== this.#builtPacketId) {
+      this.#builtPacketId = lastPacketId
+      store.put(sessionKey(KIND.packetId, this.number), encodeOffset(lastPacketId))
+    }
     for (const [chunk, bytes] of this.#table.takeDirty()) {
       if (bytes === null) store.remove(chunkKey(this.number, chunk))
       else store.put(chunkKey(this.number, chunk), bytes)
@@ -163,6 +170,7 @@ export class ClientSession implements Subscriber, FlowOwner {
 
   /** Keys of all that is on disk of what is to be delivered. */
   *storedKeys(): Generator<Buffer, void, void> {
+    yield sessionKey(KIND.packetId, this.number)
     for (const chunk of this.#table.takeWritten()) yield chunkKey(this.number, chunk)
     for (const seq of this.#table.live()) {
       if (!this.#table.isFact(seq)) continue

@@ -13,6 +13,7 @@
  *   feed         := 08 session filter:utf8              -> (nothing)              its retained messages have not all been delivered
  *   retained     := 09 topic:utf8                       -> expires:varint message       ms of session time, -1 never
  *   applied      := 0a partition:u32                    -> offset:varint          records below are in all of the above
+ *   packetId     := 0c session                          -> packetId:varint        the one given out last: packet-ids.ts
  *   time         := 0b                                  -> cbor [time, anchorTime, anchorWall]         session-clock.ts
  *
  *   message := cbor [topic, payload, qos, retain, timestamp, clientId, [partition, offset] | null, properties | null]
@@ -46,6 +47,7 @@ export const KIND = {
   retained: 0x09,
   applied: 0x0a,
   time: 0x0b,
+  packetId: 0x0c,
 } as const
 
 const CRC_BYTES = 4
@@ -79,7 +81,7 @@ function crcOf(key: Buffer, payload: Uint8Array): number {
 export const META_KEY = Buffer.of(KIND.meta)
 export const TIME_KEY = Buffer.of(KIND.time)
 export const FIRST_KEY = META_KEY
-export const END_KEY = Buffer.of(KIND.time + 1)
+export const END_KEY = Buffer.of(KIND.packetId + 1)
 
 export function sessionKey(kind: number, session: number, rest?: string): Buffer {
   const text = rest === undefined ? 0 : Buffer.byteLength(rest)

@@ -57,6 +57,8 @@ export interface LoadedSession {
   /** Filters whose retained messages have not all been delivered. */
   readonly feeds: string[]
   away: Away | null
+  /** The packet id that was given out last. */
+  lastPacketId: number
 }
 
 export interface LoadedWill {
@@ -199,7 +201,7 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
     case KIND.session: {
       const number = sessionOf(key)
       const [clientId, expirySeconds] = decodeSession(payload)
-      const own = { subscriptions: [], qos2: [], chunks: [], feeds: [], away: null }
+      const own = { subscriptions: [], qos2: [], chunks: [], feeds: [], away: null, lastPacketId: 0 }
       state.sessions.set(number, { number, clientId, expirySeconds, ...own })
       state.nextSession = Math.max(state.nextSession, number + 1)
       return
@@ -244,6 +246,9 @@ function takeOfSession(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     case KIND.away:
       session.away = decodeAway(payload)
+      return
+    case KIND.packetId:
+      session.lastPacketId = decodeOffset(payload)
       return
     case KIND.chunk:
       session.chunks.push([key.readUInt32BE(5), Buffer.from(payload)])
