@@ -62,7 +62,14 @@ export abstract class RawClient {
   #hello(): IConnectPacket {
     const { clientId, version } = this.options
     const properties = version === 5 ? { properties: { sessionExpiryInterval: 0xffffffff } } : {}
-    return { cmd: 'connect', protocolId: 'MQTT', protocolVersion: version, clientId, clean: false, ...properties }
+    return {
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: version,
+      clientId,
+      clean: false,
+      ...properties,
+    }
   }
 
   #closed(): void {
@@ -169,7 +176,8 @@ export interface SubscriberOptions extends RawClientOptions {
 export class RawSubscriber extends RawClient {
   readonly plan: SubscriberOptions
   readonly received = new Map<string, number[]>()
-  count = 0
+  /** Messages, each counted once. */
+  distinct = 0
   isSubscribed = false
   readonly #held = new Set<number>()
   #late: Packet[] = []
@@ -207,10 +215,11 @@ export class RawSubscriber extends RawClient {
   }
 
   #note({ topic, payload }: IPublishPacket): void {
-    this.count++
+    const n = Number(payload.toString())
     const numbers = this.received.get(topic) ?? []
     this.received.set(topic, numbers)
-    numbers.push(Number(payload.toString()))
+    if (!numbers.includes(n)) this.distinct++
+    numbers.push(n)
   }
 
   #later(answer: Packet): void {

@@ -17,15 +17,20 @@ import { RawPublisher, RawSubscriber } from './raw-clients.ts'
 const KILLS = 10
 const TERMS = 2
 const MESSAGES = 500
-/** A session's queue takes 1,000 messages: publishers wait for the slowest that is there. */
-const BEHIND_MAX = 300
+/** A session's queue takes 1,000 messages, with those that QoS 1 repeats: publishers wait for the slowest that is there. */
+const BEHIND_MAX = 150
 /** Acknowledgements between which the one session is away. */
-const AWAY = { from: 800, to: 1_300 }
+const AWAY = { from: 800, to: 1_100 }
 const RUN_MS_MAX = 300_000
-const QUIET_MS_MAX = 20_000
+const QUIET_MS_MAX = 60_000
 
 const PUBLISHERS = ([1, 2] as const).flatMap((qos) =>
-  ([4, 5] as const).map((version) => ({ clientId: `publisher-${qos}-${version}`, topic: `${qos}/${version}`, qos, version })),
+  ([4, 5] as const).map((version) => ({
+    clientId: `publisher-${qos}-${version}`,
+    topic: `${qos}/${version}`,
+    qos,
+    version,
+  })),
 )
 const SUBSCRIBERS = ([1, 2] as const).flatMap((qos) =>
   ([4, 5] as const).map((version) => ({ clientId: `subscriber-${qos}-${version}`, qos, version })),
@@ -81,15 +86,16 @@ streams:
       await until(quiet, QUIET_MS_MAX)
       // what would come twice has time to come
       await delay(500)
-      const status = (await broker.ask(['status', '--json'])) as Record<string, unknown>
-      console.log(JSON.stringify(status).match(/"sessions":.{0,900}/)?.[0], broker.output.split('\n').filter((l) => /WARN|ERROR|warn|error|back/.test(l)).slice(-40).join('\n'))
       for (const subscriber of subscribers) subscriber.end()
       for (const one of library) await one.end()
       for (const publisher of publishers) publisher.end()
-      const faults = subscribers.flatMap((one) => faultsOf(one.plan.clientId, one.plan.qos, one.received, publishers))
+      const faults = subscribers.flatMap((one) =>
+        faultsOf(one.plan.clientId, one.plan.qos, one.received, publishers),
+      )
       // mqtt.js hands a QoS 2 message on at PUBREL, behind later ones of QoS 1
       faults.push(...library.flatMap((one) => missingOf(one.name, one.received, publishers)))
       expect(faults).toEqual([])
+      expect(broker.output).not.toMatch(/dropped a connection|could not be handed/)
       expect(subscribers.map(({ lostSessions }) => lostSessions)).toEqual(subscribers.map(() => 0))
     },
     RUN_MS_MAX,
@@ -105,11 +111,14 @@ streams:
     let acknowledged = 0
     let killed = 0
     let killing = Promise.resolve()
-    const slowest = () => Math.min(...subscribers.filter((one) => one !== away).map(({ count }) => count))
+    let isAway = false
+    const slowest = () =>
+      Math.min(...subscribers.filter((one) => one !== away || !isAway).map(({ distinct }) => distinct))
     const onAcknowledged = (): void => {
       acknowledged++
       if (acknowledged === AWAY.from) away.end()
       if (acknowledged === AWAY.to) away.begin()
+      isAway = acknowledged >= AWAY.from && acknowledged < AWAY.to
       while (moments.length > 0 && acknowledged >= moments[0]!.at) {
         const { signal } = moments.shift()!
         const afterMs = random.between(0, 40)
@@ -123,7 +132,8 @@ streams:
     }
     const mayGoOn = () => acknowledged - slowest() < BEHIND_MAX
     const publishers = PUBLISHERS.map(
-      (plan) => new RawPublisher({ ...plan, port, messages: MESSAGES, windowMax: 10, mayGoOn, onAcknowledged }),
+      (plan) =>
+        new RawPublisher({ ...plan, port, messages: MESSAGES, windowMax: 10, mayGoOn, onAcknowledged }),
     )
     for (const publisher of publishers) publisher.begin()
     const again = setInterval(() => {
@@ -152,7 +162,12 @@ class LibrarySubscriber {
   constructor(qos: 1 | 2, port: number) {
     this.name = `library-${qos}`
     const url = `mqtt://127.0.0.1:${port}`
-    this.#client = mqtt.connect(url, { clientId: this.name, clean: false, reconnectPeriod: 20, resubscribe: false })
+    this.#client = mqtt.connect(url, {
+      clientId: this.name,
+      clean: false,
+      reconnectPeriod: 20,
+      resubscribe: false,
+    })
     this.#client.on('error', () => {})
     this.#client.on('message', (topic, payload) => {
       const numbers = this.received.get(topic) ?? []
@@ -179,7 +194,12 @@ function missingOf(name: string, received: Received, publishers: readonly RawPub
   })
 }
 
-function faultsOf(name: string, qos: 1 | 2, received: Received, publishers: readonly RawPublisher[]): string[] {
+function faultsOf(
+  name: string,
+  qos: 1 | 2,
+  received: Received,
+  publishers: readonly RawPublisher[],
+): string[] {
   const faults = missingOf(name, received, publishers)
   for (const { plan } of publishers) {
     const numbers = received.get(plan.topic) ?? []

@@ -32,6 +32,8 @@ export class ClientSession implements Subscriber, FlowOwner {
   #builtPacketId = 0
   /** Waits for the next checkpoint. */
   #isListed = false
+  /** What the log is read for again may have been with the client already: it does not count against the queue's limit. */
+  #isReplaying = false
   /** Places of QoS 2 deliveries found at start: a replay must not bring them again. */
   #known: Set<string> | null = null
 
@@ -117,7 +119,8 @@ export class ClientSession implements Subscriber, FlowOwner {
       return
     }
     if (this.#isOverflown || (!this.isOnline && !this.isStored) || this.#isKnown(message)) return
-    if (this.queued >= this.#context.limits.queuedMessagesMax) this.#overflow()
+    const isFull = !this.#isReplaying && this.queued >= this.#context.limits.queuedMessagesMax
+    if (isFull) this.#overflow()
     else flow.add(message, qos, isRetained, grant.identifiers)
   }
 
@@ -193,9 +196,18 @@ export class ClientSession implements Subscriber, FlowOwner {
     if (stored.isReleased) table.setReleased(seq)
   }
 
+  /** All of it is loaded; the log is read next. One whose queue was full at the checkpoint is not filled further by each start. */
+  loaded(lastPacketId: number): void {
+    this.flow.loaded(lastPacketId)
+    this.#isReplaying = this.queued < this.#context.limits.queuedMessagesMax
+    // its packet ids are to be on disk before one is given out: another restart must not begin at the same ones
+    this.changed()
+  }
+
   /** The log was read to its end: nothing comes twice any more. */
   replayed(): void {
     this.#known = null
+    this.#isReplaying = false
   }
 
   #isKnown({ place }: Message): boolean {

@@ -1,8 +1,11 @@
 /** Packet ids of a session's deliveries, each with its number in the delivery table. None is given out while it is in use [MQTT-2.2.1-3]. */
 
 const PACKET_ID_MAX = 65_535
-/** More than are given out between two checkpoints. */
-const RESUME_DISTANCE = 32_768
+/**
+ * More than are given out between two checkpoints. No half or third of all ids: a client that was away for some restarts does not meet those
+ * that it knows.
+ */
+const RESUME_DISTANCE = 20_011
 
 export class PacketIds {
   #seqs: Map<number, number> | null = null

@@ -53,7 +53,7 @@ function restoreSession(stored: LoadedSession, { context, hub, retained }: Resto
   const session = new ClientSession(clientId, number, expirySeconds, context)
   for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
   for (const delivery of stored.qos2) session.loadQos2(delivery)
-  session.flow.loaded(stored.lastPacketId)
+  session.loaded(stored.lastPacketId)
   for (const subscription of stored.subscriptions) {
     const text = filterText(subscription)
     session.subscriptions.set(text, subscription)
