@@ -40,32 +40,39 @@ it('an answer to what went out before a cut, or before one more, acknowledges no
   await client.subscribe('t', { qos: 1 })
   broker.sessions.tick()
   await settle()
-  const before: number[] = []
+  // a start that finds nothing to read again
+  broker = await broker.cut()
+  await client.connect(broker.sessions)
+  const before = new Set<number>()
+  let looked = 0
+  const look = () => {
+    const sent = client.received.slice(looked)
+    looked = client.received.length
+    // one that is sent again under an id that the broker still knows is the same message
+    expect(sent.filter(({ isDup, packetId }) => !isDup && before.has(packetId))).toEqual([])
+    for (const { packetId } of sent) before.add(packetId)
+  }
   for (let cut = 0; cut < 6; cut++) {
-    const sent = client.received.length
     for (const payload of ['1', '2', '3']) await broker.publish('t', `${cut} ${payload}`)
     await settle()
-    const ids = client.received.slice(sent).map(({ packetId }) => packetId)
-    expect(ids.filter((id) => before.includes(id))).toEqual([])
-    before.push(...ids)
+    look()
     broker = await broker.cut()
     await client.connect(broker.sessions)
     await settle()
-    const queued = broker.sessions.status().queued + broker.sessions.status().inFlight
-    // what the checkpoint at the last start did not know yet has new ids
-    expect(queued).toBe(3 * (cut + 1))
-    before.push(...client.received.map(({ packetId }) => packetId))
+    look()
+    expect(new Set(client.payloads).size).toBe(3 * (cut + 1))
   }
 })
 
 it('what is read again after a cut is not dropped at the limit of the queue: the client may have had it in flight', async () => {
-  let broker = await TestBroker.open(undefined, { limits: { queuedMessagesMax: 3 } })
+  const limits = { queuedMessagesMax: 3 }
+  let broker = await TestBroker.open(undefined, { limits })
   const client = await new TestClient('a').connect(broker.sessions)
   await client.subscribe('t', { qos: 1 })
   for (let n = 0; n < 10; n++) await broker.publish('t', String(n))
   expect(client.payloads).toHaveLength(10)
   client.received.length = 0
-  broker = await broker.cut()
+  broker = await broker.cut({ limits })
   expect(broker.sessions.status().dropped.queueFull).toBe(0)
   await client.connect(broker.sessions)
   await settle()
