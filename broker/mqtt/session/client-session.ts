@@ -13,7 +13,7 @@ import type { Outgoing } from './outgoing.ts'
 import { type FlowOwner, OutgoingFlow } from './outgoing-flow.ts'
 import type { Session } from './session.ts'
 import type { SessionContext } from './session-context.ts'
-import { chunkKey, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
+import { chunkKey, encodeOffset, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
 
 export class ClientSession implements Subscriber, FlowOwner {
   readonly clientId: string
@@ -28,8 +28,12 @@ export class ClientSession implements Subscriber, FlowOwner {
   /** The connection's hold on it. */
   link: Session | null = null
   #isOverflown = false
+  /** As it was put last. */
+  #builtPacketId = 0
   /** Waits for the next checkpoint. */
   #isListed = false
+  /** What the log is read for again may have been with the client already: it does not count against the queue's limit. */
+  #isReplaying = false
   /** Places of QoS 2 deliveries found at start: a replay must not bring them again. */
   #known: Set<string> | null = null
 
@@ -122,7 +126,8 @@ export class ClientSession implements Subscriber, FlowOwner {
       return
     }
     if (this.#isOverflown || (!this.isOnline && !this.isStored) || this.#isKnown(message)) return
-    if (this.queued >= this.#context.limits.queuedMessagesMax) this.#overflow()
+    const isFull = !this.#isReplaying && this.queued >= this.#context.limits.queuedMessagesMax
+    if (isFull) this.#overflow()
     else flow.add(message, qos, isRetained, grant.identifiers)
   }
 
@@ -162,6 +167,11 @@ export class ClientSession implements Subscriber, FlowOwner {
   build(): void {
     this.#isListed = false
     const { store } = this.#context
+    const { lastPacketId } = this.flow
+    if (lastPacketId !== this.#builtPacketId) {
+      this.#builtPacketId = lastPacketId
+      store.put(sessionKey(KIND.packetId, this.number), encodeOffset(lastPacketId))
+    }
     for (const [chunk, bytes] of this.#table.takeDirty()) {
       if (bytes === null) store.remove(chunkKey(this.number, chunk))
       else store.put(chunkKey(this.number, chunk), bytes)
@@ -174,6 +184,7 @@ export class ClientSession implements Subscriber, FlowOwner {
 
   /** Keys of all that is on disk of what is to be delivered. */
   *storedKeys(): Generator<Buffer, void, void> {
+    yield sessionKey(KIND.packetId, this.number)
     for (const chunk of this.#table.takeWritten()) yield chunkKey(this.number, chunk)
     if (this.hasReplays) {
       for (const { filter } of this.flow.replays.all()) yield sessionKey(KIND.replay, this.number, filter)
@@ -199,9 +210,18 @@ export class ClientSession implements Subscriber, FlowOwner {
     if (stored.isReleased) table.setReleased(seq)
   }
 
+  /** All of it is loaded; the log is read next. One whose queue was full at the checkpoint is not filled further by each start. */
+  loaded(lastPacketId: number): void {
+    this.flow.loaded(lastPacketId)
+    this.#isReplaying = this.queued < this.#context.limits.queuedMessagesMax
+    // its packet ids are to be on disk before one is given out: another restart must not begin at the same ones
+    this.changed()
+  }
+
   /** The log was read to its end: nothing comes twice any more. */
   replayed(): void {
     this.#known = null
+    this.#isReplaying = false
   }
 
   #isKnown({ place }: Message): boolean {

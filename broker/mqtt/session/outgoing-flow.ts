@@ -103,6 +103,9 @@ export class OutgoingFlow implements ReplayFlow {
   get inFlightOfReplays(): number {
     return this.#replays?.inFlight ?? 0
   }
+  get lastPacketId(): number {
+    return this.#ids.last
+  }
 
   // -- connections --------------------------------------------------------------------------------------------------
 
@@ -430,6 +433,8 @@ export class OutgoingFlow implements ReplayFlow {
   pubrec(packetId: number, reasonCode: number): boolean {
     const seq = this.#sentAs(packetId, 2)
     if (seq < 0) return false
+    // it has the message from an earlier connection: it must not get it again after PUBREL
+    if (!this.#table.isSent(seq)) this.#passed(seq, packetId)
     // the client does not want it: that ends the delivery [MQTT 5, section 4.3.3]
     if (reasonCode >= 0x80) {
       this.#acknowledged(seq)
@@ -456,13 +461,15 @@ export class OutgoingFlow implements ReplayFlow {
   }
 
   /**
-   * @returns the number of what went under this id on this connection; -1 where there is none
+   * An answer can be one to what went out on an earlier connection, and come before it has gone out again: some clients keep answers for
+   * the next connection. A packet id stands for one message until that is over, so it counts.
+   * @returns the number of what went under this id; -1 where there is none
    * @throws MqttProtocolError where the answer is one to another QoS
    */
   #sentAs(packetId: number, qos: QoS): number {
     const seq = this.#ids.seqOf(packetId)
     if (seq === OF_REPLAY) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
-    if (seq === undefined || !this.#table.isSent(seq)) return -1
+    if (seq === undefined) return -1
     if (this.#table.qosOf(seq) !== qos) throw violation('MQTT-4.3.2-3', 'an acknowledgement of another QoS')
     return seq
   }
@@ -494,8 +501,9 @@ export class OutgoingFlow implements ReplayFlow {
   }
 
   /** After all of it is loaded: packet ids are known. Of two deliveries under one id the later one is under way, the earlier was over. */
-  loaded(): void {
+  loaded(lastPacketId: number): void {
     const table = this.#table
+    this.#ids.resume(lastPacketId)
     for (const seq of [...table.live()]) {
       const isInline = table.partitionOf(seq) === INLINE
       if (isInline && !this.#context.inline.hasHeld(table.offsetOf(seq))) {
@@ -510,7 +518,7 @@ export class OutgoingFlow implements ReplayFlow {
         this.#release(earlier)
         table.remove(earlier)
       }
-      this.#ids.restore(packetId, seq)
+      this.#ids.set(packetId, seq)
     }
     this.#next = table.head
   }

@@ -1,6 +1,11 @@
 /** Packet ids of a session's deliveries, each with its number in the delivery table (or `OF_REPLAY`). None is given out while it is in use [MQTT-2.2.1-3]. */
 
 const PACKET_ID_MAX = 65_535
+/**
+ * More than are given out between two checkpoints. No half or third of all ids: a client that was away for some restarts does not meet those
+ * that it knows.
+ */
+const RESUME_DISTANCE = 20_011
 
 /** In the place of a number in the delivery table. */
 export const OF_REPLAY = -1
@@ -25,10 +30,18 @@ export class PacketIds {
     this.#seqs.set(packetId, seq)
   }
 
-  /** One that was given out before a restart: the next is another. */
-  restore(packetId: number, seq: number): void {
-    this.set(packetId, seq)
-    this.#last = packetId
+  /** The one that was given out last. */
+  get last(): number {
+    return this.#last
+  }
+
+  /**
+   * After a restart: those that were given out after the checkpoint are not known, and the client may still send answers to them. The next
+   * ones are far from them.
+   * @param last as in the checkpoint
+   */
+  resume(last: number): void {
+    this.#last = (last + RESUME_DISTANCE) % PACKET_ID_MAX
   }
 
   delete(packetId: number): void {

@@ -57,7 +57,7 @@ function restoreSession(stored: LoadedSession, parts: RestoreParts): ClientSessi
   const session = new ClientSession(clientId, number, expirySeconds, context)
   for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
   for (const delivery of stored.qos2) session.loadQos2(delivery)
-  session.flow.loaded()
+  session.loaded(stored.lastPacketId)
   for (const subscription of stored.subscriptions) {
     const text = filterText(subscription)
     if (isReplayFilter(subscription.filter)) {

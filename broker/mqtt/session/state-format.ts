@@ -14,6 +14,7 @@
  *   retained     := 09 topic:utf8                       -> expires:varint message       ms of session time, -1 never
  *   applied      := 0a partition:u32                    -> offset:varint          records below are in all of the above
  *   replay       := 0c session filter:utf8              -> ../replay/replay-position.ts
+ *   packetId     := 0d session                          -> packetId:varint        the one given out last: packet-ids.ts
  *   time         := 0b                                  -> cbor [time, anchorTime, anchorWall]         session-clock.ts
  *
  *   message := cbor [topic, payload, qos, retain, timestamp, clientId, [partition, offset] | null, properties | null]
@@ -48,6 +49,7 @@ export const KIND = {
   applied: 0x0a,
   time: 0x0b,
   replay: 0x0c,
+  packetId: 0x0d,
 } as const
 
 const CRC_BYTES = 4
@@ -81,7 +83,7 @@ function crcOf(key: Buffer, payload: Uint8Array): number {
 export const META_KEY = Buffer.of(KIND.meta)
 export const TIME_KEY = Buffer.of(KIND.time)
 export const FIRST_KEY = META_KEY
-export const END_KEY = Buffer.of(KIND.replay + 1)
+export const END_KEY = Buffer.of(KIND.packetId + 1)
 
 export function sessionKey(kind: number, session: number, rest?: string): Buffer {
   const text = rest === undefined ? 0 : Buffer.byteLength(rest)

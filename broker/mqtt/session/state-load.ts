@@ -60,6 +60,8 @@ export interface LoadedSession {
   /** Positions of replays, by filter. */
   readonly replays: Map<string, ReplayPosition>
   away: Away | null
+  /** The packet id that was given out last. */
+  lastPacketId: number
 }
 
 export interface LoadedWill {
@@ -202,7 +204,15 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
     case KIND.session: {
       const number = sessionOf(key)
       const [clientId, expirySeconds] = decodeSession(payload)
-      const own = { subscriptions: [], qos2: [], chunks: [], feeds: [], replays: new Map(), away: null }
+      const own = {
+        subscriptions: [],
+        qos2: [],
+        chunks: [],
+        feeds: [],
+        replays: new Map(),
+        away: null,
+        lastPacketId: 0,
+      }
       state.sessions.set(number, { number, clientId, expirySeconds, ...own })
       state.nextSession = Math.max(state.nextSession, number + 1)
       return
@@ -247,6 +257,9 @@ function takeOfSession(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     case KIND.away:
       session.away = decodeAway(payload)
+      return
+    case KIND.packetId:
+      session.lastPacketId = decodeOffset(payload)
       return
     case KIND.chunk:
       session.chunks.push([key.readUInt32BE(5), Buffer.from(payload)])
