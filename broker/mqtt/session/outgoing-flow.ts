@@ -410,7 +410,7 @@ export class OutgoingFlow implements ReplayFlow {
   /** One of a stored session. After `loaded`: a packet id that a delivery of the table has was free again, and a message is new then. */
   restoreReplay(replay: Replay): void {
     for (const sent of replay.position.unacked) {
-      if (this.#ids.seqOf(sent.packetId) === undefined) this.#ids.restore(sent.packetId, OF_REPLAY)
+      if (this.#ids.seqOf(sent.packetId) === undefined) this.#ids.set(sent.packetId, OF_REPLAY)
       else replay.acknowledged(sent.packetId)
     }
     this.replays.add(replay)
