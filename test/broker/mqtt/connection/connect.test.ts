@@ -158,7 +158,7 @@ describe('keep alive', () => {
     await four.closed()
     expect(four.received).toEqual([])
     await five.handled()
-    seconds(15)
+    seconds(16)
     expect(await five.disconnected()).toBe(Reason.keepAliveTimeout)
     await none.handled()
   })
