@@ -51,15 +51,16 @@ function section(name: string, schema: TSchema, indent: string, isExample = fals
   if (isList && (schema.default?.length > 0 || indent === '')) {
     return [...lines, ...list(name, schema, indent)]
   }
-  return [...lines, line(name, schema, schema.default, indent), ...(isList ? sample(schema, indent) : [])]
+  const shown = isList ? sample(name, schema, indent) : []
+  return [...lines, ...(shown.length > 0 ? shown : [line(name, schema, schema.default, indent)])]
 }
 
-/** An entry of a list that is empty by default, in a comment. */
-function sample(schema: TSchema, indent: string): string[] {
+/** A list that is empty by default, with an entry, in a comment. */
+function sample(name: string, schema: TSchema, indent: string): string[] {
   const [branch] = objectBranches(schema.items as TSchema)
   const example = exampleEntry(branch!)
   if (example === null) return []
-  return [`${indent}# such as:`, ...commentedOut(plainEntry(branch!, example, indent), indent)]
+  return [`${indent}# ${name}:`, ...commentedOut(plainEntry(branch!, example, indent), indent)]
 }
 
 /** A key without a value to show is commented out, so that the file stays valid. */

@@ -33,6 +33,8 @@ const upstream = openKafka(bootstrap, name, {
   async around(asked, ask) {
     if (asked !== method) return ask()
     const request = ask()
+    // its answer may come, and be an error, before the end does
+    request.catch(() => {})
     // One that fails, as the first to find a coordinator does, is asked again, and does not count.
     if (afterUs === '') await request
     if (--left !== 0) return request
