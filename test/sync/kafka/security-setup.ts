@@ -1,5 +1,5 @@
 /** Upstreams on the listeners of a secure Kafka, and all that they say, to be searched for secrets. */
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
@@ -150,7 +150,9 @@ export async function secretFile(
   mode = 0o600,
 ): Promise<string> {
   const path = join(directory, name)
-  await writeFile(path, text)
-  await chmod(path, mode)
+  // put in its place whole, as tools that renew certificates do: a look may come at any moment
+  await writeFile(`${path}.new`, text)
+  await chmod(`${path}.new`, mode)
+  await rename(`${path}.new`, path)
   return path
 }
