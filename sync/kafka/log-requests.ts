@@ -48,7 +48,7 @@ export class LogRequests implements LogWire {
       name,
       partitions: indexes.map((partitionIndex) => ({ partitionIndex, ...ask })),
     }))
-    const { listOffsetsV7 } = this.#requests.library
+    const { listOffsetsV7 } = this.#requests.codecs
     const response = await this.#requests.ask(
       node,
       listOffsetsV7.api,
@@ -83,7 +83,7 @@ export class LogRequests implements LogWire {
   }
 
   async epochEnds(node: BrokerNode, asked: readonly EpochAsked[]): Promise<number[]> {
-    const { offsetForLeaderEpochV4, Reader } = this.#requests.library
+    const { offsetForLeaderEpochV4, Reader } = this.#requests.codecs
     const topics = [...new Set(asked.map(({ topic }) => topic))].map((name) => {
       const partitions = asked
         .filter(({ topic }) => topic === name)

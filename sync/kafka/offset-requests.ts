@@ -28,7 +28,7 @@ export class OffsetRequests implements OffsetWire {
     pending: 'wait' | 'ignore',
   ): Promise<FetchedOffset[]> {
     const topics = [...partitions].map(([name, indexes]) => ({ name, partitionIndexes: [...indexes] }))
-    const { offsetFetchV8 } = this.#requests.library
+    const { offsetFetchV8 } = this.#requests.codecs
     const response = await this.#requests.ask(
       node,
       offsetFetchV8.api,
@@ -57,7 +57,7 @@ export class OffsetRequests implements OffsetWire {
   ): Promise<void> {
     const topics = offsetsByTopic(offsets)
     const { transactionalId, producerId, epoch } = producer
-    const { api } = this.#requests.library.txnOffsetCommitV3
+    const { api } = this.#requests.codecs.txnOffsetCommitV3
     const response = await this.#requests.ask(
       node,
       api,
@@ -72,7 +72,7 @@ export class OffsetRequests implements OffsetWire {
   }
 
   async offsetCommit(node: BrokerNode, group: string, offsets: readonly CommittedOffset[]): Promise<void> {
-    const { api } = this.#requests.library.offsetCommitV8
+    const { api } = this.#requests.codecs.offsetCommitV8
     const response = await this.#requests.ask(node, api, group, ...NO_MEMBER, offsetsByTopic(offsets))
     this.#requests.checkTopics('OffsetCommit', response.topics.map(codesOf))
   }

@@ -24,7 +24,7 @@ export class ProduceRequests implements Pick<KafkaWire, 'produce'> {
   ): Promise<ProduceAnswer[]> {
     const byTopic = new Map<string, ProducePart[]>()
     for (const part of parts) byTopic.set(part.topic, [...(byTopic.get(part.topic) ?? []), part])
-    const body = this.#requests.library.Writer.create()
+    const body = this.#requests.codecs.Writer.create()
       .appendString(writer.transactionalId)
       .appendInt16(ACKS_ALL)
       .appendInt32(timeoutMs)
@@ -47,7 +47,7 @@ export class ProduceRequests implements Pick<KafkaWire, 'produce'> {
   }
 
   #send(node: BrokerNode, pieces: readonly Buffer[]): Promise<ProduceResponse> {
-    const { Reader, produceV9 } = this.#requests.library
+    const { Reader, produceV9 } = this.#requests.codecs
     return this.#requests.exchange(node, PRODUCE_API, PRODUCE_VERSION, pieces, (answer) => {
       try {
         return produceV9.parseResponse(0, PRODUCE_API, PRODUCE_VERSION, Reader.from(answer))

@@ -17,14 +17,14 @@ export interface Address {
 }
 
 export class Requests {
-  readonly library: Library
+  readonly codecs: Library
   readonly #connections: Connections
   readonly #bootstrap: readonly Address[]
   /** Brokers that the cluster named: asked when no configured one answers. */
   known: readonly BrokerNode[] = []
 
-  constructor(library: Library, connections: Connections, bootstrap: readonly Address[]) {
-    this.library = library
+  constructor(codecs: Library, connections: Connections, bootstrap: readonly Address[]) {
+    this.codecs = codecs
     this.#connections = connections
     this.#bootstrap = bootstrap
   }
@@ -81,7 +81,7 @@ export class Requests {
   }
 
   name(code: number): string {
-    return this.library.protocolErrorsCodesById[code as 0] ?? `error ${code}`
+    return this.codecs.protocolErrorsCodesById[code as 0] ?? `error ${code}`
   }
 
   check(during: string, code: number): void {

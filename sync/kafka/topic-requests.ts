@@ -16,7 +16,7 @@ export class TopicRequests implements TopicWire {
 
   async metadata(topics: readonly string[]): Promise<ClusterInfo> {
     const response = await this.#requests.askAny(
-      this.#requests.library.metadataV12.api,
+      this.#requests.codecs.metadataV12.api,
       [...topics],
       false,
       false,
@@ -47,7 +47,7 @@ export class TopicRequests implements TopicWire {
       assignments: [],
       configs: Object.entries(configs).map(([name, value]) => ({ name, value })),
     }))
-    const { createTopicsV7 } = this.#requests.library
+    const { createTopicsV7 } = this.#requests.codecs
     const response = await this.#requests.ask(node, createTopicsV7.api, specs, this.#requestMs, false)
     const refused = response.topics.filter(({ errorCode }) => errorCode !== 0)
     return new Map(

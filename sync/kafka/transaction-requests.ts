@@ -32,7 +32,7 @@ export class TransactionRequests implements TransactionWire {
   }
 
   async findCoordinator(kind: 'group' | 'transaction', key: string): Promise<BrokerNode> {
-    const { findCoordinatorV4 } = this.#requests.library
+    const { findCoordinatorV4 } = this.#requests.codecs
     const response = await this.#requests.askAny(findCoordinatorV4.api, KEY_TYPE[kind], [key])
     const [found] = response.coordinators
     if (found === undefined) throw new WireAnswerError('COORDINATOR_NOT_AVAILABLE', 'FindCoordinator')
@@ -41,7 +41,7 @@ export class TransactionRequests implements TransactionWire {
   }
 
   async initProducerId(node: BrokerNode, transactionalId: string, timeoutMs: number): Promise<Producer> {
-    const { initProducerIdV4 } = this.#requests.library
+    const { initProducerIdV4 } = this.#requests.codecs
     // -1, -1: "whoever I was before". The library's own producer says 0, 0, which Kafka takes for producer 0.
     const response = await this.#requests.ask(node, initProducerIdV4.api, transactionalId, timeoutMs, -1n, -1)
     this.#requests.check('InitProducerId', response.errorCode)
@@ -49,7 +49,7 @@ export class TransactionRequests implements TransactionWire {
   }
 
   async newProducerId(node: BrokerNode): Promise<WriterIdentity> {
-    const { initProducerIdV4 } = this.#requests.library
+    const { initProducerIdV4 } = this.#requests.codecs
     // The timeout is that of transactions, which it does not begin.
     const response = await this.#requests.ask(node, initProducerIdV4.api, null, NO_TRANSACTION_MS, -1n, -1)
     this.#requests.check('InitProducerId', response.errorCode)
@@ -57,7 +57,7 @@ export class TransactionRequests implements TransactionWire {
   }
 
   async describeTransaction(node: BrokerNode, transactionalId: string): Promise<TransactionInfo> {
-    const { describeTransactionsV0 } = this.#requests.library
+    const { describeTransactionsV0 } = this.#requests.codecs
     const response = await this.#requests.ask(node, describeTransactionsV0.api, [transactionalId])
     const [found] = response.transactionStates
     if (found === undefined) throw new WireAnswerError('TRANSACTIONAL_ID_NOT_FOUND', 'DescribeTransactions')
@@ -69,7 +69,7 @@ export class TransactionRequests implements TransactionWire {
     const topics = [...partitions].map(([name, indexes]) => ({ name, partitions: [...indexes] }))
     const { transactionalId, producerId, epoch } = producer
     const transaction = { transactionalId, producerId, producerEpoch: epoch, verifyOnly: false, topics }
-    const { addPartitionsToTxnV3 } = this.#requests.library
+    const { addPartitionsToTxnV3 } = this.#requests.codecs
     const response = await this.#requests.ask(node, addPartitionsToTxnV3.api, [transaction])
     const results = response.resultsByTransaction.flatMap(({ topicResults }) => topicResults)
     this.#requests.checkTopics(
@@ -82,7 +82,7 @@ export class TransactionRequests implements TransactionWire {
 
   async addOffsetsToTxn(node: BrokerNode, producer: Producer, group: string): Promise<void> {
     const { transactionalId, producerId, epoch } = producer
-    const { addOffsetsToTxnV3 } = this.#requests.library
+    const { addOffsetsToTxnV3 } = this.#requests.codecs
     const response = await this.#requests.ask(
       node,
       addOffsetsToTxnV3.api,
@@ -98,7 +98,7 @@ export class TransactionRequests implements TransactionWire {
     const { transactionalId, producerId, epoch } = producer
     const response = await this.#requests.ask(
       node,
-      this.#requests.library.endTxnV3.api,
+      this.#requests.codecs.endTxnV3.api,
       transactionalId,
       producerId,
       epoch,

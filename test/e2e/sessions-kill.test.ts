@@ -74,26 +74,26 @@ streams:
         (plan) =>
           new RawSubscriber({ ...plan, port, filter: '+/+', answerDelay: () => random.between(0, 30) }),
       )
-      const library = ([1, 2] as const).map((qos) => new LibrarySubscriber(qos, port))
+      const ordinary = ([1, 2] as const).map((qos) => new LibrarySubscriber(qos, port))
       for (const subscriber of subscribers) subscriber.begin()
       await until(() => subscribers.every(({ isSubscribed }) => isSubscribed))
-      await Promise.all(library.map((one) => one.subscribed))
+      await Promise.all(ordinary.map((one) => one.subscribed))
 
       const publishers = await publishUnderFire(subscribers)
       const quiet = () =>
         subscribers.every((one) => isComplete(one.received, publishers)) &&
-        library.every((one) => isComplete(one.received, publishers))
+        ordinary.every((one) => isComplete(one.received, publishers))
       await until(quiet, QUIET_MS_MAX)
       // what would come twice has time to come
       await delay(500)
       for (const subscriber of subscribers) subscriber.end()
-      for (const one of library) await one.end()
+      for (const one of ordinary) await one.end()
       for (const publisher of publishers) publisher.end()
       const faults = subscribers.flatMap((one) =>
         faultsOf(one.plan.clientId, one.plan.qos, one.received, publishers),
       )
       // mqtt.js hands a QoS 2 message on at PUBREL, behind later ones of QoS 1
-      faults.push(...library.flatMap((one) => missingOf(one.name, one.received, publishers)))
+      faults.push(...ordinary.flatMap((one) => missingOf(one.name, one.received, publishers)))
       expect(faults).toEqual([])
       expect(broker.output).not.toMatch(/dropped a connection|could not be handed/)
       expect(subscribers.map(({ lostSessions }) => lostSessions)).toEqual(subscribers.map(() => 0))

@@ -8,7 +8,7 @@ import { Backlog } from './backlog.ts'
 import { type PeerJob, type PeerName, resultOf, type SyncResult } from './job.ts'
 
 interface Peer {
-  readonly library: string
+  readonly packageName: string
   /** Records a request. */
   readonly batch: number
   /** Requests at a time; the idempotent modes keep their sequences right with one. */
@@ -31,7 +31,7 @@ export const PEERS: Readonly<Record<PeerName, Peer>> = {
 
 export function isInstalled(peer: PeerName): boolean {
   try {
-    createRequire(import.meta.url).resolve(PEERS[peer].library)
+    createRequire(import.meta.url).resolve(PEERS[peer].packageName)
     return true
   } catch {
     return false
@@ -58,9 +58,9 @@ export async function produce(job: PeerJob): Promise<SyncResult> {
   return result
 }
 
-function platformatic(idempotent: boolean): Pick<Peer, 'library' | 'load'> {
+function platformatic(idempotent: boolean): Pick<Peer, 'packageName' | 'load'> {
   return {
-    library: '@platformatic/kafka',
+    packageName: '@platformatic/kafka',
     async load() {
       const { Producer, ProduceAcks } = await import('@platformatic/kafka')
       return async ({ bootstrap, topic }) => {
@@ -77,9 +77,9 @@ function platformatic(idempotent: boolean): Pick<Peer, 'library' | 'load'> {
   }
 }
 
-function kafkajs(idempotent: boolean): Pick<Peer, 'library' | 'load'> {
+function kafkajs(idempotent: boolean): Pick<Peer, 'packageName' | 'load'> {
   return {
-    library: 'kafkajs',
+    packageName: 'kafkajs',
     async load() {
       const { Kafka, logLevel, Partitioners } = (await import('kafkajs')).default
       const createPartitioner = Partitioners.DefaultPartitioner

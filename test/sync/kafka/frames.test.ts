@@ -19,11 +19,11 @@ async function pair() {
   const client = createConnection((server.address() as { port: number }).port, '127.0.0.1')
   client.on('error', () => {})
   const far = await accepted
-  const library: Buffer[] = []
-  client.on('data', (chunk: Buffer) => library.push(Buffer.from(chunk)))
+  const theirs: Buffer[] = []
+  client.on('data', (chunk: Buffer) => theirs.push(Buffer.from(chunk)))
   const received: Buffer[] = []
   far.on('data', (chunk) => received.push(chunk))
-  return { client, far, library, received: () => Buffer.concat(received) }
+  return { client, far, theirs, received: () => Buffer.concat(received) }
 }
 
 function frame(correlation: number, body: string, tagged = true): Buffer {
@@ -68,7 +68,7 @@ describe('frames on a connection of the library', () => {
     ]
     const bytes = Buffer.concat(stream)
     for (let cut = 1; cut < bytes.length; cut += 3) {
-      const { client, far, library } = await pair()
+      const { client, far, theirs } = await pair()
       const frames = new Frames(client, 'me', 1000)
       const answers = Promise.all([frames.request(0, 9, []), frames.request(0, 9, [])])
       far.setNoDelay(true)
@@ -76,8 +76,8 @@ describe('frames on a connection of the library', () => {
       await new Promise((resolve) => setTimeout(resolve, 2))
       far.write(bytes.subarray(cut))
       expect((await answers).map(String)).toEqual(['one', 'two'])
-      await until(() => library.length === 2)
-      expect(library).toEqual([stream[1], stream[3]])
+      await until(() => theirs.length === 2)
+      expect(theirs).toEqual([stream[1], stream[3]])
       client.destroy()
     }
   })
@@ -94,7 +94,7 @@ describe('frames on a connection of the library', () => {
     await expect(new Frames(silent.client, 'me', 20).request(0, 9, [])).rejects.toThrow('timed out')
     silent.far.write(frame(2 ** 30, 'too late'))
     await new Promise((resolve) => setTimeout(resolve, 20))
-    expect(silent.library).toEqual([])
+    expect(silent.theirs).toEqual([])
     silent.client.destroy()
 
     const strange = await pair()
