@@ -18,7 +18,12 @@ import type { TopicCache } from './topic-cache.ts'
 
 /** Sessions, as connections use them. */
 export interface ConnectedSessions {
-  connect(connect: Connect, outgoing: Outgoing): Promise<{ session: Session; isPresent: boolean }>
+  /** @param user null: a client without a name */
+  connect(
+    connect: Connect,
+    outgoing: Outgoing,
+    user: string | null,
+  ): Promise<{ session: Session; isPresent: boolean }>
   /** A message that no stream takes: to be delivered, and kept where it must be. Resolves once that is on disk. */
   storeInline(message: Message): Promise<void>
 }

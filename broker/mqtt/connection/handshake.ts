@@ -51,7 +51,8 @@ export async function admit(
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
   try {
-    const { session, isPresent } = await context.sessions.connect(connect, outgoingOf(connect))
+    const outgoing = outgoingOf(connect)
+    const { session, isPresent } = await context.sessions.connect(connect, outgoing, principal.name)
     if (!isPresent) context.ingress.sessionCleaned(clientId)
     const properties = connackProperties(asked, connect, session, context.limits)
     return { kind: 'admitted', connect, principal, session, isPresent, properties }

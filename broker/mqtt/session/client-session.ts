@@ -17,6 +17,8 @@ import { chunkKey, encodeOffset, KIND, qos2Key, type StoredQos2, sessionKey } fr
 
 export class ClientSession implements Subscriber, FlowOwner {
   readonly clientId: string
+  /** Whose it is: nobody else gets it. null: of a client without a name, and the next one's. */
+  user: string | null = null
   /** Its name in the store; never used again. */
   readonly number: number
   readonly #context: SessionContext

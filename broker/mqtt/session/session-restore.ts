@@ -53,8 +53,9 @@ export function awayFrom({ expirySeconds }: ClientSession, willAt: number | null
 
 function restoreSession(stored: LoadedSession, parts: RestoreParts): ClientSession {
   const { context, hub, retained, replays } = parts
-  const { clientId, number, expirySeconds } = stored
+  const { clientId, number, expirySeconds, user } = stored
   const session = new ClientSession(clientId, number, expirySeconds, context)
+  session.user = user
   for (const [chunk, bytes] of stored.chunks) session.loadChunk(chunk, bytes)
   for (const delivery of stored.qos2) session.loadQos2(delivery)
   session.loaded(stored.lastPacketId)

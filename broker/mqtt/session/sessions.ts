@@ -179,11 +179,23 @@ export class Sessions implements SessionOwner {
    * CONNECT. A connection that has the session is closed first [MQTT-3.1.4-3]. Resolves once all that a restart must know is on disk;
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not
    * attached any more.
-   * @throws MqttProtocolError at the limit of sessions; SessionStateError where the disk is at fault
+   * @param user who asks for it; null: a client without a name
+   * @throws MqttProtocolError at the limit of sessions, and where the session is another user's; SessionStateError where the disk is at fault
    */
-  async connect(connect: Connect, outgoing: Outgoing): Promise<{ session: Session; isPresent: boolean }> {
+  async connect(
+    connect: Connect,
+    outgoing: Outgoing,
+    user: string | null = null,
+  ): Promise<{ session: Session; isPresent: boolean }> {
     const { clientId, cleanStart, will } = connect
     const before = this.#byClient.get(clientId)
+    if (before !== undefined && before.user !== null && before.user !== user) {
+      throw new MqttProtocolError(
+        Reason.notAuthorized,
+        'MQTT-3.1.4-2',
+        'the client id is that of another user',
+      )
+    }
     if (before !== undefined && before.outgoing !== null) {
       before.link?.detach()
       before.outgoing.close(Reason.sessionTakenOver, 'another connection has taken its session over')
@@ -199,7 +211,9 @@ export class Sessions implements SessionOwner {
     if (this.#away.delete(session)) mustSync = true
     if (this.#wills.cancel(session.number, this.#clock.now())) mustSync = true
     const expirySeconds = Math.min(connect.sessionExpirySeconds, this.#limits.expirySecondsMax)
-    if (storeExpiry(this.#store, session, expirySeconds, known === undefined)) mustSync = true
+    const isChanged = known === undefined || session.user !== user
+    session.user = user
+    if (storeExpiry(this.#store, session, expirySeconds, isChanged)) mustSync = true
     if (will !== null) {
       this.#wills.set(session.number, clientId, will)
       mustSync = true

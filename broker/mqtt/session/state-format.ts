@@ -2,7 +2,7 @@
  * What `DATA/mqtt` holds: one LevelDB. On disk: never change.
  *
  *   meta         := 00                                  -> cbor { "format": 1, "sessions": next session number }
- *   session      := 01 session                          -> cbor [clientId, expirySeconds]                         fact
+ *   session      := 01 session                          -> cbor [clientId, expirySeconds, user | null]            fact
  *   subscription := 02 session filter:utf8              -> qos + 4 noLocal + 8 retainAsPublished : u8, identifier:varint (0 none)   fact
  *   will         := 03 session                          -> cbor [clientId, delaySeconds, message]                 fact
  *   qos2         := 04 session partition:u32 offset:u64 -> seq:varint packetId:varint flags:u8 identifier:varint*     fact
@@ -153,11 +153,13 @@ export function decodeMeta(payload: Buffer): Meta {
   return decoder.decode(payload) as Meta
 }
 
-export function encodeSession(clientId: string, expirySeconds: number): Buffer {
-  return encoder.encode([clientId, expirySeconds])
+export function encodeSession(clientId: string, expirySeconds: number, user: string | null): Buffer {
+  return encoder.encode([clientId, expirySeconds, user])
 }
-export function decodeSession(payload: Buffer): [clientId: string, expirySeconds: number] {
-  return decoder.decode(payload) as [string, number]
+export function decodeSession(
+  payload: Buffer,
+): [clientId: string, expirySeconds: number, user?: string | null] {
+  return decoder.decode(payload) as [string, number, (string | null)?]
 }
 
 export function encodeSubscription(subscription: Subscription): Buffer {

@@ -52,6 +52,7 @@ export interface LoadedSession {
   readonly number: number
   readonly clientId: string
   readonly expirySeconds: number
+  readonly user: string | null
   readonly subscriptions: Subscription[]
   readonly qos2: (StoredQos2 & { readonly partition: number; readonly offset: number })[]
   readonly chunks: [number: number, bytes: Buffer][]
@@ -203,7 +204,7 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
     }
     case KIND.session: {
       const number = sessionOf(key)
-      const [clientId, expirySeconds] = decodeSession(payload)
+      const [clientId, expirySeconds, user = null] = decodeSession(payload)
       const own = {
         subscriptions: [],
         qos2: [],
@@ -213,7 +214,7 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
         away: null,
         lastPacketId: 0,
       }
-      state.sessions.set(number, { number, clientId, expirySeconds, ...own })
+      state.sessions.set(number, { number, clientId, expirySeconds, user, ...own })
       state.nextSession = Math.max(state.nextSession, number + 1)
       return
     }

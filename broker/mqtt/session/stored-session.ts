@@ -3,19 +3,19 @@ import type { ClientSession } from './client-session.ts'
 import { encodeSession, encodeSubscription, KIND, sessionKey } from './state-format.ts'
 import type { StateStore } from './state-store.ts'
 
-/** @returns whether something was put */
+/** @param isChanged it is new, or another user's @returns whether something was put */
 export function storeExpiry(
   store: StateStore,
   session: ClientSession,
   seconds: number,
-  isNew: boolean,
+  isChanged: boolean,
 ): boolean {
   const wasStored = session.isStored
-  const isSame = session.expirySeconds === seconds && !isNew
+  const isSame = session.expirySeconds === seconds && !isChanged
   if (wasStored && seconds === 0) removeStored(store, session)
   session.setExpiry(seconds)
   if (seconds === 0 || isSame) return wasStored && seconds === 0
-  store.put(sessionKey(KIND.session, session.number), encodeSession(session.clientId, seconds))
+  store.put(sessionKey(KIND.session, session.number), encodeSession(session.clientId, seconds, session.user))
   if (wasStored) return true
   for (const [text, subscription] of session.subscriptions) {
     store.put(sessionKey(KIND.subscription, session.number, text), encodeSubscription(subscription))

@@ -1,5 +1,6 @@
 /** What a session has after a stop and after a power cut. */
 import { describe, expect, it } from 'vitest'
+import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
 import { decodeQos2, encodeQos2, sealed, unsealed } from '../../../../broker/mqtt/session/state-format.ts'
 import { STATE_STORE_OPTIONS } from '../../../../broker/mqtt/session/state-store.ts'
 import { FaultyDisk } from '../../../support/faulty-disk.ts'
@@ -34,6 +35,44 @@ describe.each(ENDS)('after a %s', (end) => {
       ['2', [], false],
       ['4', [5], true],
     ])
+  })
+
+  it('a session is its user’s alone, whoever comes with its client id', async () => {
+    let broker = await TestBroker.open()
+    const mine = { user: 'ann', expirySeconds: 3600 }
+    const client = await new TestClient('a').connect(broker.sessions, mine)
+    await client.subscribe('t', { qos: 1 })
+    const other = new TestClient('a')
+    const refused = { reasonCode: Reason.notAuthorized }
+    const comes = async () => {
+      for (const user of ['eve', null]) {
+        for (const cleanStart of [false, true]) {
+          await expect(other.connect(broker.sessions, { user, cleanStart })).rejects.toMatchObject(refused)
+        }
+      }
+    }
+    await comes()
+    expect(client.closed, 'nor is its connection ended').toBeNull()
+    client.lost()
+    await broker.publish('t', '1', { qos: 1 })
+    await comes()
+    broker = await broker[end]()
+    await comes()
+    await client.connect(broker.sessions, mine)
+    await settle()
+    expect([client.isPresent, client.received.map(({ payload }) => payload)]).toEqual([true, ['1']])
+  })
+
+  it('a session of nobody is the next one’s, and then its alone', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { expirySeconds: 3600 })
+    await client.subscribe('t', { qos: 1 })
+    client.lost()
+    await client.connect(broker.sessions, { user: 'ann', expirySeconds: 3600 })
+    expect(client.isPresent).toBe(true)
+    client.lost()
+    broker = await broker[end]()
+    await expect(client.connect(broker.sessions)).rejects.toMatchObject({ reasonCode: Reason.notAuthorized })
   })
 
   it('a session that ends with its connection is not there', async () => {

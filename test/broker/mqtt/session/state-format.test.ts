@@ -56,7 +56,11 @@ describe('the stored state', () => {
   it('has its grammar’s bytes', () => {
     const key = sessionKey(KIND.session, 7)
     expect(key.toString('hex')).toBe('0100000007')
-    expect(sealed(key, encodeSession('a', 60)).toString('hex').slice(8)).toBe('826161183c')
+    expect(
+      sealed(key, encodeSession('a', 60, null))
+        .toString('hex')
+        .slice(8),
+    ).toBe('836161183cf6')
     expect(qos2Key(7, 2, 2 ** 32 + 1).toString('hex')).toBe('0400000007000000020000000100000001')
     expect(encodeQos2({ seq: 5, packetId: 3, isRetained: true, isReleased: true, identifiers: [9] })).toEqual(
       Buffer.from([10, 6, 3, 18]),
@@ -65,7 +69,7 @@ describe('the stored state', () => {
   })
 
   it('comes back as it was', () => {
-    expect(decodeSession(encodeSession('ü', 0xffffffff))).toEqual(['ü', 0xffffffff])
+    expect(decodeSession(encodeSession('ü', 0xffffffff, 'ann'))).toEqual(['ü', 0xffffffff, 'ann'])
     expect(decodeMessage(encodeMessage(MESSAGE))).toEqual(MESSAGE)
     const place = { partition: { id: 70_000 } as never, offset: 2 ** 45 }
     expect(decodeRetained(encodeRetained({ ...MESSAGE, place }, 12_345_678_901))).toEqual({

@@ -19,6 +19,7 @@ export interface ConnectOptions {
   readonly maximumPacketBytes?: number | null
   readonly will?: Partial<Will> & { topic: string }
   readonly version?: ProtocolVersion
+  readonly user?: string | null
   /** CONNACK is not sent yet. */
   readonly isSilent?: boolean
 }
@@ -55,7 +56,11 @@ export class TestClient implements Outgoing {
     this.receiveMaximum = options.receiveMaximum ?? 65_535
     this.maximumPacketBytes = options.maximumPacketBytes ?? null
     this.closed = null
-    const { session, isPresent } = await sessions.connect(connectOf(this.clientId, options), this)
+    const { session, isPresent } = await sessions.connect(
+      connectOf(this.clientId, options),
+      this,
+      options.user ?? null,
+    )
     this.session = session
     this.isPresent = isPresent
     if (options.isSilent !== true) session.pump()
