@@ -6,12 +6,11 @@
  * cluster lets it. Requests change over at once, when none is under way, so that never two connections carry requests:
  *
  *   open -> due (its login ends soon, or a file changed) -> the new one stands -> requests wait, those under way end -> replaced
- *
- * A failure is told when a second look finds it, too: the first may have come between two files that somebody is replacing, or
- * between two brokers of which one trusts the new certificate already.
  */
 import type { Connection, ConnectionOptions } from '@platformatic/kafka'
 import type { Clock } from '../clock.ts'
+import type { RenewalListener } from '../renewal-log.ts'
+import { RenewalLooks } from '../renewal-looks.ts'
 import { explainFault, faultOf } from './connection-faults.ts'
 import type { Credentials, Loaded } from './credentials.ts'
 import { Frames } from './frames.ts'
@@ -26,24 +25,16 @@ export interface Link {
   readonly frames: Frames
 }
 
-export interface ConnectionsOptions {
+export interface ConnectionsOptions extends RenewalListener {
   readonly clientId: string
   readonly connection: ConnectionOptions & { readonly requestTimeout: number }
   /** Addresses that the configuration names; all others were told by the cluster. */
   readonly configured: ReadonlySet<string>
   readonly credentials: Credentials
   readonly clock: Clock
-  /** A connection could not be replaced, twice in a row; the old one goes on. */
-  readonly onRenewFailed: (error: unknown) => void
-  /** One of which that was told has been replaced. */
-  readonly onRenewed: () => void
   readonly meter: LinkMeter
 }
 
-/** How often the files of a connection in use are looked at. */
-const CHECK_MS = 30_000
-/** After the first failure: whoever replaces files is done by then. */
-const CHECK_AGAIN_MS = 2000
 const QUIET_POLL_MS = 2
 
 const API_VERSIONS = 18
@@ -68,18 +59,12 @@ class Slot {
   /** It is to be replaced whether a file changed or not. */
   due = false
   isRenewing = false
-  /** In a row. */
-  failedRenewals = 0
-  checkedAt: number
+  readonly looks: RenewalLooks
 
   constructor(host: string, port: number, now: number) {
     this.host = host
     this.port = port
-    this.checkedAt = now
-  }
-
-  get checkMs(): number {
-    return this.failedRenewals === 1 ? CHECK_AGAIN_MS : CHECK_MS
+    this.looks = new RenewalLooks(now)
   }
 
   get isQuiet(): boolean {
@@ -215,14 +200,13 @@ export class Connections {
   #look(address: string, slot: Slot): void {
     if (slot.isRenewing || slot.link === null) return
     const { clock } = this.#options
-    const isTime = clock.monotonic() - slot.checkedAt >= slot.checkMs
-    if (!isTime && (!slot.due || slot.failedRenewals > 0)) return
+    const { looks } = slot
+    if (!looks.isDue(clock.monotonic()) && (!slot.due || looks.hasFailed)) return
     slot.isRenewing = true
-    slot.checkedAt = clock.monotonic()
+    looks.begun(clock.monotonic())
     this.#renew(address, slot)
       .catch((error) => {
-        slot.failedRenewals++
-        if (slot.failedRenewals > 1 && !this.#closed) this.#options.onRenewFailed(error)
+        if (looks.failed() && !this.#closed) this.#options.onRenewFailed(error)
       })
       .finally(() => {
         slot.isRenewing = false
@@ -233,7 +217,7 @@ export class Connections {
     if (!old.due) {
       const { fingerprint } = await this.#options.credentials.load()
       if (fingerprint === old.loaded?.fingerprint) {
-        old.failedRenewals = 0
+        old.looks.over()
         return
       }
     }
@@ -261,7 +245,7 @@ export class Connections {
     else this.#open.set(address, slot)
     changed(isTaken ? now.ready! : link)
     old.destroy()
-    if (old.failedRenewals > 1 && !this.#closed) this.#options.onRenewed()
+    if (old.looks.over() && !this.#closed) this.#options.onRenewed()
   }
 
   /** With TLS 1.3 a client's certificate is refused after the handshake: a connection stands once it has answered something. */

@@ -8,8 +8,8 @@ import { isLoopback } from '../config/security-faults.ts'
 import type { KafkaUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { SyncInternalError } from '../errors.ts'
-import { FailureLog } from '../failure-log.ts'
 import type { Pacer } from '../link/pacer.ts'
+import { renewalLog } from '../renewal-log.ts'
 import { Secrets } from '../secrets.ts'
 import type { Upstream } from '../upstream.ts'
 import { toUpstreamError } from './answers.ts'
@@ -62,9 +62,8 @@ export function wireOpener(
   meter: LinkMeter = new LinkMeter(),
 ): () => Promise<KafkaWire> {
   const { clock = systemClock, sink = silentSink } = deps
-  const who = `upstream ${config.name} goes on with its old credentials, new ones cannot be used yet`
-  const failures = new FailureLog(sink, clock, who)
   const bootstrap = config.bootstrap.join(',')
+  const renewals = renewalLog(config.name, sink, clock, (error) => namedError(error, bootstrap))
   return async () => {
     const wire = await import('./platformatic-wire.ts')
     return wire.openWire({
@@ -75,12 +74,7 @@ export function wireOpener(
       requestMs,
       credentials,
       clock,
-      onRenewFailed: (error) => failures.failed(namedError(error, bootstrap), 1),
-      onRenewed: () => {
-        if (!failures.isTold) return
-        failures.recovered(0)
-        sink.info(`upstream ${config.name} uses its new credentials`)
-      },
+      ...renewals,
     })
   }
 }

@@ -3,7 +3,9 @@
  * without Kafka does not pay for it. Its Producer is not used: KAFKA.md lists why (PID 0 instead of -1, brokers-only
  * AddPartitionsToTxn v4, sequences in memory without wrap).
  */
+
 import { type Clock, systemClock } from '../clock.ts'
+import type { RenewalListener } from '../renewal-log.ts'
 import { Connections } from './connections.ts'
 import { type Credentials, noCredentials } from './credentials.ts'
 import { type Library, loadLibrary } from './library.ts'
@@ -16,7 +18,7 @@ import { TopicRequests } from './topic-requests.ts'
 import { TransactionRequests } from './transaction-requests.ts'
 import type { KafkaWire } from './wire.ts'
 
-export interface WireOptions {
+export interface WireOptions extends Partial<RenewalListener> {
   readonly clientId: string
   readonly bootstrap: readonly { readonly host: string; readonly port: number }[]
   /** For a connection to stand, and for an answer to come. */
@@ -25,9 +27,6 @@ export interface WireOptions {
   /** TLS and login; none by default. */
   readonly credentials?: Credentials
   readonly clock?: Clock
-  /** As in connections.ts. */
-  readonly onRenewFailed?: (error: unknown) => void
-  readonly onRenewed?: () => void
   /** Told of each connection that is used. */
   readonly meter?: LinkMeter
 }

@@ -5,7 +5,7 @@ import { systemClock } from '../clock.ts'
 import type { NatsUpstreamConfig } from '../config.ts'
 import type { UpstreamDeps } from '../create.ts'
 import { SyncInternalError } from '../errors.ts'
-import { FailureLog } from '../failure-log.ts'
+import { renewalLog } from '../renewal-log.ts'
 import type { Upstream } from '../upstream.ts'
 import { toUpstreamError } from './answers.ts'
 import { NatsAudit } from './audit.ts'
@@ -19,14 +19,12 @@ export async function createNats(config: NatsUpstreamConfig, deps: UpstreamDeps)
   const credentials = createCredentials(config, deps)
   const exposed = exposedSecret(config)
   if (exposed !== null) sink.warn(`upstream ${config.name}: ${exposed}`)
-  const who = `upstream ${config.name} goes on with its old credentials, new ones cannot be used yet`
-  const failures = new FailureLog(sink, clock, who)
   const openWire = ({ edge }: LogIdentity) =>
     RenewedWire.open({
       load: () => credentials.load(),
       open: (loaded) => openAny(config, `headwater/${edge}`, credentials, loaded, random),
       clock,
-      onRenewFailed: (error) => failures.failed(namedError(error, config, edge), 1),
+      ...renewalLog(config.name, sink, clock, (error) => namedError(error, config, edge)),
     })
   return new NatsUpstream(
     { ...config, address: config.servers.join(',') },

@@ -7,6 +7,8 @@
  *   open -> the files are looked at -> one changed -> the new one stands -> new requests go there -> the old one is quiet: closed
  */
 import type { Clock } from '../clock.ts'
+import type { RenewalListener } from '../renewal-log.ts'
+import { RenewalLooks } from '../renewal-looks.ts'
 import type { Loaded } from './credentials.ts'
 import {
   type NatsWire,
@@ -17,15 +19,10 @@ import {
   type StreamFacts,
 } from './wire.ts'
 
-/** How often the files of a connection in use are looked at. */
-const CHECK_MS = 30_000
-
-export interface RenewalDeps {
+export interface RenewalDeps extends RenewalListener {
   readonly load: () => Promise<Loaded>
   readonly open: (loaded: Loaded) => Promise<NatsWire>
   readonly clock: Clock
-  /** The connection could not be replaced; the old one goes on. */
-  readonly onRenewFailed: (error: unknown) => void
 }
 
 interface Slot {
@@ -41,14 +38,14 @@ export class RenewedWire implements NatsWire {
   #slot: Slot
   /** Replaced, with requests under way. */
   readonly #ending = new Set<Slot>()
-  #checkedAt: number
+  readonly #looks: RenewalLooks
   #isRenewing = false
   #isClosed = false
 
   private constructor(deps: RenewalDeps, slot: Slot) {
     this.#deps = deps
     this.#slot = slot
-    this.#checkedAt = deps.clock.monotonic()
+    this.#looks = new RenewalLooks(deps.clock.monotonic())
   }
 
   /** @throws NatsWireError, UpstreamError */
@@ -131,12 +128,12 @@ export class RenewedWire implements NatsWire {
 
   #look(): void {
     const { clock, onRenewFailed } = this.#deps
-    if (this.#isRenewing || this.#isClosed || clock.monotonic() - this.#checkedAt < CHECK_MS) return
+    if (this.#isRenewing || this.#isClosed || !this.#looks.isDue(clock.monotonic())) return
     this.#isRenewing = true
-    this.#checkedAt = clock.monotonic()
+    this.#looks.begun(clock.monotonic())
     this.#renew()
       .catch((error) => {
-        if (!this.#isClosed) onRenewFailed(error)
+        if (this.#looks.failed() && !this.#isClosed) onRenewFailed(error)
       })
       .finally(() => {
         this.#isRenewing = false
@@ -145,7 +142,11 @@ export class RenewedWire implements NatsWire {
 
   async #renew(): Promise<void> {
     const loaded = await this.#deps.load()
-    if (loaded.fingerprint === this.#slot.fingerprint || this.#isClosed) return
+    if (this.#isClosed) return
+    if (loaded.fingerprint === this.#slot.fingerprint) {
+      this.#looks.over()
+      return
+    }
     const slot = await openSlot(this.#deps, loaded)
     try {
       await this.#prove(slot.wire)
@@ -157,6 +158,7 @@ export class RenewedWire implements NatsWire {
     const old = this.#slot
     this.#slot = slot
     this.#end(old)
+    if (this.#looks.over()) this.#deps.onRenewed()
   }
 
   /** Another login may be one of another account, with streams of its own. */

@@ -33,6 +33,7 @@ class TestWire {
 async function open() {
   const wires: TestWire[] = []
   const failures: unknown[] = []
+  const renewed: string[] = []
   const world = { now: 0, fingerprint: 'one', created: 'at first', opens: async () => {} }
   const wire = await RenewedWire.open({
     load: async () => ({ login: null, material: {}, fingerprint: world.fingerprint }),
@@ -44,6 +45,7 @@ async function open() {
     },
     clock: { ...systemClock, monotonic: () => world.now },
     onRenewFailed: (error) => void failures.push(error),
+    onRenewed: () => void renewed.push(world.fingerprint),
   })
   /** Lets all that is ready happen. */
   const settle = () => new Promise((resolve) => setImmediate(resolve))
@@ -54,7 +56,7 @@ async function open() {
     await wire.stream('headwater')
     await settle()
   }
-  return { wire, wires, failures, world, settle, change }
+  return { wire, wires, failures, renewed, world, settle, change }
 }
 
 it('ends what is under way where it was sent, sends what is new on the new connection, and closes the old one then', async () => {
@@ -106,13 +108,33 @@ it('looks at the files twice a minute at most, and opens nothing where they are 
 })
 
 it('stays with the old connection where the new one shows another stream of that name, and tries again', async () => {
-  const { wires, failures, world, wire, change } = await open()
+  const { wires, failures, renewed, world, wire, change, settle } = await open()
   await wire.stream('headwater')
   world.created = 'another time'
   await change('two')
+  expect(failures, 'it may be gone in two seconds').toEqual([])
+  world.now += 2000
+  await wire.stream('headwater')
+  await settle()
   expect(failures).toEqual([expect.objectContaining({ fault: 'permission' })])
-  expect(wires.map(({ isClosed }) => isClosed)).toEqual([false, true])
+  expect(wires.map(({ isClosed }) => isClosed)).toEqual([false, true, true])
+  expect(renewed).toEqual([])
   world.created = 'at first'
   await change('two')
-  expect(wires.map(({ isClosed }) => isClosed)).toEqual([true, true, false])
+  expect(wires.map(({ isClosed }) => isClosed)).toEqual([true, true, true, false])
+  expect(renewed).toEqual(['two'])
+})
+
+it('says nothing of a failure that is gone at the second look', async () => {
+  const { wires, failures, renewed, world, wire, change, settle } = await open()
+  world.opens = async () => {
+    throw new Error('the key is not the one of the certificate')
+  }
+  await change('two')
+  world.opens = async () => {}
+  world.now += 2000
+  await wire.stream('headwater')
+  await settle()
+  expect(wires.map(({ isClosed }) => isClosed)).toEqual([true, false])
+  expect({ failures, renewed }).toEqual({ failures: [], renewed: [] })
 })
