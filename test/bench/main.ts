@@ -12,6 +12,7 @@ Examples:
   npm run bench -- log --only start,memory   parts of it: append, start, spread, retention, compaction, memory
   npm run bench -- log --plots               and draw how cost grows, as SVG into docs/bench/
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
+  npm run bench -- sync --only beside        what publishers notice while a backlog drains
   npm run bench -- sync --only wire          bytes on the wire by codec, for a typical stream of JSON
   npm run bench -- log --quick --json        a look in seconds, for a program to read
 `

@@ -20,17 +20,21 @@ export function headwater(scratch: Scratch, nodeFlags: readonly string[]): Serve
   }
 }
 
-/** @param data a data directory that is there already, and stays; by default one of its own */
+/**
+ * @param data a data directory that is there already, and stays; by default one of its own
+ * @param settings lines of the configuration beside those of data and listener
+ */
 export async function startHeadwater(
   scratch: Scratch,
   nodeFlags: readonly string[],
   data?: string,
+  settings: readonly string[] = ['upstreams: []'],
 ): Promise<RunningServer> {
   const directory = scratch.fresh('headwater')
   const port = await freePort()
   mkdirSync(directory)
   const config = join(directory, 'headwater.yaml')
-  writeFileSync(config, configuration(data ?? join(directory, 'data'), port))
+  writeFileSync(config, configuration(data ?? join(directory, 'data'), port, settings))
   const { environment, flags } = startSettings()
   const program = existsSync(COMMAND_LINE)
     ? [COMMAND_LINE, 'start', '--config', config]
@@ -40,12 +44,12 @@ export async function startHeadwater(
   return running(started, port, () => scratch.discard(directory))
 }
 
-function configuration(data: string, port: number): string {
+function configuration(data: string, port: number, settings: readonly string[]): string {
   return [
     `data: ${JSON.stringify(data)}`,
     'mqtt:',
     `  listeners: [{ address: "127.0.0.1:${port}" }]`,
-    'upstreams: []',
+    ...settings,
     '',
   ].join('\n')
 }
