@@ -31,6 +31,8 @@ export interface Credentials {
   readonly username: string | null
   readonly password: Buffer | null
   readonly peer: PeerInfo
+  /** false once the client has gone. */
+  isWanted(): boolean
 }
 
 export interface Access {

@@ -29,7 +29,7 @@ import type { Session } from '../session/session.ts'
 import type { PeerInfo, Principal } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
 import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
-import { closingReason, isOwnFault } from './closing.ts'
+import { closingReason, isOwnFault, kindOf } from './closing.ts'
 import type { ConnectionContext } from './context.ts'
 import { ClientDelivery } from './delivery.ts'
 import { Block, type FrameHandler, FrameReader } from './frame-reader.ts'
@@ -38,6 +38,7 @@ import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
+type IsKnown = (principal: Principal, peer: PeerInfo) => boolean
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
 /** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
@@ -52,6 +53,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #state: State = 'greeting'
   #open: OpenClient | null = null
   #session: Session | null = null
+  /** The rules have changed since its password was looked at. */
+  #reviewWith: IsKnown | null = null
   #subscribesUnderWay = 0
   /** The tick of the last whole packet. */
   #heardAt = 0
@@ -99,7 +102,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   /** The rules have changed. @param isKnown whether a client would still be let in */
-  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
+  review(isKnown: IsKnown): void {
+    if (this.#state === 'admitting') this.#reviewWith = isKnown
     if (this.#open === null || this.#state !== 'open') return
     if (isKnown(this.#open.principal, this.peer)) {
       this.#endForbidden(this.#open.principal)
@@ -254,11 +258,13 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     this.#state = 'admitting'
     this.#reader.block(Block.admitting)
+    // its CONNECT was whole in time; what it waits for now is not its doing
+    this.#context.wheel.clear(this)
     const close = (reasonCode: ReasonCode, text: string) => this.#closeBySession(reasonCode, text)
     const { encoders, limits } = this.#context
     const outgoingOf = (granted: Connect) =>
       new ClientDelivery(granted, this.#outbox, encoders, limits.topicAliasMaximum, close)
-    admit(this.#context, connect, this.peer, outgoingOf)
+    admit(this.#context, connect, this.peer, outgoingOf, () => this.#state === 'admitting')
       .then((answer) => {
         if (answer.kind === 'admitted') this.#admitted(answer)
         else this.#refused(connect, answer)
@@ -289,6 +295,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#heardAt = context.wheel.now
     if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
     else context.wheel.clear(this)
+    if (this.#reviewWith !== null) this.review(this.#reviewWith)
     session.pump()
     this.#reader.unblock(Block.admitting)
   }
@@ -381,10 +388,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #drop(error: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#context.counters.dropped++
-    const isHeadwater = error instanceof HeadwaterError
-    const kind = isHeadwater ? error.code : error instanceof MqttProtocolError ? error.clause : error.message
-    const text = isHeadwater ? error.line : error.message
-    this.#log(isOwnFault(error) ? (error.stack ?? text) : text, kind)
+    const text = error instanceof HeadwaterError ? error.line : error.message
+    this.#log(isOwnFault(error) ? (error.stack ?? text) : text, kindOf(error))
     this.close(closingReason(error), error.message)
   }
 

@@ -40,7 +40,9 @@ export class Incoming {
   readonly #onCrowded: (commit: PendingCommit) => void
   #last: TopicEntry | null = null
   #mayLast = false
-  #verdicts: Map<TopicEntry, boolean> | null = null
+  /** Weak: the entries are the topic cache's to keep. */
+  #verdicts: WeakMap<TopicEntry, boolean> | null = null
+  #verdictCount = 0
   #generation = -1
   #aliases: (TopicEntry | undefined)[] | null = null
   /** Packet ids of QoS 2 that came on this connection and were not released; with each, how often its message came without DUP. */
@@ -266,8 +268,12 @@ export class Incoming {
       return
     }
     this.#mayLast = !entry.isReserved && access.mayPublish(this.#principal, entry.topic)
-    if (this.#verdicts === null || this.#verdicts.size >= VERDICTS_MAX) this.#verdicts = new Map()
+    if (this.#verdicts === null || this.#verdictCount >= VERDICTS_MAX) {
+      this.#verdicts = new WeakMap()
+      this.#verdictCount = 0
+    }
     this.#verdicts.set(entry, this.#mayLast)
+    this.#verdictCount++
   }
 }
 

@@ -43,7 +43,13 @@ export class Door implements Access {
     this.generation++
   }
 
-  async canConnect({ clientId, username, password, peer }: Credentials): Promise<Principal | Refusal> {
+  async canConnect({
+    clientId,
+    username,
+    password,
+    peer,
+    isWanted,
+  }: Credentials): Promise<Principal | Refusal> {
     if (peer.identity !== null) return { name: peer.identity, clientId }
     if (username === null || this.#users.size === 0) {
       return this.#takesAnonymous(peer) ? { name: null, clientId } : this.#refuseAnonymous()
@@ -52,8 +58,8 @@ export class Door implements Access {
     const given = password ?? Buffer.alloc(0)
     const isRight =
       user === undefined
-        ? await this.#checks.pretend(given)
-        : await this.#checks.isRight(user.password, given)
+        ? await this.#checks.pretend(given, isWanted)
+        : await this.#checks.isRight(user.password, given, isWanted)
     if (isRight === null)
       return { reasonCode: Reason.serverBusy, text: 'too many passwords wait to be checked' }
     if (isRight) return { name: username, clientId }

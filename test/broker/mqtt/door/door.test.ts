@@ -16,6 +16,7 @@ const asks = (changes: Partial<Credentials> = {}): Credentials => ({
   username: null,
   password: null,
   peer: LOCAL,
+  isWanted: () => true,
   ...changes,
 })
 const named = (username: string, password: string, peer = REMOTE) =>
