@@ -11,5 +11,5 @@ it('lines about one kind of fault are limited together, whatever topics a client
   expect(new Set(refused).size).toBe(1)
   expect(refused[0]).not.toBe(kindOf(new RefusedMessageError(Reason.quotaExceeded, 'the disk is full')))
   expect(kindOf(violation('MQTT-3.3.1-1', 'one'))).toBe(kindOf(violation('MQTT-3.3.1-1', 'two')))
-  expect(kindOf(new LogUnavailableError(new Error('x')))).toBe('HW_LOG_UNAVAILABLE')
+  expect(kindOf(new LogUnavailableError('x'))).toBe('HW_LOG_UNAVAILABLE')
 })
