@@ -98,11 +98,15 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#end()
   }
 
-  /** The rules have changed. @param isKnown whether a client would still be let in */
-  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
+  /** The rules have changed: who would not be let in any more has to go, and so has what is not allowed any more. */
+  review(): void {
     if (this.#open === null || this.#state !== 'open') return
-    if (isKnown(this.#open.principal, this.peer)) {
-      this.#endForbidden(this.#open.principal)
+    const { access } = this.#context
+    const { principal, connect } = this.#open
+    if (access.knows(principal, this.peer)) {
+      const { will } = connect
+      if (will !== null && !access.mayPublish(principal, will.topic)) this.#session?.dropWill()
+      this.#endForbidden(principal)
       return
     }
     const text = 'it is not let in any more'
@@ -285,10 +289,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const most = connect.maximumPacketBytes
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
     if (packet !== null) this.#outbox.write(packet)
-    if (isPresent) this.#endForbidden(principal)
     this.#heardAt = context.wheel.now
     if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
     else context.wheel.clear(this)
+    // other rules may count than when its session had a connection last, or than when it was let in
+    this.review()
     session.pump()
     this.#reader.unblock(Block.admitting)
   }

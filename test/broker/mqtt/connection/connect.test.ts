@@ -104,6 +104,19 @@ describe('CONNECT', () => {
     expect((await open().connect({ will })).reasonCode).toBe(Reason.notAuthorized)
   })
 
+  it('that was let in by rules that have changed meanwhile is told so [MQTT 5, section 3.14.2.1]', async () => {
+    let isKnown = true
+    const canConnect = async ({ clientId }: { clientId: string }) => {
+      isKnown = false
+      return { name: 'ann', clientId }
+    }
+    const { open, front } = await startFront({ access: { ...OPEN_ACCESS, canConnect, knows: () => isKnown } })
+    const client = open()
+    await client.connect()
+    expect(await client.disconnected()).toBe(Reason.notAuthorized)
+    expect(front.status()).toMatchObject({ clients: 0, dropped: 1 })
+  })
+
   it('of a client that has a connection takes the session over: the older one is told [MQTT-3.1.4-3]', async () => {
     const { connect } = await startFront()
     const older = await connect({ clean: false, properties: { sessionExpiryInterval: 100 } })
