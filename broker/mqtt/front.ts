@@ -8,14 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
-import {
-  type Access,
-  NO_QUOTAS,
-  OPEN_ACCESS,
-  type PeerInfo,
-  type Principal,
-  type Quotas,
-} from './connection/access.ts'
+import { type Access, NO_QUOTAS, OPEN_ACCESS, type PeerInfo, type Quotas } from './connection/access.ts'
 import type { ClientStatus } from './connection/client-status.ts'
 import { Connection } from './connection/connection.ts'
 import { type ConnectedSessions, type ConnectionContext, Encoders } from './connection/context.ts'
@@ -69,6 +62,8 @@ export interface FrontSessions extends ConnectedSessions {
   onCommitted(message: Message): void
   /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
   publishHeld(message: Message): void
+  /** The rules have changed. */
+  review(access: Access): void
   status(): SessionsStatus
   close(): Promise<void>
 }
@@ -145,6 +140,7 @@ export class Front implements MqttFront {
       disk: parts.disk,
       log,
       onConnection: (stream, peer) => this.accept(stream, peer),
+      onAuthorities: () => this.review(),
       frameBytesMax: limits.packetBytesMax,
     })
   }
@@ -181,9 +177,10 @@ export class Front implements MqttFront {
     )
   }
 
-  /** The rules have changed: who would not be let in any more has to go, and so have subscriptions that are not allowed. */
-  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
-    for (const connection of [...this.#connections]) connection.review(isKnown)
+  /** Who may do what has changed: also for those who are connected, and for sessions whose clients are away. */
+  review(): void {
+    for (const connection of [...this.#connections]) connection.review()
+    this.#sessions.review(this.#context.access)
   }
 
   /** For connections from now on. */

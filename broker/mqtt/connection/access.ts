@@ -10,6 +10,8 @@ export interface PeerInfo {
   readonly port: number
   /** Named by the client's certificate, where it was asked for one. */
   readonly identity: string | null
+  /** False once the listener's authorities vouch for that certificate no more; without it they always do. */
+  readonly isVouchedFor?: () => boolean
 }
 
 /** A client that was let in. */
@@ -39,6 +41,8 @@ export interface Access {
   canConnect(credentials: Credentials): Promise<Principal | Refusal>
   mayPublish(principal: Principal, topic: string): boolean
   maySubscribe(principal: Principal, filter: string): boolean
+  /** Whether a client that was let in still would be, as the one it was then. */
+  knows(principal: Principal, peer: PeerInfo): boolean
   /** Changes when the rules do: answers that were remembered are asked for again. */
   readonly generation: number
 }
@@ -68,6 +72,7 @@ export const OPEN_ACCESS: Access = {
   },
   mayPublish: () => true,
   maySubscribe: () => true,
+  knows: () => true,
   generation: 0,
 }
 

@@ -38,7 +38,6 @@ import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
-type IsKnown = (principal: Principal, peer: PeerInfo) => boolean
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
 /** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
@@ -53,8 +52,6 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #state: State = 'greeting'
   #open: OpenClient | null = null
   #session: Session | null = null
-  /** The rules have changed since its password was looked at. */
-  #reviewWith: IsKnown | null = null
   #subscribesUnderWay = 0
   /** The tick of the last whole packet. */
   #heardAt = 0
@@ -101,12 +98,15 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#end()
   }
 
-  /** The rules have changed. @param isKnown whether a client would still be let in */
-  review(isKnown: IsKnown): void {
-    if (this.#state === 'admitting') this.#reviewWith = isKnown
+  /** The rules have changed: who would not be let in any more has to go, and so has what is not allowed any more. */
+  review(): void {
     if (this.#open === null || this.#state !== 'open') return
-    if (isKnown(this.#open.principal, this.peer)) {
-      this.#endForbidden(this.#open.principal)
+    const { access } = this.#context
+    const { principal, connect } = this.#open
+    if (access.knows(principal, this.peer)) {
+      const { will } = connect
+      if (will !== null && !access.mayPublish(principal, will.topic)) this.#session?.dropWill()
+      this.#endForbidden(principal)
       return
     }
     const text = 'it is not let in any more'
@@ -291,11 +291,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const most = connect.maximumPacketBytes
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
     if (packet !== null) this.#outbox.write(packet)
-    if (isPresent) this.#endForbidden(principal)
     this.#heardAt = context.wheel.now
     if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
     else context.wheel.clear(this)
-    if (this.#reviewWith !== null) this.review(this.#reviewWith)
+    // other rules may count than when its session had a connection last, or than when it was let in
+    this.review()
     session.pump()
     this.#reader.unblock(Block.admitting)
   }

@@ -24,6 +24,8 @@ export class Door implements Access {
   #users: Users
   readonly #checks = new PasswordChecks()
   #permissions = new WeakMap<Principal, Permissions>()
+  /** The hash of the password that a client came in with: with another one it would have to come again. */
+  readonly #entered = new WeakMap<Principal, string>()
 
   constructor(rules: DoorRules, users: Users) {
     this.#rules = rules
@@ -62,7 +64,11 @@ export class Door implements Access {
         : await this.#checks.isRight(user.password, given, isWanted)
     if (isRight === null)
       return { reasonCode: Reason.serverBusy, text: 'too many passwords wait to be checked' }
-    if (isRight) return { name: username, clientId }
+    if (isRight && user !== undefined) {
+      const principal = { name: username, clientId }
+      this.#entered.set(principal, user.password)
+      return principal
+    }
     const text = user === undefined ? 'there is no such user' : 'its password is wrong'
     return { reasonCode: Reason.badCredentials, text }
   }
@@ -77,10 +83,12 @@ export class Door implements Access {
     return this.isUnguarded || this.#of(principal).maySubscribe(filter)
   }
 
-  /** Whether somebody with this name would still be let in: a connection of one that was removed ends. */
-  knows({ name }: Principal, peer: PeerInfo): boolean {
-    if (peer.identity !== null) return true
-    return name === null ? this.#takesAnonymous(peer) : this.#users.has(name)
+  /** A user that was removed is not known any more, nor one with another password than it came in with. */
+  knows(principal: Principal, peer: PeerInfo): boolean {
+    if (peer.identity !== null) return peer.isVouchedFor?.() ?? true
+    if (principal.name === null) return this.#takesAnonymous(peer)
+    const entered = this.#entered.get(principal)
+    return entered !== undefined && this.#users.get(principal.name)?.password === entered
   }
 
   #refuseAnonymous(): Refusal {

@@ -34,6 +34,8 @@ export interface ListenerParts {
   readonly disk: Disk
   readonly log: LogSink
   readonly onConnection: OnConnection
+  /** Other authorities vouch for clients: those that have lost theirs are to go. */
+  readonly onAuthorities?: () => void
   /** Of one WebSocket message. */
   readonly frameBytesMax: number
   readonly handshakeMsMax?: number
@@ -48,6 +50,8 @@ const HANDSHAKE_MS_MAX = 10_000
 const ARRIVING_MAX = 500
 /** TCP asks whether the other side is still there once it was silent for so long: a client may do without MQTT's keep alive. */
 const TCP_KEEP_ALIVE_MS = 60_000
+/** Certificates between a client's and its authority. */
+const CHAIN_MAX = 20
 const MQTT_PROTOCOLS = ['mqtt', 'mqttv3.1']
 
 export class Listener {
@@ -58,6 +62,7 @@ export class Listener {
   readonly #arriving = new Map<string, Socket>()
   #server: AnyServer | undefined
   #fingerprint = ''
+  #authorities: ReadonlySet<string> = new Set()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: ListenerOptions, parts: ListenerParts) {
@@ -87,6 +92,7 @@ export class Listener {
     await this.#bind(this.#server)
     if (certificates === null) return
     this.#fingerprint = certificates.fingerprint
+    this.#authorities = certificates.authorities
     this.#timer = setInterval(() => void this.renew(), CHECK_MS)
     this.#timer.unref()
   }
@@ -97,11 +103,13 @@ export class Listener {
     const { log } = this.#parts
     if (tls === null || this.#server === undefined) return
     try {
-      const { options, fingerprint } = await this.#certificates(tls)
+      const { options, fingerprint, authorities } = await this.#certificates(tls)
       if (fingerprint === this.#fingerprint) return
       ;(this.#server as TlsServer).setSecureContext(options)
       this.#fingerprint = fingerprint
+      this.#authorities = authorities
       log.info('a listener has new certificates', { listener: this.bound })
+      this.#parts.onAuthorities?.()
     } catch (error) {
       const reason = (error as Error).message
       this.#limited.warn(reason, 'a listener keeps its old certificates', { listener: this.bound, reason })
@@ -150,7 +158,14 @@ export class Listener {
   #take(stream: Duplex, socket: Socket | TLSSocket): void {
     this.#arriving.delete(keyOf(socket))
     const { remoteAddress: address = '', remotePort: port = 0 } = socket
-    this.#parts.onConnection(stream, { address, port, identity: identityOf(socket) })
+    const identity = identityOf(socket)
+    if (identity === null) {
+      this.#parts.onConnection(stream, { address, port, identity })
+      return
+    }
+    const authority = authorityOf(socket as TLSSocket)
+    const isVouchedFor = () => this.#authorities.has(authority)
+    this.#parts.onConnection(stream, { address, port, identity, isVouchedFor })
   }
 
   // -- servers -------------------------------------------------------------------------------------------------------
@@ -245,6 +260,19 @@ function refusalOf(request: IncomingMessage, path: string): [status: string, rea
 
 function keyOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
+}
+
+/** At the end of the certificate's chain, by its fingerprint. */
+function authorityOf(socket: TLSSocket): string {
+  let certificate = socket.getPeerCertificate(true)
+  // the last one is its own issuer; a chain that could not be put together again has none
+  for (let length = 0; length < CHAIN_MAX; length++) {
+    const { issuerCertificate } = certificate
+    if (issuerCertificate === undefined || issuerCertificate.fingerprint256 === certificate.fingerprint256)
+      break
+    certificate = issuerCertificate
+  }
+  return certificate.fingerprint256
 }
 
 /** The common name of a certificate that the listener's authorities vouch for. */

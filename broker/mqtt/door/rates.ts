@@ -3,6 +3,7 @@
  * its bucket is not read from until there is something in it again: it waits, nothing is lost, and the others have the broker's time.
  */
 import type { PeerInfo, Principal, Quota, Quotas } from '../connection/access.ts'
+import { countedAddress } from './counted-address.ts'
 
 export interface RateLimits {
   /** Of one client; null: no limit. */
@@ -72,7 +73,7 @@ export class Rates implements Quotas {
   readonly #now: () => number
   #limits: RateLimits
   #connects: Bucket | null = null
-  /** Ordered by last use. */
+  /** By what their addresses count as; ordered by last use. */
   readonly #addresses = new Map<string, Address>()
 
   /** @param now monotonic, ms */
@@ -96,7 +97,7 @@ export class Rates implements Quotas {
   refuses(peer: PeerInfo): string | null {
     const { connectionsPerAddress } = this.#limits
     const now = this.#now()
-    const address = this.#addressOf(peer.address)
+    const address = this.#addressOf(countedAddress(peer.address))
     if (connectionsPerAddress !== null && address.connections >= connectionsPerAddress)
       return 'limits.connectionsPerAddressMax is reached'
     if (address.connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
@@ -122,7 +123,7 @@ export class Rates implements Quotas {
 
   /** A connection that was not refused has ended. */
   left(peer: PeerInfo): void {
-    const address = this.#addresses.get(peer.address)
+    const address = this.#addresses.get(countedAddress(peer.address))
     if (address !== undefined) address.connections--
   }
 

@@ -12,6 +12,7 @@ import type { Connect, Subscribe } from '../packets/packet.ts'
 import { MqttProtocolError, Reason } from '../packets/protocol-error.ts'
 import { Replays } from '../replay/replays.ts'
 import { AppliedPositions } from './applied-positions.ts'
+import { reviewAway, type SessionRules } from './away-review.ts'
 import { AwaySessions } from './away-sessions.ts'
 import { ClientSession } from './client-session.ts'
 import { Drops } from './drops.ts'
@@ -277,6 +278,20 @@ export class Sessions implements SessionOwner {
     this.#subscriptions.end(session)
     this.#byClient.delete(session.clientId)
     this.#wills.sessionEnded(session.number, this.#clock.now())
+  }
+
+  /** Who may do what has changed. */
+  review(rules: SessionRules): void {
+    reviewAway(this.#byClient.values(), rules, {
+      limited: this.#limited,
+      willTopicOf: ({ number }) => this.#wills.topicOf(number),
+      dropWill: (session) => this.dropWill(session),
+      unsubscribe: (session, filters) => this.unsubscribe(session, filters),
+    })
+  }
+
+  dropWill({ number }: ClientSession): void {
+    if (this.#wills.remove(number)) this.#store.flush().catch(() => undefined)
   }
 
   // -- subscriptions ------------------------------------------------------------------------------------------------

@@ -101,13 +101,16 @@ describe('CONNECT', () => {
   it('that is being looked into waits without a time limit, and is refused where the rules changed meanwhile', async () => {
     let answer: ((principal: Principal) => void) | null = null
     const canConnect = () => new Promise<Principal>((resolve) => (answer = resolve))
-    const { open, front, seconds, sink } = await startFront({ access: { ...OPEN_ACCESS, canConnect } })
+    let isKnown = true
+    const access = { ...OPEN_ACCESS, canConnect, knows: () => isKnown }
+    const { open, front, seconds, sink } = await startFront({ access })
     const client = open()
     const connack = client.connect()
     await until(() => answer !== null, 'the question who it is')
     seconds(60)
     expect(client.isClosed).toBe(false)
-    front.review(({ name }) => name !== 'gone')
+    isKnown = false
+    front.review()
     answer!({ name: 'gone', clientId: 'c1' })
     expect((await connack).reasonCode).toBe(0)
     expect(await client.disconnected()).toBe(Reason.notAuthorized)
@@ -142,6 +145,19 @@ describe('CONNECT', () => {
     const { open } = await startFront({ access })
     const will = { topic: 'a/will', payload: Buffer.from('gone'), qos: 1, retain: false }
     expect((await open().connect({ will })).reasonCode).toBe(Reason.notAuthorized)
+  })
+
+  it('that was let in by rules that have changed meanwhile is told so [MQTT 5, section 3.14.2.1]', async () => {
+    let isKnown = true
+    const canConnect = async ({ clientId }: { clientId: string }) => {
+      isKnown = false
+      return { name: 'ann', clientId }
+    }
+    const { open, front } = await startFront({ access: { ...OPEN_ACCESS, canConnect, knows: () => isKnown } })
+    const client = open()
+    await client.connect()
+    expect(await client.disconnected()).toBe(Reason.notAuthorized)
+    expect(front.status()).toMatchObject({ clients: 0, dropped: 1 })
   })
 
   it('of a client that has a connection takes the session over: the older one is told [MQTT-3.1.4-3]', async () => {

@@ -112,11 +112,34 @@ describe('rules that change', () => {
     expect(door.knows(nobody, LOCAL)).toBe(true)
     door.update(rules(), await users({ ann: 'correct horse' }))
     expect(door.knows(nobody, LOCAL)).toBe(false)
-    expect(door.knows(ann(), REMOTE)).toBe(true)
+    const who = (await door.canConnect(named('ann', 'correct horse'))) as Principal
+    expect(door.knows(who, REMOTE)).toBe(true)
+    expect(door.knows(ann(), REMOTE), 'never came in').toBe(false)
     expect(door.knows({ name: 'sensor-7', clientId: 'c' }, { ...REMOTE, identity: 'sensor-7' })).toBe(true)
     door.update(rules({ anonymous: true }), await users({ bob: 'correct horse' }))
-    expect(door.knows(ann(), REMOTE)).toBe(false)
+    expect(door.knows(who, REMOTE)).toBe(false)
     expect(door.knows(nobody, REMOTE)).toBe(true)
+  })
+
+  it('leave out who came in with another password than the user has now', async () => {
+    const known = await users({ ann: 'correct horse' })
+    const door = new Door(rules(), known)
+    const who = (await door.canConnect(named('ann', 'correct horse'))) as Principal
+    door.update(rules({ permissions: ALL }), new Map(known))
+    expect(door.knows(who, REMOTE), 'the same one').toBe(true)
+    door.update(rules(), await users({ ann: 'correct horse' }))
+    expect(door.knows(who, REMOTE), 'its hash has another salt: it was set again').toBe(false)
+  })
+
+  it('leave out whose certificate nobody vouches for any more', () => {
+    const door = new Door(rules(), new Map())
+    const peer = (isVouchedFor: boolean) => ({
+      ...REMOTE,
+      identity: 'sensor-7',
+      isVouchedFor: () => isVouchedFor,
+    })
+    const sensor = { name: 'sensor-7', clientId: 'c' }
+    expect([door.knows(sensor, peer(true)), door.knows(sensor, peer(false))]).toEqual([true, false])
   })
 })
 

@@ -160,6 +160,56 @@ describe('TLS', () => {
     expect((await tls(port)).getPeerCertificate().serialNumber).toBe(server.x509.serialNumber)
   })
 
+  it('vouches for a client as long as the authority at the end of its chain is in the file', async () => {
+    let changes = 0
+    const { listener, files, port, peers } = await listen(
+      { tls: WITH_CLIENTS },
+      { onAuthorities: () => changes++ },
+    )
+    const line = createAuthority('line 1', { issuer: devices })
+    const below = createCertificate({ name: 'sensor-8', issuer: line })
+    await echo(await tls(port, { cert: sensor.cert, key: sensor.key }))
+    await echo(await tls(port, { cert: below.cert + line.cert, key: below.key }))
+    const vouched = () => peers.map(({ isVouchedFor }) => isVouchedFor!())
+    expect(vouched()).toEqual([true, true])
+    const next = createAuthority('next')
+    files.set('/ca', Buffer.from(`another one\n${next.cert}${devices.cert}`))
+    await listener.renew()
+    expect(vouched(), 'one is added').toEqual([true, true])
+    files.set('/ca', Buffer.from(next.cert))
+    await listener.renew()
+    expect(vouched()).toEqual([false, false])
+    expect(changes).toBe(2)
+  })
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'vouches for a client that resumes its session of %s, until its authority is gone',
+    async (maxVersion) => {
+      const { listener, files, port, peers } = await listen({ tls: WITH_CLIENTS })
+      const certificate = { cert: sensor.cert, key: sensor.key, maxVersion }
+      const first = await tls(port, certificate)
+      await echo(first)
+      const again = await tls(port, { ...certificate, session: first.getSession()! })
+      await echo(again)
+      expect(again.isSessionReused()).toBe(true)
+      expect(peers.map(({ identity, isVouchedFor }) => [identity, isVouchedFor?.()])).toEqual([
+        ['sensor-7', true],
+        ['sensor-7', true],
+      ])
+      files.set('/ca', Buffer.from(createAuthority('next').cert))
+      await listener.renew()
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port,
+        ca: authority.cert,
+        ...certificate,
+        session: again.getSession()!,
+      })
+      await closed(socket)
+      expect(peers).toHaveLength(2)
+    },
+  )
+
   it('does not start without its files, and says which', async () => {
     const parts = { log: new RecordingSink(), frameBytesMax: 1000, onConnection() {} }
     const start = (files: Map<string, Buffer>) =>

@@ -70,11 +70,24 @@ describe('connections', () => {
     expect(own.refuses(third)).toBeNull()
   })
 
+  it('from one /64 of IPv6 are those of one address, and so are IPv4 addresses however they come', () => {
+    const { rates: own } = rates({ connectionsPerAddress: 1 })
+    const from = (address: string) => ({ ...REMOTE, address })
+    expect(own.refuses(from('2001:db8::1'))).toBeNull()
+    expect(own.refuses(from('2001:db8::ffff:2'))).toBe('limits.connectionsPerAddressMax is reached')
+    expect(own.refuses(from('2001:db8:0:1::1')), 'another network').toBeNull()
+    expect(own.refuses(from('192.0.2.7'))).toBeNull()
+    expect(own.refuses(from('::ffff:192.0.2.7'))).toBe('limits.connectionsPerAddressMax is reached')
+    own.left(from('::ffff:192.0.2.7'))
+    own.left(from('2001:db8::9'))
+    expect([own.refuses(from('192.0.2.7')), own.refuses(from('2001:db8::7'))]).toEqual([null, null])
+  })
+
   it('of an address that flies by with thousands of others are still counted', () => {
     const { rates: own } = rates({ connectionsPerAddress: 1 })
     expect(own.refuses(LOCAL)).toBeNull()
     for (let i = 0; i < 12_000; i++) {
-      const peer = { ...LOCAL, address: `2001:db8::${i}` }
+      const peer = { ...LOCAL, address: `2001:db8:${i >> 8}:${i & 0xff}::1` }
       expect(own.refuses(peer)).toBeNull()
       own.left(peer)
     }
