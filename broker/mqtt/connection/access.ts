@@ -61,7 +61,7 @@ export interface Quota {
 export interface Quotas {
   /** A connection was accepted. @returns why it is refused, or null */
   refuses(peer: PeerInfo): string | null
-  quotaOf(principal: Principal, peer: PeerInfo): Quota
+  quotaOf(principal: Principal): Quota
   /** A connection that was not refused has ended. */
   left(peer: PeerInfo): void
 }

@@ -28,6 +28,9 @@ const BURST_SECONDS = 2
 /** Addresses whose connects are counted; those that were silent longest are forgotten. */
 const ADDRESSES_MAX = 10_000
 
+/** Clients whose budgets are kept; past it that of the client is forgotten that came longest ago and has no connection. */
+const CLIENTS_MAX = 10_000
+
 /** Fills at a rate, holds two seconds of it, at least one. */
 export class Bucket {
   readonly #perSecond: number
@@ -50,6 +53,11 @@ export class Bucket {
     return this.#level >= 0 ? 0 : Math.ceil((-this.#level / this.#perSecond) * 1000)
   }
 
+  isFull(now: number): boolean {
+    this.#fill(now)
+    return this.#level === this.#size
+  }
+
   /** Takes one, where there is one. */
   take(now: number): boolean {
     this.#fill(now)
@@ -64,6 +72,26 @@ export class Bucket {
   }
 }
 
+/** What one client may still send. */
+class Budget {
+  connections = 0
+  readonly #messages: Bucket | null
+  readonly #bytes: Bucket | null
+
+  constructor({ messagesPerSecond, bytesPerSecond }: RateLimits, now: number) {
+    this.#messages = messagesPerSecond === null ? null : new Bucket(messagesPerSecond, now)
+    this.#bytes = bytesPerSecond === null ? null : new Bucket(bytesPerSecond, now)
+  }
+
+  charge(messages: number, bytes: number, now: number): number {
+    return Math.max(this.#messages?.charge(messages, now) ?? 0, this.#bytes?.charge(bytes, now) ?? 0)
+  }
+
+  isFull(now: number): boolean {
+    return (this.#messages?.isFull(now) ?? true) && (this.#bytes?.isFull(now) ?? true)
+  }
+}
+
 interface Address {
   connections: number
   readonly connects: Bucket | null
@@ -73,6 +101,8 @@ export class Rates implements Quotas {
   readonly #now: () => number
   #limits: RateLimits
   #connects: Bucket | null = null
+  /** By user and client id, ordered by their last connection. */
+  readonly #budgets = new Map<string, Budget>()
   /** By what their addresses count as; ordered by last use. */
   readonly #addresses = new Map<string, Address>()
 
@@ -87,6 +117,7 @@ export class Rates implements Quotas {
   update(limits: RateLimits): void {
     const { connectsPerSecond } = limits
     this.#limits = limits
+    this.#budgets.clear()
     this.#connects = connectsPerSecond === null ? null : new Bucket(connectsPerSecond, this.#now())
     for (const [name, { connections }] of this.#addresses) {
       if (connections === 0) this.#addresses.delete(name)
@@ -106,18 +137,23 @@ export class Rates implements Quotas {
     return null
   }
 
-  quotaOf(_principal: Principal, _peer: PeerInfo): Quota {
+  /** The budget stays with the client: coming again does not fill it. */
+  quotaOf({ name, clientId }: Principal): Quota {
     const { messagesPerSecond, bytesPerSecond } = this.#limits
-    const now = this.#now()
-    const messages = messagesPerSecond === null ? null : new Bucket(messagesPerSecond, now)
-    const bytes = bytesPerSecond === null ? null : new Bucket(bytesPerSecond, now)
-    if (messages === null && bytes === null) return UNLIMITED
+    if (messagesPerSecond === null && bytesPerSecond === null) return UNLIMITED
+    const id = JSON.stringify([name, clientId])
+    const budget = this.#budgets.get(id) ?? new Budget(this.#limits, this.#now())
+    this.#budgets.delete(id)
+    this.#budgets.set(id, budget)
+    budget.connections++
+    if (this.#budgets.size > CLIENTS_MAX) forgetFirst(this.#budgets)
     return {
-      charge: (count, size) => {
-        const at = this.#now()
-        return Math.max(messages?.charge(count, at) ?? 0, bytes?.charge(size, at) ?? 0)
+      charge: (messages, bytes) => budget.charge(messages, bytes, this.#now()),
+      release: () => {
+        budget.connections--
+        const isLast = budget.connections === 0 && this.#budgets.get(id) === budget
+        if (isLast && budget.isFull(this.#now())) this.#budgets.delete(id)
       },
-      release() {},
     }
   }
 
@@ -136,17 +172,17 @@ export class Rates implements Quotas {
     const address = this.#addresses.get(name) ?? { connections: 0, connects: this.#bucketOfAddress() }
     this.#addresses.delete(name)
     this.#addresses.set(name, address)
-    if (this.#addresses.size > ADDRESSES_MAX) this.#forgetOne()
+    if (this.#addresses.size > ADDRESSES_MAX) forgetFirst(this.#addresses)
     return address
   }
+}
 
-  /** The one that was silent longest and has no connection. */
-  #forgetOne(): void {
-    for (const [name, { connections }] of this.#addresses) {
-      if (connections > 0) continue
-      this.#addresses.delete(name)
-      return
-    }
+/** The first that has no connection. */
+function forgetFirst(all: Map<string, { readonly connections: number }>): void {
+  for (const [name, { connections }] of all) {
+    if (connections > 0) continue
+    all.delete(name)
+    return
   }
 }
 

@@ -30,7 +30,7 @@ describe('a bucket', () => {
 describe('a client', () => {
   it('waits as long as its messages or its bytes are above their rates, whichever is longer', () => {
     const { rates: own, clock } = rates({ messagesPerSecond: 100, bytesPerSecond: 1000 })
-    const quota = own.quotaOf(WHO, LOCAL)
+    const quota = own.quotaOf(WHO)
     expect(quota.charge(200, 100)).toBe(0)
     expect(quota.charge(100, 100)).toBe(1000)
     clock.now += 1000
@@ -40,12 +40,25 @@ describe('a client', () => {
 
   it('has a budget of its own', () => {
     const { rates: own } = rates({ messagesPerSecond: 1 })
-    expect(own.quotaOf(WHO, LOCAL).charge(100, 1)).toBeGreaterThan(0)
-    expect(own.quotaOf(WHO, LOCAL).charge(1, 1)).toBe(0)
+    expect(own.quotaOf(WHO).charge(100, 1)).toBeGreaterThan(0)
+    expect(own.quotaOf({ ...WHO, clientId: 'c2' }).charge(1, 1)).toBe(0)
+    expect(own.quotaOf({ ...WHO, name: 'ann' }).charge(1, 1)).toBe(0)
+  })
+
+  it('has the same budget when it comes again, and a full one once it was away for long', () => {
+    const { rates: own, clock } = rates({ messagesPerSecond: 1 })
+    for (let i = 0; i < 3; i++) {
+      const quota = own.quotaOf(WHO)
+      expect(quota.charge(2, 1) === 0).toBe(i === 0)
+      quota.release()
+    }
+    clock.now += 60_000
+    expect(own.quotaOf(WHO).charge(2, 1)).toBe(0)
+    expect(own.quotaOf(WHO).charge(1, 1), 'two connections of one client share it').toBeGreaterThan(0)
   })
 
   it('is not held up without limits', () => {
-    expect(rates({}).rates.quotaOf(WHO, LOCAL).charge(1e9, 1e12)).toBe(0)
+    expect(rates({}).rates.quotaOf(WHO).charge(1e9, 1e12)).toBe(0)
   })
 })
 
