@@ -34,7 +34,7 @@ import type { ConnectionContext } from './context.ts'
 import { ClientDelivery } from './delivery.ts'
 import { Block, type FrameHandler, FrameReader } from './frame-reader.ts'
 import { type Admitted, admit, type Refused } from './handshake.ts'
-import { Incoming } from './incoming.ts'
+import { Incoming, type IncomingPressure } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
@@ -279,11 +279,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     const context = this.#context
     const acknowledgements = new Acknowledgements(connect.version, this.#outbox, this)
-    const incoming = new Incoming(context, connect, principal, acknowledgements, (commit) => {
-      this.#reader.block(Block.crowd)
-      commit.waiting.push(() => this.#reader.unblock(Block.crowd))
-    })
-    const quota = context.quotas.quotaOf(principal, this.peer)
+    const incoming = new Incoming(context, connect, principal, acknowledgements, this.#pressure())
+    const quota = context.quotas.quotaOf(principal)
     this.#open = { connect, principal, incoming, acknowledgements, quota, since: context.now() }
     this.#session = session
     this.#state = 'open'
@@ -298,6 +295,19 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.review()
     session.pump()
     this.#reader.unblock(Block.admitting)
+  }
+
+  #pressure(): IncomingPressure {
+    return {
+      crowded: (commit) => {
+        this.#reader.block(Block.crowd)
+        commit.waiting.push(() => this.#reader.unblock(Block.crowd))
+      },
+      storing: (isFull) => {
+        if (isFull) this.#reader.block(Block.storing)
+        else this.#reader.unblock(Block.storing)
+      },
+    }
   }
 
   #refused(connect: Connect, { reasonCode, text, detail, error }: Refused): void {

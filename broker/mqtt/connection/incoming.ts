@@ -19,6 +19,10 @@ import type { TopicEntry } from './topic-cache.ts'
 
 /** Topics of which a connection remembers whether it may publish to them. */
 const VERDICTS_MAX = 256
+/** What a connection has handed over on topics that no stream takes and that is not on disk yet: at it nothing more is read. */
+const STORING_BYTES_MAX = 1024 * 1024
+/** What a small message takes beside its bytes. */
+const MESSAGE_BYTES = 256
 /** A QoS 2 message that comes once more under the same packet id is taken for a repetition; more often it has to say so. */
 const WITHOUT_DUP_MAX = 2
 
@@ -32,12 +36,21 @@ export class RefusedMessageError extends Error {
   }
 }
 
+/** What holds up whoever publishes. */
+export interface IncomingPressure {
+  /** Nothing more is to be handed over until this commit has settled. */
+  crowded(commit: PendingCommit): void
+  /** Nothing more is to be handed over until it is false again. */
+  storing(isFull: boolean): void
+}
+
 export class Incoming {
   readonly #context: ConnectionContext
   readonly #connect: Connect
   readonly #principal: Principal
   readonly #acknowledgements: Acknowledgements
-  readonly #onCrowded: (commit: PendingCommit) => void
+  readonly #pressure: IncomingPressure
+  #storingBytes = 0
   #last: TopicEntry | null = null
   #mayLast = false
   /** Weak: the entries are the topic cache's to keep. */
@@ -50,15 +63,14 @@ export class Incoming {
   /** It was full for too long: while it still is, nobody waits for it again. */
   #fullChain: Chain | null = null
 
-  /** @param onCrowded nothing more is to be handed over until this commit has settled */
   constructor(
     context: ConnectionContext,
     connect: Connect,
     principal: Principal,
     acknowledgements: Acknowledgements,
-    onCrowded: (commit: PendingCommit) => void,
+    pressure: IncomingPressure,
   ) {
-    this.#onCrowded = onCrowded
+    this.#pressure = pressure
     this.#context = context
     this.#connect = connect
     this.#principal = principal
@@ -94,7 +106,7 @@ export class Incoming {
         : NO_HEADERS
     const { route } = entry
     if (route === null) {
-      this.#passOn(view, entry)
+      this.#passOn(view, entry, frame.to - frame.from)
       return null
     }
     const { chain } = route.stream
@@ -139,13 +151,13 @@ export class Incoming {
     const commit = commits.of(submission.chain as Chain)
     if (isPassedOn) {
       commit.messages.push(this.#messageOf(view, entry))
-      if (commit.isCrowded) this.#onCrowded(commit)
+      if (commit.isCrowded) this.#pressure.crowded(commit)
     }
     this.#acknowledge(view, Reason.success, submission.delta < 0, commit)
   }
 
   /** On a topic that no stream takes. */
-  #passOn(view: PublishView, entry: TopicEntry): void {
+  #passOn(view: PublishView, entry: TopicEntry, bytes: number): void {
     const { hub, ingress, commits, submission, sessions } = this.#context
     ingress.received(submission.payload.length, false)
     const isAgain = view.qos === 2 && ingress.remember(submission)
@@ -156,6 +168,7 @@ export class Incoming {
       return
     }
     const stored = sessions.storeInline(this.#messageOf(view, entry))
+    this.#storing(bytes, stored)
     const parts: ((done: (error: Error | null) => void) => void)[] = [
       (done) => {
         stored.then(() => done(null), done)
@@ -163,6 +176,19 @@ export class Incoming {
     ]
     if (id !== null) parts.push((done) => id.chain.onCommit(done))
     this.#acknowledge(view, Reason.success, false, allOf(parts))
+  }
+
+  /** A disk that is slow must not fill memory with what waits for it. */
+  #storing(bytes: number, stored: Promise<void>): void {
+    const size = bytes + MESSAGE_BYTES
+    this.#storingBytes += size
+    if (this.#storingBytes >= STORING_BYTES_MAX) this.#pressure.storing(true)
+    const settled = () => {
+      const wasFull = this.#storingBytes >= STORING_BYTES_MAX
+      this.#storingBytes -= size
+      if (wasFull && this.#storingBytes < STORING_BYTES_MAX) this.#pressure.storing(false)
+    }
+    stored.then(settled, settled)
   }
 
   #messageOf(view: PublishView, entry: TopicEntry): CommittedMessage {
