@@ -38,7 +38,15 @@ export interface Drained {
 /** Each load first alone, then beside a drain. */
 export function besideCells(drained: Drained): Cell<BesideResult>[] {
   return LOADS.flatMap(({ name, ...settings }) => {
-    const load = { ...settings, payloadBytes: RECORD_BYTES, warmSeconds: 2, seconds: drained.seconds }
+    const load: Load = {
+      ...settings,
+      manner: 'plain',
+      entry: { qos0: 0, qos1: 1 },
+      payloadBytes: RECORD_BYTES,
+      warmSeconds: 2,
+      seconds: drained.seconds,
+      messagesMax: null,
+    }
     return [
       { name: `${BESIDE}${name}, alone`, measure: () => measure(drained, load, null) },
       { name: `${BESIDE}${name}, draining`, measure: () => measure(drained, load, drained.topic()) },
@@ -51,7 +59,7 @@ async function measure(drained: Drained, load: Load, topic: string | null): Prom
   const directory = scratch.fresh('drained')
   cpSync(stock.directory, directory, { recursive: true })
   if (topic !== null) await kafka.create(topic)
-  const server = await startHeadwater(scratch, [], directory, settings(drained, topic))
+  const server = await startHeadwater(scratch, [], { data: directory, settings: settings(drained, topic) })
   try {
     const before = topic === null ? 0 : sum(await kafka.counts(topic))
     const start = performance.now()
@@ -69,11 +77,10 @@ async function measure(drained: Drained, load: Load, topic: string | null): Prom
   }
 }
 
-function settings({ bootstrap }: Drained, topic: string | null): string[] {
-  const stream = [`edge: ${EDGE}`, `streams: [{ name: ${STREAM}, topics: ["#"], partitions: ${PARTITIONS} }]`]
-  if (topic === null) return [...stream, 'upstreams: []']
-  const place = `bootstrap: ["${bootstrap}"], topic: "${topic}", groupPrefix: "${topic}."`
-  return [...stream, `upstreams: [{ name: bench, kind: kafka, ${place} }]`]
+function settings({ bootstrap }: Drained, topic: string | null): object {
+  const stream = { name: STREAM, topics: ['#'], partitions: PARTITIONS }
+  const upstream = { name: 'bench', kind: 'kafka', bootstrap: [bootstrap], topic, groupPrefix: `${topic}.` }
+  return { edge: EDGE, streams: [stream], upstreams: topic === null ? [] : [upstream] }
 }
 
 const sum = (counts: readonly number[]) => counts.reduce((all, count) => all + count, 0)
