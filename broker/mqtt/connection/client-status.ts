@@ -5,11 +5,13 @@ import type { PeerInfo, Principal, Quota } from './access.ts'
 import type { Acknowledgements } from './acknowledgements.ts'
 import type { Incoming } from './incoming.ts'
 import type { Outbox } from './outbox.ts'
+import type { Holder } from './takeovers.ts'
 
 /** What an open connection has. */
 export interface OpenClient {
   readonly connect: Connect
   readonly principal: Principal
+  readonly holder: Holder
   readonly incoming: Incoming
   readonly acknowledgements: Acknowledgements
   readonly quota: Quota

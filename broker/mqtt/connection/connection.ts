@@ -281,7 +281,9 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const acknowledgements = new Acknowledgements(connect.version, this.#outbox, this)
     const incoming = new Incoming(context, connect, principal, acknowledgements, this.#pressure())
     const quota = context.quotas.quotaOf(principal)
-    this.#open = { connect, principal, incoming, acknowledgements, quota, since: context.now() }
+    const holder = { user: principal.name, address: this.peer.address }
+    this.#open = { connect, principal, holder, incoming, acknowledgements, quota, since: context.now() }
+    context.takeovers.entered(connect.clientId, holder)
     this.#session = session
     this.#state = 'open'
     context.counters.connected++
@@ -391,6 +393,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #closeBySession(reasonCode: ReasonCode, text: string): void {
     this.#session = null
     if (reasonCode !== Reason.sessionTakenOver) this.#log(text, `closed ${reasonCode}`)
+    else if (this.#open !== null) this.#context.takeovers.takenOver(this.#open.connect.clientId)
     this.close(reasonCode, text)
   }
 
@@ -432,8 +435,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#session = null
     if (!isFirst) return
     this.#reader.stop()
-    this.#open?.acknowledgements.close()
-    this.#open?.quota.release()
+    if (this.#open === null) return
+    const { acknowledgements, quota, connect, holder } = this.#open
+    acknowledgements.close()
+    quota.release()
+    this.#context.takeovers.left(connect.clientId, holder)
   }
 }
 

@@ -53,7 +53,8 @@ export interface FrontTest {
   readonly time: { now: number }
   /** Time passes for connections. */
   seconds(count: number): void
-  open(version?: 3 | 4 | 5): TestClient
+  /** @param address where it comes from */
+  open(version?: 3 | 4 | 5, address?: string): TestClient
   connect(options?: ConnectOptions): Promise<TestClient>
   /** Values of a stream in the order of its one partition. */
   values(stream?: string): Promise<string[]>
@@ -102,9 +103,9 @@ export async function startFront(options: FrontTestOptions = {}): Promise<FrontT
   })
   wheel.stop()
   fronts.add(front)
-  const open = (version: 3 | 4 | 5 = 5) => {
+  const open = (version: 3 | 4 | 5 = 5, address = '192.0.2.1') => {
     const [ours, theirs] = socketPair()
-    front.accept(theirs, { address: '192.0.2.1', port: 1000, identity: null })
+    front.accept(theirs, { address, port: 1000, identity: null })
     return new TestClient(ours, version)
   }
   return {

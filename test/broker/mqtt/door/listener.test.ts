@@ -237,6 +237,29 @@ describe('a handshake', () => {
     await until(() => /took too long|handshake failed/.test(JSON.stringify(sink)), 'it is logged')
   })
 
+  it.each([
+    ['TCP', {}],
+    ['TLS', { tls: TLS }],
+    ['WebSocket', { webSocketPath: '/mqtt' }],
+    ['secure WebSocket', { tls: TLS, webSocketPath: '/mqtt' }],
+  ])('of %s does not begin where its address is refused', async (_what, options) => {
+    const asked: string[] = []
+    const refuses = (address: string) => (asked.push(address) > 1 ? 'too soon' : null)
+    const { port, peers, sink } = await listen(options, { refuses })
+    const greeting = 'webSocketPath' in options ? 'GET / HTTP/1.1\r\n\r\n' : 'ping'
+    const first = 'tls' in options ? await tls(port) : raw(port)
+    first.write(greeting)
+    await once(first, 'data')
+    const second = raw(port)
+    let bytes = 0
+    second.on('data', (chunk) => (bytes += chunk.length))
+    await closed(second)
+    expect(bytes).toBe(0)
+    expect(asked).toEqual(['127.0.0.1', '127.0.0.1'])
+    expect(peers).toHaveLength('webSocketPath' in options ? 0 : 1)
+    expect(sink.lines, 'whoever refuses says so').toEqual([])
+  })
+
   it('is one of a bounded number', async () => {
     const { port, sink } = await listen({ tls: TLS }, { arrivingMax: 2 })
     const waiting = [raw(port), raw(port)]
