@@ -160,7 +160,7 @@ export class Front implements MqttFront {
   #arrives(address: string): string | null {
     const isFull = this.#connections.size >= this.#connectionsMax
     const reason = isFull ? this.#fullText : this.#context.quotas.arrives(address)
-    if (reason !== null) this.#refuse(address, reason)
+    if (reason !== null) this.#refuse({ from: address, reason })
     return reason
   }
 
@@ -168,9 +168,9 @@ export class Front implements MqttFront {
     return `limits.connectionsMax of ${this.#connectionsMax} is reached`
   }
 
-  #refuse(from: string, reason: string): void {
+  #refuse(fields: { from: string; user?: string; reason: string }): void {
     this.#context.counters.refused++
-    this.#context.limited.warn(`refused ${reason}`, 'refused a connection', { from, reason })
+    this.#context.limited.warn(`refused ${fields.reason}`, 'refused a connection', fields)
   }
 
   /** A stream on which a client is expected to speak MQTT. */
@@ -179,7 +179,8 @@ export class Front implements MqttFront {
     const isFull = this.#connections.size >= this.#connectionsMax
     const reason = isFull ? this.#fullText : quotas.refuses(peer)
     if (reason !== null) {
-      this.#refuse(peer.address, reason)
+      const { address: from, identity } = peer
+      this.#refuse({ from, ...(identity === null ? {} : { user: identity }), reason })
       stream.on('error', () => {})
       stream.destroy()
       return

@@ -150,7 +150,8 @@ export class Listener {
       return
     }
     if (this.#arriving.size >= arrivingMax) {
-      this.#limited.warn('arriving', 'refused a connection: too many are in their handshake', { from })
+      const reason = `${arrivingMax} others are in their handshake`
+      this.#limited.warn('arriving', 'refused a connection', { from, reason })
       socket.destroy()
       return
     }
@@ -207,8 +208,8 @@ export class Listener {
   /** What a client does wrong before it is connected ends its connection, and nothing else. */
   #quiet<S extends TlsServer | HttpServer>(server: S): S {
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
-      const fields = { from: socket.remoteAddress, reason: error.message }
-      this.#limited.warn(error.message, 'refused a connection: its TLS handshake failed', fields)
+      const fields = { from: addressOf(socket), reason: `its TLS handshake failed: ${error.message}` }
+      this.#limited.warn(error.message, 'refused a connection', fields)
       socket.destroy()
     })
     server.on('clientError', (_error: Error, socket: Duplex) => socket.destroy())
@@ -236,8 +237,8 @@ export class Listener {
         return
       }
       const [status, reason] = refusal
-      const fields = { from: socket.remoteAddress, reason }
-      this.#limited.warn(status, 'refused a connection: its WebSocket handshake failed', fields)
+      const fields = { from: socket.remoteAddress, reason: `its WebSocket handshake failed: ${reason}` }
+      this.#limited.warn(status, 'refused a connection', fields)
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     })
   }
@@ -268,6 +269,11 @@ function refusalOf(request: IncomingMessage, path: string): [status: string, rea
   const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
   if (MQTT_PROTOCOLS.some((name) => offered.includes(name))) return null
   return ['400 Bad Request', 'it does not offer the subprotocol mqtt']
+}
+
+/** One whose handshake failed may have lost its address; the socket below it, which was asked when it came, knows it still. */
+function addressOf(socket: TLSSocket & { readonly _parent?: Socket }): string | undefined {
+  return socket.remoteAddress ?? socket._parent?.remoteAddress
 }
 
 function keyOf({ remoteAddress, remotePort }: Socket): string {
