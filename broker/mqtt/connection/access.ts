@@ -59,6 +59,8 @@ export interface Quota {
 }
 
 export interface Quotas {
+  /** A socket has come, and has cost nothing yet. @returns why it is refused, or null */
+  arrives(address: string): string | null
   /** A connection was accepted. @returns why it is refused, or null */
   refuses(peer: PeerInfo): string | null
   quotaOf(principal: Principal): Quota
@@ -78,7 +80,12 @@ export const OPEN_ACCESS: Access = {
 
 const NO_LIMIT: Quota = { charge: () => 0, release() {} }
 
-export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT, left() {} }
+export const NO_QUOTAS: Quotas = {
+  arrives: () => null,
+  refuses: () => null,
+  quotaOf: () => NO_LIMIT,
+  left() {},
+}
 
 export function isRefused(answer: Principal | Refusal): answer is Refusal {
   return 'reasonCode' in answer

@@ -26,6 +26,7 @@ import { decodePacket } from '../packets/packet-decoder.ts'
 import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { splitFilter } from '../packets/topics.ts'
 import type { Session } from '../session/session.ts'
+import { ANONYMOUS, type Who } from '../who.ts'
 import type { PeerInfo, Principal } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
 import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
@@ -50,6 +51,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   readonly #reader: FrameReader
   readonly #outbox: Outbox
   #state: State = 'greeting'
+  /** It asks to be let in. */
+  #asking: Connect | null = null
   #open: OpenClient | null = null
   #session: Session | null = null
   #subscribesUnderWay = 0
@@ -257,13 +260,14 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
       throw error
     }
     this.#state = 'admitting'
+    this.#asking = connect
     this.#reader.block(Block.admitting)
     // its CONNECT was whole in time; what it waits for now is not its doing
     this.#context.wheel.clear(this)
     const close = (reasonCode: ReasonCode, text: string) => this.#closeBySession(reasonCode, text)
     const { encoders, limits } = this.#context
     const outgoingOf = (granted: Connect) =>
-      new ClientDelivery(granted, this.#outbox, encoders, limits.topicAliasMaximum, close)
+      new ClientDelivery(granted, this.peer.address, this.#outbox, encoders, limits.topicAliasMaximum, close)
     admit(this.#context, connect, this.peer, outgoingOf, () => this.#state === 'admitting')
       .then((answer) => {
         if (answer.kind === 'admitted') this.#admitted(answer)
@@ -279,9 +283,16 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     const context = this.#context
     const acknowledgements = new Acknowledgements(connect.version, this.#outbox, this)
-    const incoming = new Incoming(context, connect, principal, acknowledgements, this.#pressure())
+    const { clientId } = connect
+    const from = this.peer.address
+    const who = { client: clientId, from, user: principal.name ?? ANONYMOUS }
+    const incoming = new Incoming(context, connect, principal, who, acknowledgements, this.#pressure())
     const quota = context.quotas.quotaOf(principal)
-    this.#open = { connect, principal, incoming, acknowledgements, quota, since: context.now() }
+    const holder = { user: principal.name, address: from }
+    const since = context.now()
+    this.#open = { connect, principal, holder, who, incoming, acknowledgements, quota, since }
+    this.#asking = null
+    context.takeovers.entered(clientId, holder)
     this.#session = session
     this.#state = 'open'
     context.counters.connected++
@@ -315,9 +326,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const { counters, limited } = this.#context
     counters.refused++
     limited.warn(`client ${reasonCode}`, 'refused a client', {
-      client: connect.clientId,
-      from: this.peer.address,
-      ...(connect.username === null ? {} : { user: connect.username }),
+      ...this.#who,
       reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
     })
     const why = connect.requestsProblemInformation ? { reasonString: text } : {}
@@ -327,11 +336,14 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   #subscribe(packet: Subscribe, version: ProtocolVersion): void {
-    const { access } = this.#context
-    const { principal } = this.#open as OpenClient
-    const grants = packet.subscriptions.map(({ filter, qos }) =>
-      access.maySubscribe(principal, splitFilter(filter).filter) ? qos : Reason.notAuthorized,
-    )
+    const { access, limited } = this.#context
+    const { principal, who } = this.#open as OpenClient
+    const grants = packet.subscriptions.map(({ filter, qos }) => {
+      if (access.maySubscribe(principal, splitFilter(filter).filter)) return qos
+      const fields = { ...who, filter, reason: `may not subscribe to ${filter}` }
+      limited.warn('may not subscribe', 'refused a subscription', fields)
+      return Reason.notAuthorized
+    })
     const codes = (this.#session as Session).subscribe(packet, grants)
     this.#answerLater(codes, (reasonCodes) => encodeSuback(version, packet.packetId, reasonCodes))
   }
@@ -346,8 +358,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     if (forbidden.length === 0) return
     session.unsubscribe(forbidden).catch((error) => this.#drop(error))
     limited.warn('forbidden', 'ended subscriptions that are not allowed any more', {
-      client: session.clientId,
-      from: this.peer.address,
+      ...this.#who,
       filters: forbidden.slice(0, 10).join(' '),
       count: forbidden.length,
     })
@@ -391,6 +402,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #closeBySession(reasonCode: ReasonCode, text: string): void {
     this.#session = null
     if (reasonCode !== Reason.sessionTakenOver) this.#log(text, `closed ${reasonCode}`)
+    else if (this.#open !== null) this.#context.takeovers.takenOver(this.#open.connect.clientId)
     this.close(reasonCode, text)
   }
 
@@ -405,10 +417,18 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
 
   #log(reason: string, kind: string): void {
     this.#context.limited.warn(kind, 'dropped a connection', {
-      client: this.#open?.connect.clientId ?? '(not connected yet)',
-      from: this.peer.address,
+      ...this.#who,
       reason,
     })
+  }
+
+  /** As far as it is known. */
+  get #who(): Partial<Who> {
+    if (this.#open !== null) return this.#open.who
+    const { address: from, identity } = this.peer
+    const user = identity ?? this.#asking?.username
+    const named = user == null ? (this.#asking === null ? {} : { user: ANONYMOUS }) : { user }
+    return { client: this.#asking?.clientId ?? '(not connected yet)', from, ...named }
   }
 
   /** Writes what is left, and ends the stream. */
@@ -432,8 +452,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#session = null
     if (!isFirst) return
     this.#reader.stop()
-    this.#open?.acknowledgements.close()
-    this.#open?.quota.release()
+    if (this.#open === null) return
+    const { acknowledgements, quota, connect, holder } = this.#open
+    acknowledgements.close()
+    quota.release()
+    this.#context.takeovers.left(connect.clientId, holder)
   }
 }
 

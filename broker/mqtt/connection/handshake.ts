@@ -54,6 +54,11 @@ export async function admit(
     const text = `may not publish its will to ${will.topic}`
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
+  const isNext = await context.takeovers.turn(clientId, { user: principal.name, address: peer.address })
+  if (!isNext) {
+    const text = 'another client with its client id came after it, while it waited to take over'
+    return { kind: 'refused', reasonCode: Reason.connectionRateExceeded, text }
+  }
   if (!isWanted()) return { kind: 'refused', reasonCode: Reason.unspecified, text: 'it has gone' }
   try {
     const outgoing = outgoingOf(connect)

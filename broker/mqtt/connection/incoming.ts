@@ -11,6 +11,7 @@ import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packet
 import type { PublishView } from '../packets/publish-view.ts'
 import { readPublish } from '../packets/publish-view.ts'
 import { messageHeaders } from '../record-headers.ts'
+import type { Who } from '../who.ts'
 import type { Principal } from './access.ts'
 import { type Acknowledgements, Answer, type Awaited } from './acknowledgements.ts'
 import type { ConnectionContext } from './context.ts'
@@ -48,6 +49,7 @@ export class Incoming {
   readonly #context: ConnectionContext
   readonly #connect: Connect
   readonly #principal: Principal
+  readonly #who: Who
   readonly #acknowledgements: Acknowledgements
   readonly #pressure: IncomingPressure
   #storingBytes = 0
@@ -67,6 +69,7 @@ export class Incoming {
     context: ConnectionContext,
     connect: Connect,
     principal: Principal,
+    who: Who,
     acknowledgements: Acknowledgements,
     pressure: IncomingPressure,
   ) {
@@ -74,6 +77,7 @@ export class Incoming {
     this.#context = context
     this.#connect = connect
     this.#principal = principal
+    this.#who = who
     this.#acknowledgements = acknowledgements
   }
 
@@ -231,10 +235,10 @@ export class Incoming {
   /** MQTT 5 says so where there is an acknowledgement that can; MQTT 3 has no other way than to end the connection. */
   #refuse(view: PublishView, reasonCode: ReasonCode, text: string): void {
     const { counters, limited } = this.#context
-    const { version, clientId, requestsProblemInformation, maximumPacketBytes } = this.#connect
+    const { version, requestsProblemInformation, maximumPacketBytes } = this.#connect
     counters.refusedMessages++
     if (version !== 5) throw new RefusedMessageError(reasonCode, text)
-    limited.warn(`refused ${reasonCode}`, 'refused a message', { client: clientId, reason: text })
+    limited.warn(`refused ${reasonCode}`, 'refused a message', { ...this.#who, reason: text })
     const { qos, packetId } = view
     if (qos === 0) return
     const queue = this.#acknowledgements

@@ -1,5 +1,5 @@
 /**
- * As what an address counts against limits by address. A provider gives a customer 2^64 IPv6 addresses (a /64, RFC 6177) and a host takes new ones by
+ * What an address is worth: as what it counts against limits by address. A provider gives a customer 2^64 IPv6 addresses (a /64, RFC 6177) and a host takes new ones by
  * itself (RFC 8981): who is counted is the /64. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.7`, as a socket for both gives it) is the IPv4 address.
  */
 import { isIPv6 } from 'node:net'
@@ -35,4 +35,10 @@ function sixteenBits(text: string): number[] {
     const [a, b, c, d] = part.split('.').map(Number) as [number, number, number, number]
     return [a * 256 + b, c * 256 + d]
   })
+}
+
+/** An address of this machine, as a socket gives it. */
+export function isLocal(address: string): boolean {
+  const bare = address.startsWith('::ffff:') ? address.slice(7) : address
+  return bare.startsWith('127.') || bare === '::1'
 }

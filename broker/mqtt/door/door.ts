@@ -6,6 +6,7 @@
  */
 import type { Access, Credentials, PeerInfo, Principal, Refusal } from '../connection/access.ts'
 import { Reason } from '../packets/protocol-error.ts'
+import { isLocal } from './counted-address.ts'
 import { PasswordChecks } from './password.ts'
 import { type PermissionRule, Permissions } from './permissions.ts'
 import type { Users } from './users.ts'
@@ -110,10 +111,4 @@ export class Door implements Access {
     }
     return permissions
   }
-}
-
-/** An address of this machine, as a socket gives it. */
-export function isLocal(address: string): boolean {
-  const bare = address.startsWith('::ffff:') ? address.slice(7) : address
-  return bare.startsWith('127.') || bare === '::1'
 }

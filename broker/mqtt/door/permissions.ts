@@ -8,6 +8,7 @@
 
 import type { Principal } from '../connection/access.ts'
 import { topicMatches } from '../router.ts'
+import { ANONYMOUS } from '../who.ts'
 
 export interface PermissionRule {
   /** Names, with "*" for any number of characters; "anonymous" are those without one. */
@@ -16,8 +17,6 @@ export interface PermissionRule {
   readonly subscribe: readonly string[]
 }
 
-/** What users are called that have no name. */
-export const ANONYMOUS = 'anonymous'
 const UNSAFE = /[/+#]/
 
 /** The rules of one client, with its names put in. */

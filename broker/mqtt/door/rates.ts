@@ -1,9 +1,9 @@
 /**
- * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds `BURST_SECONDS` of it; a client that has emptied
+ * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds `BURST_SECONDS` of it, or a fleet; a client that has emptied
  * its bucket is not read from until there is something in it again: it waits, nothing is lost, and the others have the broker's time.
  */
 import type { PeerInfo, Principal, Quota, Quotas } from '../connection/access.ts'
-import { countedAddress } from './counted-address.ts'
+import { countedAddress, isLocal } from './counted-address.ts'
 
 export interface RateLimits {
   /** Of one client; null: no limit. */
@@ -14,6 +14,8 @@ export interface RateLimits {
   /** New connections, from all addresses together and from one; null: no limit. */
   readonly connectsPerSecond: number | null
   readonly connectsPerSecondOfAddress: number | null
+  /** Of one address, at once, after a while without. */
+  readonly connectsAtOnceOfAddress: number
 }
 
 export const NO_RATE_LIMITS: RateLimits = {
@@ -22,6 +24,7 @@ export const NO_RATE_LIMITS: RateLimits = {
   connectionsPerAddress: null,
   connectsPerSecond: null,
   connectsPerSecondOfAddress: null,
+  connectsAtOnceOfAddress: 1,
 }
 
 const BURST_SECONDS = 2
@@ -31,7 +34,7 @@ const ADDRESSES_MAX = 10_000
 /** Clients whose budgets are kept; past it that of the client is forgotten that came longest ago and has no connection. */
 const CLIENTS_MAX = 10_000
 
-/** Fills at a rate, holds two seconds of it, at least one. */
+/** Fills at a rate, and holds two seconds of it, at least one, or what it is told to. */
 export class Bucket {
   readonly #perSecond: number
   readonly #size: number
@@ -39,9 +42,9 @@ export class Bucket {
   #at: number
 
   /** @param now monotonic, ms */
-  constructor(perSecond: number, now: number) {
+  constructor(perSecond: number, now: number, sizeMin = 1) {
     this.#perSecond = perSecond
-    this.#size = Math.max(1, perSecond * BURST_SECONDS)
+    this.#size = Math.max(sizeMin, perSecond * BURST_SECONDS)
     this.#level = this.#size
     this.#at = now
   }
@@ -97,6 +100,8 @@ interface Address {
   readonly connects: Bucket | null
 }
 
+const NOT_COUNTED: Address = { connections: 0, connects: null }
+
 export class Rates implements Quotas {
   readonly #now: () => number
   #limits: RateLimits
@@ -125,14 +130,20 @@ export class Rates implements Quotas {
     }
   }
 
+  /** Clients of this machine, and those behind a proxy on it, have no rate by their address. */
+  arrives(address: string): string | null {
+    const now = this.#now()
+    const { connects } = isLocal(address) ? NOT_COUNTED : this.#addressOf(countedAddress(address))
+    if (connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
+    if (this.#connects?.take(now) === false) return 'limits.connectsPerSecond is reached'
+    return null
+  }
+
   refuses(peer: PeerInfo): string | null {
     const { connectionsPerAddress } = this.#limits
-    const now = this.#now()
     const address = this.#addressOf(countedAddress(peer.address))
     if (connectionsPerAddress !== null && address.connections >= connectionsPerAddress)
       return 'limits.connectionsPerAddressMax is reached'
-    if (address.connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
-    if (this.#connects?.take(now) === false) return 'limits.connectsPerSecond is reached'
     address.connections++
     return null
   }
@@ -164,8 +175,8 @@ export class Rates implements Quotas {
   }
 
   #bucketOfAddress(): Bucket | null {
-    const { connectsPerSecondOfAddress } = this.#limits
-    return connectsPerSecondOfAddress === null ? null : new Bucket(connectsPerSecondOfAddress, this.#now())
+    const { connectsPerSecondOfAddress: rate, connectsAtOnceOfAddress: atOnce } = this.#limits
+    return rate === null ? null : new Bucket(rate, this.#now(), atOnce)
   }
 
   #addressOf(name: string): Address {

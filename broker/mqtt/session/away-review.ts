@@ -44,8 +44,7 @@ export function reviewAway(
     // where the disk refuses it, the store says so, and tries again
     unsubscribe(session, forbidden).catch(() => undefined)
     limited.warn('forbidden', 'ended subscriptions that are not allowed any more', {
-      client: clientId,
-      ...(user === null ? {} : { user }),
+      ...session.who,
       filters: forbidden.slice(0, FILTERS_NAMED_MAX).join(' '),
       count: forbidden.length,
     })

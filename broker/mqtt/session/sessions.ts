@@ -237,8 +237,7 @@ export class Sessions implements SessionOwner {
 
   #create(clientId: string): ClientSession {
     if (this.#byClient.size >= this.#limits.sessionsMax) {
-      const reason = `there are ${this.#byClient.size} sessions, and no more may be`
-      this.#limited.warn('sessions', `a client was refused: ${reason}`, { client: clientId })
+      const reason = `limits.sessionsMax of ${this.#limits.sessionsMax} is reached`
       throw new MqttProtocolError(Reason.quotaExceeded, 'MQTT-3.1.4-2', reason)
     }
     const session = new ClientSession(clientId, this.#nextSession++, 0, this.#context)
@@ -340,7 +339,7 @@ export class Sessions implements SessionOwner {
   }
 
   #sayQueueFull(session: ClientSession): void {
-    const fields = { client: session.clientId, queued: session.queued, isConnected: session.isOnline }
+    const fields = { ...session.who, queued: session.queued, isConnected: session.isOnline }
     const text = session.isStored
       ? 'the queue of a session is full: new messages for it are dropped'
       : 'the queue of a session is full: its connection is closed'

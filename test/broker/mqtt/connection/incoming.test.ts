@@ -390,6 +390,7 @@ describe('quotas', () => {
     const charged: [messages: number, bytes: number][] = []
     let released = 0
     const quotas = {
+      arrives: () => null,
       refuses: () => null,
       left() {},
       quotaOf: () => ({

@@ -1,6 +1,6 @@
 import { isIPv6 } from 'node:net'
 import { expect, it } from 'vitest'
-import { countedAddress } from '../../../../broker/mqtt/door/counted-address.ts'
+import { countedAddress, isLocal } from '../../../../broker/mqtt/door/counted-address.ts'
 import { seededRandom, testSeed } from '../../../support/random.ts'
 
 it.each([
@@ -41,4 +41,11 @@ it('is the same for all addresses of a network, and another for each network, ho
       expect(countedAddress(address), `${address}, seed ${seed}`).toBe(counted)
     }
   }
+})
+
+it('addresses of this machine are those of its loopback', () => {
+  for (const address of ['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1'])
+    expect(isLocal(address)).toBe(true)
+  for (const address of ['10.0.0.1', '::', '', '::ffff:10.0.0.1', '1127.0.0.1'])
+    expect(isLocal(address)).toBe(false)
 })

@@ -74,13 +74,38 @@ describe('connections', () => {
 
   it('come at their rate: all together, and from one address', () => {
     const { rates: own, clock } = rates({ connectsPerSecond: 2, connectsPerSecondOfAddress: 1 })
-    expect([own.refuses(LOCAL), own.refuses(LOCAL)]).toEqual([null, null])
-    expect(own.refuses(LOCAL)).toBe('limits.connectsPerSecondPerAddress is reached')
-    expect([own.refuses(REMOTE), own.refuses(REMOTE)]).toEqual([null, null])
-    const third = { ...REMOTE, address: '192.0.2.8' }
-    expect(own.refuses(third)).toBe('limits.connectsPerSecond is reached')
+    const [one, two, three] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'] as const
+    expect([own.arrives(one), own.arrives(one)]).toEqual([null, null])
+    expect(own.arrives(one)).toBe('limits.connectsPerSecondPerAddress is reached')
+    expect([own.arrives(two), own.arrives(two)]).toEqual([null, null])
+    expect(own.arrives(three)).toBe('limits.connectsPerSecond is reached')
     clock.now += 500
-    expect(own.refuses(third)).toBeNull()
+    expect(own.arrives(three)).toBeNull()
+  })
+
+  it('of a fleet behind one address come all at once, and again later; what goes on and on is held to its rate', () => {
+    const { rates: own, clock } = rates({ connectsPerSecondOfAddress: 100, connectsAtOnceOfAddress: 2000 })
+    const come = (count: number) => {
+      let refused = 0
+      for (let i = 0; i < count; i++) if (own.arrives('192.0.2.1') !== null) refused++
+      return refused
+    }
+    expect(come(2000)).toBe(0)
+    expect(come(50)).toBe(50)
+    let refused = 0
+    for (let second = 0; second < 60; second++) {
+      clock.now += 1000
+      refused += come(1000)
+    }
+    expect(refused, 'of 60,000').toBe(54_000)
+    clock.now += 20_000
+    expect(come(2000)).toBe(0)
+  })
+
+  it('of this machine have no rate by address', () => {
+    const { rates: own } = rates({ connectsPerSecondOfAddress: 1 })
+    for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::1'])
+      for (let i = 0; i < 100; i++) expect(own.arrives(address)).toBeNull()
   })
 
   it('from one /64 of IPv6 are those of one address, and so are IPv4 addresses however they come', () => {
