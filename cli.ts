@@ -230,7 +230,7 @@ async function start(): Promise<void> {
       readAgain,
       // where somebody sits there, it says that the terminal has gone
       ...(out.isTerminal ? {} : { onHangUp }),
-      startDemo: options.demo ? (listener, log) => startDemo(listener, DEMO_SEED, log) : null,
+      startDemo: options.demo ? (listener, login, log) => startDemo(listener, login, DEMO_SEED, log) : null,
     },
   )
 }

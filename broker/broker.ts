@@ -238,6 +238,15 @@ export class Broker implements Operations {
     return { applied, needsRestart }
   }
 
+  /**
+   * A client that this program brings along may publish there and nothing else, whatever users and permissions there are.
+   * @param name with a "/" in it, so that it is no user's
+   * @returns its password
+   */
+  addGuest(name: string, publish: readonly string[]): string {
+    return this.#gate.door.guests.add(name, publish)
+  }
+
   /** MQTT clients that are connected now. */
   clients(): ClientStatus[] {
     return this.#front.clients()
