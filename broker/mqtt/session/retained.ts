@@ -51,8 +51,13 @@ export class RetainedMessages {
     this.#parts = parts
   }
 
+  /** Of clients. */
   get count(): number {
-    return this.#tree.size
+    return this.#tree.size - this.#held.size
+  }
+  /** Of the broker's own, which are under no limit. */
+  get ownCount(): number {
+    return this.#held.size
   }
   get bytes(): number {
     return this.#bytes
@@ -93,7 +98,6 @@ export class RetainedMessages {
   hold(message: Message): void {
     const { topic, payload } = message
     const bytes = OVERHEAD_BYTES + topic.length + payload.length
-    this.#bytes += bytes - (this.#tree.get(topic)?.bytes ?? 0)
     this.#tree.set(topic, { topic, bytes, expiresAt: null })
     this.#held.set(topic, message)
   }

@@ -5,6 +5,8 @@ import type { DropCounts } from './drops.ts'
 interface OwnCounts {
   readonly dropped: DropCounts
   readonly retained: number
+  /** Of the broker's own: $SYS. */
+  readonly retainedOwn: number
   readonly retainedBytes: number
   readonly wills: number
   readonly willsPublished: number

@@ -434,6 +434,7 @@ export class Sessions implements SessionOwner {
     return countSessions(this.#byClient.values(), {
       dropped: this.#drops.counts(),
       retained: this.#retained.count,
+      retainedOwn: this.#retained.ownCount,
       retainedBytes: this.#retained.bytes,
       wills: this.#wills.count,
       willsPublished: this.#wills.counts.published,

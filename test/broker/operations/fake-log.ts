@@ -205,6 +205,7 @@ export const fakeStatus: BrokerStatus = {
     sessions: countSessions([], {
       dropped: new Drops().counts(),
       retained: 0,
+      retainedOwn: 0,
       retainedBytes: 0,
       wills: 0,
       willsPublished: 0,

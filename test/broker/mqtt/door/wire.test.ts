@@ -480,5 +480,8 @@ describe('$SYS topics', () => {
     await expect(bob.subscribeAsync('$SYS/#')).rejects.toThrow()
     expect(broker.status().mqtt.sessions.writtenBytes).toBe(writtenBytes)
     expect(await recordsIn(broker)).toEqual([])
+    await bob.publishAsync('a', 'x', { qos: 1, retain: true })
+    const { retained, retainedOwn } = broker.status().mqtt.sessions
+    expect([retained, retainedOwn], 'of clients, and of its own').toEqual([1, arrived.size])
   })
 })
