@@ -7,7 +7,7 @@
  *   will         := 03 session                          -> cbor [clientId, delaySeconds, message]                 fact
  *   qos2         := 04 session partition:u32 offset:u64 -> seq:varint packetId:varint flags:u8 identifier:varint*     fact
  *                                                          flags: 1 retained, 2 released (PUBREC came)
- *   inline       := 05 number:u64                       -> message                a message that no stream holds: fact
+ *   inline       := 05 number:u64                       -> message                a message that no stream holds, or a copy of a retained one: fact
  *   away         := 06 session                          -> ends:varint will:varint      without a connection since; ms of session time, -1 never
  *   chunk        := 07 session chunk:u32                -> delivery-table.ts
  *   feed         := 08 session filter:utf8              -> (nothing)              its retained messages have not all been delivered
