@@ -4,6 +4,7 @@
  * queue; then its bytes leave the memory.
  */
 import type { Message } from '../hub/message.ts'
+import { messageBytes } from './message-bytes.ts'
 import { decodeMessage, encodeMessage, inlineKey } from './state-format.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -18,9 +19,6 @@ interface Held {
   /** A stored session is among them. */
   isWanted: boolean
 }
-
-/** Beside topic and payload. */
-const OVERHEAD_BYTES = 64
 
 export class InlineMessages {
   readonly #store: StateStore
@@ -81,7 +79,7 @@ export class InlineMessages {
   }
 
   #add(message: Message, record: string | null): number | null {
-    const bytes = OVERHEAD_BYTES + message.topic.length + message.payload.length
+    const bytes = messageBytes(message)
     if (this.#bytes + bytes > this.#bytesMax) return null
     message.own?.()
     const number = this.#next++
@@ -126,8 +124,7 @@ export class InlineMessages {
   }
 
   /** Found in the store at start; its holders come with their queues. */
-  load(number: number, payloadBytes: number): void {
-    const bytes = OVERHEAD_BYTES + payloadBytes
+  load(number: number, bytes: number): void {
     this.#held.set(number, { message: null, bytes, record: null, holders: 0, isWanted: true })
     this.#bytes += bytes
     this.#next = Math.max(this.#next, number + 1)

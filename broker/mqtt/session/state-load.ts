@@ -20,6 +20,7 @@ import type { Disk, Store } from '../../storage/store.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { Will } from '../packets/packet.ts'
 import { decodePosition, type ReplayPosition } from '../replay/replay-position.ts'
+import { messageBytes } from './message-bytes.ts'
 import type { StoredTime } from './session-clock.ts'
 import {
   type Away,
@@ -84,7 +85,7 @@ export interface LoadedState {
   readonly sessions: Map<number, LoadedSession>
   readonly wills: LoadedWill[]
   readonly retained: LoadedRetained[]
-  /** Messages that no stream holds: their payloads' bytes by number. */
+  /** Messages that no stream holds: their bytes by number. */
   readonly inline: Map<number, number>
   readonly applied: Map<number, number>
   time: StoredTime | null
@@ -225,11 +226,11 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     }
     case KIND.inline:
-      state.inline.set(placeNumber(key), decodeMessage(payload).payload.length)
+      state.inline.set(placeNumber(key), messageBytes(decodeMessage(payload)))
       return
     case KIND.retained: {
-      const { expiresAt } = decodeRetained(payload)
-      state.retained.push({ topic: textOf(key, 1), bytes: payload.length, expiresAt })
+      const { expiresAt, message } = decodeRetained(payload)
+      state.retained.push({ topic: textOf(key, 1), bytes: messageBytes(message), expiresAt })
       return
     }
     case KIND.applied:
