@@ -69,6 +69,9 @@ export async function admit(
   } catch (thrown) {
     const error = thrown as Error
     if (error instanceof MqttProtocolError) {
+      // who has which client id is for the log
+      if (error.reasonCode === Reason.notAuthorized)
+        return { kind: 'refused', reasonCode: error.reasonCode, text: 'not let in', detail: error.message }
       return { kind: 'refused', reasonCode: error.reasonCode, text: error.message }
     }
     const text = 'its session could not be opened'

@@ -49,6 +49,8 @@ export interface SessionsOptions {
   }
   readonly messageOf: MessageOfRecord
   readonly publishWill: PublishWill
+  /** Whether somebody can come in by this name; without it everybody can. */
+  readonly isUser?: (name: string) => boolean
   /** Calls back again and again, without keeping the process alive. @returns the way to stop */
   readonly every?: (ms: number, callback: () => void) => () => void
 }
@@ -180,7 +182,7 @@ export class Sessions implements SessionOwner {
    * CONNECT. A connection that has the session is closed first [MQTT-3.1.4-3]. Resolves once all that a restart must know is on disk;
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not
    * attached any more.
-   * @param user who asks for it; null: a client without a name
+   * @param user who asks for it; null: a client without a name. A session of a user that is none any more is over: nobody gets what it holds
    * @throws MqttProtocolError at the limit of sessions, and where the session is another user's; SessionStateError where the disk is at fault
    */
   async connect(
@@ -190,20 +192,22 @@ export class Sessions implements SessionOwner {
   ): Promise<{ session: Session; isPresent: boolean }> {
     const { clientId, cleanStart, will } = connect
     const before = this.#byClient.get(clientId)
-    if (before !== undefined && before.user !== null && before.user !== user) {
+    const isAnothers = before !== undefined && before.user !== null && before.user !== user
+    if (isAnothers && this.#isUser(before.user!)) {
       throw new MqttProtocolError(
         Reason.notAuthorized,
         'MQTT-3.1.4-2',
         'the client id is that of another user',
       )
     }
+    if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
       before.link?.detach()
       before.outgoing.close(Reason.sessionTakenOver, 'another connection has taken its session over')
       this.#lost(before, 'lost', null)
     }
     let known = this.#byClient.get(clientId)
-    if (known !== undefined && cleanStart) {
+    if (known !== undefined && (cleanStart || isAnothers)) {
       this.#end(known)
       known = undefined
     }
@@ -279,13 +283,22 @@ export class Sessions implements SessionOwner {
     this.#wills.sessionEnded(session.number, this.#clock.now())
   }
 
-  /** Who may do what has changed. */
-  review(rules: SessionRules): void {
-    reviewAway(this.#byClient.values(), rules, {
+  #isUser(name: string): boolean {
+    return this.#options.isUser?.(name) ?? true
+  }
+
+  /** Who may do what has changed. @param removed users that are none any more */
+  review(rules: SessionRules, removed: readonly string[] = []): void {
+    reviewAway(this.#byClient.values(), rules, removed, {
       limited: this.#limited,
       willTopicOf: ({ number }) => this.#wills.topicOf(number),
       dropWill: (session) => this.dropWill(session),
       unsubscribe: (session, filters) => this.unsubscribe(session, filters),
+      remove: (session) => {
+        this.#wills.remove(session.number)
+        this.#end(session)
+        if (session.expirySeconds > 0) this.#store.flush().catch(() => undefined)
+      },
     })
   }
 

@@ -262,6 +262,26 @@ describe('a change', () => {
     ])
   })
 
+  it('of users ends the sessions of those that are gone, and gives their client ids free', async () => {
+    const { port, broker, set, apply, sink } = await guarded(['ann', 'bob'], (config) => {
+      config.mqtt.permissions = [ALL]
+    })
+    const session = { clientId: 'pump', clean: false }
+    const away = await connect(port, as('ann', session))
+    await away.subscribeAsync('a/#', { qos: 1 })
+    await away.endAsync()
+    const asBob = as('bob', { ...session, protocolVersion: 5 })
+    await expect(connect(port, asBob)).rejects.toThrow('Not authorized')
+    const client = await connect(port, as('ann', session))
+    const ended = closed(client)
+    await set(['bob'])
+    await apply(() => {})
+    await ended
+    await until(() => broker.status().mqtt.sessions.sessions === 0, 'its session has ended')
+    await connect(port, asBob)
+    expect(JSON.stringify(sink)).toContain('the client id is that of another user')
+  })
+
   it('of the file of users is seen within seconds', async () => {
     const { port, set } = await guarded(['ann'], (config) => {
       config.mqtt.permissions = [ALL]

@@ -517,6 +517,8 @@ describe('a client is refused', () => {
           return filter !== '$replay/events/earliest'
         },
         knows: () => true,
+        isUser: () => true,
+        isGone: () => false,
         generation: 0,
       },
     })

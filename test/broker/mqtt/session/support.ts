@@ -67,6 +67,7 @@ export interface BrokerOptions {
   /** Where the disk is not one in memory. */
   readonly path?: string
   readonly hub?: TopicHub
+  readonly isUser?: (name: string) => boolean
 }
 
 /** As much of a broker as sessions need. */
@@ -102,6 +103,7 @@ export class TestBroker {
       // a test ticks when it wants to
       every: () => () => {},
       limits: options.limits ?? {},
+      ...(options.isUser === undefined ? {} : { isUser: options.isUser }),
       publishWill: async (will, clientId) => {
         await options.publishWill?.(will, clientId)
         const { topic, payload, qos, isRetained } = will
