@@ -2,7 +2,7 @@
 import type { EventLog } from '../log/event-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
-import { type Access, OPEN_ACCESS, type Quotas } from './connection/access.ts'
+import type { Access, Quotas } from './connection/access.ts'
 import type { ConnectionLimits } from './connection/limits.ts'
 import type { TimerWheel } from './connection/timer-wheel.ts'
 import type { ListenerOptions } from './door/listener.ts'
@@ -46,7 +46,7 @@ export interface OpenFrontOptions {
 
 /** @throws ListenError, and what the sessions' store has to say: nothing is left open then */
 export async function openFront(world: FrontWorld, options: OpenFrontOptions): Promise<Front> {
-  const { ingress, clock } = world
+  const { ingress, clock, access } = world
   const hub = new Hub()
   const publishWill: PublishWill = (will, clientId) =>
     publishOf(ingress, sessions, clock.now, { ...will, clientId })
@@ -55,7 +55,7 @@ export async function openFront(world: FrontWorld, options: OpenFrontOptions): P
     hub,
     messageOf,
     publishWill,
-    isUser: (name) => (world.access ?? OPEN_ACCESS).isUser(name),
+    ...(access === undefined ? {} : { rules: access }),
     ...(options.sessionLimits === undefined ? {} : { limits: options.sessionLimits }),
   })
   try {

@@ -6,10 +6,11 @@
 import type { LimitedLog } from '../../limited-log.ts'
 import type { ClientSession } from './client-session.ts'
 
-/** Who may do what. */
+/** Who may do what (../connection/access.ts). */
 export interface SessionRules {
   mayPublish(who: SessionUser, topic: string): boolean
   maySubscribe(who: SessionUser, filter: string): boolean
+  isUser(name: string): boolean
   isGone(name: string): boolean
 }
 

@@ -33,7 +33,7 @@ import { StateStore } from './state-store.ts'
 import { removeStored, storeExpiry } from './stored-session.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { TopicHub } from './topic-hub.ts'
-import { type PublishWill, Wills } from './wills.ts'
+import { type PublishWill, type WillOwner, Wills } from './wills.ts'
 
 export interface SessionsOptions {
   readonly disk: Disk
@@ -49,8 +49,8 @@ export interface SessionsOptions {
   }
   readonly messageOf: MessageOfRecord
   readonly publishWill: PublishWill
-  /** Whether somebody can come in by this name; without it everybody can. */
-  readonly isUser?: (name: string) => boolean
+  /** Without them everybody may do everything. */
+  readonly rules?: SessionRules
   /** Calls back again and again, without keeping the process alive. @returns the way to stop */
   readonly every?: (ms: number, callback: () => void) => () => void
 }
@@ -115,7 +115,12 @@ export class Sessions implements SessionOwner {
       now,
       placeOf: (stored) => this.#placeOf(stored),
     })
-    this.#wills = new Wills(store, publishWill, sink)
+    this.#wills = new Wills({
+      store,
+      publishWill,
+      mayPublish: (owner, topic) => this.#mayPublishWill(owner, topic),
+      limited: this.#limited,
+    })
     this.#replays = new Replays(log, this.#limited, limits)
     this.#subscriptions = new Subscriptions({
       hub: options.hub,
@@ -220,7 +225,7 @@ export class Sessions implements SessionOwner {
     session.user = user
     if (storeExpiry(this.#store, session, expirySeconds, isChanged)) mustSync = true
     if (will !== null) {
-      this.#wills.set(session.number, clientId, will)
+      this.#wills.set(session.number, { clientId, user }, will)
       mustSync = true
     }
     const link = new Session(session, this)
@@ -284,7 +289,13 @@ export class Sessions implements SessionOwner {
   }
 
   #isUser(name: string): boolean {
-    return this.#options.isUser?.(name) ?? true
+    return this.#options.rules?.isUser(name) ?? true
+  }
+
+  #mayPublishWill({ clientId, user }: WillOwner, topic: string): boolean {
+    const { rules } = this.#options
+    if (rules === undefined) return true
+    return (user === null || !rules.isGone(user)) && rules.mayPublish({ name: user, clientId }, topic)
   }
 
   /** Who may do what has changed. @param removed users that are none any more */

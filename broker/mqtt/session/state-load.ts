@@ -69,6 +69,7 @@ export interface LoadedSession {
 export interface LoadedWill {
   readonly session: number
   readonly clientId: string
+  readonly user: string | null
   readonly will: Will
 }
 
@@ -220,8 +221,7 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     }
     case KIND.will: {
-      const { clientId, will } = decodeWill(payload)
-      state.wills.push({ session: sessionOf(key), clientId, will })
+      state.wills.push({ session: sessionOf(key), ...decodeWill(payload) })
       state.nextSession = Math.max(state.nextSession, sessionOf(key) + 1)
       return
     }

@@ -197,6 +197,7 @@ describe('a change', () => {
     const will = (topic: string) => ({ topic, payload: Buffer.from('gone'), qos: 1 as const, retain: false })
     await connect(port, as('ann', { clientId: 'c1', will: will('no') }))
     await connect(port, as('ann', { clientId: 'c2', will: will('yes') }))
+    const bob = await connect(port, as('bob', { clientId: 'c4', will: will('yes') }))
     // its connection has ended, its will waits
     const delayed = { ...will('no'), properties: { willDelayInterval: 3600 } }
     const away = await connect(
@@ -210,15 +211,17 @@ describe('a change', () => {
       }),
     )
     away.stream.destroy()
-    await until(() => broker.status().mqtt.connections === 2, 'it is gone')
-    expect(broker.status().mqtt.sessions.wills).toBe(3)
+    await until(() => broker.status().mqtt.connections === 3, 'it is gone')
+    expect(broker.status().mqtt.sessions.wills).toBe(4)
     await apply((config) => {
-      config.mqtt.permissions = [{ users: ['ann'], publish: ['yes'], subscribe: [] }]
+      config.mqtt.permissions = [{ users: ['ann', 'bob'], publish: ['yes'], subscribe: [] }]
     })
-    expect(broker.status().mqtt.sessions.wills).toBe(1)
+    expect(broker.status().mqtt.sessions.wills).toBe(2)
     await set(['bob'])
     await apply(() => {})
-    await until(() => broker.status().mqtt.connections === 0, 'ann is gone')
+    await until(() => broker.status().mqtt.connections === 1, 'ann is gone')
+    expect(broker.status().mqtt.sessions).toMatchObject({ wills: 1, willsPublished: 0 })
+    bob.stream.destroy()
     await until(() => broker.status().mqtt.sessions.willsPublished === 1, 'its will is published')
     expect(await recordsIn(broker)).toEqual([{ topic: 'yes', value: 'gone' }])
   })

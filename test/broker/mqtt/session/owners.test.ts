@@ -11,7 +11,7 @@ const WITH_WILL = { ...ANN, will: { topic: 'will', delaySeconds: 600 } }
 
 /** A broker with these users, and a session of ann that is away: subscribed, with a message in its queue and a will to come. */
 async function annIsAway(users: Set<string>) {
-  const broker = await TestBroker.open(undefined, { isUser: (name) => users.has(name) })
+  const broker = await TestBroker.open(undefined, { rules: { isUser: (name) => users.has(name) } })
   const ann = await new TestClient('pump').connect(broker.sessions, WITH_WILL)
   await ann.subscribe('a')
   ann.lost()
@@ -23,6 +23,7 @@ async function annIsAway(users: Set<string>) {
 const rules = (users: Set<string>): SessionRules => ({
   mayPublish: () => true,
   maySubscribe: () => true,
+  isUser: (name) => users.has(name),
   isGone: (name) => !users.has(name),
 })
 
