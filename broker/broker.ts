@@ -97,7 +97,7 @@ export class Broker implements Operations {
     this.#front = front
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
-    gate.watch(() => front.review())
+    gate.watch((removed) => front.review(removed))
     this.#gate.sayWhoMayConnect(this.#front.exposed())
     this.#sys = new SysTopics({
       read: () => sysStatus(VERSION, this.#startedMonotonic, front.status(), ingress.status()),
@@ -158,7 +158,9 @@ export class Broker implements Operations {
         sessionLimits: sessionLimits(config),
       }
       const streamOf = (topic: string) => router.match(topic)?.stream.name ?? null
-      const gate = await Gate.open({ disk, data: data.path, sink, streamOf }, gateSettings(config))
+      const takesCertificates = config.mqtt.listeners.some(({ tls }) => tls?.clientCaFile !== undefined)
+      const gateWorld = { disk, data: data.path, sink, streamOf, takesCertificates }
+      const gate = await Gate.open(gateWorld, gateSettings(config))
       const frontClock = {
         now: () => watch.now(),
         trustedNow: () => watch.trustedNow(),

@@ -115,6 +115,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const text = 'it is not let in any more'
     this.#context.counters.dropped++
     this.#log(text, text)
+    this.#session?.dropWill()
     this.close(Reason.notAuthorized, text)
   }
 

@@ -12,6 +12,11 @@ import type { Route, Router } from '../router.ts'
 const TOPICS_MAX = 10_000
 const RESERVED = /^\$(SYS|share|replay)(\/|$)/
 
+/** The broker's own: no client publishes to it. */
+export function isReservedTopic(topic: string): boolean {
+  return topic.charCodeAt(0) === 0x24 && RESERVED.test(topic)
+}
+
 export class TopicEntry {
   readonly bytes: Buffer
   readonly topic: string
@@ -26,7 +31,7 @@ export class TopicEntry {
     this.bytes = bytes
     this.topic = topic
     this.route = route
-    this.isReserved = topic.charCodeAt(0) === 0x24 && RESERVED.test(topic)
+    this.isReserved = isReservedTopic(topic)
   }
 
   /** Whether somebody subscribes to it now. */

@@ -18,6 +18,8 @@ export interface DoorRules {
   readonly permissions: readonly PermissionRule[]
   /** The one user that may write to the stream that takes a topic, or null where all may. */
   writerOf(topic: string): string | null
+  /** Of a listener: any name can come by one. */
+  readonly takesCertificates: boolean
 }
 
 const NO_PASSWORD = Buffer.alloc(0)
@@ -101,6 +103,14 @@ export class Door implements Access {
     if (principal.name === null) return this.#takesAnonymous(peer)
     const entered = this.#entered.get(principal)
     return entered !== undefined && this.#users.get(principal.name)?.password === entered
+  }
+
+  isUser(name: string): boolean {
+    return this.#users.has(name) || this.#rules.takesCertificates
+  }
+
+  isGone(name: string): boolean {
+    return this.#users.size > 0 && !this.isUser(name)
   }
 
   #refuseAnonymous(): Refusal {

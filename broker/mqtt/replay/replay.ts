@@ -110,7 +110,7 @@ export class Replay {
     }
     if (this.#isDry) return 'later'
     for (const lane of reader.lanes) {
-      if (lane.next < this.#partition(lane.partition).durableOffset) return 'later'
+      if (Math.max(lane.next, lane.emptyTo) < this.#partition(lane.partition).durableOffset) return 'later'
     }
     this.#context.waiting.add(this)
     return 'none'

@@ -6,6 +6,7 @@ import type { StoredBatch } from '../../log/source.ts'
 import type { Message, Place } from '../hub/message.ts'
 import { INLINE } from './delivery-table.ts'
 import type { InlineMessages } from './inline-messages.ts'
+import { messageBytes } from './message-bytes.ts'
 
 export interface Reference {
   readonly partition: number
@@ -42,7 +43,7 @@ export class MessageLoader {
 
   /**
    * Messages for the first of these references, at least one, in their order.
-   * @param bytesMax of payloads, after which it ends
+   * @param bytesMax of messages (message-bytes.ts), after which it ends
    * @throws LogUnavailableError, or where the disk is at fault
    */
   async load(references: readonly Reference[], bytesMax: number): Promise<Loaded[]> {
@@ -59,7 +60,7 @@ export class MessageLoader {
         found[i] = found[first] ?? 'gone'
       }
       const message = found[i]
-      if (message !== 'gone') bytes += message!.payload.length
+      if (message !== 'gone') bytes += messageBytes(message!)
     }
     return found as Loaded[]
   }

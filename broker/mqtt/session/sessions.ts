@@ -33,7 +33,7 @@ import { StateStore } from './state-store.ts'
 import { removeStored, storeExpiry } from './stored-session.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { TopicHub } from './topic-hub.ts'
-import { type PublishWill, Wills } from './wills.ts'
+import { type PublishWill, type WillOwner, Wills } from './wills.ts'
 
 export interface SessionsOptions {
   readonly disk: Disk
@@ -49,6 +49,8 @@ export interface SessionsOptions {
   }
   readonly messageOf: MessageOfRecord
   readonly publishWill: PublishWill
+  /** Without them everybody may do everything. */
+  readonly rules?: SessionRules
   /** Calls back again and again, without keeping the process alive. @returns the way to stop */
   readonly every?: (ms: number, callback: () => void) => () => void
 }
@@ -113,7 +115,12 @@ export class Sessions implements SessionOwner {
       now,
       placeOf: (stored) => this.#placeOf(stored),
     })
-    this.#wills = new Wills(store, publishWill, sink)
+    this.#wills = new Wills({
+      store,
+      publishWill,
+      mayPublish: (owner, topic) => this.#mayPublishWill(owner, topic),
+      limited: this.#limited,
+    })
     this.#replays = new Replays(log, this.#limited, limits)
     this.#subscriptions = new Subscriptions({
       hub: options.hub,
@@ -180,7 +187,7 @@ export class Sessions implements SessionOwner {
    * CONNECT. A connection that has the session is closed first [MQTT-3.1.4-3]. Resolves once all that a restart must know is on disk;
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not
    * attached any more.
-   * @param user who asks for it; null: a client without a name
+   * @param user who asks for it; null: a client without a name. A session of a user that is none any more is over: nobody gets what it holds
    * @throws MqttProtocolError at the limit of sessions, and where the session is another user's; SessionStateError where the disk is at fault
    */
   async connect(
@@ -190,20 +197,22 @@ export class Sessions implements SessionOwner {
   ): Promise<{ session: Session; isPresent: boolean }> {
     const { clientId, cleanStart, will } = connect
     const before = this.#byClient.get(clientId)
-    if (before !== undefined && before.user !== null && before.user !== user) {
+    const isAnothers = before !== undefined && before.user !== null && before.user !== user
+    if (isAnothers && this.#isUser(before.user!)) {
       throw new MqttProtocolError(
         Reason.notAuthorized,
         'MQTT-3.1.4-2',
         'the client id is that of another user',
       )
     }
+    if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
       before.link?.detach()
       before.outgoing.close(Reason.sessionTakenOver, 'another connection has taken its session over')
       this.#lost(before, 'lost', null)
     }
     let known = this.#byClient.get(clientId)
-    if (known !== undefined && cleanStart) {
+    if (known !== undefined && (cleanStart || isAnothers)) {
       this.#end(known)
       known = undefined
     }
@@ -216,7 +225,7 @@ export class Sessions implements SessionOwner {
     session.user = user
     if (storeExpiry(this.#store, session, expirySeconds, isChanged)) mustSync = true
     if (will !== null) {
-      this.#wills.set(session.number, clientId, will)
+      this.#wills.set(session.number, { clientId, user }, will)
       mustSync = true
     }
     const link = new Session(session, this)
@@ -279,13 +288,28 @@ export class Sessions implements SessionOwner {
     this.#wills.sessionEnded(session.number, this.#clock.now())
   }
 
-  /** Who may do what has changed. */
-  review(rules: SessionRules): void {
-    reviewAway(this.#byClient.values(), rules, {
+  #isUser(name: string): boolean {
+    return this.#options.rules?.isUser(name) ?? true
+  }
+
+  #mayPublishWill({ clientId, user }: WillOwner, topic: string): boolean {
+    const { rules } = this.#options
+    if (rules === undefined) return true
+    return (user === null || !rules.isGone(user)) && rules.mayPublish({ name: user, clientId }, topic)
+  }
+
+  /** Who may do what has changed. @param removed users that are none any more */
+  review(rules: SessionRules, removed: readonly string[] = []): void {
+    reviewAway(this.#byClient.values(), rules, removed, {
       limited: this.#limited,
       willTopicOf: ({ number }) => this.#wills.topicOf(number),
       dropWill: (session) => this.dropWill(session),
       unsubscribe: (session, filters) => this.unsubscribe(session, filters),
+      remove: (session) => {
+        this.#wills.remove(session.number)
+        this.#end(session)
+        if (session.expirySeconds > 0) this.#store.flush().catch(() => undefined)
+      },
     })
   }
 

@@ -9,6 +9,7 @@ const rules = (changes: Partial<DoorRules> = {}): DoorRules => ({
   anonymous: false,
   permissions: [],
   writerOf: () => null,
+  takesCertificates: false,
   ...changes,
 })
 const asks = (changes: Partial<Credentials> = {}): Credentials => ({

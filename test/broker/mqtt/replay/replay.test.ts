@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { IPublishPacket, ISubackPacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
+import { idOf } from '../../../../broker/log/commit-key.ts'
 import { NO_HEADERS } from '../../../../broker/log/record-batch.ts'
 import { DEFAULT_POLICY } from '../../../../broker/log/stream-policy.ts'
 import { END_KEY, FIRST_KEY, KIND } from '../../../../broker/mqtt/session/state-format.ts'
@@ -379,6 +380,39 @@ describe('what is not there any more', () => {
     expect(gaps).toBeGreaterThan(0)
   })
 
+  it('by damage of the last batch, is waited behind without reading the log again and again', async () => {
+    const before = await startFront()
+    await write(before, 0, 3)
+    await before.close()
+    const segment = `${MEMORY_PATH}/log/main/00000001`
+    const store = await before.disk.openStore(segment, STATE_STORE_OPTIONS)
+    const batches = await store.range({ from: Buffer.of(), to: Buffer.alloc(12, 0xff), bytesMax: 1e6 })
+    const { key, value } = batches.findLast((entry) => idOf(entry.key) === 0)!
+    const damaged = Buffer.from(value)
+    damaged[70]! ^= 1
+    const batch = store.batch()
+    batch.put(key, damaged)
+    await batch.write({ sync: true })
+    await store.close()
+
+    const test = await startFront({ disk: before.disk })
+    const read = test.log.read.bind(test.log)
+    let reads = 0
+    test.log.read = (...where) => {
+      // an endless loop would let no timer of the test go off
+      if (++reads > 100) throw new Error('it reads again and again')
+      return read(...where)
+    }
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, '$replay/events/earliest')
+    await received(client, 2)
+    for (let turn = 0; turn < 200; turn++) await setImmediate()
+    expect(reads).toBeLessThan(5)
+    await write(test, 4, 5)
+    await received(client, 3)
+    expect(values(client)).toEqual(['v0', 'v1', 'v4'])
+  })
+
   it('by compaction, is passed over; a tombstone is an empty message that says so', async () => {
     const compacts = { ...DEFAULT_POLICY, compacts: true, deletes: false }
     const test = await startFront({
@@ -483,6 +517,8 @@ describe('a client is refused', () => {
           return filter !== '$replay/events/earliest'
         },
         knows: () => true,
+        isUser: () => true,
+        isGone: () => false,
         generation: 0,
       },
     })
