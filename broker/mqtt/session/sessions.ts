@@ -360,6 +360,7 @@ export class Sessions implements SessionOwner {
     const now = this.#clock.now()
     this.#wills.look(now)
     for (const session of this.#away.ended(now)) this.#end(session)
+    this.#loader.rest()
     if (this.#ticks % EXPIRE_RETAINED_TICKS === 0) this.#retained.expire()
     if (this.#stalled.size > 0) {
       const stalled = this.#stalled
