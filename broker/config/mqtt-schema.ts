@@ -126,6 +126,13 @@ export const MqttSchema = Type.Object(
       maxItems: 1000,
       default: [],
     }),
+    holdPublishersBack: Type.Boolean({
+      description:
+        'Whether publishers of QoS 1 and 2 wait for a connected subscriber whose queue is half full, as long as it takes ' +
+        'limits.subscriberRateMin messages a second. Where not, a subscriber that is slower than they are is disconnected ' +
+        'at limits.queuedMessagesMax, or misses messages there if its session stays.',
+      default: true,
+    }),
     sysIntervalSeconds: Type.Integer({
       description:
         'How often what has changed is published on $SYS/broker/..., in the names that mosquitto has; 0: never.',
@@ -227,6 +234,19 @@ export const LimitsSchema = Type.Object(
       1,
       1_000_000,
       20_000,
+    ),
+    subscriberRateMin: integer(
+      'Messages a second that a subscriber takes at least, for publishers to wait for it (mqtt.holdPublishersBack): no ' +
+        'subscriber slows them down to less. A slower one is not waited for.',
+      1,
+      1_000_000,
+      1_000,
+    ),
+    subscriberStallSecondsMax: integer(
+      'Over so long that is measured. Publishers wait at most so long for a subscriber that acknowledges nothing.',
+      1,
+      300,
+      5,
     ),
     subscriptionsPerClientMax: integer('Subscriptions of one client.', 1, 100_000, 1000),
     sessionsMax: integer('Sessions, with a connection or without.', 1, 1_000_000, 10_000),

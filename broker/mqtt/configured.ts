@@ -51,11 +51,14 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
   }
 }
 
-export function sessionLimits({ limits }: BrokerConfig): Partial<SessionLimits> {
+export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLimits> {
   return {
     sessionsMax: limits.sessionsMax,
     subscriptionsMax: limits.subscriptionsPerClientMax,
     queuedMessagesMax: limits.queuedMessagesMax,
+    holdsPublishersBack: mqtt.holdPublishersBack,
+    subscriberRateMin: limits.subscriberRateMin,
+    subscriberStallSecondsMax: limits.subscriberStallSecondsMax,
     inFlightMax: limits.inFlightMax,
     expirySecondsMax: limits.sessionExpirySecondsMax,
     retainedMessagesMax: limits.retainedMessagesMax,
