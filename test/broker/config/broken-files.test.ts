@@ -27,7 +27,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   ],
   [
     'mqtt: 1883\n',
-    ['1:7: mqtt is 1883 - it is a group of keys: listeners, anonymous, permissions, sysIntervalSeconds'],
+    ['1:7: mqtt is 1883 - it is a group of keys: listeners, anonymous, permissions, holdPublishersBack, sysIntervalSeconds'],
   ],
   ['mqtt:\n  listeners: []\n', ['2:14: mqtt.listeners is empty - it needs at least 1 entry']],
   [
