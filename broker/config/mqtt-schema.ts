@@ -169,7 +169,7 @@ export const LimitsSchema = Type.Object(
         'broker stops reading its sockets until a commit is done: publishers wait instead of memory growing.',
       65_536,
       268_435_456,
-      4_194_304,
+      2_097_152,
     ),
     connectionsMax: integer('MQTT connections at one time; one more is refused.', 1, 100_000, 1000),
     connectionsPerAddressMax: noLimit(

@@ -13,7 +13,7 @@ const LOG = {
 
 const LIMITS = {
   recordBytesMax: 1_048_576,
-  admittedBytesMax: 4_194_304,
+  admittedBytesMax: 2_097_152,
   connectionsMax: 1000,
   connectsPerSecondPerAddress: 100,
   connectSecondsMax: 10,
