@@ -249,6 +249,21 @@ export const LimitsSchema = Type.Object(
       5,
     ),
     subscriptionsPerClientMax: integer('Subscriptions of one client.', 1, 100_000, 1000),
+    filtersPerPacketMax: integer('Topic filters of one SUBSCRIBE or UNSUBSCRIBE.', 1, 100_000, 1000),
+    userPropertiesMax: integer('User properties of one packet (MQTT 5).', 0, 10_000, 100),
+    replaysPerClientMax: integer(
+      'Subscriptions of one client to the history of a stream ($replay/STREAM/...).',
+      0,
+      1000,
+      8,
+    ),
+    replaysMax: integer(
+      'The same of all clients that are connected; each holds 64 KiB and a batch of each partition. One more is ' +
+        'refused; that of a session which comes back waits until another one ends.',
+      0,
+      100_000,
+      100,
+    ),
     sessionsMax: integer('Sessions, with a connection or without.', 1, 1_000_000, 10_000),
     sessionExpirySecondsMax: integer(
       `How long a session stays without a connection, at most; ${NEVER_SECONDS}: for ever.`,

@@ -7,7 +7,7 @@ export interface SessionLimits {
   readonly subscriptionsMax: number
   /** A session's replays of streams (../replay/DESIGN.md). */
   readonly replaysMax: number
-  /** The same of all sessions together. */
+  /** The same of all sessions that are connected. */
   readonly replaysTotalMax: number
   /** Messages of QoS 1 and 2 that wait for a session. */
   readonly queuedMessagesMax: number
