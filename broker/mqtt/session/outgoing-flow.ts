@@ -32,6 +32,8 @@ export interface FlowOwner {
   stalled(): void
   /** All retained messages of a subscription are in the table, or delivered. */
   fed(filter: string): void
+  /** A delivery is over. */
+  progressed(): void
   close(reason: ReasonCode, text: string): void
 }
 
@@ -503,6 +505,7 @@ export class OutgoingFlow implements ReplayFlow {
     this.#facts.forget(seq)
     this.#release(seq)
     this.#table.remove(seq)
+    this.#owner.progressed()
   }
 
   /** What else knows of it. */

@@ -20,6 +20,7 @@ import { InlineMessages } from './inline-messages.ts'
 import { SESSION_LIMITS, type SessionLimits } from './limits.ts'
 import { MessageLoader, type MessageOfRecord } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
+import { Patience } from './patience.ts'
 import { replay } from './replay.ts'
 import { RetainedMessages } from './retained.ts'
 import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
@@ -85,6 +86,7 @@ export class Sessions implements SessionOwner {
   readonly #applied: AppliedPositions
   readonly #subscriptions: Subscriptions
   readonly #replays: Replays
+  readonly #patience: Patience
   #stalled = new Set<ClientSession>()
   #ticks = 0
   #stopTicking: () => void = () => {}
@@ -130,6 +132,7 @@ export class Sessions implements SessionOwner {
       limits,
       limited: this.#limited,
     })
+    this.#patience = new Patience(limits, this.#limited, () => clock.monotonic())
     const partition = (id: number) => this.#partitions.get(id)
     this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
     this.#context = {
@@ -144,6 +147,8 @@ export class Sessions implements SessionOwner {
       finished: (key) => void this.#finished.push(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
+      isLetGo: (session) => this.#patience.isLetGo(session),
+      awaited: (session, isAwaited) => this.#patience.awaited(session, isAwaited),
       // not at once: the hub may be going through its subscribers
       closed: (link) => void setImmediate(() => link.disconnect('lost', null)),
     }
@@ -270,6 +275,7 @@ export class Sessions implements SessionOwner {
     if (kind === 'clean') mustSync = this.#wills.remove(session.number) || mustSync
     else this.#wills.schedule(session.number, now, session.expirySeconds)
     session.detach()
+    this.#patience.ended(session)
     if (session.expirySeconds === 0) {
       mustSync ||= session.isStored
       this.#end(session)
@@ -384,6 +390,8 @@ export class Sessions implements SessionOwner {
     const now = this.#clock.now()
     this.#wills.look(now)
     for (const session of this.#away.ended(now)) this.#end(session)
+    this.#loader.rest()
+    this.#patience.look((clientId) => this.#byClient.get(clientId))
     if (this.#ticks % EXPIRE_RETAINED_TICKS === 0) this.#retained.expire()
     if (this.#stalled.size > 0) {
       const stalled = this.#stalled
@@ -464,6 +472,8 @@ export class Sessions implements SessionOwner {
       willsPublished: this.#wills.counts.published,
       willsFailed: this.#wills.counts.failed,
       heldBytes: this.#context.held.bytes,
+      waitedFor: this.#patience.waitedFor,
+      letGo: this.#patience.letGo,
       inlineMessages: this.#inline.count,
       inlineBytes: this.#inline.bytes,
       replays: this.#replays.count,

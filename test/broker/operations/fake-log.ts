@@ -211,6 +211,8 @@ export const fakeStatus: BrokerStatus = {
       willsPublished: 0,
       willsFailed: 0,
       heldBytes: 0,
+      waitedFor: 0,
+      letGo: 0,
       inlineMessages: 0,
       inlineBytes: 0,
       replays: 0,
