@@ -42,6 +42,8 @@ const LIMITS = {
   connectsPerSecondPerAddress: 100,
   messagesPerSecondPerClient: 1000,
   bytesPerSecondPerClient: 1_048_576,
+  outboxBytesMax: 262_144,
+  subscriptionsPerClientMax: 100,
   sessionsMax: 2000,
   queuedMessagesMax: 2000,
   retainedMessagesMax: 5000,
