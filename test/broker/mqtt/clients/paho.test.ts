@@ -124,7 +124,8 @@ describe.runIf(PYTHON !== null)('Eclipse Paho for Python', () => {
       const answer = await after.do({ do: 'connect', ...session })
       expect(answer).toEqual({ code: 0, session: version === 3 ? 0 : 1 })
       await until(() => after.messages.length >= 3, 'all have come')
-      expect(after.messages.map(({ payload, qos }) => [payload, qos])).toEqual([
+      // Paho hands a message of QoS 2 over with its PUBREL: one of QoS 1 behind it can be told first
+      expect(after.messages.map(({ payload, qos }) => [payload, qos]).toSorted()).toEqual([
         ['0', 1],
         ['1', 2],
         ['2', 1],
