@@ -239,6 +239,8 @@ export class Listener {
       const [status, reason] = refusal
       const fields = { from: socket.remoteAddress, reason: `its WebSocket handshake failed: ${reason}` }
       this.#limited.warn(status, 'refused a connection', fields)
+      // nobody reads it any more, so it would not notice that the client has gone
+      socket.once('finish', () => socket.destroy())
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     })
   }

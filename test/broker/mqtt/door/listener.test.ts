@@ -287,6 +287,23 @@ describe('a handshake', () => {
   })
 })
 
+/**
+ * Once HTTP has handed a socket over nobody read it any more: the broker did not see a client go whose handshake it had refused, and so many such
+ * sockets stayed that a listener could not close. `npm run test:hostile` found it.
+ */
+it('a WebSocket handshake that is refused ends its connection, also where the client does not', async () => {
+  const { port } = await listen({ webSocketPath: '/mqtt' }, { handshakeMsMax: 60_000 })
+  const client = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true })
+  closers.push(() => client.destroy())
+  const isClosed = closed(client)
+  client.write('GET /other HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  client.resume()
+  await once(client, 'end')
+  const more = setInterval(() => client.write('x'), 5)
+  closers.push(() => clearInterval(more))
+  await isClosed
+})
+
 describe('WebSocket', () => {
   it.each(['mqtt', 'mqttv3.1'])('carries bytes both ways under the subprotocol %s', async (protocol) => {
     const { listener, port } = await listen({ webSocketPath: '/mqtt' })
