@@ -122,9 +122,22 @@ export const MqttSchema = Type.Object(
     permissions: Type.Array(PermissionSchema, {
       description:
         'Who may do what. Once there are users or permissions, what none of them allows is denied. ' +
-        'Users are not kept here: see `headwater users --help`.',
+        'Users are not kept here: see `headwater users --help`. Such as sensors that have a topic each, machines that ' +
+        'also read setpoints, the one controller that sets them (see writer, of streams), and a dashboard that reads all:',
       maxItems: 1000,
       default: [],
+      examples: [
+        [
+          {
+            users: ['sensor-*'],
+            publish: ['plant/sensors/%u/#'],
+            subscribe: ['plant/sensors/%u/command'],
+          },
+          { users: ['machine-*'], publish: ['plant/machines/%u/#'], subscribe: ['plant/setpoints/#'] },
+          { users: ['plc-1'], publish: ['plant/setpoints/#'] },
+          { users: ['dashboard'], subscribe: ['plant/#', '$replay/#', '$SYS/#'] },
+        ],
+      ],
     }),
     holdPublishersBack: Type.Boolean({
       description:

@@ -44,6 +44,11 @@ export class Door implements Access {
     return this.#users.size === 0 && this.#rules.permissions.length === 0
   }
 
+  /** Clients without a name are not let in, from wherever they come. */
+  get needsLogin(): boolean {
+    return !this.isUnguarded && !this.#rules.anonymous
+  }
+
   /** For all that is asked from now on, by clients that are connected as well. */
   update(rules: DoorRules, users: Users): void {
     this.#rules = rules

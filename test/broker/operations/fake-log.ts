@@ -200,6 +200,7 @@ export const fakeStatus: BrokerStatus = {
     listeners: ['127.0.0.1:1883'],
     connections: 2,
     connectionsMax: 1000,
+    needsLogin: false,
     messages: 7,
     refused: 0,
     sessions: countSessions([], {
