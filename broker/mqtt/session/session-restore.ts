@@ -37,7 +37,7 @@ export function restore(loaded: LoadedState, parts: RestoreParts, now: number): 
     const stored = loaded.sessions.get(session)
     // of a client that was connected: its connection ended with the broker
     const delayMs = Math.min(will.delaySeconds, stored?.expirySeconds ?? 0) * 1000
-    wills.load(loadedWill, stored?.away?.willAt ?? now + delayMs)
+    wills.load(loadedWill, stored?.away?.willAt ?? now + delayMs, now)
   }
   for (const session of sessions) {
     const stored = loaded.sessions.get(session.number)!

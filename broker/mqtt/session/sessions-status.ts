@@ -12,6 +12,8 @@ interface OwnCounts {
   readonly willsPublished: number
   /** Tries that failed; each will is tried again. */
   readonly willsFailed: number
+  /** Given up. */
+  readonly willsDropped: number
   /** Messages in memory that wait for a connection with room. */
   readonly heldBytes: number
   /** Sessions that publishers wait for now; how often one was too slow to be waited for. */

@@ -471,6 +471,7 @@ export class Sessions implements SessionOwner {
       wills: this.#wills.count,
       willsPublished: this.#wills.counts.published,
       willsFailed: this.#wills.counts.failed,
+      willsDropped: this.#wills.counts.dropped,
       heldBytes: this.#context.held.bytes,
       waitedFor: this.#patience.waitedFor,
       letGo: this.#patience.letGo,

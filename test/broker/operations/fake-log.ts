@@ -210,6 +210,7 @@ export const fakeStatus: BrokerStatus = {
       wills: 0,
       willsPublished: 0,
       willsFailed: 0,
+      willsDropped: 0,
       heldBytes: 0,
       waitedFor: 0,
       letGo: 0,
