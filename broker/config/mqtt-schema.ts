@@ -271,6 +271,12 @@ export const LimitsSchema = Type.Object(
       NEVER_SECONDS,
       NEVER_SECONDS,
     ),
+    willsBytesMax: integer(
+      'Bytes of all wills, topics and properties included; the wills of one user are a tenth of it at most. A client whose will is more is refused.',
+      0,
+      4_294_967_296,
+      16_777_216,
+    ),
     retainedMessagesMax: integer('Topics that have a retained message.', 0, 10_000_000, 10_000),
     retainedBytesMax: integer('Bytes of all retained messages.', 0, 4_294_967_296, 67_108_864),
   },

@@ -65,6 +65,7 @@ export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLi
     subscriberStallSecondsMax: limits.subscriberStallSecondsMax,
     inFlightMax: limits.inFlightMax,
     expirySecondsMax: limits.sessionExpirySecondsMax,
+    willsBytesMax: limits.willsBytesMax,
     retainedMessagesMax: limits.retainedMessagesMax,
     retainedBytesMax: limits.retainedBytesMax,
   }

@@ -27,6 +27,8 @@ export interface SessionLimits {
   readonly inFlightMax: number
   /** A longer session expiry is cut to this, seconds; 0xFFFFFFFF is no limit. */
   readonly expirySecondsMax: number
+  /** Of all wills together: topics, payloads and properties; one user's are a tenth of it at most, where there are users. */
+  readonly willsBytesMax: number
   readonly retainedMessagesMax: number
   /** Topics, payloads and properties. */
   readonly retainedBytesMax: number
@@ -47,6 +49,7 @@ export const SESSION_LIMITS: SessionLimits = {
   inlineBytesMax: 16 * 1024 * 1024,
   inFlightMax: 100,
   expirySecondsMax: 0xffffffff,
+  willsBytesMax: 16 * 1024 * 1024,
   retainedMessagesMax: 10_000,
   retainedBytesMax: 64 * 1024 * 1024,
 }

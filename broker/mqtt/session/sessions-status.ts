@@ -9,6 +9,7 @@ interface OwnCounts {
   readonly retainedOwn: number
   readonly retainedBytes: number
   readonly wills: number
+  readonly willsBytes: number
   readonly willsPublished: number
   /** Tries that failed; each will is tried again. */
   readonly willsFailed: number

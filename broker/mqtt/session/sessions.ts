@@ -27,6 +27,7 @@ import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
 import { type ClockSource, SessionClock } from './session-clock.ts'
 import type { SessionContext } from './session-context.ts'
 import { awayFrom, restore } from './session-restore.ts'
+import { SessionRoom } from './session-room.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
 import { encodeMeta, encodeTime, FORMAT, META_KEY, type StoredMessage, TIME_KEY } from './state-format.ts'
 import { type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
@@ -74,6 +75,7 @@ export class Sessions implements SessionOwner {
   readonly #inline: InlineMessages
   readonly #retained: RetainedMessages
   readonly #wills: Wills
+  readonly #room: SessionRoom
   readonly #loader: MessageLoader
   readonly #context: SessionContext
   readonly #partitions = new Map<number, LogPartition>()
@@ -122,6 +124,11 @@ export class Sessions implements SessionOwner {
       publishWill,
       mayPublish: (owner, topic) => this.#mayPublishWill(owner, topic),
       limited: this.#limited,
+    })
+    this.#room = new SessionRoom({
+      limits,
+      wills: this.#wills,
+      rules: options.rules ?? { hasUsers: false },
     })
     this.#replays = new Replays(log, this.#limited, limits)
     this.#subscriptions = new Subscriptions({
@@ -193,7 +200,7 @@ export class Sessions implements SessionOwner {
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not
    * attached any more.
    * @param user who asks for it; null: a client without a name. A session of a user that is none any more is over: nobody gets what it holds
-   * @throws MqttProtocolError at the limit of sessions, and where the session is another user's; SessionStateError where the disk is at fault
+   * @throws MqttProtocolError at a limit (session-room.ts), and where the session is another user's; SessionStateError where the disk is at fault
    */
   async connect(
     connect: Connect,
@@ -210,6 +217,7 @@ export class Sessions implements SessionOwner {
         'the client id is that of another user',
       )
     }
+    this.#room.check(connect, user, before, this.#clock.now())
     if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
       before.link?.detach()
@@ -469,6 +477,7 @@ export class Sessions implements SessionOwner {
       retainedOwn: this.#retained.ownCount,
       retainedBytes: this.#retained.bytes,
       wills: this.#wills.count,
+      willsBytes: this.#wills.bytes,
       willsPublished: this.#wills.counts.published,
       willsFailed: this.#wills.counts.failed,
       willsDropped: this.#wills.counts.dropped,

@@ -9,6 +9,7 @@
 import { RecordTooLargeError } from '../../errors.ts'
 import type { LimitedLog } from '../../limited-log.ts'
 import type { Will } from '../packets/packet.ts'
+import { messageBytes } from './message-bytes.ts'
 import { encodeWill, KIND, lateWillKey, sessionKey } from './state-format.ts'
 import type { LoadedWill } from './state-load.ts'
 import type { StateStore } from './state-store.ts'
@@ -33,6 +34,7 @@ export interface WillsParts {
 interface Entry extends WillOwner {
   readonly session: number
   readonly will: Will
+  readonly bytes: number
   /** Its place among all of them. */
   readonly nth: number
   /** Session time; null while its client is connected. */
@@ -50,6 +52,9 @@ export class Wills {
   /** Those that could not be published, by client id. */
   readonly #waiting = new Map<string, Entry>()
   readonly #publishing = new Set<Promise<void>>()
+  #bytes = 0
+  /** null: of clients without a name. */
+  readonly #bytesOf = new Map<string | null, number>()
   #isStarted = false
   #next = 0
   readonly counts = { published: 0, failed: 0, dropped: 0 }
@@ -58,6 +63,9 @@ export class Wills {
     this.#parts = parts
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
   get count(): number {
     return this.#all.size
   }
@@ -68,6 +76,25 @@ export class Wills {
   }
   topicOf(session: number): string | null {
     return this.#entries.get(session)?.will.topic ?? null
+  }
+
+  /**
+   * Bytes of wills, once a client has this one in the place of what its session has now.
+   * @param now session time
+   */
+  bytesWith(
+    will: Will,
+    user: string | null,
+    session: number | undefined,
+    now: number,
+  ): { readonly all: number; readonly ofUser: number } {
+    const bytes = messageBytes(will)
+    const known = session === undefined ? undefined : this.#entries.get(session)
+    const isReplaced =
+      known !== undefined && !known.isPublishing && (known.dueAt === null || known.dueAt > now)
+    const freed = isReplaced ? known.bytes : 0
+    const ofUser = (this.#bytesOf.get(user) ?? 0) + bytes - (known?.user === user ? freed : 0)
+    return { all: this.#bytes + bytes - freed, ofUser }
   }
 
   /** Of a client that connects. It is on disk with the next flush. */
@@ -87,9 +114,18 @@ export class Wills {
   }
 
   #add(session: number, { clientId, user }: WillOwner, will: Will, dueAt: number | null): Entry {
-    const entry = { session, clientId, user, will, nth: this.#next++, dueAt, isPublishing: false }
+    const bytes = messageBytes(will)
+    const entry = { session, clientId, user, will, bytes, nth: this.#next++, dueAt, isPublishing: false }
     this.#all.add(entry)
+    this.#count(user, bytes)
     return entry
+  }
+
+  #count(user: string | null, bytes: number): void {
+    this.#bytes += bytes
+    const own = (this.#bytesOf.get(user) ?? 0) + bytes
+    if (own > 0) this.#bytesOf.set(user, own)
+    else this.#bytesOf.delete(user)
   }
 
   /** The client is back: a will that is not due yet is none any more. @returns as `remove` */
@@ -196,8 +232,8 @@ export class Wills {
   }
 
   #forget(entry: Entry): void {
-    const { session, clientId } = entry
-    this.#all.delete(entry)
+    const { session, clientId, user, bytes } = entry
+    if (this.#all.delete(entry)) this.#count(user, -bytes)
     if (this.#waiting.get(clientId) === entry) this.#waiting.delete(clientId)
     if (this.#entries.get(session) === entry) {
       this.#entries.delete(session)

@@ -23,6 +23,7 @@ async function annIsAway(users: Set<string>) {
 const rules = (users: Set<string>): SessionRules => ({
   mayPublish: () => true,
   maySubscribe: () => true,
+  hasUsers: true,
   isUser: (name) => users.has(name),
   isGone: (name) => !users.has(name),
 })
