@@ -264,7 +264,21 @@ export const LimitsSchema = Type.Object(
       100_000,
       100,
     ),
-    sessionsMax: integer('Sessions, with a connection or without.', 1, 1_000_000, 10_000),
+    sessionsMax: integer(
+      'Sessions that stay when their connection ends. For one more the one of the same user ends that has been away for longest.',
+      1,
+      1_000_000,
+      10_000,
+    ),
+    sessionsPerUserMax: Type.Optional(
+      Type.Integer({
+        description:
+          'The same of one user, where there are users; clients without a name are one. Without this key: a tenth of sessionsMax.',
+        minimum: 1,
+        maximum: 1_000_000,
+        examples: [1000],
+      }),
+    ),
     sessionExpirySecondsMax: integer(
       `How long a session stays without a connection, at most; ${NEVER_SECONDS}: for ever.`,
       0,

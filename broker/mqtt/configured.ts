@@ -56,6 +56,7 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
 export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLimits> {
   return {
     sessionsMax: limits.sessionsMax,
+    sessionsPerUserMax: limits.sessionsPerUserMax ?? Math.ceil(limits.sessionsMax / 10),
     subscriptionsMax: limits.subscriptionsPerClientMax,
     replaysMax: limits.replaysPerClientMax,
     replaysTotalMax: limits.replaysMax,

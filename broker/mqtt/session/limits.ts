@@ -1,8 +1,10 @@
 /** What sessions may hold. The door's configuration names the same limits. */
 
 export interface SessionLimits {
-  /** Sessions, with a connection or without. */
+  /** Sessions that stay when their connection ends; of others there are as many as connections. */
   readonly sessionsMax: number
+  /** The same of one user, where there are users; those without a name are one. */
+  readonly sessionsPerUserMax: number
   /** A session's subscriptions. */
   readonly subscriptionsMax: number
   /** A session's replays of streams (../replay/DESIGN.md). */
@@ -36,6 +38,7 @@ export interface SessionLimits {
 
 export const SESSION_LIMITS: SessionLimits = {
   sessionsMax: 10_000,
+  sessionsPerUserMax: 1_000,
   subscriptionsMax: 1_000,
   replaysMax: 8,
   replaysTotalMax: 100,

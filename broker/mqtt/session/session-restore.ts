@@ -41,6 +41,8 @@ export function restore(loaded: LoadedState, parts: RestoreParts, now: number): 
   }
   for (const session of sessions) {
     const stored = loaded.sessions.get(session.number)!
+    const endsAt = stored.away === null ? now + session.expirySeconds * 1000 : stored.away.endsAt
+    if (session.expirySeconds !== NEVER_SECONDS) session.awaySince = endsAt! - session.expirySeconds * 1000
     if (stored.away !== null) away.load(session, stored.away)
     else away.set(session, awayFrom(session, wills.dueAt(session.number), now))
   }

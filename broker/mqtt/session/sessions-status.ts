@@ -4,6 +4,8 @@ import type { DropCounts } from './drops.ts'
 
 interface OwnCounts {
   readonly dropped: DropCounts
+  /** Sessions of clients that were away, ended for newer ones of their user at a limit of sessions. */
+  readonly evicted: number
   readonly retained: number
   /** Of the broker's own: $SYS. */
   readonly retainedOwn: number

@@ -129,6 +129,8 @@ export class Sessions implements SessionOwner {
       limits,
       wills: this.#wills,
       rules: options.rules ?? { hasUsers: false },
+      limited: this.#limited,
+      end: (session) => this.#end(session),
     })
     this.#replays = new Replays(log, this.#limited, limits)
     this.#subscriptions = new Subscriptions({
@@ -237,6 +239,7 @@ export class Sessions implements SessionOwner {
     const isChanged = known === undefined || session.user !== user
     session.user = user
     if (storeExpiry(this.#store, session, expirySeconds, isChanged)) mustSync = true
+    this.#room.owned.update(session)
     if (will !== null) {
       this.#wills.set(session.number, { clientId, user }, will)
       mustSync = true
@@ -258,10 +261,6 @@ export class Sessions implements SessionOwner {
   }
 
   #create(clientId: string): ClientSession {
-    if (this.#byClient.size >= this.#limits.sessionsMax) {
-      const reason = `limits.sessionsMax of ${this.#limits.sessionsMax} is reached`
-      throw new MqttProtocolError(Reason.quotaExceeded, 'MQTT-3.1.4-2', reason)
-    }
     const session = new ClientSession(clientId, this.#nextSession++, 0, this.#context)
     this.#byClient.set(clientId, session)
     return session
@@ -279,11 +278,13 @@ export class Sessions implements SessionOwner {
       const granted = Math.min(expirySeconds, this.#limits.expirySecondsMax)
       mustSync = granted > 0 && storeExpiry(this.#store, session, granted, false)
       if (granted === 0) session.expirySeconds = 0
+      else this.#room.owned.update(session)
     }
     if (kind === 'clean') mustSync = this.#wills.remove(session.number) || mustSync
     else this.#wills.schedule(session.number, now, session.expirySeconds)
     session.detach()
     this.#patience.ended(session)
+    session.awaySince = now
     if (session.expirySeconds === 0) {
       mustSync ||= session.isStored
       this.#end(session)
@@ -297,6 +298,7 @@ export class Sessions implements SessionOwner {
     this.#away.delete(session)
     this.#stalled.delete(session)
     session.end()
+    this.#room.owned.delete(session)
     this.#subscriptions.end(session)
     this.#byClient.delete(session.clientId)
     this.#wills.sessionEnded(session.number, this.#clock.now())
@@ -454,7 +456,10 @@ export class Sessions implements SessionOwner {
       away: this.#away,
     }
     this.#nextSession = loaded.nextSession
-    for (const session of restore(loaded, parts, now)) this.#byClient.set(session.clientId, session)
+    for (const session of restore(loaded, parts, now)) {
+      this.#byClient.set(session.clientId, session)
+      this.#room.owned.update(session)
+    }
     for (const session of this.#away.ended(now)) this.#end(session)
     this.#applied.load(loaded.applied)
     const partitions = [...this.#partitions.values()].filter(({ stream }) => stream !== '')
@@ -473,6 +478,7 @@ export class Sessions implements SessionOwner {
   status(): SessionsStatus {
     return countSessions(this.#byClient.values(), {
       dropped: this.#drops.counts(),
+      evicted: this.#room.evicted,
       retained: this.#retained.count,
       retainedOwn: this.#retained.ownCount,
       retainedBytes: this.#retained.bytes,

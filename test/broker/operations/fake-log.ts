@@ -209,6 +209,7 @@ export const fakeStatus: BrokerStatus = {
       retainedBytes: 0,
       wills: 0,
       willsPublished: 0,
+      evicted: 0,
       willsBytes: 0,
       willsFailed: 0,
       willsDropped: 0,
