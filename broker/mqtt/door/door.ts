@@ -110,6 +110,10 @@ export class Door implements Access {
     return entered !== undefined && this.#users.get(principal.name)?.password === entered
   }
 
+  get hasUsers(): boolean {
+    return this.#users.size > 0 || this.#rules.takesCertificates
+  }
+
   isUser(name: string): boolean {
     return this.#users.has(name) || this.#rules.takesCertificates
   }
