@@ -219,6 +219,7 @@ export class Sessions implements SessionOwner {
         'the client id is that of another user',
       )
     }
+    this.#checkDisk(connect, isAnothers ? undefined : before)
     this.#room.check(connect, user, before, this.#clock.now())
     if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
@@ -249,6 +250,15 @@ export class Sessions implements SessionOwner {
     // a session that begins must not be given what the log had before: the positions go with it
     if (mustSync) await this.#onDisk(link, known === undefined)
     return { session: link, isPresent: known !== undefined }
+  }
+
+  /** What has to be on disk and cannot be is refused before it leaves anything that waits for the disk. @throws SessionStateError */
+  #checkDisk({ will, cleanStart, sessionExpirySeconds }: Connect, known: ClientSession | undefined): void {
+    const { failure } = this.#store
+    if (failure === null) return
+    const begins = cleanStart || known?.isStored !== true
+    const stays = Math.min(sessionExpirySeconds, this.#limits.expirySecondsMax) > 0
+    if (will !== null || (stays && begins)) throw failure
   }
 
   async #onDisk(link: Session, isNew: boolean): Promise<void> {
@@ -417,7 +427,7 @@ export class Sessions implements SessionOwner {
       this.#away.isChanged ||
       this.#finished.length > 0 ||
       this.#retained.isChanged ||
-      this.#store.hasPending
+      this.#store.unwritten > 0
     if (isChanged) return true
     const { lag } = this.#applied
     if (lag >= APPLIED_RECORDS) return true
@@ -497,6 +507,7 @@ export class Sessions implements SessionOwner {
       writes: this.#store.stats.writes,
       syncedWrites: this.#store.stats.synced,
       failedWrites: this.#store.stats.failed,
+      unwritten: this.#store.unwritten,
       writtenBytes: this.#store.stats.bytes,
       failure: this.#store.failure?.message ?? null,
     })

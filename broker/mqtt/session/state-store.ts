@@ -70,9 +70,9 @@ export class StateStore {
     return this.#failure
   }
 
-  /** Something was put and is not on its way. */
-  get hasPending(): boolean {
-    return this.#pending.size > 0
+  /** What was put or removed and is not on its way. */
+  get unwritten(): number {
+    return this.#pending.size
   }
 
   put(key: Buffer, payload: Buffer): void {
