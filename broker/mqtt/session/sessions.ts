@@ -84,7 +84,6 @@ export class Sessions implements SessionOwner {
   readonly #away: AwaySessions
   /** To be written with the next checkpoint. */
   #changed: ClientSession[] = []
-  #finished: Buffer[] = []
   readonly #applied: AppliedPositions
   readonly #subscriptions: Subscriptions
   readonly #replays: Replays
@@ -153,7 +152,7 @@ export class Sessions implements SessionOwner {
       held: { bytes: 0 },
       now,
       changed: (session) => void this.#changed.push(session),
-      finished: (key) => void this.#finished.push(key),
+      finished: (key) => store.removeLater(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
       isLetGo: (session) => this.#patience.isLetGo(session),
@@ -425,7 +424,6 @@ export class Sessions implements SessionOwner {
     const isChanged =
       this.#changed.length > 0 ||
       this.#away.isChanged ||
-      this.#finished.length > 0 ||
       this.#retained.isChanged ||
       this.#store.unwritten > 0
     if (isChanged) return true
@@ -446,7 +444,6 @@ export class Sessions implements SessionOwner {
       if (session.isStored && this.#byClient.get(session.clientId) === session) session.build()
     }
     this.#away.build()
-    for (const key of this.#finished.splice(0)) store.remove(key)
     this.#inline.build()
     this.#retained.build()
     this.#applied.build(store)
