@@ -108,7 +108,7 @@ export class Sessions implements SessionOwner {
     const limits = this.#limits
     this.#away = new AwaySessions(store)
     this.#applied = new AppliedPositions([...this.#partitions.values()])
-    this.#inline = new InlineMessages(store, limits.inlineBytesMax)
+    this.#inline = new InlineMessages(store, limits.inlineBytesMax, this.#limited)
     this.#retained = new RetainedMessages({
       store,
       clock: this.#clock,

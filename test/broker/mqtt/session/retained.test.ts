@@ -175,7 +175,7 @@ describe('retained messages', () => {
   })
 
   it('go on by their records where no copy can be held, and one copy does for all who have it', async () => {
-    const limits = { inlineBytesMax: 64 + 'a'.length + 'state'.length }
+    const limits = { inlineBytesMax: 8 * (64 + 'a'.length + 'state'.length) }
     const broker = await TestBroker.open(undefined, { limits })
     await broker.publish('a', 'state', { isRetained: true })
     await broker.publish('b', 'state', { isRetained: true })
