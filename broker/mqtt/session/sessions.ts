@@ -21,7 +21,7 @@ import { SESSION_LIMITS, type SessionLimits } from './limits.ts'
 import { MessageLoader, type MessageOfRecord } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
 import { Patience } from './patience.ts'
-import { replay } from './replay.ts'
+import { catchUp } from './catch-up.ts'
 import { RetainedMessages } from './retained.ts'
 import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
 import { type ClockSource, SessionClock } from './session-clock.ts'
@@ -463,7 +463,7 @@ export class Sessions implements SessionOwner {
     for (const session of this.#away.ended(now)) this.#end(session)
     this.#applied.load(loaded.applied)
     const partitions = [...this.#partitions.values()].filter(({ stream }) => stream !== '')
-    this.#replayed = await replay(log, partitions, loaded.applied, this.#loader, (message) =>
+    this.#replayed = await catchUp(log, partitions, loaded.applied, this.#loader, (message) =>
       this.onCommitted(message),
     )
     for (const session of this.#byClient.values()) session.replayed()
