@@ -44,6 +44,12 @@ export class Lifetimes {
     this.#parts = parts
   }
 
+  /** There is a session that stays. */
+  get hasStored(): boolean {
+    for (const { isStored } of this.byClient.values()) if (isStored) return true
+    return false
+  }
+
   /**
    * CONNECT. A connection that has the session is closed first [MQTT-3.1.4-3]. Resolves once all that a restart must know is on disk;
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not

@@ -14,6 +14,7 @@ import { AppliedPositions } from './applied-positions.ts'
 import { reviewAway, type SessionRules } from './away-review.ts'
 import { AwaySessions } from './away-sessions.ts'
 import { catchUp } from './catch-up.ts'
+import { Checkpoint } from './checkpoint.ts'
 import type { ClientSession } from './client-session.ts'
 import { Drops } from './drops.ts'
 import { InlineMessages } from './inline-messages.ts'
@@ -29,7 +30,7 @@ import type { SessionContext } from './session-context.ts'
 import { restore } from './session-restore.ts'
 import { SessionRoom } from './session-room.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
-import { encodeMeta, encodeTime, FORMAT, META_KEY, type StoredMessage, TIME_KEY } from './state-format.ts'
+import type { StoredMessage } from './state-format.ts'
 import { type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
 import { StateStore } from './state-store.ts'
 import { Subscriptions } from './subscriptions.ts'
@@ -59,9 +60,6 @@ export interface SessionsOptions {
 const TICK_MS = 1_000
 /** Expired retained messages leave memory and disk this often; they are not delivered in between. */
 const EXPIRE_RETAINED_TICKS = 60
-/** Where nothing else is to be written, positions in the log are, so that a start has little to read. */
-const APPLIED_TICKS = 30
-const APPLIED_RECORDS = 50_000
 
 export class Sessions implements SessionOwner {
   readonly #options: SessionsOptions
@@ -80,9 +78,7 @@ export class Sessions implements SessionOwner {
   readonly #partitions = new Map<number, LogPartition>()
   readonly #lifetimes: Lifetimes
   readonly #away: AwaySessions
-  /** To be written with the next checkpoint. */
-  #changed: ClientSession[] = []
-  #finished: Buffer[] = []
+  readonly #checkpoint: Checkpoint
   readonly #applied: AppliedPositions
   readonly #subscriptions: Subscriptions
   readonly #replays: Replays
@@ -140,6 +136,14 @@ export class Sessions implements SessionOwner {
       limited: this.#limited,
     })
     this.#patience = new Patience(limits, this.#limited, () => clock.monotonic())
+    this.#checkpoint = new Checkpoint({
+      store,
+      applied: this.#applied,
+      away: this.#away,
+      inline: this.#inline,
+      retained: this.#retained,
+      clock: this.#clock,
+    })
     const partition = (id: number) => this.#partitions.get(id)
     this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
     this.#context = {
@@ -150,8 +154,8 @@ export class Sessions implements SessionOwner {
       loader: this.#loader,
       held: { bytes: 0 },
       now,
-      changed: (session) => void this.#changed.push(session),
-      finished: (key) => void this.#finished.push(key),
+      changed: (session) => this.#checkpoint.changed(session),
+      finished: (key) => this.#checkpoint.finished(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
       isLetGo: (session) => this.#patience.isLetGo(session),
@@ -190,7 +194,7 @@ export class Sessions implements SessionOwner {
     const sessions = new Sessions(options, state, loaded)
     try {
       if (loaded !== null) await sessions.#load(loaded)
-      state.build = () => sessions.#build()
+      state.build = () => sessions.#checkpoint.build(sessions.#lifetimes)
       // where the disk refuses it, it is tried again, and said
       await state.flush(true).catch(() => undefined)
     } catch (error) {
@@ -267,6 +271,7 @@ export class Sessions implements SessionOwner {
   onCommitted(message: Message): void {
     if (message.isRetained) this.#retained.set(message)
     this.#options.hub.publish(message)
+    this.#checkpoint.passed()
   }
 
   /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
@@ -323,40 +328,10 @@ export class Sessions implements SessionOwner {
       this.#stalled = new Set()
       for (const session of stalled) session.flow.pump()
     }
-    if (this.#isCheckpointDue()) this.#store.checkpoint()
+    if (this.#checkpoint.isDue(this.#ticks, this.#lifetimes)) this.#store.checkpoint()
   }
 
-  #isCheckpointDue(): boolean {
-    const isChanged =
-      this.#changed.length > 0 ||
-      this.#away.isChanged ||
-      this.#finished.length > 0 ||
-      this.#retained.isChanged ||
-      this.#store.hasPending
-    if (isChanged) return true
-    const { lag } = this.#applied
-    if (lag >= APPLIED_RECORDS) return true
-    // session time is written as well
-    return this.#ticks % APPLIED_TICKS === 0 && (lag > 0 || this.#away.count > 0)
-  }
-
-  // -- to disk, and from it -----------------------------------------------------------------------------------------
-
-  /** Puts all derived state that has changed: it is of one moment, because nothing here waits. */
-  #build(): void {
-    const store = this.#store
-    store.put(META_KEY, encodeMeta({ format: FORMAT, sessions: this.#lifetimes.nextSession }))
-    for (const session of this.#changed.splice(0)) {
-      // one that ended meanwhile has nothing on disk
-      if (session.isStored && this.#lifetimes.byClient.get(session.clientId) === session) session.build()
-    }
-    this.#away.build()
-    for (const key of this.#finished.splice(0)) store.remove(key)
-    this.#inline.build()
-    this.#retained.build()
-    this.#applied.build(store)
-    store.put(TIME_KEY, encodeTime(this.#clock.stored()))
-  }
+  // -- from disk ----------------------------------------------------------------------------------------------------
 
   async #load(loaded: LoadedState): Promise<void> {
     const now = this.#clock.now()
