@@ -13,6 +13,7 @@ import { deliverable } from './delivery-fit.ts'
 import { type DeliveryTable, INLINE } from './delivery-table.ts'
 import type { FlowOwner } from './flow-owner.ts'
 import { HeldMessages } from './held-messages.ts'
+import { Intake } from './intake.ts'
 import type { Outgoing } from './outgoing.ts'
 import { OF_REPLAY, type PacketIds } from './packet-ids.ts'
 import { Qos2Facts } from './qos2-facts.ts'
@@ -34,6 +35,7 @@ export class Deliveries {
   readonly #table: DeliveryTable
   readonly #context: SessionContext
   readonly #ids: PacketIds
+  readonly #intake: Intake
   readonly #facts: Qos2Facts
   readonly #held: HeldMessages
   readonly #reading: ReadBack
@@ -64,6 +66,7 @@ export class Deliveries {
     this.#ids = ids
     this.#context = context
     this.#pump = pump
+    this.#intake = new Intake(owner, table, context)
     this.#facts = new Qos2Facts(owner.number, table, context.store)
     this.#held = new HeldMessages(context.limits, context.held)
     this.#reading = new ReadBack(table, this.#held, context.loader)
@@ -102,7 +105,7 @@ export class Deliveries {
     identifiers: readonly number[],
     isOnline: boolean,
   ): void {
-    const seq = this.#append(message, qos, isRetained, identifiers)
+    const seq = this.#intake.add(message, qos, isRetained, identifiers)
     if (seq < 0 || !isOnline) return
     if (message.receipt !== undefined) this.#receipts.expect(seq, message.receipt)
     this.#fresh = message
@@ -124,46 +127,11 @@ export class Deliveries {
     qos: QoS,
     identifiers: readonly number[],
   ): boolean {
-    const seq = this.#appendRetained(message, qos, identifiers)
+    const seq = this.#intake.addRetained(message, qos, identifiers)
     if (seq < 0 || this.#send(outgoing, seq, left)) return true
     this.#release(seq)
     this.#table.remove(seq)
     return false
-  }
-
-  /** @returns its number in the table; -1 where there is no room */
-  #append(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): number {
-    const { inline, drops } = this.#context
-    const { place } = message
-    if (place !== null) return this.#appendAt(place.partition.id, place.offset, qos, isRetained, identifiers)
-    const number = inline.hold(message, this.#table.isStored)
-    if (number !== null) return this.#appendAt(INLINE, number, qos, isRetained, identifiers)
-    drops.count('inlineFull')
-    return -1
-  }
-
-  #appendAt(
-    partition: number,
-    offset: number,
-    qos: QoS,
-    isRetained: boolean,
-    identifiers: readonly number[],
-  ): number {
-    const seq = this.#table.append({ partition, offset, qos, isRetained, identifiers })
-    this.#owner.changed()
-    return seq
-  }
-
-  /**
-   * A retained message outlives its record: what has to be sent again is not read from the log. Of QoS 2 each delivery has a copy of its own,
-   * because a fact has its message's place for a name. Where there is no room for one the record has to do.
-   */
-  #appendRetained(message: Message, qos: QoS, identifiers: readonly number[]): number {
-    if (message.place !== null && this.#table.isStored) {
-      const number = this.#context.inline.holdCopy(message, qos === 1)
-      if (number !== null) return this.#appendAt(INLINE, number, qos, true, identifiers)
-    }
-    return this.#append(message, qos, true, identifiers)
   }
 
   #messageOf(seq: number): Message | undefined {

@@ -3,10 +3,8 @@
  */
 import { join } from 'node:path'
 import { LimitedLog } from '../../limited-log.ts'
-import type { EventLog } from '../../log/event-log.ts'
 import type { LogPartition } from '../../log/partition.ts'
 import type { LogSink } from '../../log-sink.ts'
-import type { Disk } from '../../storage/store.ts'
 import type { Message } from '../hub/message.ts'
 import type { Connect, Subscribe } from '../packets/packet.ts'
 import { Replays } from '../replay/replays.ts'
@@ -20,42 +18,22 @@ import { Drops } from './drops.ts'
 import { InlineMessages } from './inline-messages.ts'
 import { Lifetimes } from './lifetimes.ts'
 import { SESSION_LIMITS, type SessionLimits } from './limits.ts'
-import { MessageLoader, type MessageOfRecord } from './message-loader.ts'
+import { MessageLoader } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
 import { Patience } from './patience.ts'
 import { RetainedMessages } from './retained.ts'
 import type { DisconnectKind, Session, SessionOwner } from './session.ts'
-import { type ClockSource, SessionClock } from './session-clock.ts'
+import { SessionClock } from './session-clock.ts'
 import type { SessionContext } from './session-context.ts'
 import { restore } from './session-restore.ts'
 import { SessionRoom } from './session-room.ts'
+import { everyMs, type SessionsOptions } from './sessions-options.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
 import type { StoredMessage } from './state-format.ts'
 import { type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
 import { StateStore } from './state-store.ts'
 import { Subscriptions } from './subscriptions.ts'
-import type { TopicHub } from './topic-hub.ts'
-import { type PublishWill, type WillOwner, Wills } from './wills.ts'
-
-export interface SessionsOptions {
-  readonly disk: Disk
-  /** The data directory. */
-  readonly data: string
-  readonly log: EventLog
-  readonly hub: TopicHub
-  readonly sink: LogSink
-  readonly limits?: Partial<SessionLimits>
-  readonly clock: ClockSource & {
-    /** ms since 1970, the clock that gives messages and records their timestamps. */
-    now(): number
-  }
-  readonly messageOf: MessageOfRecord
-  readonly publishWill: PublishWill
-  /** Without them everybody may do everything. */
-  readonly rules?: SessionRules
-  /** Calls back again and again, without keeping the process alive. @returns the way to stop */
-  readonly every?: (ms: number, callback: () => void) => () => void
-}
+import { type WillOwner, Wills } from './wills.ts'
 
 const TICK_MS = 1_000
 /** Expired retained messages leave memory and disk this often; they are not delivered in between. */
@@ -399,10 +377,4 @@ export class Sessions implements SessionOwner {
     await this.#wills.close()
     await this.#store.close()
   }
-}
-
-function everyMs(ms: number, callback: () => void): () => void {
-  const timer = setInterval(callback, ms)
-  timer.unref()
-  return () => clearInterval(timer)
 }
