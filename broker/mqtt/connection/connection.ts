@@ -263,7 +263,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const from = this.peer.address
     const who = { client: clientId, from, user: principal.name ?? ANONYMOUS }
     const drop = (error: Error) => this.#drop(error)
-    const waits = new PublisherWaits(session.backlog, this.#reader, drop)
+    const waits = new PublisherWaits(session, this.#reader, drop)
     const incoming = new Incoming(context, connect, principal, who, acknowledgements, waits)
     const own = { connect, principal, who, session, reader: this.#reader, outbox: this.#outbox, drop }
     const subscribing = new Subscribing(context, own)

@@ -3,13 +3,14 @@ import type { Chain } from '../../log/chain.ts'
 import type { Backlog, HeldPublisher } from '../hub/backlog.ts'
 import type { Ingress } from '../ingress.ts'
 import type { Frame } from '../packets/frame-scanner.ts'
+import type { Session } from '../session/session.ts'
 import { Block, type FrameReader } from './frame-reader.ts'
 import type { Incoming, IncomingPressure } from './incoming.ts'
 import type { PendingCommit } from './pending-commits.ts'
 
 export class PublisherWaits implements HeldPublisher, IncomingPressure {
-  /** What waits for the client itself; null where its session was gone at once. */
-  readonly own: Backlog | null
+  readonly #session: Session
+  #own: Backlog | null = null
   readonly #reader: FrameReader
   readonly #drop: (error: Error) => void
   /** The subscriber that it waits for. */
@@ -17,10 +18,16 @@ export class PublisherWaits implements HeldPublisher, IncomingPressure {
   #isClosed = false
 
   /** @param drop the connection has to end */
-  constructor(own: Backlog | null, reader: FrameReader, drop: (error: Error) => void) {
-    this.own = own
+  constructor(session: Session, reader: FrameReader, drop: (error: Error) => void) {
+    this.#session = session
     this.#reader = reader
     this.#drop = drop
+  }
+
+  /** What waits for the client itself; the same after its session has gone on. */
+  get own(): Backlog | null {
+    this.#own ??= this.#session.backlog
+    return this.#own
   }
 
   /** The frame stays where it is; nothing more is read until the log has room. */

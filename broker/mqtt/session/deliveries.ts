@@ -30,6 +30,12 @@ interface Unsent {
   isReady: boolean
 }
 
+/** What all of it goes through. */
+export interface Pump {
+  /** Sends what can be sent now. */
+  pump(): void
+}
+
 export class Deliveries {
   readonly #owner: FlowOwner
   readonly #table: DeliveryTable
@@ -38,9 +44,9 @@ export class Deliveries {
   readonly #intake: Intake
   readonly #facts: Qos2Facts
   readonly #held: HeldMessages
-  readonly #reading: ReadBack
-  readonly #receipts = new Receipts()
-  readonly #pump: () => void
+  #reading: ReadBack | null = null
+  #receipts: Receipts | null = null
+  readonly #flow: Pump
   /** Changes with each connection: what an earlier one waited for does not concern this one. */
   #epoch = 0
   /** The next number in the table to be looked at on this connection. */
@@ -53,23 +59,15 @@ export class Deliveries {
   /** Sent on this connection and not acknowledged. */
   inFlight = 0
 
-  /** @param pump more can be sent */
-  constructor(
-    owner: FlowOwner,
-    table: DeliveryTable,
-    ids: PacketIds,
-    context: SessionContext,
-    pump: () => void,
-  ) {
+  constructor(owner: FlowOwner, table: DeliveryTable, ids: PacketIds, context: SessionContext, flow: Pump) {
     this.#owner = owner
     this.#table = table
     this.#ids = ids
     this.#context = context
-    this.#pump = pump
+    this.#flow = flow
     this.#intake = new Intake(owner, table, context)
     this.#facts = new Qos2Facts(owner.number, table, context.store)
     this.#held = new HeldMessages(context.limits, context.held)
-    this.#reading = new ReadBack(table, this.#held, context.loader)
   }
 
   /** A connection begins. */
@@ -85,7 +83,7 @@ export class Deliveries {
   rest(): void {
     this.begin()
     this.#held.clear()
-    this.#receipts.end()
+    this.#receipts?.end()
     this.#table.rest()
     this.#facts.rest()
   }
@@ -107,10 +105,13 @@ export class Deliveries {
   ): void {
     const seq = this.#intake.add(message, qos, isRetained, identifiers)
     if (seq < 0 || !isOnline) return
-    if (message.receipt !== undefined) this.#receipts.expect(seq, message.receipt)
+    if (message.receipt !== undefined) {
+      this.#receipts ??= new Receipts()
+      this.#receipts.expect(seq, message.receipt)
+    }
     this.#fresh = message
     this.#freshSeq = seq
-    this.#pump()
+    this.#flow.pump()
     this.#fresh = null
     if (this.#next <= seq && this.#table.isLive(seq)) this.#held.hold(seq, message)
   }
@@ -243,7 +244,7 @@ export class Deliveries {
       () => {
         if (epoch !== this.#epoch) return
         unsent.isReady = true
-        this.#pump()
+        this.#flow.pump()
       },
       () => {
         if (epoch !== this.#epoch) return
@@ -255,6 +256,7 @@ export class Deliveries {
   // -- reading back -------------------------------------------------------------------------------------------------
 
   async #readBack(from: number): Promise<void> {
+    this.#reading ??= new ReadBack(this.#table, this.#held, this.#context.loader)
     if (this.#reading.isUnderWay) return
     const epoch = this.#epoch
     try {
@@ -266,7 +268,7 @@ export class Deliveries {
       this.#owner.stalled()
       return
     }
-    this.#pump()
+    this.#flow.pump()
   }
 
   // -- what comes from the client -----------------------------------------------------------------------------------
@@ -296,7 +298,7 @@ export class Deliveries {
     if (isForDisk) {
       this.#facts.put(seq)
       this.#onceOnDisk(released)
-    } else this.#pump()
+    } else this.#flow.pump()
     return true
   }
 
@@ -324,7 +326,7 @@ export class Deliveries {
 
   #acknowledged(seq: number): void {
     this.#complete(seq)
-    this.#pump()
+    this.#flow.pump()
   }
 
   #complete(seq: number): void {
@@ -341,7 +343,7 @@ export class Deliveries {
   /** What else knows of it. */
   #release(seq: number): void {
     const table = this.#table
-    this.#receipts.came(seq)
+    this.#receipts?.came(seq)
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(this.#facts.keyOf(seq))

@@ -3,6 +3,7 @@ import type { Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import type { Replay } from '../replay/replay.ts'
 import { type ReplayFlow, SessionReplays } from '../replay/session-replays.ts'
+import type { Pump } from './deliveries.ts'
 import { deliverable } from './delivery-fit.ts'
 import type { FlowOwner } from './flow-owner.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -13,15 +14,14 @@ export class FlowReplays implements ReplayFlow {
   readonly #owner: FlowOwner
   readonly #ids: PacketIds
   readonly #context: SessionContext
-  readonly pump: () => void
+  readonly #flow: Pump
   #replays: SessionReplays | null = null
 
-  /** @param pump more can be sent */
-  constructor(owner: FlowOwner, ids: PacketIds, context: SessionContext, pump: () => void) {
+  constructor(owner: FlowOwner, ids: PacketIds, context: SessionContext, flow: Pump) {
     this.#owner = owner
     this.#ids = ids
     this.#context = context
-    this.pump = pump
+    this.#flow = flow
   }
 
   get all(): SessionReplays {
@@ -91,5 +91,9 @@ export class FlowReplays implements ReplayFlow {
 
   stalled(): void {
     this.#owner.stalled()
+  }
+
+  pump(): void {
+    this.#flow.pump()
   }
 }

@@ -6,7 +6,7 @@ import type { Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import type { Replay } from '../replay/replay.ts'
 import type { SessionReplays } from '../replay/session-replays.ts'
-import { Deliveries } from './deliveries.ts'
+import { Deliveries, type Pump } from './deliveries.ts'
 import { deliverable } from './delivery-fit.ts'
 import type { DeliveryTable } from './delivery-table.ts'
 import type { FlowOwner } from './flow-owner.ts'
@@ -16,13 +16,14 @@ import { PacketIds } from './packet-ids.ts'
 import { type RetainedFeed, RetainedFeeds } from './retained-feed.ts'
 import type { SessionContext } from './session-context.ts'
 
-export class OutgoingFlow {
+export class OutgoingFlow implements Pump {
   readonly #owner: FlowOwner
   readonly #table: DeliveryTable
   readonly #context: SessionContext
   readonly #ids = new PacketIds()
   readonly #deliveries: Deliveries
-  readonly #replays: FlowReplays
+  /** Few sessions have any. */
+  #replays: FlowReplays | null = null
   readonly feeds = new RetainedFeeds()
   #outgoing: Outgoing | null = null
   #isStarted = false
@@ -31,12 +32,10 @@ export class OutgoingFlow {
   #isPumping = false
 
   constructor(owner: FlowOwner, table: DeliveryTable, context: SessionContext) {
-    const pump = () => this.pump()
     this.#owner = owner
     this.#table = table
     this.#context = context
-    this.#deliveries = new Deliveries(owner, table, this.#ids, context, pump)
-    this.#replays = new FlowReplays(owner, this.#ids, context, pump)
+    this.#deliveries = new Deliveries(owner, table, this.#ids, context, this)
   }
 
   get outgoing(): Outgoing | null {
@@ -51,13 +50,13 @@ export class OutgoingFlow {
     return this.#deliveries.inFlight
   }
   get replays(): SessionReplays {
-    return this.#replays.all
+    return this.#withReplays().all
   }
   get hasReplays(): boolean {
-    return this.#replays.count > 0
+    return this.#replays !== null && this.#replays.count > 0
   }
   get inFlightOfReplays(): number {
-    return this.#replays.inFlight
+    return this.#replays?.inFlight ?? 0
   }
   get lastPacketId(): number {
     return this.#ids.last
@@ -75,7 +74,7 @@ export class OutgoingFlow {
     this.#outgoing = null
     this.#isStarted = false
     this.#deliveries.rest()
-    this.#replays.rest()
+    this.#replays?.rest()
     this.#ids.rest()
     this.feeds.rest()
   }
@@ -89,7 +88,7 @@ export class OutgoingFlow {
   end(): void {
     this.#deliveries.end()
     this.feeds.clear()
-    this.#replays.rest()
+    this.#replays?.rest()
   }
 
   /** A message of QoS 1 or 2 that waits from now on, and is sent at once where nothing is before it. */
@@ -113,12 +112,13 @@ export class OutgoingFlow {
     if (isReady !== null) return isReady
     const inFlight = this.inFlight + this.inFlightOfReplays
     const isFull = inFlight >= Math.min(outgoing.receiveMaximum, this.#context.limits.inFlightMax)
-    if (!this.hasReplays) return !isFull && this.#stepNew(outgoing)
+    const replays = this.#replays
+    if (replays === null || replays.count === 0) return !isFull && this.#stepNew(outgoing)
     // neither may starve the other
     this.#isReplaysTurn = !this.#isReplaysTurn
-    if (this.#isReplaysTurn && this.#replays.step(outgoing, isFull)) return true
+    if (this.#isReplaysTurn && replays.step(outgoing, isFull)) return true
     if (!isFull && this.#stepNew(outgoing)) return true
-    return !this.#isReplaysTurn && this.#replays.step(outgoing, isFull)
+    return !this.#isReplaysTurn && replays.step(outgoing, isFull)
   }
 
   #stepNew(outgoing: Outgoing): boolean {
@@ -162,7 +162,8 @@ export class OutgoingFlow {
   // -- what comes from the client -----------------------------------------------------------------------------------
 
   puback(packetId: number, _reasonCode: number): boolean {
-    return this.#replays.has(packetId) ? this.#replays.puback(packetId) : this.#deliveries.puback(packetId)
+    if (this.#replays?.has(packetId) === true) return this.#replays.puback(packetId)
+    return this.#deliveries.puback(packetId)
   }
 
   pubrec(packetId: number, reasonCode: number): boolean {
@@ -183,6 +184,11 @@ export class OutgoingFlow {
 
   /** One of a stored session. After `loaded`. */
   restoreReplay(replay: Replay): void {
-    this.#replays.restore(replay)
+    this.#withReplays().restore(replay)
+  }
+
+  #withReplays(): FlowReplays {
+    this.#replays ??= new FlowReplays(this.#owner, this.#ids, this.#context, this)
+    return this.#replays
   }
 }
