@@ -25,7 +25,6 @@ export interface CheckpointParts {
 export class Checkpoint {
   readonly #parts: CheckpointParts
   readonly #changed: ClientSession[] = []
-  readonly #finished: Buffer[] = []
   #hasPassed = false
 
   constructor(parts: CheckpointParts) {
@@ -34,11 +33,6 @@ export class Checkpoint {
 
   changed(session: ClientSession): void {
     this.#changed.push(session)
-  }
-
-  /** The key of a fact that is over. */
-  finished(key: Buffer): void {
-    this.#finished.push(key)
   }
 
   /**
@@ -52,12 +46,7 @@ export class Checkpoint {
   /** Each second. */
   isDue(ticks: number, sessions: Lifetimes): boolean {
     const { away, retained, store, applied } = this.#parts
-    const isChanged =
-      this.#changed.length > 0 ||
-      away.isChanged ||
-      this.#finished.length > 0 ||
-      retained.isChanged ||
-      store.hasPending
+    const isChanged = this.#changed.length > 0 || away.isChanged || retained.isChanged || store.unwritten > 0
     if (isChanged) return true
     const { lag } = applied
     if (lag >= APPLIED_RECORDS) return true
@@ -75,7 +64,6 @@ export class Checkpoint {
       if (session.isStored && byClient.get(session.clientId) === session) session.build()
     }
     away.build()
-    for (const key of this.#finished.splice(0)) store.remove(key)
     inline.build()
     retained.build()
     applied.build(store)

@@ -103,7 +103,12 @@ export class Deliveries {
     identifiers: readonly number[],
     isOnline: boolean,
   ): void {
-    const seq = this.#intake.add(message, qos, isRetained, identifiers)
+    const intake = this.#intake
+    // of a session that is not stored what is sent need not be held: it is not sent again
+    const isHeldLater = message.place === null && !this.#table.isStored && isOnline
+    const seq = isHeldLater
+      ? intake.addUnheld(qos, isRetained, identifiers)
+      : intake.add(message, qos, isRetained, identifiers)
     if (seq < 0 || !isOnline) return
     if (message.receipt !== undefined) {
       this.#receipts ??= new Receipts()
@@ -113,7 +118,9 @@ export class Deliveries {
     this.#freshSeq = seq
     this.#flow.pump()
     this.#fresh = null
-    if (this.#next <= seq && this.#table.isLive(seq)) this.#held.hold(seq, message)
+    if (this.#next > seq || !this.#table.isLive(seq)) return
+    if (isHeldLater && !intake.hold(seq, message)) this.#complete(seq)
+    else this.#held.hold(seq, message)
   }
 
   /**
@@ -347,7 +354,7 @@ export class Deliveries {
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(this.#facts.keyOf(seq))
-    if (partition === INLINE) this.#context.inline.release(offset)
+    if (partition === INLINE) this.#context.inline.release(offset, this.#owner)
     this.#owner.changed()
   }
 
@@ -356,7 +363,7 @@ export class Deliveries {
     const table = this.#table
     for (const seq of [...table.live()]) {
       const isInline = table.partitionOf(seq) === INLINE
-      if (isInline && !this.#context.inline.hasHeld(table.offsetOf(seq))) {
+      if (isInline && !this.#context.inline.hasHeld(table.offsetOf(seq), this.#owner)) {
         table.remove(seq)
         continue
       }

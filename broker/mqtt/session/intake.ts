@@ -5,6 +5,9 @@ import { type DeliveryTable, INLINE } from './delivery-table.ts'
 import type { FlowOwner } from './flow-owner.ts'
 import type { SessionContext } from './session-context.ts'
 
+/** In the place of the number of a message that no stream holds: it is sent, and not again. */
+const NOT_HELD = 0
+
 export class Intake {
   readonly #owner: FlowOwner
   readonly #table: DeliveryTable
@@ -21,10 +24,24 @@ export class Intake {
     const { inline, drops } = this.#context
     const { place } = message
     if (place !== null) return this.#addAt(place.partition.id, place.offset, qos, isRetained, identifiers)
-    const number = inline.hold(message, this.#table.isStored)
+    const number = inline.hold(message, this.#table.isStored, this.#owner)
     if (number !== null) return this.#addAt(INLINE, number, qos, isRetained, identifiers)
     drops.count('inlineFull')
     return -1
+  }
+
+  /** One that is to be sent now: it is held once it cannot be (`hold`), and not sent again. */
+  addUnheld(qos: QoS, isRetained: boolean, identifiers: readonly number[]): number {
+    return this.#addAt(INLINE, NOT_HELD, qos, isRetained, identifiers)
+  }
+
+  /** @returns false, and counted, where there is no room */
+  hold(seq: number, message: Message): boolean {
+    const { inline, drops } = this.#context
+    const number = inline.hold(message, false, this.#owner)
+    if (number !== null) this.#table.setOffset(seq, number)
+    else drops.count('inlineFull')
+    return number !== null
   }
 
   #addAt(
@@ -44,8 +61,9 @@ export class Intake {
    * because a fact has its message's place for a name. Where there is no room for one the record has to do.
    */
   addRetained(message: Message, qos: QoS, identifiers: readonly number[]): number {
-    if (message.place !== null && this.#table.isStored) {
-      const number = this.#context.inline.holdCopy(message, qos === 1)
+    if (!this.#table.isStored) return this.addUnheld(qos, true, identifiers)
+    if (message.place !== null) {
+      const number = this.#context.inline.holdCopy(message, qos === 1, this.#owner)
       if (number !== null) return this.#addAt(INLINE, number, qos, true, identifiers)
     }
     return this.add(message, qos, true, identifiers)

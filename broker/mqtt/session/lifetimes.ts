@@ -72,6 +72,7 @@ export class Lifetimes {
         'the client id is that of another user',
       )
     }
+    this.#checkDisk(connect, isAnothers ? undefined : before)
     this.#parts.room.check(connect, user, before, this.#parts.clock.now())
     if (isAnothers) this.#parts.wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
@@ -102,6 +103,15 @@ export class Lifetimes {
     // a session that begins must not be given what the log had before: the positions go with it
     if (mustSync) await this.#onDisk(link, known === undefined)
     return { session: link, isPresent: known !== undefined }
+  }
+
+  /** What has to be on disk and cannot be is refused before it leaves anything that waits for the disk. @throws SessionStateError */
+  #checkDisk({ will, cleanStart, sessionExpirySeconds }: Connect, known: ClientSession | undefined): void {
+    const { failure } = this.#parts.store
+    if (failure === null) return
+    const begins = cleanStart || known?.isStored !== true
+    const stays = Math.min(sessionExpirySeconds, this.#parts.limits.expirySecondsMax) > 0
+    if (will !== null || (stays && begins)) throw failure
   }
 
   async #onDisk(link: Session, isNew: boolean): Promise<void> {

@@ -129,8 +129,8 @@ export class OutgoingFlow implements Pump {
   #stepFeed(outgoing: Outgoing, feed: RetainedFeed): boolean {
     const message = feed.peek()
     if (message === 'none') {
-      this.feeds.remove(feed.filter)
-      if (this.#table.isStored) this.#owner.fed(feed.filter)
+      const isLast = this.feeds.end(feed)
+      if (isLast && this.#table.isStored) this.#owner.fed(feed.filter)
       return true
     }
     if (message === 'later') {

@@ -81,7 +81,7 @@ export class Sessions implements SessionOwner {
     const limits = this.#limits
     this.#away = new AwaySessions(store)
     this.#applied = new AppliedPositions([...this.#partitions.values()])
-    this.#inline = new InlineMessages(store, limits.inlineBytesMax)
+    this.#inline = new InlineMessages(store, limits.inlineBytesMax, this.#limited)
     this.#retained = new RetainedMessages({
       store,
       clock: this.#clock,
@@ -133,7 +133,7 @@ export class Sessions implements SessionOwner {
       held: { bytes: 0 },
       now,
       changed: (session) => this.#checkpoint.changed(session),
-      finished: (key) => this.#checkpoint.finished(key),
+      finished: (key) => store.removeLater(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
       isLetGo: (session) => this.#patience.isLetGo(session),
@@ -365,6 +365,7 @@ export class Sessions implements SessionOwner {
       writes: this.#store.stats.writes,
       syncedWrites: this.#store.stats.synced,
       failedWrites: this.#store.stats.failed,
+      unwritten: this.#store.unwritten,
       writtenBytes: this.#store.stats.bytes,
       failure: this.#store.failure?.message ?? null,
     })
