@@ -70,6 +70,8 @@ export class MessageLoader {
   async #read(id: number, offset: number): Promise<Message | null> {
     const partition = this.#parts.partition(id)
     if (partition === undefined || partition.stream === '') return null
+    // retention has passed it: each of a long queue would cost a read of what is there instead
+    if (offset < partition.logStartOffset) return null
     let open = this.#open.find(id, offset)
     let record = open?.at(offset)
     if (record === undefined) {

@@ -71,3 +71,25 @@ it('a long queue of one commit costs a few reads of the log', async () => {
   expect(client.received.map(({ payload }) => payload)).toEqual(numbers(2_000))
   expect(reads).toBeLessThan(5)
 })
+
+it('what retention has passed costs no read', async () => {
+  const limits = { heldBytesMax: 0, inFlightMax: 1 }
+  const broker = await TestBroker.open(undefined, { limits })
+  const client = await new TestClient('c').connect(broker.sessions)
+  await client.subscribe('a')
+  for (const value of numbers(500)) await broker.publish('a', value)
+  await settle(1)
+  let reads = 0
+  broker.log.read = async () => {
+    reads++
+    return []
+  }
+  for (const partition of broker.log.stream('events').partitions) {
+    partition.logStartOffset = partition.durableOffset
+  }
+  const { packetId } = client.received[0]!
+  client.session.puback(packetId, 0)
+  await settle(1)
+  expect(broker.sessions.status()).toMatchObject({ queued: 0 })
+  expect(reads).toBe(0)
+})
