@@ -246,6 +246,8 @@ export class BrokerSession {
       // else each acknowledgement sets a timer anew
       reschedulePings: false,
       queueQoSZero: false,
+      // 65,536 buffers of two bytes, 6 MB, so that a packet id need not be written into a new one
+      writeCache: false,
       log: () => {},
     })
     client.handleMessage = (packet, done) => done(packet.qos === 0 ? undefined : HELD)

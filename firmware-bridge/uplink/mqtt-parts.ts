@@ -6,8 +6,8 @@ import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
 
-type ClientModule = { readonly default: typeof import('mqtt').MqttClient }['default']
-type StoreModule = { readonly default: typeof import('mqtt').Store }['default']
+type ClientModule = { readonly default: typeof import('mqtt').MqttClient }
+type StoreModule = { readonly default: typeof import('mqtt').Store }
 
 export const { default: MqttClient } = require('mqtt/lib/client') as ClientModule
 export const { default: Store } = require('mqtt/lib/store') as StoreModule
