@@ -97,7 +97,7 @@ export class Broker implements Operations {
     this.#front = front
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
-    gate.watch(() => front.review((principal, peer) => gate.door.knows(principal, peer)))
+    gate.watch(() => front.review())
     this.#gate.sayWhoMayConnect(this.#front.exposed())
     this.#sys = new SysTopics({
       read: () => sysStatus(VERSION, this.#startedMonotonic, front.status(), ingress.status()),

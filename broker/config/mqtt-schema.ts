@@ -166,17 +166,18 @@ export const LimitsSchema = Type.Object(
     ),
     connectionsMax: integer('MQTT connections at one time; one more is refused.', 1, 100_000, 1000),
     connectionsPerAddressMax: noLimit(
-      'MQTT connections at one time from one address; one more is refused.',
+      'MQTT connections at one time from one address; one more is refused. Of IPv6 a /64 is one address.',
       1,
       100_000,
       100,
     ),
     connectsPerSecond: noLimit('New connections a second; what is above is refused.', 1, 100_000, 200),
-    connectsPerSecondPerAddress: noLimit(
-      'New connections a second from one address; what is above is refused.',
-      1,
+    connectsPerSecondPerAddress: integer(
+      'New connections a second from one address, after twice connectionsMax at once; what is above is refused. ' +
+        'Of IPv6 a /64 is one address; clients of this machine are not counted. 0: no limit.',
+      0,
       100_000,
-      10,
+      100,
     ),
     messagesPerSecondPerClient: noLimit(
       'Packets a second that are read from one client. A faster one waits; nothing of it is lost.',

@@ -59,6 +59,8 @@ export async function openFront(world: FrontWorld, options: OpenFrontOptions): P
   })
   try {
     const front = new Front({ ...world, hub, sessions, log: world.sink, now: clock.now }, options)
+    // other rules may count than when the broker ended
+    front.review()
     await front.listen()
     sessions.start()
     return front

@@ -1,15 +1,20 @@
 /** An open connection's client: what it has, and what is told of it. */
 import type { Connect, ProtocolVersion } from '../packets/packet.ts'
 import type { Session } from '../session/session.ts'
+import type { Who } from '../who.ts'
 import type { PeerInfo, Principal, Quota } from './access.ts'
 import type { Acknowledgements } from './acknowledgements.ts'
 import type { Incoming } from './incoming.ts'
 import type { Outbox } from './outbox.ts'
+import type { Holder } from './takeovers.ts'
 
 /** What an open connection has. */
 export interface OpenClient {
   readonly connect: Connect
   readonly principal: Principal
+  readonly holder: Holder
+  /** For log lines. */
+  readonly who: Who
   readonly incoming: Incoming
   readonly acknowledgements: Acknowledgements
   readonly quota: Quota

@@ -28,12 +28,16 @@ export interface Refused {
   readonly error?: Error
 }
 
-/** @param outgoingOf the connection as its session will see it */
+/**
+ * @param outgoingOf the connection as its session will see it
+ * @param isWanted false once the client has gone: it must not take over a session, nor cost a check of its password
+ */
 export async function admit(
   context: ConnectionContext,
   asked: Connect,
   peer: PeerInfo,
   outgoingOf: (connect: Connect) => Outgoing,
+  isWanted: () => boolean,
 ): Promise<Admitted | Refused> {
   if (asked.authenticationMethod !== null) {
     const text = `the authentication method "${asked.authenticationMethod}" is not known here`
@@ -41,7 +45,7 @@ export async function admit(
   }
   const connect = granted(context, asked)
   const { clientId, username, password, will } = connect
-  const principal = await context.access.canConnect({ clientId, username, password, peer })
+  const principal = await context.access.canConnect({ clientId, username, password, peer, isWanted })
   if (isRefused(principal)) {
     const { reasonCode, text: detail } = principal
     return { kind: 'refused', reasonCode, text: 'not let in', detail }
@@ -50,6 +54,12 @@ export async function admit(
     const text = `may not publish its will to ${will.topic}`
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
+  const isNext = await context.takeovers.turn(clientId, { user: principal.name, address: peer.address })
+  if (!isNext) {
+    const text = 'another client with its client id came after it, while it waited to take over'
+    return { kind: 'refused', reasonCode: Reason.connectionRateExceeded, text }
+  }
+  if (!isWanted()) return { kind: 'refused', reasonCode: Reason.unspecified, text: 'it has gone' }
   try {
     const outgoing = outgoingOf(connect)
     const { session, isPresent } = await context.sessions.connect(connect, outgoing, principal.name)

@@ -6,6 +6,7 @@
  */
 import type { Access, Credentials, PeerInfo, Principal, Refusal } from '../connection/access.ts'
 import { Reason } from '../packets/protocol-error.ts'
+import { isLocal } from './counted-address.ts'
 import { PasswordChecks } from './password.ts'
 import { type PermissionRule, Permissions } from './permissions.ts'
 import type { Users } from './users.ts'
@@ -24,6 +25,8 @@ export class Door implements Access {
   #users: Users
   readonly #checks = new PasswordChecks()
   #permissions = new WeakMap<Principal, Permissions>()
+  /** The hash of the password that a client came in with: with another one it would have to come again. */
+  readonly #entered = new WeakMap<Principal, string>()
 
   constructor(rules: DoorRules, users: Users) {
     this.#rules = rules
@@ -43,7 +46,13 @@ export class Door implements Access {
     this.generation++
   }
 
-  async canConnect({ clientId, username, password, peer }: Credentials): Promise<Principal | Refusal> {
+  async canConnect({
+    clientId,
+    username,
+    password,
+    peer,
+    isWanted,
+  }: Credentials): Promise<Principal | Refusal> {
     if (peer.identity !== null) return { name: peer.identity, clientId }
     if (username === null || this.#users.size === 0) {
       return this.#takesAnonymous(peer) ? { name: null, clientId } : this.#refuseAnonymous()
@@ -52,11 +61,15 @@ export class Door implements Access {
     const given = password ?? Buffer.alloc(0)
     const isRight =
       user === undefined
-        ? await this.#checks.pretend(given)
-        : await this.#checks.isRight(user.password, given)
+        ? await this.#checks.pretend(given, isWanted)
+        : await this.#checks.isRight(user.password, given, isWanted)
     if (isRight === null)
       return { reasonCode: Reason.serverBusy, text: 'too many passwords wait to be checked' }
-    if (isRight) return { name: username, clientId }
+    if (isRight && user !== undefined) {
+      const principal = { name: username, clientId }
+      this.#entered.set(principal, user.password)
+      return principal
+    }
     const text = user === undefined ? 'there is no such user' : 'its password is wrong'
     return { reasonCode: Reason.badCredentials, text }
   }
@@ -71,10 +84,12 @@ export class Door implements Access {
     return this.isUnguarded || this.#of(principal).maySubscribe(filter)
   }
 
-  /** Whether somebody with this name would still be let in: a connection of one that was removed ends. */
-  knows({ name }: Principal, peer: PeerInfo): boolean {
-    if (peer.identity !== null) return true
-    return name === null ? this.#takesAnonymous(peer) : this.#users.has(name)
+  /** A user that was removed is not known any more, nor one with another password than it came in with. */
+  knows(principal: Principal, peer: PeerInfo): boolean {
+    if (peer.identity !== null) return peer.isVouchedFor?.() ?? true
+    if (principal.name === null) return this.#takesAnonymous(peer)
+    const entered = this.#entered.get(principal)
+    return entered !== undefined && this.#users.get(principal.name)?.password === entered
   }
 
   #refuseAnonymous(): Refusal {
@@ -96,10 +111,4 @@ export class Door implements Access {
     }
     return permissions
   }
-}
-
-/** An address of this machine, as a socket gives it. */
-export function isLocal(address: string): boolean {
-  const bare = address.startsWith('::ffff:') ? address.slice(7) : address
-  return bare.startsWith('127.') || bare === '::1'
 }

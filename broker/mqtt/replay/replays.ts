@@ -3,6 +3,7 @@ import type { LimitedLog } from '../../limited-log.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import type { Who } from '../who.ts'
 import { Replay } from './replay.ts'
 import { parseReplayFilter, type ReplayRequest } from './replay-filter.ts'
 import type { ReplayPosition } from './replay-position.ts'
@@ -39,14 +40,14 @@ export class Replays {
   }
 
   /** What a client has asked for. @param own replays that it has; @returns the reason code of the refusal, said in one line */
-  open(client: string, subscription: Subscription, own: number): Replay | ReasonCode {
+  open(who: Who, subscription: Subscription, own: number): Replay | ReasonCode {
     const { replaysMax, replaysTotalMax } = this.#limits
     const request = this.#request(subscription)
-    if (typeof request === 'string') return this.#refuse(client, subscription, Reason.invalidFilter, request)
+    if (typeof request === 'string') return this.#refuse(who, subscription, Reason.invalidFilter, request)
     if (own >= replaysMax || this.#count >= replaysTotalMax) {
       const limit = own >= replaysMax ? `a client may have ${replaysMax}` : `there may be ${replaysTotalMax}`
       return this.#refuse(
-        client,
+        who,
         subscription,
         Reason.quotaExceeded,
         `${limit} replays, and it would be one more`,
@@ -56,10 +57,10 @@ export class Replays {
   }
 
   /** One of a stored session. @returns null, said in one line, where its stream is not there any more */
-  restore(client: string, subscription: Subscription, position: ReplayPosition | undefined): Replay | null {
+  restore(who: Who, subscription: Subscription, position: ReplayPosition | undefined): Replay | null {
     const request = this.#request(subscription)
     if (typeof request !== 'string') return this.#create(request, subscription, position)
-    this.#refuse(client, subscription, Reason.invalidFilter, request)
+    this.#refuse(who, subscription, Reason.invalidFilter, request)
     return null
   }
 
@@ -89,8 +90,8 @@ export class Replays {
     return request
   }
 
-  #refuse(client: string, { filter }: Subscription, code: ReasonCode, reason: string): ReasonCode {
-    this.#context.limited.warn(`replay ${code}`, 'refused a replay', { client, filter, reason })
+  #refuse(who: Who, { filter }: Subscription, code: ReasonCode, reason: string): ReasonCode {
+    this.#context.limited.warn(`replay ${code}`, 'refused a replay', { ...who, filter, reason })
     return code
   }
 

@@ -7,6 +7,7 @@ import type { Grant, Message, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import { ANONYMOUS, type Who } from '../who.ts'
 import { deliverable } from './delivery-fit.ts'
 import { DeliveryTable, INLINE } from './delivery-table.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -60,6 +61,11 @@ export class ClientSession implements Subscriber, FlowOwner {
   /** Not sent yet, or not on this connection. */
   get queued(): number {
     return this.#table.count - this.flow.inFlight
+  }
+  /** For log lines. */
+  get who(): Who {
+    const from = this.outgoing?.from
+    return { client: this.clientId, ...(from === undefined ? {} : { from }), user: this.user ?? ANONYMOUS }
   }
   get hasReplays(): boolean {
     return this.flow.hasReplays

@@ -62,7 +62,7 @@ function restoreSession(stored: LoadedSession, parts: RestoreParts): ClientSessi
   for (const subscription of stored.subscriptions) {
     const text = filterText(subscription)
     if (isReplayFilter(subscription.filter)) {
-      const replay = replays.restore(clientId, subscription, stored.replays.get(text))
+      const replay = replays.restore(session.who, subscription, stored.replays.get(text))
       if (replay === null) continue
       session.subscriptions.set(text, subscription)
       session.flow.restoreReplay(replay)

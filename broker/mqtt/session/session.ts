@@ -12,6 +12,7 @@ export interface SessionOwner {
   subscribe(session: ClientSession, request: Subscribe, grants: readonly number[]): Promise<number[]>
   unsubscribe(session: ClientSession, filters: readonly string[]): Promise<number[]>
   disconnect(session: ClientSession, kind: DisconnectKind, sessionExpirySeconds: number | null): void
+  dropWill(session: ClientSession): void
 }
 
 export class Session {
@@ -79,6 +80,11 @@ export class Session {
   /** @returns false for a packet id that is not in flight */
   pubcomp(packetId: number, reasonCode: number): boolean {
     return this.#session?.flow.pubcomp(packetId, reasonCode) ?? true
+  }
+
+  /** Its will may not be published any more. */
+  dropWill(): void {
+    if (this.#session !== null) this.#owner.dropWill(this.#session)
   }
 
   /** The connection has ended. @param sessionExpirySeconds from DISCONNECT, null where it has none */

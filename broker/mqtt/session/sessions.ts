@@ -12,6 +12,7 @@ import type { Connect, Subscribe } from '../packets/packet.ts'
 import { MqttProtocolError, Reason } from '../packets/protocol-error.ts'
 import { Replays } from '../replay/replays.ts'
 import { AppliedPositions } from './applied-positions.ts'
+import { reviewAway, type SessionRules } from './away-review.ts'
 import { AwaySessions } from './away-sessions.ts'
 import { ClientSession } from './client-session.ts'
 import { Drops } from './drops.ts'
@@ -236,8 +237,7 @@ export class Sessions implements SessionOwner {
 
   #create(clientId: string): ClientSession {
     if (this.#byClient.size >= this.#limits.sessionsMax) {
-      const reason = `there are ${this.#byClient.size} sessions, and no more may be`
-      this.#limited.warn('sessions', `a client was refused: ${reason}`, { client: clientId })
+      const reason = `limits.sessionsMax of ${this.#limits.sessionsMax} is reached`
       throw new MqttProtocolError(Reason.quotaExceeded, 'MQTT-3.1.4-2', reason)
     }
     const session = new ClientSession(clientId, this.#nextSession++, 0, this.#context)
@@ -277,6 +277,20 @@ export class Sessions implements SessionOwner {
     this.#subscriptions.end(session)
     this.#byClient.delete(session.clientId)
     this.#wills.sessionEnded(session.number, this.#clock.now())
+  }
+
+  /** Who may do what has changed. */
+  review(rules: SessionRules): void {
+    reviewAway(this.#byClient.values(), rules, {
+      limited: this.#limited,
+      willTopicOf: ({ number }) => this.#wills.topicOf(number),
+      dropWill: (session) => this.dropWill(session),
+      unsubscribe: (session, filters) => this.unsubscribe(session, filters),
+    })
+  }
+
+  dropWill({ number }: ClientSession): void {
+    if (this.#wills.remove(number)) this.#store.flush().catch(() => undefined)
   }
 
   // -- subscriptions ------------------------------------------------------------------------------------------------
@@ -325,7 +339,7 @@ export class Sessions implements SessionOwner {
   }
 
   #sayQueueFull(session: ClientSession): void {
-    const fields = { client: session.clientId, queued: session.queued, isConnected: session.isOnline }
+    const fields = { ...session.who, queued: session.queued, isConnected: session.isOnline }
     const text = session.isStored
       ? 'the queue of a session is full: new messages for it are dropped'
       : 'the queue of a session is full: its connection is closed'

@@ -47,6 +47,9 @@ export class Wills {
   dueAt(session: number): number | null {
     return this.#entries.get(session)?.dueAt ?? null
   }
+  topicOf(session: number): string | null {
+    return this.#entries.get(session)?.will.topic ?? null
+  }
   has(session: number): boolean {
     return this.#entries.has(session)
   }

@@ -15,6 +15,7 @@ const LIMITS = {
   recordBytesMax: 1_048_576,
   admittedBytesMax: 4_194_304,
   connectionsMax: 1000,
+  connectsPerSecondPerAddress: 100,
   connectSecondsMax: 10,
   keepAliveSecondsMax: 0,
   topicBytesMax: 1024,

@@ -482,6 +482,7 @@ describe('a client is refused', () => {
           asked.push(filter)
           return filter !== '$replay/events/earliest'
         },
+        knows: () => true,
         generation: 0,
       },
     })
