@@ -60,3 +60,24 @@ export class SessionEndedError extends BridgeError {
     })
   }
 }
+
+/** The address for metrics and status cannot be listened on. */
+export class StatusAddressError extends BridgeError {
+  constructor(address: string, cause: NodeJS.ErrnoException) {
+    const reason = cause.code === 'EADDRINUSE' ? 'the port is in use' : cause.message
+    super('HW_BRIDGE_STATUS_ADDRESS', `cannot listen on ${address} for metrics and status: ${reason}`, {
+      hint: 'stop what uses it, another bridge perhaps, or set another status.address',
+      cause,
+    })
+  }
+}
+
+/** The command needs a running bridge and there is none. */
+export class BridgeNotRunningError extends BridgeError {
+  constructor(address: string, cause?: unknown) {
+    super('HW_BRIDGE_NOT_RUNNING', `no bridge answers on ${address}`, {
+      hint: 'start it with `headwater-bridge start`, or name its configuration with --config',
+      cause,
+    })
+  }
+}
