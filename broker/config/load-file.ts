@@ -181,7 +181,11 @@ function dropEmptyGroups(schema: TObject, value: Record<string, unknown>): void 
   for (const [name, property] of Object.entries(schema.properties)) {
     const isEmptyList = property[Kind] === 'Array' && property.default?.length === 0
     if (property[Kind] !== 'Object' && !isEmptyList) continue
-    if (value[name] === null) delete value[name]
+    const group = value[name]
+    if (group === null) delete value[name]
+    else if (property[Kind] === 'Object' && typeof group === 'object' && !Array.isArray(group)) {
+      dropEmptyGroups(property as TObject, group as Record<string, unknown>)
+    }
   }
 }
 

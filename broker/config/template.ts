@@ -80,7 +80,12 @@ function sample(name: string, schema: TSchema, indent: string): string[] {
 /** A key without a value to show is commented out, so that the file stays valid. */
 function line(name: string, schema: TSchema, value: unknown, indent: string): string {
   if (value !== undefined) return `${indent}${name}: ${inline(value)}`
-  return `${indent}# ${name}: ${inline(schema.examples?.[0] ?? (schema[Kind] === 'Array' ? [] : ''))}`
+  return `${indent}# ${name}: ${inline(schema.examples?.[0] ?? plainest(schema))}`
+}
+
+function plainest(schema: TSchema): unknown {
+  if (schema[Kind] === 'Array') return []
+  return schema[Kind] === 'Union' ? (schema.anyOf[0].const ?? '') : ''
 }
 
 /**

@@ -10,7 +10,6 @@ import {
 } from '../../broker/config/load-file.ts'
 import { topicFilterFault } from '../../broker/config/topic-filter.ts'
 import { predefinedFault } from '../gateway/predefined-topics.ts'
-import { modbusFaults } from '../modbus/faults.ts'
 import { type BridgeConfig, BridgeSchema, type LinkConfig } from './schema.ts'
 
 export const BRIDGE_PROGRAM: ConfiguredProgram = {
@@ -93,9 +92,6 @@ function linkFaults({ links }: BridgeConfig): Fault[] {
     else {
       const message = `links[${first}] has ${place} already`
       found.push({ path: ['links', index, key], message, hint: 'a port belongs to one link' })
-    }
-    if (link.kind === 'serial' && link.protocol === 'modbus') {
-      found.push(...modbusFaults(link).map((fault) => ({ ...fault, path: ['links', index, ...fault.path] })))
     }
   }
   return found

@@ -3,20 +3,26 @@
  * `headwater-bridge init` come from it. What runs imports the types of this file alone: TypeBox takes 8 MB.
  */
 import { type Static, Type } from '@sinclair/typebox'
-import { BodiesSchema } from '../bodies/config.ts'
+import { BodySchema } from '../bodies/config.ts'
 import { AllowSchema, GatewaySchema, TopicsSchema } from '../gateway/config.ts'
 import { LineLinkSchema } from '../lines/config.ts'
 import { SerialLinkSchema, UdpLinkSchema } from '../links/config.ts'
-import { ModbusLinkSchema } from '../modbus/config.ts'
 import { BrokerSchema, ClientIdPrefixSchema, SessionsSchema, WindowSchema } from '../uplink/config.ts'
 
 const closed = { additionalProperties: false } as const
 
 /** One entry of `links`. */
-export const LinkSchema = Type.Union([SerialLinkSchema, LineLinkSchema, ModbusLinkSchema, UdpLinkSchema])
+export const LinkSchema = Type.Union([SerialLinkSchema, LineLinkSchema, UdpLinkSchema])
 
 const DevicesSchema = Type.Object(
-  { allow: AllowSchema, bodies: BodiesSchema },
+  {
+    allow: AllowSchema,
+    bodies: Type.Array(BodySchema, {
+      description: 'What bodies mean; without an entry that fits they are bytes that go through as they are.',
+      maxItems: 1000,
+      default: [],
+    }),
+  },
   { ...closed, description: 'Which devices may come, and what their messages hold.', default: {} },
 )
 
@@ -59,8 +65,16 @@ export const BridgeSchema = Type.Object(
     sessions: SessionsSchema,
     clientIdPrefix: ClientIdPrefixSchema,
     window: WindowSchema,
-    gateway: { ...GatewaySchema, default: {} },
-    topics: { ...TopicsSchema, default: {} },
+    gateway: Type.Object(GatewaySchema.properties, {
+      ...closed,
+      description: GatewaySchema.description!,
+      default: {},
+    }),
+    topics: Type.Object(TopicsSchema.properties, {
+      ...closed,
+      description: TopicsSchema.description!,
+      default: {},
+    }),
     links: Type.Array(LinkSchema, {
       description:
         'Where devices are: serial ports and UDP addresses. Without one the bridge has nothing to do.',

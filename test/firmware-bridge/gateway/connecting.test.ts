@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { ReturnCode, Type } from '../../../firmware-bridge/packets/packet.ts'
 import { settled } from './fakes.ts'
-import { Bench, connect, disconnect, ping, publish, puback, register, subscribe, told } from './support.ts'
+import { Bench, connect, disconnect, ping, puback, publish, register, subscribe, told } from './support.ts'
 
 const willTopic = (topic: string | null) =>
   ({
@@ -133,7 +133,9 @@ describe('CleanSession', () => {
     expect(bench.uplink.sessions.get('pump')).toBe(session)
     expect(session.will).toMatchObject({ topic: 'gone' })
     const { topicId } = answer as { topicId: number }
-    expect(told(await bench.send(publish({ topicIdType: 'normal', topicId })))).toEqual(['puback #1 accepted'])
+    expect(told(await bench.send(publish({ topicIdType: 'normal', topicId })))).toEqual([
+      'puback #1 accepted',
+    ])
   })
 
   it('begins anew for one that sets it: session, topic ids, will', async () => {

@@ -122,9 +122,7 @@ describe('QoS', () => {
     const open = gated(bench)
     expect(told(await bench.send(publish({ messageId: 9 })))).toEqual([])
     await open()
-    expect(bench.heard()).toEqual([
-      { type: Type.puback, topicId: 0x6162, messageId: 9, returnCode: 0 },
-    ])
+    expect(bench.heard()).toEqual([{ type: Type.puback, topicId: 0x6162, messageId: 9, returnCode: 0 }])
     expect(bench.uplink.published[0]!.message).toMatchObject({ qos: 1, messageId: 9, isDup: false })
   })
 
