@@ -12,6 +12,12 @@ import { type OpenSerialPort, PortFailure, type PortFailureKind, type SerialSett
 const RESET_MS = 100
 /** Bytes of one read. */
 const READ_BYTES_MAX = 16_384
+/**
+ * How often it is asked whether the port is still there. serialport waits in `poll` for bytes and is told there when a port goes away; but
+ * where it goes away while a read is under way, reads give 0 bytes from then on, which it takes for none yet: it reads again and again, with
+ * all of a core, and never tells.
+ */
+const WATCH_MS = 500
 
 export const openSystemPort: OpenSerialPort = async (settings, { onData, onClosed }) => {
   await examine(settings.port)
@@ -19,8 +25,10 @@ export const openSystemPort: OpenSerialPort = async (settings, { onData, onClose
   // The one end of a port's life: 'error' comes without one for calls that failed, and those are told to who called.
   port.on('error', () => {})
   let isOurs = false
+  const endWatch = watch(port)
   port.once('close', (error: Error | null) => {
-    if (!isOurs) onClosed(error?.message ?? 'it was closed')
+    endWatch()
+    if (!isOurs) onClosed(error?.message ?? 'it hung up')
   })
   if (settings.resetOnOpen) await pulseReset(port)
   if (!port.isOpen) throw new PortFailure('unusable', 'it went away while it was opened')
@@ -101,6 +109,17 @@ function kindOf(message: string): PortFailureKind {
 /** `Error: Input/output error, cannot open /dev/x` without what the line around it says anyway. */
 function plain(message: string): string {
   return message.replace(/^Error:? /, '').replace(/,? cannot open .*$/i, '')
+}
+
+/** Closes the port when the system knows it no more. @returns the way to end it */
+function watch(port: LibraryPort): () => void {
+  const timer = setInterval(() => {
+    port.port?.getBaudRate().catch(({ message }: Error) => {
+      // some systems cannot answer this
+      if (/cannot get baud rate/.test(message) && port.isOpen) port.close(() => {})
+    })
+  }, WATCH_MS)
+  return () => clearInterval(timer)
 }
 
 /** A pseudo terminal has no such lines, nor has every adapter: then there is nothing to pulse. */
