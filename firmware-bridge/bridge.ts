@@ -4,9 +4,13 @@ import type { LogSink } from '../broker/log-sink.ts'
 import { BodyMapper } from './bodies/body-mapper.ts'
 import { systemClock } from './clock.ts'
 import type { BridgeConfig, LinkConfig } from './config/schema.ts'
+import { newGatewayCounters } from './gateway/counters.ts'
 import { Gateway, type GatewayLink } from './gateway/index.ts'
 import type { LineLinkConfig } from './lines/config.ts'
+import type { LineLink } from './lines/line-link.ts'
 import type { Link } from './links/link.ts'
+import type { ModbusLinkConfig } from './modbus/config.ts'
+import type { ModbusLink } from './modbus/modbus-link.ts'
 import { Outbox } from './outlet/outbox.ts'
 import { portName } from './outlet/stamp.ts'
 import { type BridgeReport, type LinkReport, linkReport } from './status/report.ts'
@@ -112,6 +116,8 @@ export class Bridge {
     const links: GatewayLink[] = []
     for (const entry of config.links) {
       if (entry.kind === 'serial' && entry.protocol === 'line') this.#self.push(await this.#lineLink(entry))
+      else if (entry.kind === 'serial' && entry.protocol === 'modbus')
+        this.#self.push(await this.#modbusLink(entry))
       else links.push(await this.#gatewayLink(entry))
     }
     this.#gateway = new Gateway({
@@ -136,7 +142,7 @@ export class Bridge {
   }
 
   /** Each kind of link is loaded where there is one: serialport takes 5 MB. */
-  async #gatewayLink(entry: Exclude<LinkConfig, LineLinkConfig>): Promise<GatewayLink> {
+  async #gatewayLink(entry: Exclude<LinkConfig, LineLinkConfig | ModbusLinkConfig>): Promise<GatewayLink> {
     const { log } = this.#parts
     let link: Link
     if (entry.kind === 'udp') {
@@ -156,26 +162,39 @@ export class Bridge {
     const { LineLink } = await import('./lines/line-link.ts')
     const { systemSerialHost } = await import('./links/serial-line.ts')
     const host = { ...systemSerialHost(systemClock, log), isClockTrusted }
-    const outbox = new Outbox(entry.clientId ?? `bridge-${portName(entry.port)}`, entry, {
-      uplink: this.#uplink,
-      clock: systemClock,
-      log,
-      random: Math.random,
-    })
-    const link = new LineLink(entry, host, outbox)
+    return this.#selfPublishing(new LineLink(entry, host, this.#outbox(entry)), 'line')
+  }
+
+  async #modbusLink(entry: ModbusLinkConfig): Promise<SelfPublishing> {
+    const { log, isClockTrusted } = this.#parts
+    const { ModbusLink } = await import('./modbus/modbus-link.ts')
+    const { startCron } = await import('./modbus/cron.ts')
+    const { systemSerialHost } = await import('./links/serial-line.ts')
+    const host = { ...systemSerialHost(systemClock, log), isClockTrusted, startSchedule: startCron }
+    return this.#selfPublishing(new ModbusLink(entry, host, this.#outbox(entry)), 'modbus')
+  }
+
+  #outbox(entry: LineLinkConfig | ModbusLinkConfig): Outbox {
+    const host = { uplink: this.#uplink, clock: systemClock, log: this.#parts.log, random: Math.random }
+    return new Outbox(entry.clientId ?? `bridge-${portName(entry.port)}`, entry, host)
+  }
+
+  #selfPublishing(link: LineLink | ModbusLink, protocol: 'line' | 'modbus'): SelfPublishing {
     return {
       start: () => link.start(),
       stop: () => link.stop(),
       report: () => {
-        const { accepted, refused, dropped } = outbox.counters
-        return linkReport(link, 'serial', 'line', { accepted, refused, dropped, waiting: outbox.length })
+        const { accepted, refused, dropped } = link.outbox.counters
+        const published = { accepted, refused, dropped, waiting: link.outbox.length }
+        return linkReport(link, 'serial', protocol, published)
       },
     }
   }
 
   report(): BridgeReport {
     const { config, version } = this.#parts
-    const counters = this.#gateway?.counters
+    // asked before there is one: status is there first
+    const { malformed, refused, ...counts } = this.#gateway?.counters ?? newGatewayCounters()
     return {
       version,
       pid: process.pid,
@@ -183,18 +202,7 @@ export class Bridge {
       gatewayId: config.gateway.id,
       residentBytes: process.memoryUsage.rss(),
       uplink: this.#uplink.status(),
-      gateway: {
-        messagesReceived: counters?.messagesReceived ?? 0,
-        messagesSent: counters?.messagesSent ?? 0,
-        malformed: Object.fromEntries(counters?.malformed ?? []),
-        unexpected: counters?.unexpected ?? 0,
-        notConnected: counters?.notConnected ?? 0,
-        flooded: counters?.flooded ?? 0,
-        collisions: counters?.collisions ?? 0,
-        refused: Object.fromEntries(counters?.refused ?? []),
-        unconnectedAccepted: counters?.unconnectedAccepted ?? 0,
-        unconnectedDropped: counters?.unconnectedDropped ?? 0,
-      },
+      gateway: { ...counts, malformed: Object.fromEntries(malformed), refused: Object.fromEntries(refused) },
       links: [
         ...this.#links.map((link) => linkReport(link, link.kind, 'mqtt-sn', null)),
         ...this.#self.map((self) => self.report()),

@@ -1,4 +1,5 @@
 /** Reads the bridge's configuration, by the same reader as the broker's, and says what is wrong with it beyond the schema. */
+import { validate } from 'node-cron'
 import { parseListenAddress } from '../../broker/config/address.ts'
 import {
   type ConfiguredProgram,
@@ -10,6 +11,7 @@ import {
 } from '../../broker/config/load-file.ts'
 import { topicFilterFault } from '../../broker/config/topic-filter.ts'
 import { predefinedFault } from '../gateway/predefined-topics.ts'
+import type { ModbusLinkConfig } from '../modbus/config.ts'
 import { type BridgeConfig, BridgeSchema, type LinkConfig } from './schema.ts'
 
 export const BRIDGE_PROGRAM: ConfiguredProgram = {
@@ -93,8 +95,33 @@ function linkFaults({ links }: BridgeConfig): Fault[] {
       const message = `links[${first}] has ${place} already`
       found.push({ path: ['links', index, key], message, hint: 'a port belongs to one link' })
     }
+    if (link.kind === 'serial' && link.protocol === 'modbus') found.push(...modbusFaults(link, index))
   }
   return found
+}
+
+function modbusFaults({ devices, timezone }: ModbusLinkConfig, index: number): Fault[] {
+  const found: Fault[] = []
+  if (timezone !== 'system' && !isTimezone(timezone)) {
+    const hint = 'write it as Europe/Berlin, or system'
+    found.push({ path: ['links', index, 'timezone'], message: `"${timezone}" is no time zone`, hint })
+  }
+  for (const [at, { unit, schedule }] of devices.entries()) {
+    if (validate(schedule)) continue
+    const message = `"${schedule}" is no schedule, of unit ${unit}`
+    const hint = 'six fields, seconds first: "*/10 * * * * *" is every ten seconds'
+    found.push({ path: ['links', index, 'devices', at, 'schedule'], message, hint })
+  }
+  return found
+}
+
+function isTimezone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch {
+    return false
+  }
 }
 
 function placeOf(link: LinkConfig): [key: string, place: string] {

@@ -7,12 +7,13 @@ import { BodySchema } from '../bodies/config.ts'
 import { AllowSchema, GatewaySchema, TopicsSchema } from '../gateway/config.ts'
 import { LineLinkSchema } from '../lines/config.ts'
 import { SerialLinkSchema, UdpLinkSchema } from '../links/config.ts'
+import { ModbusLinkSchema } from '../modbus/config.ts'
 import { BrokerSchema, ClientIdPrefixSchema, SessionsSchema, WindowSchema } from '../uplink/config.ts'
 
 const closed = { additionalProperties: false } as const
 
 /** One entry of `links`. */
-export const LinkSchema = Type.Union([SerialLinkSchema, LineLinkSchema, UdpLinkSchema])
+export const LinkSchema = Type.Union([SerialLinkSchema, LineLinkSchema, ModbusLinkSchema, UdpLinkSchema])
 
 const DevicesSchema = Type.Object(
   {

@@ -3,30 +3,25 @@
  * CONNECT, keep alive, the handshakes and their repetition after a reconnect; when to connect, with what, and what an acknowledgement
  * waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
  */
-import type { MqttClient as Client, IConnackPacket, IDisconnectPacket, IPublishPacket, IStream } from 'mqtt'
+import type { MqttClient as Client, IConnackPacket, IDisconnectPacket, IPublishPacket } from 'mqtt'
 import type { LogSink } from '../../broker/log-sink.ts'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
+import { type Attempt, type CodedAttempt, failed } from './attempt.ts'
+import { type ClientParts, closed, DISCONNECT, goodbye, newClient } from './client.ts'
 import type { BrokerConfig } from './config.ts'
 import { HeldDeliveries } from './held-deliveries.ts'
-import { MqttClient } from './mqtt-parts.ts'
 import { OutgoingPackets } from './outgoing-packets.ts'
 import { PacketIds } from './packet-ids.ts'
-import { finalEnd, finalRefusal, isUnsupportedVersion } from './reason-codes.ts'
+import { finalEnd, isUnsupportedVersion } from './reason-codes.ts'
 import type { AttemptOutcome, Reconnects } from './reconnects.ts'
-import { readPassword, type Transport } from './transport.ts'
+import { Subscriptions } from './subscriptions.ts'
+import type { Transport } from './transport.ts'
 import type { DownMessage, QoS, Will } from './uplink.ts'
 
 /** A connection that lasted so long was a good one: the next attempt comes without a pause. */
 const STEADY_MS = 10_000
-const CLOSE_MS_MAX = 1000
 /** What is written to a connection and not read by the broker; past it nothing more is sent. */
 const UNSENT_BYTES_MAX = 256 * 1024
-
-const DISCONNECT = Buffer.of(0xe0, 0)
-/** MQTT 5: with a Session Expiry Interval of 0, which ends the session. */
-const DISCONNECT_AND_FORGET = Buffer.of(0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0)
-/** As an error it keeps mqtt.js from acknowledging by itself. */
-const HELD = new Error('acknowledged when the device has it')
 
 /** What all sessions of a bridge have in common. */
 export interface SessionParts {
@@ -60,8 +55,6 @@ export interface OutgoingMessage {
   readonly properties: Readonly<Record<string, string>>
 }
 
-type Attempt = { readonly outcome: AttemptOutcome; readonly error: BridgeError | null }
-
 export class BrokerSession {
   readonly clientId: string
   readonly ids = new PacketIds()
@@ -69,7 +62,7 @@ export class BrokerSession {
   readonly #parts: SessionParts
   readonly #owner: SessionOwner
   readonly #held: HeldDeliveries
-  readonly #subscriptions = new Map<string, QoS>()
+  readonly #subscriptions: Subscriptions
   readonly #reasons = new Map<number, number>()
   #will: Will | null
   #client: Client | null = null
@@ -95,6 +88,10 @@ export class BrokerSession {
         owner.onFinished(packetId, wasReleased, reasonCode)
       },
     })
+    this.#subscriptions = new Subscriptions(
+      () => this.#client,
+      () => this.#unreachable(),
+    )
     this.#held = new HeldDeliveries(
       (message) => owner.onMessage(message),
       (bytes) => this.#write(bytes),
@@ -167,11 +164,11 @@ export class BrokerSession {
     return made
   }
 
-  #connect(isClean: boolean): Promise<Attempt & { code: number | null }> {
+  #connect(isClean: boolean): Promise<CodedAttempt> {
     return new Promise((resolve) => {
       let client: Client
       try {
-        client = this.#newClient(isClean)
+        client = newClient(this.#clientParts(isClean))
       } catch (error) {
         resolve({ outcome: 'unreachable', error: error as BridgeError, code: null })
         return
@@ -192,66 +189,17 @@ export class BrokerSession {
         resolve({ outcome: 'reached', error: null, code: 0 })
       })
       client.on('close', () => {
-        resolve(this.#failed(failure))
+        resolve(failed(failure, this.clientId, this.#parts.transport.name))
         if (this.#client === client) this.#onClosed(end)
       })
     })
   }
 
-  #failed(failure: (Error & { code?: number | string }) | null): Attempt & { code: number | null } {
-    const code = typeof failure?.code === 'number' ? failure.code : null
-    const { name } = this.#parts.transport
-    if (code === null) {
-      const reason = failure?.message ?? 'it closed the connection'
-      return { outcome: 'unreachable', error: new BrokerUnreachableError(name, reason, failure), code }
-    }
-    const final = finalRefusal(code)
-    if (final === null) {
-      const error = new BrokerUnreachableError(name, failure!.message, failure)
-      return { outcome: 'reached', error, code }
-    }
-    return { outcome: 'reached', error: new BrokerRefusedError(this.clientId, ...final, failure), code }
-  }
-
-  #newClient(isClean: boolean): Client {
-    const { broker, protocol, transport } = this.#parts
-    const { user, passwordFile, keepAliveSeconds, connectSeconds, sessionExpirySeconds, receiveMax } = broker
-    const password = readPassword(passwordFile)
-    const will = this.#will
-    const client = new MqttClient(() => transport.connect() as unknown as IStream, {
-      protocolVersion: protocol.version,
-      clientId: this.clientId,
-      clean: isClean,
-      keepalive: keepAliveSeconds,
-      connectTimeout: connectSeconds * 1000,
-      ...(user === undefined ? {} : { username: user }),
-      ...(password === undefined ? {} : { password }),
-      ...(will === null
-        ? {}
-        : {
-            will: {
-              topic: will.topic,
-              payload: Buffer.from(will.payload),
-              qos: will.qos,
-              retain: will.isRetained,
-            },
-          }),
-      ...(protocol.version === 5
-        ? { properties: { sessionExpiryInterval: sessionExpirySeconds, receiveMaximum: receiveMax } }
-        : {}),
-      outgoingStore: this.packets,
-      messageIdProvider: this.ids,
-      reconnectPeriod: 0,
-      resubscribe: false,
-      // else each acknowledgement sets a timer anew
-      reschedulePings: false,
-      queueQoSZero: false,
-      // 65,536 buffers of two bytes, 6 MB, so that a packet id need not be written into a new one
-      writeCache: false,
-      log: () => {},
-    })
-    client.handleMessage = (packet, done) => done(packet.qos === 0 ? undefined : HELD)
-    return client
+  #clientParts(isClean: boolean): ClientParts {
+    const { transport, broker, protocol } = this.#parts
+    const { clientId, packets, ids } = this
+    const version = protocol.version
+    return { clientId, isClean, will: this.#will, version, transport, broker, packets, ids }
   }
 
   #onPacket(client: Client, packet: { cmd: string }): void {
@@ -276,13 +224,7 @@ export class BrokerSession {
     else if (!sessionPresent && this.#isPresent) {
       // subscriptions from before this process are not known here: the device makes them again
       this.#endedByBroker('the broker does not know the session any more')
-    } else if (!sessionPresent) void this.#subscribeAgain()
-  }
-
-  async #subscribeAgain(): Promise<void> {
-    for (const [filter, qos] of this.#subscriptions) {
-      await this.subscribe(filter, qos).catch(() => {})
-    }
+    } else if (!sessionPresent) void this.#subscriptions.makeAgain()
   }
 
   #onReady(): void {
@@ -400,29 +342,12 @@ export class BrokerSession {
 
   /** @returns null when the broker refuses it. @throws BrokerUnreachableError */
   subscribe(filter: string, qos: QoS): Promise<QoS | null> {
-    const client = this.#client
-    return new Promise((resolve, reject) => {
-      if (client === null || !client.connected) return reject(this.#unreachable())
-      client.subscribe(filter, { qos }, (error, granted) => {
-        const code = (error as { code?: unknown } | null)?.code
-        if (typeof code === 'number') return resolve(null)
-        if (error) return reject(this.#unreachable())
-        const given = granted?.[0]?.qos as number | undefined
-        if (given === undefined || given > 2) return resolve(null)
-        this.#subscriptions.set(filter, qos)
-        resolve(given as QoS)
-      })
-    })
+    return this.#subscriptions.subscribe(filter, qos)
   }
 
   /** @throws BrokerUnreachableError */
   unsubscribe(filter: string): Promise<void> {
-    const client = this.#client
-    return new Promise((resolve, reject) => {
-      if (client === null || !client.connected) return reject(this.#unreachable())
-      this.#subscriptions.delete(filter)
-      client.unsubscribe(filter, (error) => (error ? reject(this.#unreachable()) : resolve()))
-    })
+    return this.#subscriptions.unsubscribe(filter)
   }
 
   #unreachable(): BridgeError {
@@ -456,15 +381,15 @@ export class BrokerSession {
     if (this.#pause !== null) clearTimeout(this.#pause)
     const client = this.#client
     this.#client = null
-    if (client !== null) await closed(client, wasReady && how === 'clean' ? this.#goodbye(isForgotten) : null)
+    if (client !== null)
+      await closed(
+        client,
+        wasReady && how === 'clean' ? goodbye(isForgotten, this.#parts.protocol.version) : null,
+      )
     // MQTT 3.1.1 ends a session by beginning it clean
     if (wasReady && isForgotten && how === 'clean' && this.#parts.protocol.version === 4) await this.#forget()
     this.#owner.onDown()
     this.#tellReady()
-  }
-
-  #goodbye(isForgotten: boolean): Buffer {
-    return isForgotten && this.#parts.protocol.version === 5 ? DISCONNECT_AND_FORGET : DISCONNECT
   }
 
   async #forget(): Promise<void> {
@@ -472,7 +397,7 @@ export class BrokerSession {
     this.packets.clear()
     let client: Client
     try {
-      client = this.#newClient(true)
+      client = newClient(this.#clientParts(true))
     } catch {
       return
     }
@@ -483,19 +408,4 @@ export class BrokerSession {
     })
     await closed(client, DISCONNECT)
   }
-}
-
-/** @param goodbye what is written last; null: the connection breaks off, and the broker publishes the will */
-function closed(client: Client, goodbye: Buffer | null): Promise<void> {
-  const { stream } = client
-  if (stream.destroyed) return Promise.resolve()
-  return new Promise((resolve) => {
-    const limit = setTimeout(() => stream.destroy(), CLOSE_MS_MAX)
-    client.once('close', () => {
-      clearTimeout(limit)
-      resolve()
-    })
-    if (goodbye === null) stream.destroy()
-    else stream.end(goodbye)
-  })
 }
