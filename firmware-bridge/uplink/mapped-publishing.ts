@@ -99,6 +99,7 @@ export class MappedPublishing {
     const { messageId, digest, packetId } = entry
     const flight: MappedFlight = { messageId, digest, entry, waiters: [] }
     this.#byMessage.set(messageId, flight)
+    this.#byPacket.set(packetId, flight)
     const result = waitFor(flight, digest)
     try {
       await entry.written
@@ -108,7 +109,6 @@ export class MappedPublishing {
       this.#giveUp(flight, CONGESTED)
       return result
     }
-    this.#byPacket.set(packetId, flight)
     // the mapping stays: the device repeats, and goes on with it
     if (!this.#session.publish(packetId, message, isDup)) this.#giveUp(flight, CONGESTED)
     return result
