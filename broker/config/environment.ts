@@ -11,7 +11,7 @@ import { suggestion } from './nearest.ts'
 const PREFIX = 'HEADWATER_'
 
 /** Read by other parts of the program, and therefore no keys of the configuration. */
-const OTHER_VARIABLES = ['HEADWATER_CONFIG', 'HEADWATER_LOG', 'HEADWATER_DEBUG'] as const
+const OTHER_VARIABLES = ['HEADWATER_CONFIG', 'HEADWATER_LOG', 'HEADWATER_DEBUG', 'HEADWATER_PROGRAM'] as const
 const OTHER_FAMILIES = /^HEADWATER_(TEST|BENCH|BRIDGE)_/
 
 export interface EnvironmentKey {

@@ -11,6 +11,9 @@ import type { SessionLimits } from './session/limits.ts'
 /** An MQTT packet may be so much longer than a record: its topic and properties. */
 const PACKET_ROOM_BYTES = 128 * 1024
 
+/** After a power failure all devices come at once, perhaps from one address, and some of them twice. */
+const FLEETS_AT_ONCE = 2
+
 export function gateSettings({ mqtt, limits, streams }: BrokerConfig): GateSettings {
   const writers = streams.flatMap(({ name, writer }) =>
     writer === undefined ? [] : [[name, writer] as const],
@@ -29,7 +32,8 @@ function rateLimits(limits: BrokerConfig['limits']): RateLimits {
     bytesPerSecond: limits.bytesPerSecondPerClient ?? null,
     connectionsPerAddress: limits.connectionsPerAddressMax ?? null,
     connectsPerSecond: limits.connectsPerSecond ?? null,
-    connectsPerSecondOfAddress: limits.connectsPerSecondPerAddress ?? null,
+    connectsPerSecondOfAddress: limits.connectsPerSecondPerAddress || null,
+    connectsAtOnceOfAddress: FLEETS_AT_ONCE * limits.connectionsMax,
   }
 }
 
@@ -40,6 +44,8 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
     topicBytesMax: limits.topicBytesMax,
     topicLevelsMax: limits.topicLevelsMax,
     clientIdBytesMax: limits.clientIdBytesMax,
+    filtersMax: limits.filtersPerPacketMax,
+    userPropertiesMax: limits.userPropertiesMax,
     connectSecondsMax: limits.connectSecondsMax,
     keepAliveSecondsMax: limits.keepAliveSecondsMax,
     receiveMaximum: limits.receiveMaximum,
@@ -47,11 +53,16 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
   }
 }
 
-export function sessionLimits({ limits }: BrokerConfig): Partial<SessionLimits> {
+export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLimits> {
   return {
     sessionsMax: limits.sessionsMax,
     subscriptionsMax: limits.subscriptionsPerClientMax,
+    replaysMax: limits.replaysPerClientMax,
+    replaysTotalMax: limits.replaysMax,
     queuedMessagesMax: limits.queuedMessagesMax,
+    holdsPublishersBack: mqtt.holdPublishersBack,
+    subscriberRateMin: limits.subscriberRateMin,
+    subscriberStallSecondsMax: limits.subscriberStallSecondsMax,
     inFlightMax: limits.inFlightMax,
     expirySecondsMax: limits.sessionExpirySecondsMax,
     retainedMessagesMax: limits.retainedMessagesMax,

@@ -8,20 +8,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { LimitedLog } from '../limited-log.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { Disk } from '../storage/store.ts'
-import {
-  type Access,
-  NO_QUOTAS,
-  OPEN_ACCESS,
-  type PeerInfo,
-  type Principal,
-  type Quotas,
-} from './connection/access.ts'
+import { type Access, NO_QUOTAS, OPEN_ACCESS, type PeerInfo, type Quotas } from './connection/access.ts'
 import type { ClientStatus } from './connection/client-status.ts'
 import { Connection } from './connection/connection.ts'
 import { type ConnectedSessions, type ConnectionContext, Encoders } from './connection/context.ts'
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connection/limits.ts'
 import { OutboxPool } from './connection/outbox.ts'
 import { PendingCommits } from './connection/pending-commits.ts'
+import { Takeovers } from './connection/takeovers.ts'
 import { TimerWheel } from './connection/timer-wheel.ts'
 import { TopicCache } from './connection/topic-cache.ts'
 import type { ListenerOptions } from './door/listener.ts'
@@ -69,6 +63,8 @@ export interface FrontSessions extends ConnectedSessions {
   onCommitted(message: Message): void
   /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
   publishHeld(message: Message): void
+  /** The rules have changed. @param removed users that are none any more */
+  review(access: Access, removed: readonly string[]): void
   status(): SessionsStatus
   close(): Promise<void>
 }
@@ -111,6 +107,8 @@ export class Front implements MqttFront {
   constructor(parts: FrontParts, options: FrontOptions) {
     const { ingress, router, hub, sessions, log, now } = parts
     const limits = { ...CONNECTION_LIMITS, ...options.limits }
+    const wheel = parts.wheel ?? new TimerWheel()
+    const limited = new LimitedLog(log)
     this.#sessions = sessions
     this.#connectionsMax = options.connectionsMax
     this.#context = {
@@ -123,9 +121,10 @@ export class Front implements MqttFront {
       topics: new TopicCache(router, limits),
       commits: new PendingCommits((message) => this.#committed(message)),
       pool: new OutboxPool(),
-      wheel: parts.wheel ?? new TimerWheel(),
+      wheel,
+      takeovers: new Takeovers(wheel, limited),
       encoders: new Encoders(),
-      limited: new LimitedLog(log),
+      limited,
       counters: {
         connected: 0,
         refused: 0,
@@ -145,6 +144,8 @@ export class Front implements MqttFront {
       disk: parts.disk,
       log,
       onConnection: (stream, peer) => this.accept(stream, peer),
+      refuses: (address) => this.#arrives(address),
+      onAuthorities: () => this.review(),
       frameBytesMax: limits.packetBytesMax,
     })
   }
@@ -155,17 +156,31 @@ export class Front implements MqttFront {
     this.#context.wheel.start()
   }
 
+  /** Before its handshake, which is what costs most. */
+  #arrives(address: string): string | null {
+    const isFull = this.#connections.size >= this.#connectionsMax
+    const reason = isFull ? this.#fullText : this.#context.quotas.arrives(address)
+    if (reason !== null) this.#refuse({ from: address, reason })
+    return reason
+  }
+
+  get #fullText(): string {
+    return `limits.connectionsMax of ${this.#connectionsMax} is reached`
+  }
+
+  #refuse(fields: { from: string; user?: string; reason: string }): void {
+    this.#context.counters.refused++
+    this.#context.limited.warn(`refused ${fields.reason}`, 'refused a connection', fields)
+  }
+
   /** A stream on which a client is expected to speak MQTT. */
   accept(stream: Duplex, peer: PeerInfo): void {
-    const { counters, limited, quotas } = this.#context
+    const { quotas } = this.#context
     const isFull = this.#connections.size >= this.#connectionsMax
-    const reason = isFull ? 'limits.connectionsMax is reached' : quotas.refuses(peer)
+    const reason = isFull ? this.#fullText : quotas.refuses(peer)
     if (reason !== null) {
-      counters.refused++
-      limited.warn(isFull ? 'connectionsMax' : reason, `refused a connection: ${reason}`, {
-        from: peer.address,
-        ...(isFull ? { connectionsMax: this.#connectionsMax } : {}),
-      })
+      const { address: from, identity } = peer
+      this.#refuse({ from, ...(identity === null ? {} : { user: identity }), reason })
       stream.on('error', () => {})
       stream.destroy()
       return
@@ -181,9 +196,13 @@ export class Front implements MqttFront {
     )
   }
 
-  /** The rules have changed: who would not be let in any more has to go, and so have subscriptions that are not allowed. */
-  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
-    for (const connection of [...this.#connections]) connection.review(isKnown)
+  /**
+   * Who may do what has changed: also for those who are connected, and for sessions whose clients are away.
+   * @param removed users that are none any more: their sessions end
+   */
+  review(removed: readonly string[] = []): void {
+    for (const connection of [...this.#connections]) connection.review()
+    this.#sessions.review(this.#context.access, removed)
   }
 
   /** For connections from now on. */

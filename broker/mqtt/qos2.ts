@@ -22,7 +22,10 @@ interface ClientIds {
   readonly digests: Map<number, number>
 }
 
-/** Ids remembered over all clients; past it the client that was silent longest is forgotten. */
+/**
+ * Ids remembered over all clients. Past it a client is forgotten that holds as many as clients do on average or more, the one that was silent
+ * longest of them: a client that never releases its ids does not make others' forgotten.
+ */
 const IDS_MAX = 20_000
 
 export interface Qos2Message {
@@ -134,11 +137,13 @@ class IdTable {
       client.isCleaned = true
     }
     if (client.digests.size > 0) this.clients.set(clientId, client)
-    while (this.count > IDS_MAX) this.#forgetOldest()
+    while (this.count > IDS_MAX) this.#forgetOne()
   }
 
-  #forgetOldest(): void {
+  #forgetOne(): void {
+    const average = this.count / this.clients.size
     for (const [clientId, client] of this.clients) {
+      if (client.digests.size < average) continue
       this.clients.delete(clientId)
       this.count -= client.digests.size
       return

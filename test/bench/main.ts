@@ -8,10 +8,12 @@ const EXAMPLES = `
 Examples:
   npm run bench -- ingest                    MQTT beside mosquitto where it is installed
   npm run bench -- ingest --only c10 --size 256
+  npm run bench -- ingest --only guarded     with MQTT 5, users, permissions and quotas alone
   npm run bench -- log --dir /mnt/card       the log on another disk than the temporary directory's
   npm run bench -- log --only start,memory   parts of it: append, start, spread, retention, compaction, memory
   npm run bench -- log --plots               and draw how cost grows, as SVG into docs/bench/
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
+  npm run bench -- sync --only beside        what publishers notice while a backlog drains
   npm run bench -- sync --only wire          bytes on the wire by codec, for a typical stream of JSON
   npm run bench -- bridge                    the firmware bridge: its decoder
   npm run bench -- log --quick --json        a look in seconds, for a program to read
@@ -29,6 +31,7 @@ function bench(name: string, description: string): Command {
     .option('--runs <n>', 'rounds over all cases; medians are shown', positive, 3)
     .option('--quick', 'a look in seconds: short, small, one round', false)
     .option('--json', 'for machines', false)
+    .option('--markdown', 'tables for a page', false)
     .option('--dir <directory>', 'write below this directory: on the disk to measure')
     .option('--only <texts>', 'only the cases whose name contains this, or one of these: a,b')
     .option('--profile <directory>', 'leave CPU profiles of what is measured there')
@@ -38,7 +41,8 @@ function run<O extends BenchOptions>(work: () => Promise<(options: O) => Promise
   return async (given: O) => {
     const options = { ...given, runs: given.quick ? 1 : given.runs }
     const report = await (await work())(options)
-    printReport(new Output(process.stdout, process.env), report, options.json)
+    const form = options.json ? 'json' : options.markdown ? 'markdown' : 'text'
+    printReport(new Output(process.stdout, process.env), report, form)
   }
 }
 
@@ -48,9 +52,13 @@ function positive(text: string): number {
   return value
 }
 
-bench('ingest', 'QoS 1 over 1, 10 and 100 connections: rate, latency, memory, processor time')
+bench(
+  'ingest',
+  'MQTT in and out: rate, latency, memory, processor time; open, and with users, permissions and quotas',
+)
   .option('--size <bytes>', 'payload', positive, 64)
   .option('--seconds <n>', 'measured in each run, after a warm-up', positive, 4)
+  .option('--plots [directory]', 'draw rates as SVG (default: docs/bench)')
   .action(run(async () => (await import('./ingest/suite.ts')).ingest))
 
 bench('log', 'append with fsync, read, start, retention, compaction, bytes written to the device, memory')

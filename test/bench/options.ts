@@ -5,6 +5,7 @@ export interface BenchOptions {
   /** A look in a few seconds: short loads, small logs, one run. */
   readonly quick: boolean
   readonly json: boolean
+  readonly markdown: boolean
   /** A directory on the disk to measure. */
   readonly dir?: string
   /** Only the case of this name, or those whose name contains it, or contains one of several with commas between. */

@@ -35,9 +35,11 @@ export function section<Row extends object>(
   return { title, columns: fields, cells: rows.map((row) => fields.map((field) => field.text(row))), rows }
 }
 
-export function printReport(out: Output, report: Report, asJson: boolean): void {
+export type Form = 'text' | 'json' | 'markdown'
+
+export function printReport(out: Output, report: Report, form: Form): void {
   const { bench, options, sections, notes } = report
-  if (asJson) {
+  if (form === 'json') {
     const tables = sections.map(({ title, rows }) => ({ title, rows }))
     out.json({ bench, version: VERSION, machine: machine(), options, tables, notes })
     return
@@ -47,7 +49,8 @@ export function printReport(out: Output, report: Report, asJson: boolean): void 
   for (const { title, columns, cells } of sections) {
     out.line()
     out.line(out.paint('bold', title))
-    printTable(out, columns, cells)
+    if (form === 'markdown') for (const line of markdownLines(columns, cells)) out.line(line)
+    else printTable(out, columns, cells)
   }
   out.line()
   for (const note of notes) out.line(note)
@@ -57,6 +60,13 @@ export function printReport(out: Output, report: Report, asJson: boolean): void 
     )
     out.line('began): trust processor time and ratios, not rates and latencies.')
   }
+}
+
+/** For a page such as the README. */
+export function markdownLines(columns: readonly Column[], cells: Section['cells']): string[] {
+  const line = (texts: readonly string[]) => `| ${texts.join(' | ')} |`
+  const rules = columns.map(({ align }) => (align === 'right' ? '---:' : '---'))
+  return ['', line(columns.map(({ title }) => title)), line(rules), ...cells.map(line)]
 }
 
 function machine() {

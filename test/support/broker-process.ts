@@ -14,15 +14,36 @@ const OUTPUT_CHARS_MAX = 200_000
 /** The first line that `headwater start` prints once all of it runs: its listeners, its upstreams and its control socket. */
 const BANNER = /^headwater \S+ {2}edge /m
 
+export interface BrokerProcessOptions {
+  /** Of node, such as those of the start script. */
+  readonly flags?: readonly string[]
+  /** Beside this process's own. */
+  readonly environment?: NodeJS.ProcessEnv
+  /** Gets all that is written, as it comes. */
+  readonly onOutput?: (text: string) => void
+}
+
 export class BrokerProcess {
   readonly #args: readonly string[]
+  readonly #options: BrokerProcessOptions
   #child: ChildProcess | undefined
   /** What all its lives wrote, the oldest cut off. */
   output = ''
 
   /** @param args after `headwater start` */
-  constructor(args: readonly string[]) {
+  constructor(args: readonly string[], options: BrokerProcessOptions = {}) {
     this.#args = args
+    this.#options = options
+  }
+
+  /** Null where it did not end by itself, or still runs. */
+  get exitCode(): number | null {
+    return this.#child?.exitCode ?? null
+  }
+
+  get isRunning(): boolean {
+    const child = this.#child
+    return child !== undefined && child.exitCode === null && child.signalCode === null
   }
 
   get pid(): number | undefined {
@@ -31,14 +52,17 @@ export class BrokerProcess {
 
   /** Resolves once it takes connections of devices and of the command line. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [CLI, 'start', ...this.#args], {
+    const { flags = [], environment = {}, onOutput } = this.#options
+    const child = spawn(process.execPath, [...flags, CLI, 'start', ...this.#args], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     })
     this.#child = child
     const takeBack = onExit(() => child.kill('SIGKILL'))
     child.once('exit', takeBack)
     const keep = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-OUTPUT_CHARS_MAX)
+      onOutput?.(chunk.toString())
     }
     child.stdout.on('data', keep)
     child.stderr.on('data', keep)

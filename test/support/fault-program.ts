@@ -1,29 +1,37 @@
-/** The command line of a run of cycles that do harm: `--cycles`, `--seed`, `--history`, `--json`, and what its exit codes mean. */
+/** The command line of a run that does harm: `--cycles` and `--history`, or `--minutes`; `--seed`, `--json`, and what its exit codes mean. */
 import { Command } from 'commander'
 import { Output } from '../../broker/operations/terminal/output.ts'
-import { positive, wholeNumber } from './number-options.ts'
+import { aboveZero, positive, wholeNumber } from './number-options.ts'
 
 /** Part of its interface: scripts and tests look at it. */
 export const Exit = { ok: 0, failed: 1, usage: 2, cannotRun: 77, interrupted: 130 } as const
 
 const SEED_MAX = 2 ** 31
 
-export interface CycleOptions {
-  readonly cycles: number
+export interface FaultOptions {
   readonly seed: number
-  /** Cycles of one history, before a new one. */
-  readonly history: number
   readonly json: boolean
 }
 
-export interface FaultProgram<Options extends CycleOptions> {
+export interface CycleOptions extends FaultOptions {
+  readonly cycles: number
+  /** Cycles of one history, before a new one. */
+  readonly history: number
+}
+
+export interface MinuteOptions extends FaultOptions {
+  readonly minutes: number
+}
+
+export interface FaultProgram<Options extends FaultOptions> {
   /** Of package.json, such as test:powercut. */
   readonly script: string
   readonly description: string
   readonly help: string
-  readonly cycles: { readonly default: number }
+  readonly cycles?: { readonly default: number }
+  readonly minutes?: { readonly default: number }
   readonly seed: { readonly of: string }
-  readonly history: { readonly default: number; readonly text: string }
+  readonly history?: { readonly default: number; readonly text: string }
   /** Adds those that this program has alone. */
   addOptions(command: Command): void
   /** Such as "power cuts". */
@@ -42,7 +50,7 @@ export interface Surroundings {
 }
 
 /** Sets the process's exit code. */
-export async function runFaultProgram<Options extends CycleOptions>(
+export async function runFaultProgram<Options extends FaultOptions>(
   program: FaultProgram<Options>,
 ): Promise<void> {
   const out = new Output(process.stdout, process.env)
@@ -85,16 +93,16 @@ export async function runFaultProgram<Options extends CycleOptions>(
   }
 }
 
-function commandOf<Options extends CycleOptions>(program: FaultProgram<Options>): Command {
-  const { script, description, help, cycles, seed, history } = program
-  const command = new Command(`npm run ${script} --`)
-    .description(description)
-    .option('--cycles <n>', 'how often', positive, cycles.default)
-    .option('--seed <n>', `of ${seed.of}; one of the clock’s by default`, wholeNumber)
-    .option('--history <n>', history.text, positive, history.default)
+function commandOf<Options extends FaultOptions>(program: FaultProgram<Options>): Command {
+  const { script, description, help, cycles, minutes, seed, history } = program
+  const command = new Command(`npm run ${script} --`).description(description)
+  if (cycles !== undefined) command.option('--cycles <n>', 'how often', positive, cycles.default)
+  if (minutes !== undefined) command.option('--minutes <n>', 'how long', aboveZero, minutes.default)
+  command.option('--seed <n>', `of ${seed.of}; one of the clock’s by default`, wholeNumber)
+  if (history !== undefined) command.option('--history <n>', history.text, positive, history.default)
   program.addOptions(command)
   return command
-    .option('--json', 'a JSON object a cycle, then one with the summary', false)
+    .option('--json', 'a JSON object for each step, then one with the summary', false)
     .addHelpText('after', help)
     .exitOverride()
 }

@@ -13,3 +13,10 @@ export function wholeNumber(text: string): number {
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('It must be a whole number.')
   return value
 }
+
+export function aboveZero(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value < Number.POSITIVE_INFINITY))
+    throw new InvalidArgumentError('It must be a number above 0.')
+  return value
+}

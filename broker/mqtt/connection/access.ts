@@ -10,6 +10,8 @@ export interface PeerInfo {
   readonly port: number
   /** Named by the client's certificate, where it was asked for one. */
   readonly identity: string | null
+  /** False once the listener's authorities vouch for that certificate no more; without it they always do. */
+  readonly isVouchedFor?: () => boolean
 }
 
 /** A client that was let in. */
@@ -31,12 +33,20 @@ export interface Credentials {
   readonly username: string | null
   readonly password: Buffer | null
   readonly peer: PeerInfo
+  /** false once the client has gone. */
+  isWanted(): boolean
 }
 
 export interface Access {
   canConnect(credentials: Credentials): Promise<Principal | Refusal>
   mayPublish(principal: Principal, topic: string): boolean
   maySubscribe(principal: Principal, filter: string): boolean
+  /** Whether a client that was let in still would be, as the one it was then. */
+  knows(principal: Principal, peer: PeerInfo): boolean
+  /** Whether somebody can come in by this name. */
+  isUser(name: string): boolean
+  /** Whether it is certain that nobody comes in by this name any more: not where all names are missing, as while their file is. */
+  isGone(name: string): boolean
   /** Changes when the rules do: answers that were remembered are asked for again. */
   readonly generation: number
 }
@@ -53,9 +63,11 @@ export interface Quota {
 }
 
 export interface Quotas {
+  /** A socket has come, and has cost nothing yet. @returns why it is refused, or null */
+  arrives(address: string): string | null
   /** A connection was accepted. @returns why it is refused, or null */
   refuses(peer: PeerInfo): string | null
-  quotaOf(principal: Principal, peer: PeerInfo): Quota
+  quotaOf(principal: Principal): Quota
   /** A connection that was not refused has ended. */
   left(peer: PeerInfo): void
 }
@@ -66,12 +78,20 @@ export const OPEN_ACCESS: Access = {
   },
   mayPublish: () => true,
   maySubscribe: () => true,
+  knows: () => true,
+  isUser: () => true,
+  isGone: () => false,
   generation: 0,
 }
 
 const NO_LIMIT: Quota = { charge: () => 0, release() {} }
 
-export const NO_QUOTAS: Quotas = { refuses: () => null, quotaOf: () => NO_LIMIT, left() {} }
+export const NO_QUOTAS: Quotas = {
+  arrives: () => null,
+  refuses: () => null,
+  quotaOf: () => NO_LIMIT,
+  left() {},
+}
 
 export function isRefused(answer: Principal | Refusal): answer is Refusal {
   return 'reasonCode' in answer

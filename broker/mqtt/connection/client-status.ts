@@ -1,17 +1,25 @@
 /** An open connection's client: what it has, and what is told of it. */
+import type { Backlog } from '../hub/backlog.ts'
 import type { Connect, ProtocolVersion } from '../packets/packet.ts'
 import type { Session } from '../session/session.ts'
+import type { Who } from '../who.ts'
 import type { PeerInfo, Principal, Quota } from './access.ts'
 import type { Acknowledgements } from './acknowledgements.ts'
 import type { Incoming } from './incoming.ts'
 import type { Outbox } from './outbox.ts'
+import type { Holder } from './takeovers.ts'
 
 /** What an open connection has. */
 export interface OpenClient {
   readonly connect: Connect
   readonly principal: Principal
+  readonly holder: Holder
+  /** For log lines. */
+  readonly who: Who
   readonly incoming: Incoming
   readonly acknowledgements: Acknowledgements
+  /** What waits for it; null where its session was gone at once. */
+  readonly backlog: Backlog | null
   readonly quota: Quota
   /** ms since 1970 */
   readonly since: number

@@ -18,6 +18,14 @@ export function closingReason(error: Error): ReasonCode {
   return Reason.unspecified
 }
 
+/** Log lines of one kind are limited together: a kind has nothing in it that a client chooses. */
+export function kindOf(error: Error): string {
+  if (error instanceof HeadwaterError) return error.code
+  if (error instanceof MqttProtocolError) return error.clause
+  if (error instanceof RefusedMessageError) return `refused ${error.reasonCode}`
+  return error.message
+}
+
 /** Neither the client's fault nor an operating error: its stack is wanted. */
 export function isOwnFault(error: Error): boolean {
   return !(

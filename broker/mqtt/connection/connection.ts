@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream'
 import { HeadwaterError } from '../../errors.ts'
 import type { Chain } from '../../log/chain.ts'
+import { Backlog, type HeldPublisher } from '../hub/backlog.ts'
 import { readAcknowledgement } from '../packets/acknowledgement-view.ts'
 import {
   encodeDisconnect,
@@ -26,15 +27,16 @@ import { decodePacket } from '../packets/packet-decoder.ts'
 import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
 import { splitFilter } from '../packets/topics.ts'
 import type { Session } from '../session/session.ts'
+import { ANONYMOUS, type Who } from '../who.ts'
 import type { PeerInfo, Principal } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
 import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
-import { closingReason, isOwnFault } from './closing.ts'
+import { closingReason, isOwnFault, kindOf } from './closing.ts'
 import type { ConnectionContext } from './context.ts'
 import { ClientDelivery } from './delivery.ts'
 import { Block, type FrameHandler, FrameReader } from './frame-reader.ts'
 import { type Admitted, admit, type Refused } from './handshake.ts'
-import { Incoming } from './incoming.ts'
+import { Incoming, type IncomingPressure } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
@@ -42,7 +44,7 @@ type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
 /** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
 const LINGER_TICKS = 2 * TICKS_PER_SECOND
-export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
+export class Connection implements Timed, AcknowledgementOwner, FrameHandler, HeldPublisher {
   readonly peer: PeerInfo
   readonly #stream: Duplex
   readonly #context: ConnectionContext
@@ -50,9 +52,13 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   readonly #reader: FrameReader
   readonly #outbox: Outbox
   #state: State = 'greeting'
+  /** It asks to be let in. */
+  #asking: Connect | null = null
   #open: OpenClient | null = null
   #session: Session | null = null
   #subscribesUnderWay = 0
+  /** The subscriber that it waits for. */
+  #heldBy: Backlog | null = null
   /** The tick of the last whole packet. */
   #heardAt = 0
 
@@ -98,16 +104,21 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#end()
   }
 
-  /** The rules have changed. @param isKnown whether a client would still be let in */
-  review(isKnown: (principal: Principal, peer: PeerInfo) => boolean): void {
+  /** The rules have changed: who would not be let in any more has to go, and so has what is not allowed any more. */
+  review(): void {
     if (this.#open === null || this.#state !== 'open') return
-    if (isKnown(this.#open.principal, this.peer)) {
-      this.#endForbidden(this.#open.principal)
+    const { access } = this.#context
+    const { principal, connect } = this.#open
+    if (access.knows(principal, this.peer)) {
+      const { will } = connect
+      if (will !== null && !access.mayPublish(principal, will.topic)) this.#session?.dropWill()
+      this.#endForbidden(principal)
       return
     }
     const text = 'it is not let in any more'
     this.#context.counters.dropped++
     this.#log(text, text)
+    this.#session?.dropWill()
     this.close(Reason.notAuthorized, text)
   }
 
@@ -148,8 +159,9 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     const type = frame.first >> 4
     if (type === PacketType.publish) {
-      const chain = open.incoming.publish(frame)
-      if (chain !== null) this.#waitFor(chain, frame, open)
+      const full = open.incoming.publish(frame)
+      if (full instanceof Backlog) this.#waitForSubscriber(full, frame)
+      else if (full !== null) this.#waitForLog(full, frame, open)
       return
     }
     if (type >= PacketType.puback && type <= PacketType.pubcomp) this.#acknowledged(frame, open)
@@ -209,7 +221,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   /** The frame stays where it is; nothing more is read until the log has room. */
-  #waitFor(chain: Chain, frame: Frame, { incoming }: OpenClient): void {
+  #waitForLog(chain: Chain, frame: Frame, { incoming }: OpenClient): void {
     this.#reader.hold(frame, Block.log)
     this.#context.ingress.wait(
       chain,
@@ -226,6 +238,24 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
         this.#reader.unblock(Block.log)
       },
     )
+  }
+
+  /** The same until the queue of a subscriber has room. */
+  #waitForSubscriber(backlog: Backlog, frame: Frame): void {
+    this.#reader.hold(frame, Block.backlog)
+    this.#heldBy = backlog
+    backlog.wait(this)
+  }
+
+  /** Of a subscriber's queue. */
+  resume(): void {
+    this.#heldBy = null
+    this.#reader.unblock(Block.backlog)
+  }
+
+  /** Of a subscriber's queue: what waits for this client. */
+  get own(): Backlog | null {
+    return this.#open?.backlog ?? null
   }
 
   #acknowledged(frame: Frame, open: OpenClient): void {
@@ -253,12 +283,15 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
       throw error
     }
     this.#state = 'admitting'
+    this.#asking = connect
     this.#reader.block(Block.admitting)
+    // its CONNECT was whole in time; what it waits for now is not its doing
+    this.#context.wheel.clear(this)
     const close = (reasonCode: ReasonCode, text: string) => this.#closeBySession(reasonCode, text)
     const { encoders, limits } = this.#context
     const outgoingOf = (granted: Connect) =>
-      new ClientDelivery(granted, this.#outbox, encoders, limits.topicAliasMaximum, close)
-    admit(this.#context, connect, this.peer, outgoingOf)
+      new ClientDelivery(granted, this.peer.address, this.#outbox, encoders, limits.topicAliasMaximum, close)
+    admit(this.#context, connect, this.peer, outgoingOf, () => this.#state === 'admitting')
       .then((answer) => {
         if (answer.kind === 'admitted') this.#admitted(answer)
         else this.#refused(connect, answer)
@@ -273,24 +306,45 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     const context = this.#context
     const acknowledgements = new Acknowledgements(connect.version, this.#outbox, this)
-    const incoming = new Incoming(context, connect, principal, acknowledgements, (commit) => {
-      this.#reader.block(Block.crowd)
-      commit.waiting.push(() => this.#reader.unblock(Block.crowd))
-    })
-    const quota = context.quotas.quotaOf(principal, this.peer)
-    this.#open = { connect, principal, incoming, acknowledgements, quota, since: context.now() }
+    const { clientId } = connect
+    const from = this.peer.address
+    const who = { client: clientId, from, user: principal.name ?? ANONYMOUS }
+    const { backlog } = session
+    const pressure = this.#pressure(backlog)
+    const incoming = new Incoming(context, connect, principal, who, acknowledgements, pressure)
+    const quota = context.quotas.quotaOf(principal)
+    const holder = { user: principal.name, address: from }
+    const since = context.now()
+    this.#open = { connect, principal, holder, who, incoming, acknowledgements, backlog, quota, since }
+    this.#asking = null
+    context.takeovers.entered(clientId, holder)
     this.#session = session
     this.#state = 'open'
     context.counters.connected++
     const most = connect.maximumPacketBytes
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
     if (packet !== null) this.#outbox.write(packet)
-    if (isPresent) this.#endForbidden(principal)
     this.#heardAt = context.wheel.now
     if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
     else context.wheel.clear(this)
+    // other rules may count than when its session had a connection last, or than when it was let in
+    this.review()
     session.pump()
     this.#reader.unblock(Block.admitting)
+  }
+
+  #pressure(own: Backlog | null): IncomingPressure {
+    return {
+      own,
+      crowded: (commit) => {
+        this.#reader.block(Block.crowd)
+        commit.waiting.push(() => this.#reader.unblock(Block.crowd))
+      },
+      storing: (isFull) => {
+        if (isFull) this.#reader.block(Block.storing)
+        else this.#reader.unblock(Block.storing)
+      },
+    }
   }
 
   #refused(connect: Connect, { reasonCode, text, detail, error }: Refused): void {
@@ -298,9 +352,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const { counters, limited } = this.#context
     counters.refused++
     limited.warn(`client ${reasonCode}`, 'refused a client', {
-      client: connect.clientId,
-      from: this.peer.address,
-      ...(connect.username === null ? {} : { user: connect.username }),
+      ...this.#who,
       reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
     })
     const why = connect.requestsProblemInformation ? { reasonString: text } : {}
@@ -310,11 +362,14 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   #subscribe(packet: Subscribe, version: ProtocolVersion): void {
-    const { access } = this.#context
-    const { principal } = this.#open as OpenClient
-    const grants = packet.subscriptions.map(({ filter, qos }) =>
-      access.maySubscribe(principal, splitFilter(filter).filter) ? qos : Reason.notAuthorized,
-    )
+    const { access, limited } = this.#context
+    const { principal, who } = this.#open as OpenClient
+    const grants = packet.subscriptions.map(({ filter, qos }) => {
+      if (access.maySubscribe(principal, splitFilter(filter).filter)) return qos
+      const fields = { ...who, filter, reason: `may not subscribe to ${filter}` }
+      limited.warn('may not subscribe', 'refused a subscription', fields)
+      return Reason.notAuthorized
+    })
     const codes = (this.#session as Session).subscribe(packet, grants)
     this.#answerLater(codes, (reasonCodes) => encodeSuback(version, packet.packetId, reasonCodes))
   }
@@ -329,8 +384,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     if (forbidden.length === 0) return
     session.unsubscribe(forbidden).catch((error) => this.#drop(error))
     limited.warn('forbidden', 'ended subscriptions that are not allowed any more', {
-      client: session.clientId,
-      from: this.peer.address,
+      ...this.#who,
       filters: forbidden.slice(0, 10).join(' '),
       count: forbidden.length,
     })
@@ -374,6 +428,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #closeBySession(reasonCode: ReasonCode, text: string): void {
     this.#session = null
     if (reasonCode !== Reason.sessionTakenOver) this.#log(text, `closed ${reasonCode}`)
+    else if (this.#open !== null) this.#context.takeovers.takenOver(this.#open.connect.clientId)
     this.close(reasonCode, text)
   }
 
@@ -381,19 +436,25 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #drop(error: Error): void {
     if (this.#state === 'closing' || this.#state === 'closed') return
     this.#context.counters.dropped++
-    const isHeadwater = error instanceof HeadwaterError
-    const kind = isHeadwater ? error.code : error instanceof MqttProtocolError ? error.clause : error.message
-    const text = isHeadwater ? error.line : error.message
-    this.#log(isOwnFault(error) ? (error.stack ?? text) : text, kind)
+    const text = error instanceof HeadwaterError ? error.line : error.message
+    this.#log(isOwnFault(error) ? (error.stack ?? text) : text, kindOf(error))
     this.close(closingReason(error), error.message)
   }
 
   #log(reason: string, kind: string): void {
     this.#context.limited.warn(kind, 'dropped a connection', {
-      client: this.#open?.connect.clientId ?? '(not connected yet)',
-      from: this.peer.address,
+      ...this.#who,
       reason,
     })
+  }
+
+  /** As far as it is known. */
+  get #who(): Partial<Who> {
+    if (this.#open !== null) return this.#open.who
+    const { address: from, identity } = this.peer
+    const user = identity ?? this.#asking?.username
+    const named = user == null ? (this.#asking === null ? {} : { user: ANONYMOUS }) : { user }
+    return { client: this.#asking?.clientId ?? '(not connected yet)', from, ...named }
   }
 
   /** Writes what is left, and ends the stream. */
@@ -417,8 +478,12 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#session = null
     if (!isFirst) return
     this.#reader.stop()
-    this.#open?.acknowledgements.close()
-    this.#open?.quota.release()
+    this.#heldBy?.leave(this)
+    if (this.#open === null) return
+    const { acknowledgements, quota, connect, holder } = this.#open
+    acknowledgements.close()
+    quota.release()
+    this.#context.takeovers.left(connect.clientId, holder)
   }
 }
 

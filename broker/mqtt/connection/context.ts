@@ -13,6 +13,7 @@ import type { Access, Quotas } from './access.ts'
 import type { ConnectionLimits } from './limits.ts'
 import type { OutboxPool } from './outbox.ts'
 import type { PendingCommits } from './pending-commits.ts'
+import type { Takeovers } from './takeovers.ts'
 import type { TimerWheel } from './timer-wheel.ts'
 import type { TopicCache } from './topic-cache.ts'
 
@@ -50,6 +51,7 @@ export interface ConnectionContext {
   readonly commits: PendingCommits
   readonly pool: OutboxPool
   readonly wheel: TimerWheel
+  readonly takeovers: Takeovers
   readonly encoders: Encoders
   readonly limited: LimitedLog
   readonly counters: ConnectionCounters

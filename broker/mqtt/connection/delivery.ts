@@ -13,6 +13,7 @@ const ALIASED_TOPIC_LENGTH_MIN = 4
 
 export class ClientDelivery implements Outgoing {
   readonly version: ProtocolVersion
+  readonly from: string
   readonly receiveMaximum: number
   readonly maximumPacketBytes: number | null
   readonly #outbox: Outbox
@@ -25,12 +26,14 @@ export class ClientDelivery implements Outgoing {
   /** @param aliasesMax of topics that get one; the client may want fewer */
   constructor(
     connect: Connect,
+    from: string,
     outbox: Outbox,
     encoders: Encoders,
     aliasesMax: number,
     close: (reason: ReasonCode, text: string) => void,
   ) {
     this.version = connect.version
+    this.from = from
     this.receiveMaximum = connect.receiveMaximum
     this.maximumPacketBytes = connect.maximumPacketBytes
     this.#outbox = outbox

@@ -14,6 +14,10 @@ export const Block = {
   quota: 16,
   /** Enough messages wait for a commit to go to subscribers. */
   crowd: 32,
+  /** Enough messages that no stream takes wait for the disk. */
+  storing: 64,
+  /** The queue of a subscriber is half full. */
+  backlog: 128,
 } as const
 
 /** Bytes of a packet that is not whole yet count as a sign of life. */

@@ -7,6 +7,7 @@ import type { Session } from '../session/session.ts'
 import { isRefused, type PeerInfo, type Principal } from './access.ts'
 import type { ConnectionContext } from './context.ts'
 import type { ConnectionLimits } from './limits.ts'
+import { isReservedTopic } from './topic-cache.ts'
 
 export interface Admitted {
   readonly kind: 'admitted'
@@ -28,12 +29,16 @@ export interface Refused {
   readonly error?: Error
 }
 
-/** @param outgoingOf the connection as its session will see it */
+/**
+ * @param outgoingOf the connection as its session will see it
+ * @param isWanted false once the client has gone: it must not take over a session, nor cost a check of its password
+ */
 export async function admit(
   context: ConnectionContext,
   asked: Connect,
   peer: PeerInfo,
   outgoingOf: (connect: Connect) => Outgoing,
+  isWanted: () => boolean,
 ): Promise<Admitted | Refused> {
   if (asked.authenticationMethod !== null) {
     const text = `the authentication method "${asked.authenticationMethod}" is not known here`
@@ -41,15 +46,21 @@ export async function admit(
   }
   const connect = granted(context, asked)
   const { clientId, username, password, will } = connect
-  const principal = await context.access.canConnect({ clientId, username, password, peer })
+  const principal = await context.access.canConnect({ clientId, username, password, peer, isWanted })
   if (isRefused(principal)) {
     const { reasonCode, text: detail } = principal
     return { kind: 'refused', reasonCode, text: 'not let in', detail }
   }
-  if (will !== null && !context.access.mayPublish(principal, will.topic)) {
+  if (will !== null && (isReservedTopic(will.topic) || !context.access.mayPublish(principal, will.topic))) {
     const text = `may not publish its will to ${will.topic}`
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
+  const isNext = await context.takeovers.turn(clientId, { user: principal.name, address: peer.address })
+  if (!isNext) {
+    const text = 'another client with its client id came after it, while it waited to take over'
+    return { kind: 'refused', reasonCode: Reason.connectionRateExceeded, text }
+  }
+  if (!isWanted()) return { kind: 'refused', reasonCode: Reason.unspecified, text: 'it has gone' }
   try {
     const outgoing = outgoingOf(connect)
     const { session, isPresent } = await context.sessions.connect(connect, outgoing, principal.name)
@@ -59,6 +70,9 @@ export async function admit(
   } catch (thrown) {
     const error = thrown as Error
     if (error instanceof MqttProtocolError) {
+      // who has which client id is for the log
+      if (error.reasonCode === Reason.notAuthorized)
+        return { kind: 'refused', reasonCode: error.reasonCode, text: 'not let in', detail: error.message }
       return { kind: 'refused', reasonCode: error.reasonCode, text: error.message }
     }
     const text = 'its session could not be opened'

@@ -4,6 +4,7 @@
  */
 import type { Chain } from '../../log/chain.ts'
 import { NO_HEADERS } from '../../log/record-batch.ts'
+import type { Backlog } from '../hub/backlog.ts'
 import { encodePuback, encodePubrec } from '../packets/answers.ts'
 import type { Frame } from '../packets/frame-scanner.ts'
 import type { Connect } from '../packets/packet.ts'
@@ -11,6 +12,7 @@ import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packet
 import type { PublishView } from '../packets/publish-view.ts'
 import { readPublish } from '../packets/publish-view.ts'
 import { messageHeaders } from '../record-headers.ts'
+import type { Who } from '../who.ts'
 import type { Principal } from './access.ts'
 import { type Acknowledgements, Answer, type Awaited } from './acknowledgements.ts'
 import type { ConnectionContext } from './context.ts'
@@ -19,6 +21,10 @@ import type { TopicEntry } from './topic-cache.ts'
 
 /** Topics of which a connection remembers whether it may publish to them. */
 const VERDICTS_MAX = 256
+/** What a connection has handed over on topics that no stream takes and that is not on disk yet: at it nothing more is read. */
+const STORING_BYTES_MAX = 1024 * 1024
+/** What a small message takes beside its bytes. */
+const MESSAGE_BYTES = 256
 /** A QoS 2 message that comes once more under the same packet id is taken for a repetition; more often it has to say so. */
 const WITHOUT_DUP_MAX = 2
 
@@ -32,15 +38,29 @@ export class RefusedMessageError extends Error {
   }
 }
 
+/** What holds up whoever publishes. */
+export interface IncomingPressure {
+  /** What waits for the client itself. */
+  readonly own: Backlog | null
+  /** Nothing more is to be handed over until this commit has settled. */
+  crowded(commit: PendingCommit): void
+  /** Nothing more is to be handed over until it is false again. */
+  storing(isFull: boolean): void
+}
+
 export class Incoming {
   readonly #context: ConnectionContext
   readonly #connect: Connect
   readonly #principal: Principal
+  readonly #who: Who
   readonly #acknowledgements: Acknowledgements
-  readonly #onCrowded: (commit: PendingCommit) => void
+  readonly #pressure: IncomingPressure
+  #storingBytes = 0
   #last: TopicEntry | null = null
   #mayLast = false
-  #verdicts: Map<TopicEntry, boolean> | null = null
+  /** Weak: the entries are the topic cache's to keep. */
+  #verdicts: WeakMap<TopicEntry, boolean> | null = null
+  #verdictCount = 0
   #generation = -1
   #aliases: (TopicEntry | undefined)[] | null = null
   /** Packet ids of QoS 2 that came on this connection and were not released; with each, how often its message came without DUP. */
@@ -48,27 +68,29 @@ export class Incoming {
   /** It was full for too long: while it still is, nobody waits for it again. */
   #fullChain: Chain | null = null
 
-  /** @param onCrowded nothing more is to be handed over until this commit has settled */
   constructor(
     context: ConnectionContext,
     connect: Connect,
     principal: Principal,
+    who: Who,
     acknowledgements: Acknowledgements,
-    onCrowded: (commit: PendingCommit) => void,
+    pressure: IncomingPressure,
   ) {
-    this.#onCrowded = onCrowded
+    this.#pressure = pressure
     this.#context = context
     this.#connect = connect
     this.#principal = principal
+    this.#who = who
     this.#acknowledgements = acknowledgements
   }
 
   /**
    * PUBLISH.
-   * @returns null, or the chain that has to have room first: then nothing was done, and the frame is to be handed over again
+   * @returns null, or what has to have room first, the log's chain or a subscriber's queue: then nothing was done, and the frame is to be handed
+   *          over again
    * @throws MqttProtocolError, RefusedMessageError, HeadwaterError: the connection ends
    */
-  publish(frame: Frame): Chain | null {
+  publish(frame: Frame): Chain | Backlog | null {
     const context = this.#context
     const view = context.publishView
     readPublish(frame, this.#connect.version, view)
@@ -79,6 +101,8 @@ export class Incoming {
       this.#refuse(view, Reason.notAuthorized, `may not publish to ${entry.topic}`)
       return null
     }
+    const backlog = view.qos === 0 ? null : this.#heldBy(entry)
+    if (backlog !== null) return backlog
     const submission = context.submission
     submission.clientId = this.#connect.clientId
     submission.topic = entry.topic
@@ -92,7 +116,7 @@ export class Incoming {
         : NO_HEADERS
     const { route } = entry
     if (route === null) {
-      this.#passOn(view, entry)
+      this.#passOn(view, entry, frame.to - frame.from)
       return null
     }
     const { chain } = route.stream
@@ -103,6 +127,15 @@ export class Incoming {
     }
     context.ingress.received(submission.payload.length, true)
     this.#admitted(view, entry)
+    return null
+  }
+
+  #heldBy(entry: TopicEntry): Backlog | null {
+    const pressures = entry.pressures(this.#context.hub)
+    for (let i = 0; i < pressures.length; i++) {
+      const backlog = pressures[i]!.holds(this.#pressure.own)
+      if (backlog !== null) return backlog
+    }
     return null
   }
 
@@ -136,14 +169,16 @@ export class Incoming {
     if (qos === 0 && !isPassedOn) return
     const commit = commits.of(submission.chain as Chain)
     if (isPassedOn) {
-      commit.messages.push(this.#messageOf(view, entry))
-      if (commit.isCrowded) this.#onCrowded(commit)
+      const message = this.#messageOf(view, entry)
+      commit.messages.push(message)
+      if (qos !== 0) message.expected(entry.pressures(hub))
+      if (commit.isCrowded) this.#pressure.crowded(commit)
     }
     this.#acknowledge(view, Reason.success, submission.delta < 0, commit)
   }
 
   /** On a topic that no stream takes. */
-  #passOn(view: PublishView, entry: TopicEntry): void {
+  #passOn(view: PublishView, entry: TopicEntry, bytes: number): void {
     const { hub, ingress, commits, submission, sessions } = this.#context
     ingress.received(submission.payload.length, false)
     const isAgain = view.qos === 2 && ingress.remember(submission)
@@ -154,6 +189,7 @@ export class Incoming {
       return
     }
     const stored = sessions.storeInline(this.#messageOf(view, entry))
+    this.#storing(bytes, stored)
     const parts: ((done: (error: Error | null) => void) => void)[] = [
       (done) => {
         stored.then(() => done(null), done)
@@ -161,6 +197,19 @@ export class Incoming {
     ]
     if (id !== null) parts.push((done) => id.chain.onCommit(done))
     this.#acknowledge(view, Reason.success, false, allOf(parts))
+  }
+
+  /** A disk that is slow must not fill memory with what waits for it. */
+  #storing(bytes: number, stored: Promise<void>): void {
+    const size = bytes + MESSAGE_BYTES
+    this.#storingBytes += size
+    if (this.#storingBytes >= STORING_BYTES_MAX) this.#pressure.storing(true)
+    const settled = () => {
+      const wasFull = this.#storingBytes >= STORING_BYTES_MAX
+      this.#storingBytes -= size
+      if (wasFull && this.#storingBytes < STORING_BYTES_MAX) this.#pressure.storing(false)
+    }
+    stored.then(settled, settled)
   }
 
   #messageOf(view: PublishView, entry: TopicEntry): CommittedMessage {
@@ -203,10 +252,10 @@ export class Incoming {
   /** MQTT 5 says so where there is an acknowledgement that can; MQTT 3 has no other way than to end the connection. */
   #refuse(view: PublishView, reasonCode: ReasonCode, text: string): void {
     const { counters, limited } = this.#context
-    const { version, clientId, requestsProblemInformation, maximumPacketBytes } = this.#connect
+    const { version, requestsProblemInformation, maximumPacketBytes } = this.#connect
     counters.refusedMessages++
     if (version !== 5) throw new RefusedMessageError(reasonCode, text)
-    limited.warn(`refused ${reasonCode}`, 'refused a message', { client: clientId, reason: text })
+    limited.warn(`refused ${reasonCode}`, 'refused a message', { ...this.#who, reason: text })
     const { qos, packetId } = view
     if (qos === 0) return
     const queue = this.#acknowledgements
@@ -266,8 +315,12 @@ export class Incoming {
       return
     }
     this.#mayLast = !entry.isReserved && access.mayPublish(this.#principal, entry.topic)
-    if (this.#verdicts === null || this.#verdicts.size >= VERDICTS_MAX) this.#verdicts = new Map()
+    if (this.#verdicts === null || this.#verdictCount >= VERDICTS_MAX) {
+      this.#verdicts = new WeakMap()
+      this.#verdictCount = 0
+    }
     this.#verdicts.set(entry, this.#mayLast)
+    this.#verdictCount++
   }
 }
 

@@ -1,5 +1,5 @@
 /** The certificate files of a listener: read and tried out before they are used. */
-import { createHash } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { ListenError } from '../../errors.ts'
 import type { Disk } from '../../storage/store.ts'
@@ -17,6 +17,8 @@ export interface Certificates {
   readonly options: SecureContextOptions
   /** Changes when a file does. */
   readonly fingerprint: string
+  /** Those that clients' certificates are taken from, by their fingerprints (SHA-256). */
+  readonly authorities: ReadonlySet<string>
 }
 
 /** @param where the listener, for the error @throws ListenError */
@@ -49,5 +51,18 @@ export async function readCertificates(disk: Disk, files: TlsFiles, where: strin
   }
   const hash = createHash('sha256')
   for (const part of [cert, key, ca ?? Buffer.alloc(0)]) hash.update(`${part.length}:`).update(part)
-  return { options, fingerprint: hash.digest('base64') }
+  return { options, fingerprint: hash.digest('base64'), authorities: authoritiesIn(ca) }
+}
+
+const PEM = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END [^-]+-----/g
+
+/** What TLS cannot read there vouches for nobody. */
+function authoritiesIn(file: Buffer | null): Set<string> {
+  const authorities = new Set<string>()
+  for (const [pem] of file?.toString('latin1').matchAll(PEM) ?? []) {
+    try {
+      authorities.add(new X509Certificate(pem).fingerprint256)
+    } catch {}
+  }
+  return authorities
 }

@@ -5,7 +5,8 @@
  * Certificates are read again when their files change: connections that are open go on with the old ones. WebSocket is the package `ws` (the
  * one that mqtt.js uses; no packages of its own, no native code).
  *
- * A socket that has not finished its handshake is not a connection yet. There are at most `ARRIVING_MAX` of them, each for `HANDSHAKE_MS_MAX`.
+ * A socket that comes too soon after others is closed before it costs a handshake. One that has not finished its handshake is not a connection yet:
+ * there are at most `ARRIVING_MAX` of them, each for `HANDSHAKE_MS_MAX`.
  */
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
@@ -34,13 +35,17 @@ export interface ListenerParts {
   readonly disk: Disk
   readonly log: LogSink
   readonly onConnection: OnConnection
+  /** A socket has come. @returns why it is refused, or null */
+  readonly refuses?: (address: string) => string | null
+  /** Other authorities vouch for clients: those that have lost theirs are to go. */
+  readonly onAuthorities?: () => void
   /** Of one WebSocket message. */
   readonly frameBytesMax: number
   readonly handshakeMsMax?: number
   readonly arrivingMax?: number
 }
 
-type AnyServer = Server | TlsServer | HttpServer
+type HandshakeServer = TlsServer | HttpServer
 
 /** How often certificate files are looked at. */
 const CHECK_MS = 30_000
@@ -48,6 +53,8 @@ const HANDSHAKE_MS_MAX = 10_000
 const ARRIVING_MAX = 500
 /** TCP asks whether the other side is still there once it was silent for so long: a client may do without MQTT's keep alive. */
 const TCP_KEEP_ALIVE_MS = 60_000
+/** Certificates between a client's and its authority. */
+const CHAIN_MAX = 20
 const MQTT_PROTOCOLS = ['mqtt', 'mqttv3.1']
 
 export class Listener {
@@ -56,8 +63,12 @@ export class Listener {
   readonly #limited: LimitedLog
   /** By address and port of the other side. */
   readonly #arriving = new Map<string, Socket>()
-  #server: AnyServer | undefined
+  /** Has the address; all sockets are its own. */
+  #server: Server | undefined
+  /** What leads the handshake. */
+  #handshakes: HandshakeServer | undefined
   #fingerprint = ''
+  #authorities: ReadonlySet<string> = new Set()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: ListenerOptions, parts: ListenerParts) {
@@ -82,11 +93,14 @@ export class Listener {
   async listen(): Promise<void> {
     const { tls } = this.#options
     const certificates = tls === null ? null : await this.#certificates(tls)
-    this.#server = this.#createServer(certificates)
-    this.#server.on('connection', (socket: Socket) => this.#arrived(socket))
+    this.#handshakes = this.#createHandshakes(certificates)
+    // an acknowledgement does not wait for the next packet
+    const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS }
+    this.#server = createServer(options, (socket) => this.#arrived(socket))
     await this.#bind(this.#server)
     if (certificates === null) return
     this.#fingerprint = certificates.fingerprint
+    this.#authorities = certificates.authorities
     this.#timer = setInterval(() => void this.renew(), CHECK_MS)
     this.#timer.unref()
   }
@@ -95,13 +109,15 @@ export class Listener {
   async renew(): Promise<void> {
     const { tls } = this.#options
     const { log } = this.#parts
-    if (tls === null || this.#server === undefined) return
+    if (tls === null || this.#handshakes === undefined) return
     try {
-      const { options, fingerprint } = await this.#certificates(tls)
+      const { options, fingerprint, authorities } = await this.#certificates(tls)
       if (fingerprint === this.#fingerprint) return
-      ;(this.#server as TlsServer).setSecureContext(options)
+      ;(this.#handshakes as TlsServer).setSecureContext(options)
       this.#fingerprint = fingerprint
+      this.#authorities = authorities
       log.info('a listener has new certificates', { listener: this.bound })
+      this.#parts.onAuthorities?.()
     } catch (error) {
       const reason = (error as Error).message
       this.#limited.warn(reason, 'a listener keeps its old certificates', { listener: this.bound, reason })
@@ -120,11 +136,22 @@ export class Listener {
   // -- arriving ------------------------------------------------------------------------------------------------------
 
   #arrived(socket: Socket): void {
-    if (!this.#needsHandshake) return
-    const { handshakeMsMax = HANDSHAKE_MS_MAX, arrivingMax = ARRIVING_MAX } = this.#parts
-    const from = socket.remoteAddress ?? ''
+    const { handshakeMsMax = HANDSHAKE_MS_MAX, arrivingMax = ARRIVING_MAX, refuses } = this.#parts
+    const handshakes = this.#handshakes
+    // gone already: it has no address any more
+    const { remoteAddress: from } = socket
+    socket.on('error', () => {})
+    if (from === undefined || (refuses?.(from) ?? null) !== null) {
+      socket.destroy()
+      return
+    }
+    if (handshakes === undefined) {
+      this.#take(socket, socket)
+      return
+    }
     if (this.#arriving.size >= arrivingMax) {
-      this.#limited.warn('arriving', 'refused a connection: too many are in their handshake', { from })
+      const reason = `${arrivingMax} others are in their handshake`
+      this.#limited.warn('arriving', 'refused a connection', { from, reason })
       socket.destroy()
       return
     }
@@ -140,48 +167,49 @@ export class Listener {
       clearTimeout(late)
       if (this.#arriving.get(key) === socket) this.#arriving.delete(key)
     })
-  }
-
-  get #needsHandshake(): boolean {
-    return this.#options.tls !== null || this.#options.webSocketPath !== null
+    handshakes.emit('connection', socket)
   }
 
   /** Its handshake is done. */
   #take(stream: Duplex, socket: Socket | TLSSocket): void {
     this.#arriving.delete(keyOf(socket))
     const { remoteAddress: address = '', remotePort: port = 0 } = socket
-    this.#parts.onConnection(stream, { address, port, identity: identityOf(socket) })
+    const identity = identityOf(socket)
+    if (identity === null) {
+      this.#parts.onConnection(stream, { address, port, identity })
+      return
+    }
+    const authority = authorityOf(socket as TLSSocket)
+    const isVouchedFor = () => this.#authorities.has(authority)
+    this.#parts.onConnection(stream, { address, port, identity, isVouchedFor })
   }
 
   // -- servers -------------------------------------------------------------------------------------------------------
 
-  #createServer(certificates: Certificates | null): AnyServer {
+  /** They have no address: sockets are handed to them. @returns undefined for plain MQTT */
+  #createHandshakes(certificates: Certificates | null): HandshakeServer | undefined {
     const { tls, webSocketPath } = this.#options
     const asksClients = tls !== null && tls.clientCaFile !== null
     const options = {
-      // an acknowledgement does not wait for the next packet
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
       ...certificates?.options,
       requestCert: asksClients,
       rejectUnauthorized: asksClients && tls.requiresClientCertificate,
       handshakeTimeout: this.#parts.handshakeMsMax ?? HANDSHAKE_MS_MAX,
     }
     if (webSocketPath !== null) {
-      const server = certificates === null ? createHttpServer(options) : createHttpsServer(options)
+      const server = certificates === null ? createHttpServer() : createHttpsServer(options)
       this.#upgrade(server, webSocketPath)
       return this.#quiet(server)
     }
-    const take = (socket: Socket) => this.#take(socket, socket)
-    return certificates === null ? createServer(options, take) : this.#quiet(createTlsServer(options, take))
+    if (certificates === null) return undefined
+    return this.#quiet(createTlsServer(options, (socket) => this.#take(socket, socket)))
   }
 
   /** What a client does wrong before it is connected ends its connection, and nothing else. */
   #quiet<S extends TlsServer | HttpServer>(server: S): S {
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
-      const fields = { from: socket.remoteAddress, reason: error.message }
-      this.#limited.warn(error.message, 'refused a connection: its TLS handshake failed', fields)
+      const fields = { from: addressOf(socket), reason: `its TLS handshake failed: ${error.message}` }
+      this.#limited.warn(error.message, 'refused a connection', fields)
       socket.destroy()
     })
     server.on('clientError', (_error: Error, socket: Duplex) => socket.destroy())
@@ -209,13 +237,13 @@ export class Listener {
         return
       }
       const [status, reason] = refusal
-      const fields = { from: socket.remoteAddress, reason }
-      this.#limited.warn(status, 'refused a connection: its WebSocket handshake failed', fields)
+      const fields = { from: socket.remoteAddress, reason: `its WebSocket handshake failed: ${reason}` }
+      this.#limited.warn(status, 'refused a connection', fields)
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     })
   }
 
-  async #bind(server: AnyServer): Promise<void> {
+  async #bind(server: Server): Promise<void> {
     const { host, port } = this.#options.address
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) =>
@@ -243,8 +271,26 @@ function refusalOf(request: IncomingMessage, path: string): [status: string, rea
   return ['400 Bad Request', 'it does not offer the subprotocol mqtt']
 }
 
+/** One whose handshake failed may have lost its address; the socket below it, which was asked when it came, knows it still. */
+function addressOf(socket: TLSSocket & { readonly _parent?: Socket }): string | undefined {
+  return socket.remoteAddress ?? socket._parent?.remoteAddress
+}
+
 function keyOf({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
+}
+
+/** At the end of the certificate's chain, by its fingerprint. */
+function authorityOf(socket: TLSSocket): string {
+  let certificate = socket.getPeerCertificate(true)
+  // the last one is its own issuer; a chain that could not be put together again has none
+  for (let length = 0; length < CHAIN_MAX; length++) {
+    const { issuerCertificate } = certificate
+    if (issuerCertificate === undefined || issuerCertificate.fingerprint256 === certificate.fingerprint256)
+      break
+    certificate = issuerCertificate
+  }
+  return certificate.fingerprint256
 }
 
 /** The common name of a certificate that the listener's authorities vouch for. */

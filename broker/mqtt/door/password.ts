@@ -58,14 +58,22 @@ export class PasswordChecks {
     this.#waitingMax = waitingMax
   }
 
-  /** @returns null when too many wait */
-  async isRight(kept: string, password: Buffer): Promise<boolean | null> {
+  /**
+   * @param isWanted asked when its turn comes: a check for a client that has gone is not made, and is false
+   * @returns null when too many wait
+   */
+  async isRight(
+    kept: string,
+    password: Buffer,
+    isWanted: () => boolean = () => true,
+  ): Promise<boolean | null> {
     const hash = parse(kept)
     if (hash === null) return false
     const known = createHmac('sha256', this.#key).update(kept).update('\0').update(password).digest('base64')
     if (this.#known.has(known)) return true
     if (this.#waiting.length >= this.#waitingMax) return null
     const isRight = await this.#alone(async () => {
+      if (!isWanted()) return false
       const derived = await derive(password, hash.salt, hash.hash.length, hash.options)
       return timingSafeEqual(derived, hash.hash)
     })
@@ -76,11 +84,12 @@ export class PasswordChecks {
   }
 
   /** Takes as long as a check: who asks is not told whether a user exists. */
-  async pretend(password: Buffer): Promise<boolean | null> {
+  async pretend(password: Buffer, isWanted: () => boolean = () => true): Promise<boolean | null> {
     if (this.#waiting.length >= this.#waitingMax) return null
-    await this.#alone(() =>
-      derive(password, this.#key.subarray(0, SALT_BYTES), HASH_BYTES, optionsOf(LOG_N, R, P)),
-    )
+    await this.#alone(async () => {
+      if (isWanted())
+        await derive(password, this.#key.subarray(0, SALT_BYTES), HASH_BYTES, optionsOf(LOG_N, R, P))
+    })
     return false
   }
 

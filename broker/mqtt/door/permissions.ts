@@ -1,13 +1,14 @@
 /**
  * Who may publish and subscribe where. Rules name users and topic filters; what no rule allows is denied. In a filter `%c` stands for the
  * client id and `%u` for the user's name; a client id or name with "/", "+" or "#" in it matches no filter with its letter in it, since it
- * could reach into other clients' topics.
+ * could reach into other clients' topics; nor does one that begins with "$", where the filter begins with its letter.
  *
  * A subscription is allowed where a rule's filter covers it whole: `plant/+/state` is covered by `plant/#`, not the other way round.
  */
 
 import type { Principal } from '../connection/access.ts'
 import { topicMatches } from '../router.ts'
+import { ANONYMOUS } from '../who.ts'
 
 export interface PermissionRule {
   /** Names, with "*" for any number of characters; "anonymous" are those without one. */
@@ -16,8 +17,6 @@ export interface PermissionRule {
   readonly subscribe: readonly string[]
 }
 
-/** What users are called that have no name. */
-export const ANONYMOUS = 'anonymous'
 const UNSAFE = /[/+#]/
 
 /** The rules of one client, with its names put in. */
@@ -56,12 +55,14 @@ export function rulesFor(rules: readonly PermissionRule[], name: string): Permis
   return rules.filter(({ users }) => users.some((pattern) => isNamed(pattern, name)))
 }
 
-/** @returns null where a name could reach further than one level */
+/** @returns null where a name could reach further than one level, or to topics of the broker's own */
 function filled(filter: string, { name, clientId }: Principal): string | null {
   if (filter.includes('%c') && (clientId === '' || UNSAFE.test(clientId))) return null
   if (filter.includes('%u') && (name === null || UNSAFE.test(name))) return null
   // in one pass: what is put in is not looked at again
-  return filter.replace(/%[cu]/g, (letter) => (letter === '%c' ? clientId : name!))
+  const text = filter.replace(/%[cu]/g, (letter) => (letter === '%c' ? clientId : name!))
+  // a client that calls itself $replay or $SYS
+  return text.startsWith('$') && !filter.startsWith('$') ? null : text
 }
 
 function isNamed(pattern: string, name: string): boolean {

@@ -1,8 +1,9 @@
 /**
- * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds `BURST_SECONDS` of it; a client that has emptied
+ * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds `BURST_SECONDS` of it, or a fleet; a client that has emptied
  * its bucket is not read from until there is something in it again: it waits, nothing is lost, and the others have the broker's time.
  */
 import type { PeerInfo, Principal, Quota, Quotas } from '../connection/access.ts'
+import { countedAddress, isLocal } from './counted-address.ts'
 
 export interface RateLimits {
   /** Of one client; null: no limit. */
@@ -13,6 +14,8 @@ export interface RateLimits {
   /** New connections, from all addresses together and from one; null: no limit. */
   readonly connectsPerSecond: number | null
   readonly connectsPerSecondOfAddress: number | null
+  /** Of one address, at once, after a while without. */
+  readonly connectsAtOnceOfAddress: number
 }
 
 export const NO_RATE_LIMITS: RateLimits = {
@@ -21,13 +24,17 @@ export const NO_RATE_LIMITS: RateLimits = {
   connectionsPerAddress: null,
   connectsPerSecond: null,
   connectsPerSecondOfAddress: null,
+  connectsAtOnceOfAddress: 1,
 }
 
 const BURST_SECONDS = 2
 /** Addresses whose connects are counted; those that were silent longest are forgotten. */
 const ADDRESSES_MAX = 10_000
 
-/** Fills at a rate, holds two seconds of it, at least one. */
+/** Clients whose budgets are kept; past it that of the client is forgotten that came longest ago and has no connection. */
+const CLIENTS_MAX = 10_000
+
+/** Fills at a rate, and holds two seconds of it, at least one, or what it is told to. */
 export class Bucket {
   readonly #perSecond: number
   readonly #size: number
@@ -35,9 +42,9 @@ export class Bucket {
   #at: number
 
   /** @param now monotonic, ms */
-  constructor(perSecond: number, now: number) {
+  constructor(perSecond: number, now: number, sizeMin = 1) {
     this.#perSecond = perSecond
-    this.#size = Math.max(1, perSecond * BURST_SECONDS)
+    this.#size = Math.max(sizeMin, perSecond * BURST_SECONDS)
     this.#level = this.#size
     this.#at = now
   }
@@ -47,6 +54,11 @@ export class Bucket {
     this.#fill(now)
     this.#level -= count
     return this.#level >= 0 ? 0 : Math.ceil((-this.#level / this.#perSecond) * 1000)
+  }
+
+  isFull(now: number): boolean {
+    this.#fill(now)
+    return this.#level === this.#size
   }
 
   /** Takes one, where there is one. */
@@ -63,16 +75,40 @@ export class Bucket {
   }
 }
 
+/** What one client may still send. */
+class Budget {
+  connections = 0
+  readonly #messages: Bucket | null
+  readonly #bytes: Bucket | null
+
+  constructor({ messagesPerSecond, bytesPerSecond }: RateLimits, now: number) {
+    this.#messages = messagesPerSecond === null ? null : new Bucket(messagesPerSecond, now)
+    this.#bytes = bytesPerSecond === null ? null : new Bucket(bytesPerSecond, now)
+  }
+
+  charge(messages: number, bytes: number, now: number): number {
+    return Math.max(this.#messages?.charge(messages, now) ?? 0, this.#bytes?.charge(bytes, now) ?? 0)
+  }
+
+  isFull(now: number): boolean {
+    return (this.#messages?.isFull(now) ?? true) && (this.#bytes?.isFull(now) ?? true)
+  }
+}
+
 interface Address {
   connections: number
   readonly connects: Bucket | null
 }
 
+const NOT_COUNTED: Address = { connections: 0, connects: null }
+
 export class Rates implements Quotas {
   readonly #now: () => number
   #limits: RateLimits
   #connects: Bucket | null = null
-  /** Ordered by last use. */
+  /** By user and client id, ordered by their last connection. */
+  readonly #budgets = new Map<string, Budget>()
+  /** By what their addresses count as; ordered by last use. */
   readonly #addresses = new Map<string, Address>()
 
   /** @param now monotonic, ms */
@@ -86,6 +122,7 @@ export class Rates implements Quotas {
   update(limits: RateLimits): void {
     const { connectsPerSecond } = limits
     this.#limits = limits
+    this.#budgets.clear()
     this.#connects = connectsPerSecond === null ? null : new Bucket(connectsPerSecond, this.#now())
     for (const [name, { connections }] of this.#addresses) {
       if (connections === 0) this.#addresses.delete(name)
@@ -93,59 +130,70 @@ export class Rates implements Quotas {
     }
   }
 
+  /** Clients of this machine, and those behind a proxy on it, have no rate by their address. */
+  arrives(address: string): string | null {
+    const now = this.#now()
+    const { connects } = isLocal(address) ? NOT_COUNTED : this.#addressOf(countedAddress(address))
+    if (connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
+    if (this.#connects?.take(now) === false) return 'limits.connectsPerSecond is reached'
+    return null
+  }
+
   refuses(peer: PeerInfo): string | null {
     const { connectionsPerAddress } = this.#limits
-    const now = this.#now()
-    const address = this.#addressOf(peer.address)
+    const address = this.#addressOf(countedAddress(peer.address))
     if (connectionsPerAddress !== null && address.connections >= connectionsPerAddress)
       return 'limits.connectionsPerAddressMax is reached'
-    if (address.connects?.take(now) === false) return 'limits.connectsPerSecondPerAddress is reached'
-    if (this.#connects?.take(now) === false) return 'limits.connectsPerSecond is reached'
     address.connections++
     return null
   }
 
-  quotaOf(_principal: Principal, _peer: PeerInfo): Quota {
+  /** The budget stays with the client: coming again does not fill it. */
+  quotaOf({ name, clientId }: Principal): Quota {
     const { messagesPerSecond, bytesPerSecond } = this.#limits
-    const now = this.#now()
-    const messages = messagesPerSecond === null ? null : new Bucket(messagesPerSecond, now)
-    const bytes = bytesPerSecond === null ? null : new Bucket(bytesPerSecond, now)
-    if (messages === null && bytes === null) return UNLIMITED
+    if (messagesPerSecond === null && bytesPerSecond === null) return UNLIMITED
+    const id = JSON.stringify([name, clientId])
+    const budget = this.#budgets.get(id) ?? new Budget(this.#limits, this.#now())
+    this.#budgets.delete(id)
+    this.#budgets.set(id, budget)
+    budget.connections++
+    if (this.#budgets.size > CLIENTS_MAX) forgetFirst(this.#budgets)
     return {
-      charge: (count, size) => {
-        const at = this.#now()
-        return Math.max(messages?.charge(count, at) ?? 0, bytes?.charge(size, at) ?? 0)
+      charge: (messages, bytes) => budget.charge(messages, bytes, this.#now()),
+      release: () => {
+        budget.connections--
+        const isLast = budget.connections === 0 && this.#budgets.get(id) === budget
+        if (isLast && budget.isFull(this.#now())) this.#budgets.delete(id)
       },
-      release() {},
     }
   }
 
   /** A connection that was not refused has ended. */
   left(peer: PeerInfo): void {
-    const address = this.#addresses.get(peer.address)
+    const address = this.#addresses.get(countedAddress(peer.address))
     if (address !== undefined) address.connections--
   }
 
   #bucketOfAddress(): Bucket | null {
-    const { connectsPerSecondOfAddress } = this.#limits
-    return connectsPerSecondOfAddress === null ? null : new Bucket(connectsPerSecondOfAddress, this.#now())
+    const { connectsPerSecondOfAddress: rate, connectsAtOnceOfAddress: atOnce } = this.#limits
+    return rate === null ? null : new Bucket(rate, this.#now(), atOnce)
   }
 
   #addressOf(name: string): Address {
     const address = this.#addresses.get(name) ?? { connections: 0, connects: this.#bucketOfAddress() }
     this.#addresses.delete(name)
     this.#addresses.set(name, address)
-    if (this.#addresses.size > ADDRESSES_MAX) this.#forgetOne()
+    if (this.#addresses.size > ADDRESSES_MAX) forgetFirst(this.#addresses)
     return address
   }
+}
 
-  /** The one that was silent longest and has no connection. */
-  #forgetOne(): void {
-    for (const [name, { connections }] of this.#addresses) {
-      if (connections > 0) continue
-      this.#addresses.delete(name)
-      return
-    }
+/** The first that has no connection. */
+function forgetFirst(all: Map<string, { readonly connections: number }>): void {
+  for (const [name, { connections }] of all) {
+    if (connections > 0) continue
+    all.delete(name)
+    return
   }
 }
 

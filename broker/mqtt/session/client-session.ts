@@ -3,10 +3,12 @@
  * expiry is more than nothing (`isStored`).
  */
 import { assert } from '../../assert.ts'
+import { Backlog, type BacklogOwner } from '../hub/backlog.ts'
 import type { Grant, Message, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import { ANONYMOUS, type Who } from '../who.ts'
 import { deliverable } from './delivery-fit.ts'
 import { DeliveryTable, INLINE } from './delivery-table.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -15,7 +17,7 @@ import type { Session } from './session.ts'
 import type { SessionContext } from './session-context.ts'
 import { chunkKey, encodeOffset, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
 
-export class ClientSession implements Subscriber, FlowOwner {
+export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
   readonly clientId: string
   /** Whose it is: nobody else gets it. null: of a client without a name, and the next one's. */
   user: string | null = null
@@ -27,6 +29,7 @@ export class ClientSession implements Subscriber, FlowOwner {
   readonly subscriptions = new Map<string, Subscription>()
   readonly #table: DeliveryTable
   readonly flow: OutgoingFlow
+  readonly backlog: Backlog
   /** The connection's hold on it. */
   link: Session | null = null
   #isOverflown = false
@@ -46,6 +49,7 @@ export class ClientSession implements Subscriber, FlowOwner {
     this.#context = context
     this.#table = new DeliveryTable(expirySeconds > 0)
     this.flow = new OutgoingFlow(this, this.#table, context)
+    this.backlog = new Backlog(this, context.limits.queuedMessagesMax)
   }
 
   get isOnline(): boolean {
@@ -60,6 +64,11 @@ export class ClientSession implements Subscriber, FlowOwner {
   /** Not sent yet, or not on this connection. */
   get queued(): number {
     return this.#table.count - this.flow.inFlight
+  }
+  /** For log lines. */
+  get who(): Who {
+    const from = this.outgoing?.from
+    return { client: this.clientId, ...(from === undefined ? {} : { from }), user: this.user ?? ANONYMOUS }
   }
   get hasReplays(): boolean {
     return this.flow.hasReplays
@@ -82,6 +91,7 @@ export class ClientSession implements Subscriber, FlowOwner {
     this.link?.detach()
     this.link = null
     this.flow.detach()
+    this.backlog.release()
   }
 
   /** It is stored from now on, or not any more. */
@@ -115,6 +125,21 @@ export class ClientSession implements Subscriber, FlowOwner {
 
   stalled(): void {
     this.#context.stalled(this)
+  }
+
+  // -- its publishers -----------------------------------------------------------------------------------------------
+
+  get isWaitedFor(): boolean {
+    const { limits, isLetGo } = this.#context
+    return this.flow.isStarted && limits.holdsPublishersBack && !isLetGo(this)
+  }
+
+  awaited(isAwaited: boolean): void {
+    this.#context.awaited(this, isAwaited)
+  }
+
+  progressed(): void {
+    this.backlog.progressed()
   }
 
   // -- messages -----------------------------------------------------------------------------------------------------

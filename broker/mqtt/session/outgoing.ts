@@ -20,6 +20,8 @@ export interface Delivery {
  */
 export interface Outgoing {
   readonly version: ProtocolVersion
+  /** The address of its other side, for log lines. */
+  readonly from: string
   /** What the client allows in flight. */
   readonly receiveMaximum: number
   /** What the client takes, or null. */

@@ -2,6 +2,7 @@
  * A connection's hold on its session. Once another connection has taken the session over, or it was closed, every call does nothing: a
  * connection that is on its way out cannot disturb the next one.
  */
+import type { Backlog } from '../hub/backlog.ts'
 import type { Subscribe } from '../packets/packet.ts'
 import type { ClientSession } from './client-session.ts'
 
@@ -12,6 +13,7 @@ export interface SessionOwner {
   subscribe(session: ClientSession, request: Subscribe, grants: readonly number[]): Promise<number[]>
   unsubscribe(session: ClientSession, filters: readonly string[]): Promise<number[]>
   disconnect(session: ClientSession, kind: DisconnectKind, sessionExpirySeconds: number | null): void
+  dropWill(session: ClientSession): void
 }
 
 export class Session {
@@ -40,6 +42,11 @@ export class Session {
   /** Not sent yet on this connection. */
   get queued(): number {
     return this.#session?.queued ?? 0
+  }
+
+  /** What waits for the client, as its publishers feel it. */
+  get backlog(): Backlog | null {
+    return this.#session?.backlog ?? null
   }
 
   /** What it is subscribed to, as the client wrote it. */
@@ -79,6 +86,11 @@ export class Session {
   /** @returns false for a packet id that is not in flight */
   pubcomp(packetId: number, reasonCode: number): boolean {
     return this.#session?.flow.pubcomp(packetId, reasonCode) ?? true
+  }
+
+  /** Its will may not be published any more. */
+  dropWill(): void {
+    if (this.#session !== null) this.#owner.dropWill(this.#session)
   }
 
   /** The connection has ended. @param sessionExpirySeconds from DISCONNECT, null where it has none */

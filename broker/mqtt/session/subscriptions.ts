@@ -57,8 +57,9 @@ export class Subscriptions {
     const { filter: text, isNoLocal, isRetainAsPublished, retainHandling } = wanted
     const isNew = !session.subscriptions.has(text)
     if (isNew && session.subscriptions.size >= this.#parts.limits.subscriptionsMax) {
-      const fields = { client: session.clientId, subscriptionsMax: this.#parts.limits.subscriptionsMax }
-      this.#parts.limited.warn('subscriptions', 'a subscription was refused: the client has too many', fields)
+      const reason = `limits.subscriptionsPerClientMax of ${this.#parts.limits.subscriptionsMax} is reached`
+      const fields = { ...session.who, filter: text, reason }
+      this.#parts.limited.warn('subscriptions', 'refused a subscription', fields)
       return Reason.quotaExceeded
     }
     const subscription = { ...parseFilter(text), qos, isNoLocal, isRetainAsPublished, identifier }
@@ -87,7 +88,7 @@ export class Subscriptions {
     const known = wanted.shareName === null ? replays.get(wanted.filter) : undefined
     if (known !== undefined) known.subscription = subscription
     else {
-      const replay = this.#parts.replays.open(session.clientId, subscription, replays.count)
+      const replay = this.#parts.replays.open(session.who, subscription, replays.count)
       if (typeof replay === 'number') return replay
       replays.add(replay)
     }

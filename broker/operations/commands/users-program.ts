@@ -31,7 +31,7 @@ export function addUsers(program: Command, actions: UsersActions, done: (code: n
     )
     .action(async (name, options) => done(await actions.usersAdd(name, options)))
   withPassword(reporting(located(users.command('passwd'))))
-    .description('give a user another password')
+    .description('give a user another password; its connections end')
     .argument('<name>', 'its name')
     .addHelpText('after', examples('headwater users passwd sensor-7'))
     .action(async (name, options) => done(await actions.usersPasswd(name, options)))

@@ -69,7 +69,10 @@ export async function runUsersPasswd(
     users.set(name, { password })
   })
   if (options.json) context.out.json({ changed: name })
-  else context.out.line(`user "${printable(name)}" has a new password, for its next connection`)
+  else
+    context.out.line(
+      `user "${printable(name)}" has a new password; a running broker ends its connections within seconds`,
+    )
   return ExitCode.ok
 }
 

@@ -1,24 +1,25 @@
 /** The load generator, a process of its own: packets encoded before, acknowledgements counted in place. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onJob } from '../children.ts'
-import { cpuSeconds, memory } from '../process-usage.ts'
-import { type LoadJob, type LoadResult, RING_PACKETS, topicOf } from './load.ts'
+import { memory } from '../process-usage.ts'
+import { type LoadJob, type LoadResult, ringEntries } from './load.ts'
+import { clientIdOf, topicOf } from './manner.ts'
 import { PublishRing } from './packets.ts'
 import { Publisher, Tally } from './publisher.ts'
+import { snapshot } from './snapshot.ts'
 
 /** Pause between two looks at the clock where the load is paced. */
 const PACE_MS = 0.01
 const DRAIN_MS_MAX = 30_000
+const POLL_MS = 5
+/** A server that had so many messages has settled. */
+const SETTLE_MS = 2000
 
 onJob(async (job: LoadJob): Promise<LoadResult> => {
-  const { connections, warmSeconds, seconds, serverPid } = job
+  const { warmSeconds, serverPid } = job
   const idleRssBytes = memory(serverPid).rssBytes
   const tally = new Tally()
-  const publishers: Publisher[] = []
-  for (let i = 0; i < connections; i++) {
-    const ring = new PublishRing(topicOf(i), job.payloadBytes, RING_PACKETS, i)
-    publishers.push(await Publisher.connect(job.port, `bench-${i}`, ring, tally))
-  }
+  const publishers = await connected(job, tally)
   const failed = new Promise<never>((_, reject) => {
     for (const publisher of publishers) publisher.onFailure = reject
   })
@@ -27,19 +28,21 @@ onJob(async (job: LoadJob): Promise<LoadResult> => {
   await Promise.race([sleep(warmSeconds * 1000), failed])
   const before = snapshot(serverPid)
   tally.reset()
-  await Promise.race([sleep(seconds * 1000), failed])
+  await Promise.race([isOver(job, tally), failed])
   const after = snapshot(serverPid)
-  const { acknowledged: messages, latency } = tally
-  const p50Ms = latency.quantile(0.5) / 1000
-  const p99Ms = latency.quantile(0.99) / 1000
+  const messages = tally.acknowledged * messagesOf(job)
+  const p50Ms = tally.latency.quantile(0.5) / 1000
+  const p99Ms = tally.latency.quantile(0.99) / 1000
   stop()
   await Promise.race([drained(publishers), failed])
+  if (job.messagesMax !== null) await Promise.race([sleep(SETTLE_MS), failed])
   const { rssBytes, rssPeakBytes, rssAnonBytes } = memory(serverPid)
   await Promise.all(publishers.map((publisher) => publisher.close()))
   const elapsed = after.at - before.at
   const serverCpu = after.server - before.server
   return {
     messages,
+    messagesInAll: tally.inAll * messagesOf(job),
     messagesPerSecond: messages / elapsed,
     p50Ms,
     p99Ms,
@@ -53,9 +56,25 @@ onJob(async (job: LoadJob): Promise<LoadResult> => {
   }
 })
 
-function snapshot(serverPid: number) {
-  const { user, system } = process.cpuUsage()
-  return { at: performance.now() / 1000, server: cpuSeconds(serverPid), own: (user + system) / 1e6 }
+function messagesOf({ entry }: LoadJob): number {
+  return entry.qos0 + entry.qos1
+}
+
+async function connected(job: LoadJob, tally: Tally): Promise<Publisher[]> {
+  const { connections, port, manner, entry, payloadBytes } = job
+  const publishers: Publisher[] = []
+  for (let i = 0; i < connections; i++) {
+    const count = ringEntries(entry)
+    const ring = new PublishRing({ topic: topicOf(i), payloadBytes, manner, entry, count, row: i })
+    publishers.push(await Publisher.connect(port, manner, clientIdOf(i), ring, tally))
+  }
+  return publishers
+}
+
+async function isOver(job: LoadJob, tally: Tally): Promise<void> {
+  const { messagesMax, seconds } = job
+  if (messagesMax === null) await sleep(seconds * 1000)
+  else while (tally.acknowledged * messagesOf(job) < messagesMax) await sleep(POLL_MS)
 }
 
 /** Keeps every connection's window full. @returns how to stop */

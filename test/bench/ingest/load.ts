@@ -1,10 +1,14 @@
 /** A load on one MQTT server: what is asked of the generator and what it found. */
 import { runJob } from '../children.ts'
-import { publishPacketBytes } from './packets.ts'
+import { type Manner, topicOf } from './manner.ts'
+import { type EntryShape, entryBytes } from './packets.ts'
 
 export interface Load {
+  readonly manner: Manner
   readonly connections: number
-  /** Messages in flight on each connection; none beyond the ring where `ratePerSecond` paces them. */
+  /** What is sent at a time, and acknowledged at once. */
+  readonly entry: EntryShape
+  /** Entries in flight on each connection; none beyond the ring where `ratePerSecond` paces them. */
   readonly window: number
   /** Messages a second over all connections; null sends as fast as acknowledgements come. */
   readonly ratePerSecond: number | null
@@ -12,6 +16,8 @@ export interface Load {
   /** Not measured: until code is compiled and buffers have their size. */
   readonly warmSeconds: number
   readonly seconds: number
+  /** Ends with so many messages, whatever time it takes; null ends with `seconds`. */
+  readonly messagesMax: number | null
 }
 
 export interface LoadJob extends Load {
@@ -21,6 +27,8 @@ export interface LoadJob extends Load {
 
 export type LoadResult = {
   readonly messages: number
+  /** Also those that were not measured: what the server must have. */
+  readonly messagesInAll: number
   readonly messagesPerSecond: number
   /** From the write (paced: from when it was due) to the PUBACK. */
   readonly p50Ms: number
@@ -35,16 +43,15 @@ export type LoadResult = {
   readonly rssAnonBytes: number
 }
 
-/** Packets that each connection has ready, and so the most that can be in flight on it. */
-export const RING_PACKETS = 1024
+const RING_MESSAGES = 1024
 
-/** All topics have one length, so that all packets have. */
-export function topicOf(connection: number): string {
-  return `site/1/dev/${String(connection).padStart(5, '0')}/t`
+/** Entries that each connection has ready, and so the most that can be in flight on it. */
+export function ringEntries({ qos0, qos1 }: EntryShape): number {
+  return Math.ceil(RING_MESSAGES / (qos0 + qos1))
 }
 
-export function packetBytesOf(load: Load): number {
-  return publishPacketBytes(topicOf(0), load.payloadBytes)
+export function entryBytesOf({ entry, payloadBytes, manner }: Load): number {
+  return entryBytes(entry, { topic: topicOf(0), payloadBytes, manner })
 }
 
 const WORKER = new URL('./load-worker.js', import.meta.url)

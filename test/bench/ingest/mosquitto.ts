@@ -1,10 +1,12 @@
 /** Eclipse Mosquitto where it is installed, set up for speed: no persistence, no limits on what is in flight. */
-import { execFileSync } from 'node:child_process'
-import { accessSync, constants, writeFileSync } from 'node:fs'
+import { execFile, execFileSync } from 'node:child_process'
+import { accessSync, chmodSync, constants, mkdirSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { promisify } from 'node:util'
 import { freePort } from '../../support/kafka/ports.ts'
 import { startProgram } from '../children.ts'
 import type { Scratch } from '../scratch.ts'
+import { credentialsOf, type Manner, MOSQUITTO_RULES } from './manner.ts'
 import { running, type Server } from './server.ts'
 
 /** Debian keeps it where only root looks for programs. */
@@ -17,27 +19,42 @@ export function mosquitto(scratch: Scratch): Server | null {
   return {
     name: `mosquitto ${versionOf(program)}`,
     acknowledges: 'from memory',
-    async start() {
+    async start(manner) {
       const port = await freePort()
-      const config = `${scratch.fresh('mosquitto')}.conf`
-      writeFileSync(config, configuration(port))
-      return running(startProgram(program, ['-c', config]), port, () => scratch.discard(config))
+      const directory = scratch.fresh('mosquitto')
+      // it gives up root, and must read its files all the same
+      mkdirSync(directory)
+      chmodSync(scratch.path, 0o755)
+      const config = join(directory, 'mosquitto.conf')
+      const door = await doorLines(manner, directory)
+      writeFileSync(config, [...configuration(port), ...door, ''].join('\n'))
+      return running(startProgram(program, ['-c', config]), port, () => scratch.discard(directory))
     },
   }
 }
 
-function configuration(port: number): string {
+/** Its users and rules where it is guarded. */
+async function doorLines(manner: Manner, directory: string): Promise<string[]> {
+  const credentials = credentialsOf(manner)
+  if (credentials === null) return ['allow_anonymous true']
+  const [passwords, rules] = [join(directory, 'passwords'), join(directory, 'rules')]
+  const made = ['-b', '-c', passwords, credentials.name, credentials.password]
+  await promisify(execFile)('mosquitto_passwd', made)
+  writeFileSync(rules, MOSQUITTO_RULES)
+  for (const file of [passwords, rules]) chmodSync(file, 0o644)
+  return ['allow_anonymous false', `password_file ${passwords}`, `acl_file ${rules}`]
+}
+
+function configuration(port: number): string[] {
   return [
     `listener ${port} 127.0.0.1`,
-    'allow_anonymous true',
     'set_tcp_nodelay true',
     'max_inflight_messages 0',
     'max_queued_messages 0',
     'persistence false',
     'log_dest stderr',
     'log_type error',
-    '',
-  ].join('\n')
+  ]
 }
 
 function versionOf(program: string): string {

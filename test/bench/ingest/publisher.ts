@@ -1,15 +1,17 @@
 /** One MQTT connection that publishes from its ring and counts what comes back. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import type { IConnackPacket } from 'mqtt-packet'
 import { LatencyBuckets } from '../statistics.ts'
+import type { Manner } from './manner.ts'
 import {
-  CONNACK,
-  CONNACK_ACCEPTED,
   connectPacket,
   DISCONNECT,
-  PUBACK_BYTES,
+  PacketReader,
   type PublishRing,
+  pubackBytes,
   pubackId,
+  receiveMaximumOf,
 } from './packets.ts'
 
 const READ_BYTES = 64 * 1024
@@ -17,9 +19,12 @@ const CONNECT_MS_MAX = 20_000
 
 /** What all connections of a load count together. */
 export class Tally {
+  /** Entries. */
   acknowledged = 0
+  inAll = 0
   readonly latency = new LatencyBuckets()
 
+  /** Those that are measured begin now. */
   reset(): void {
     this.acknowledged = 0
     this.latency.reset()
@@ -35,15 +40,19 @@ export class Publisher {
   #next = 0
   #unwritten = 0
   #rest = Buffer.alloc(0)
-  #isConnected = false
+  /** Until CONNACK has come. */
+  #reader: PacketReader | null
+  #receiveMaximum = 0
+  /** Entries that wait for their PUBACK; none where they get none. */
   inFlight = 0
   /** Called after each chunk with acknowledgements, with their number. */
   onAcknowledged: (count: number, now: number) => void = () => {}
   onFailure: (error: Error) => void = () => {}
 
-  private constructor(port: number, ring: PublishRing, tally: Tally) {
+  private constructor(port: number, manner: Manner, ring: PublishRing, tally: Tally) {
     this.#ring = ring
     this.#tally = tally
+    this.#reader = new PacketReader(manner)
     this.#sentAt = new Float64Array(ring.count)
     // one buffer for all that is read: no garbage, no stream machinery
     const buffer = Buffer.allocUnsafe(READ_BYTES)
@@ -56,33 +65,34 @@ export class Publisher {
     this.#socket.on('close', () => this.onFailure(new Error('the server closed a connection')))
   }
 
-  static async connect(port: number, clientId: string, ring: PublishRing, tally: Tally): Promise<Publisher> {
-    const publisher = new Publisher(port, ring, tally)
-    await publisher.#connected(clientId)
+  static async connect(port: number, manner: Manner, clientId: string, ring: PublishRing, tally: Tally) {
+    const publisher = new Publisher(port, manner, ring, tally)
+    await publisher.#connected(connectPacket(clientId, manner))
     return publisher
   }
 
-  async #connected(clientId: string): Promise<void> {
+  async #connected(hello: Buffer): Promise<void> {
     const accepted = new Promise<void>((resolve, reject) => {
       this.onAcknowledged = () => resolve()
       this.onFailure = reject
     })
     const timer = setTimeout(() => this.#socket.destroy(new Error('no CONNACK in time')), CONNECT_MS_MAX)
-    this.#socket.write(connectPacket(clientId))
+    this.#socket.write(hello)
     await accepted
     clearTimeout(timer)
     this.onAcknowledged = () => {}
   }
 
   get hasRoom(): boolean {
-    return this.inFlight < this.#ring.count
+    return this.inFlight < Math.min(this.#ring.count, this.#receiveMaximum)
   }
 
-  /** Takes the next packet of the ring into what `flush` will write. @param at when it was due, ms */
+  /** Takes the next entry of the ring into what `flush` will write. @param at when it was due, ms */
   queue(at: number): void {
     const place = (this.#next + this.#unwritten) % this.#ring.count
-    this.#sentAt[place] = at
     this.#unwritten++
+    if (this.#ring.entry.qos1 === 0) return
+    this.#sentAt[place] = at
     this.inFlight++
   }
 
@@ -103,9 +113,13 @@ export class Publisher {
   }
 
   #received(chunk: Buffer): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
     try {
-      const end = this.#isConnected ? this.#pubacks(bytes) : this.#connack(bytes)
+      if (this.#reader !== null) {
+        this.#connack(this.#reader, chunk)
+        return
+      }
+      const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+      const end = this.#pubacks(bytes)
       // a view of the read buffer would be written over
       this.#rest = end === bytes.length ? EMPTY : Buffer.from(bytes.subarray(end))
     } catch (error) {
@@ -113,28 +127,32 @@ export class Publisher {
     }
   }
 
-  #connack(bytes: Buffer): number {
-    if (bytes.length < CONNACK_ACCEPTED.length) return 0
-    if (bytes[0] !== CONNACK || bytes[3] !== 0) throw new Error(`the server refused with code ${bytes[3]}`)
-    this.#isConnected = true
-    this.onAcknowledged(0, 0)
-    return CONNACK_ACCEPTED.length
+  /** Nothing was sent yet, so nothing comes behind it. */
+  #connack(reader: PacketReader, chunk: Buffer): void {
+    for (const packet of reader.read(chunk)) {
+      this.#receiveMaximum = receiveMaximumOf(packet as IConnackPacket)
+      this.#reader = null
+      this.onAcknowledged(0, 0)
+    }
   }
 
   #pubacks(bytes: Buffer): number {
     const now = performance.now()
     const { latency } = this.#tally
     let at = 0
-    for (; at + PUBACK_BYTES <= bytes.length; at += PUBACK_BYTES) {
+    let count = 0
+    for (let length = pubackBytes(bytes, at); length > 0; length = pubackBytes(bytes, at)) {
       const place = pubackId(bytes, at) - 1
       const sentAt = this.#sentAt[place]!
       if (!(sentAt > 0)) throw new Error(`the server acknowledged packet id ${place + 1}, not in flight`)
       this.#sentAt[place] = 0
       latency.record((now - sentAt) * 1000)
+      at += length
+      count++
     }
-    const count = at / PUBACK_BYTES
     this.inFlight -= count
     this.#tally.acknowledged += count
+    this.#tally.inAll += count
     this.onAcknowledged(count, now)
     return at
   }

@@ -2,19 +2,22 @@
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ask, type Program, startWorker, stopProcess } from '../children.ts'
-import { type Load, packetBytesOf, RING_PACKETS } from './load.ts'
+import { entryBytesOf, type Load, ringEntries } from './load.ts'
+import { type Manner, versionOf } from './manner.ts'
 import type { SinkJob } from './sink-worker.ts'
 
 export interface Server {
   readonly name: string
   /** What a PUBACK means, in a few words. */
   readonly acknowledges: string
-  start(load: Load): Promise<RunningServer>
+  start(manner: Manner): Promise<RunningServer>
 }
 
 export interface RunningServer {
   readonly pid: number
   readonly port: number
+  /** How many messages it has kept, where it keeps them: what was acknowledged must be among them. */
+  records?(): Promise<number>
   stop(): Promise<void>
 }
 
@@ -54,13 +57,22 @@ function listens(port: number): Promise<boolean> {
 
 const SINK_WORKER = new URL('./sink-worker.js', import.meta.url)
 
-export const sink: Server = {
-  name: 'generator alone',
-  acknowledges: 'no work',
-  async start(load) {
-    const worker = startWorker(SINK_WORKER)
-    const job: SinkJob = { packetBytes: packetBytesOf(load), ringPackets: RING_PACKETS }
-    const port = await ask<SinkJob, number>(worker, job)
-    return { pid: worker.pid!, port, stop: () => stopProcess(worker) }
-  },
+/** A server that only acknowledges this load. */
+export function sinkOf(load: Load): Server {
+  return {
+    name: SINK,
+    acknowledges: 'no work',
+    async start(manner) {
+      const worker = startWorker(SINK_WORKER)
+      const job: SinkJob = {
+        version: versionOf(manner),
+        entryBytes: entryBytesOf(load),
+        ringEntries: ringEntries(load.entry),
+      }
+      const port = await ask<SinkJob, number>(worker, job)
+      return { pid: worker.pid!, port, stop: () => stopProcess(worker) }
+    },
+  }
 }
+
+export const SINK = 'generator alone'

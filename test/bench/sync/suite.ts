@@ -9,9 +9,10 @@ import { createTopic, deleteTopic } from '../../support/kafka/topics.ts'
 import { runJob } from '../children.ts'
 import { type BenchOptions, chosen } from '../options.ts'
 import { type Cell, interleaved } from '../progress.ts'
-import type { Report } from '../report.ts'
+import type { Report, Section } from '../report.ts'
 import { Scratch } from '../scratch.ts'
 import { countsByPartition, PARTITIONS } from './backlog.ts'
+import { BESIDE, besideCells, besideSection } from './beside.ts'
 import { committedCounts } from './committed-counts.ts'
 import { type Contender, mirrorMaker, own, type Place, rival, type Stock, WORKER } from './contenders.ts'
 import { type JetStream, startJetStream } from './jetstream.ts'
@@ -27,6 +28,7 @@ export interface SyncOptions extends BenchOptions {
 /** Of the backlog, sent before anything counts: the JVM compiles what runs often. */
 const WARM_SHARE = 0.1
 const QUICK_RECORDS = 200_000
+const BESIDE_SECONDS = 4
 const CODECS = [
   'none',
   'gzip',
@@ -44,7 +46,15 @@ export async function sync(options: SyncOptions): Promise<Report> {
   if (source === undefined) throw new Error(`there is no Kafka to send to: ${reason}; ${HOW_TO_RUN}`)
   const records = options.quick ? Math.min(QUICK_RECORDS, options.records) : options.records
   const peers = (Object.keys(PEERS) as PeerName[]).filter(isInstalled)
-  const names = [OWN, `${OWN} fleet`, TO_NATS, ...peers, MIRROR, ...CODECS.map((codec) => `${WIRE}${codec}`)]
+  const names = [
+    OWN,
+    `${OWN} fleet`,
+    TO_NATS,
+    ...peers,
+    MIRROR,
+    ...CODECS.map((codec) => `${WIRE}${codec}`),
+    BESIDE.trim(),
+  ]
   const wanted = new Set(
     chosen(
       names.map((name) => ({ name })),
@@ -71,6 +81,7 @@ export async function sync(options: SyncOptions): Promise<Report> {
       ...(wire.length > 0
         ? [wireSection(wire, await bench.run(wire, 'sensors'), records, options.runs)]
         : []),
+      ...(wanted.has(BESIDE.trim()) ? [await bench.beside()] : []),
     ]
     return { bench: 'sync', options: { ...options, records }, sections, notes: bench.notes(peers) }
   } finally {
@@ -136,6 +147,24 @@ class SyncBench {
     return interleaved(this.#cells(contenders, stock, ''), this.#options.runs)
   }
 
+  /** What publishers notice of a drain. */
+  async beside(): Promise<Section> {
+    const stock = await this.#prepare(this.#records, 'numbers')
+    const cells = besideCells({
+      bootstrap: this.#bootstrap,
+      kafka: this.#kafka,
+      scratch: this.#scratch,
+      stock,
+      seconds: this.#options.quick ? 1 : BESIDE_SECONDS,
+      topic: () => this.#topic(),
+    })
+    return besideSection(await interleaved(cells, this.#options.runs), stock.records, this.#options.runs)
+  }
+
+  #topic(): string {
+    return `bench-${process.pid}-${++this.#topics}`
+  }
+
   notes(peers: readonly PeerName[]): string[] {
     const missing = (Object.keys(PEERS) as PeerName[]).filter((peer) => !peers.includes(peer))
     return [
@@ -146,6 +175,8 @@ class SyncBench {
       'count. acks=all, libraries loaded before the clock runs, in turns; no compression but where a codec is named. anon: of',
       'the RSS at the end, what is no mapped file; LevelDB maps the tables it reads. Bytes on the wire are those written to',
       'sockets; payload is keys and values.',
+      'Beside a drain: QoS 1 publishers on a broker with that backlog, without an upstream and with one; the drain leaves the event loop',
+      'to publishers, and Kafka takes its processor time from the same cores.',
       'JetStream is one nats-server with file storage; it acknowledges what it has written and calls fsync every two minutes.',
       ...missing.map((peer) => `${peer} is not installed here, so it is not compared: npm ci brings it.`),
       ...this.#notes,
@@ -171,7 +202,7 @@ class SyncBench {
     return contenders.map(({ name, send, place = this.#kafka }) => ({
       name: prefix + name,
       measure: async () => {
-        const topic = `bench-${process.pid}-${++this.#topics}`
+        const topic = this.#topic()
         await place.create(topic)
         const result = await send(topic, stock)
         const found = (await place.counts(topic)).join(' ')

@@ -180,7 +180,10 @@ describe('a connection', () => {
     const third = RawClient.open(port)
     await third.closed()
     expect(broker.status().mqtt).toMatchObject({ connections: 2, connectionsMax: 2, refused: 1 })
-    expect(sink.matching('connectionsMax')).toHaveLength(1)
+    const lines = sink.matching('refused a connection')
+    expect(lines.map(({ fields }) => fields)).toEqual([
+      { from: '127.0.0.1', reason: 'limits.connectionsMax of 2 is reached' },
+    ])
     first.end()
     await until(() => broker.status().mqtt.connections === 1, 'the first has gone')
     await RawClient.connect(port, 'c4')

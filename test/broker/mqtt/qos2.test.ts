@@ -156,16 +156,25 @@ describe('QoS 2 ids as a commit state', () => {
     }
   })
 
-  it('forget the client that was silent longest once too many are in flight', () => {
+  it('forget, once too many are in flight, the client that was silent longest of those that hold the average or more', () => {
     const ids = new Qos2Ids()
-    for (let i = 0; i < 10; i++) ids.add(message(i, 'on', { clientId: 'old' }))
+    const isKnown = (clientId: string) => ids.isRepetition(message(1, 'on', { clientId }))
+    for (let i = 0; i < 10; i++) ids.add(message(i, 'on', { clientId: 'few' }))
     for (let i = 0; i < 10_000; i++) ids.add(message(i, 'on', { clientId: 'second' }))
     for (let i = 0; i < 9_990; i++) ids.add(message(i, 'on', { clientId: 'third' }))
     expect(ids.count).toBe(20_000)
     ids.add(message(1, 'on', { clientId: 'new' }))
-    expect(ids.isRepetition(message(1, 'on', { clientId: 'old' }))).toBe(false)
-    expect(ids.isRepetition(message(1, 'on', { clientId: 'second' }))).toBe(true)
-    expect(ids.isRepetition(message(1, 'on', { clientId: 'new' }))).toBe(true)
-    expect(ids.count).toBe(19_991)
+    expect(['few', 'second', 'third', 'new'].map(isKnown)).toEqual([true, false, true, true])
+    expect(ids.count).toBe(10_001)
+  })
+
+  it('of many clients with one each forget the one that was silent longest', () => {
+    const ids = new Qos2Ids()
+    for (let i = 0; i <= 20_000; i++) ids.add(message(1, 'on', { clientId: `c${i}` }))
+    expect([0, 1, 20_000].map((i) => ids.isRepetition(message(1, 'on', { clientId: `c${i}` })))).toEqual([
+      false,
+      true,
+      true,
+    ])
   })
 })

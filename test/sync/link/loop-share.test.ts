@@ -36,11 +36,30 @@ it('a drain on an idle loop hardly waits', async () => {
   expect(await drain(60_000, 25)).toBeGreaterThan(0.9)
 })
 
-it('a drain takes what publishers leave, and a small share of its own when they leave nothing', async () => {
-  expect(await loop(0.5).drain(60_000, 25)).toBeCloseTo(0.5, 1)
+it('a drain takes the square of what publishers leave, and a small share of its own when they leave nothing', async () => {
+  expect(await loop(0.3).drain(60_000, 25)).toBeCloseTo(0.49, 1)
+  expect(await loop(0.5).drain(60_000, 25)).toBeCloseTo(0.25, 1)
   const saturated = await loop(1).drain(120_000, 25)
-  expect(saturated).toBeLessThan(0.15)
-  expect(saturated).toBeGreaterThan(0.08)
+  expect(saturated).toBeLessThan(0.08)
+  expect(saturated).toBeGreaterThan(0.04)
+})
+
+it('rounds are small until it has looked, and while publishers are busy', async () => {
+  const { share, state, drain } = loop(0)
+  expect(share.roundBytesMax).toBeLessThan(300_000)
+  await drain(60, 25)
+  expect(share.roundBytesMax).toBe(Number.POSITIVE_INFINITY)
+  state.others = 0.2
+  await drain(1200, 25)
+  expect(share.roundBytesMax).toBeLessThan(300_000)
+})
+
+it('publishers who come are seen at the first look', async () => {
+  const { state, drain } = loop(0)
+  await drain(10_000, 25)
+  state.others = 0.9
+  await drain(600, 25)
+  expect(await drain(10_000, 25)).toBeLessThan(0.08)
 })
 
 it('it follows them', async () => {

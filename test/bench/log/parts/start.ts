@@ -82,7 +82,7 @@ async function started(bench: LogBench, directory: string): Promise<Numbers> {
   for (let run = 0; run < bench.options.runs; run++) {
     const opened = await bench.run<OpenResult>({ kind: 'open', directory })
     const from = performance.now()
-    const server = await startHeadwater(bench.scratch, [], directory)
+    const server = await startHeadwater(bench.scratch, [], { data: directory })
     const commandMs = performance.now() - from
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
     const { rssBytes, rssPeakBytes, rssAnonBytes } = memory(server.pid)

@@ -1,8 +1,9 @@
 /** From the first byte to CONNACK, and what ends a connection. */
 import type { IConnackPacket, IPublishPacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
-import { OPEN_ACCESS } from '../../../../broker/mqtt/connection/access.ts'
+import { OPEN_ACCESS, type Principal } from '../../../../broker/mqtt/connection/access.ts'
 import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
+import { until } from '../../log/support.ts'
 import { startFront } from './support.ts'
 
 describe('CONNECT', () => {
@@ -97,11 +98,71 @@ describe('CONNECT', () => {
     expect(front.status()).toMatchObject({ clients: 0, refused: 2 })
   })
 
+  it('that is being looked into waits without a time limit, and is refused where the rules changed meanwhile', async () => {
+    let answer: ((principal: Principal) => void) | null = null
+    const canConnect = () => new Promise<Principal>((resolve) => (answer = resolve))
+    let isKnown = true
+    const access = { ...OPEN_ACCESS, canConnect, knows: () => isKnown }
+    const { open, front, seconds, sink } = await startFront({ access })
+    const client = open()
+    const connack = client.connect()
+    await until(() => answer !== null, 'the question who it is')
+    seconds(60)
+    expect(client.isClosed).toBe(false)
+    isKnown = false
+    front.review()
+    answer!({ name: 'gone', clientId: 'c1' })
+    expect((await connack).reasonCode).toBe(0)
+    expect(await client.disconnected()).toBe(Reason.notAuthorized)
+    const reasons = sink.matching('dropped a connection').map(({ fields }) => fields.reason)
+    expect(reasons).toEqual(['it is not let in any more'])
+  })
+
+  it('of a client that has gone meanwhile takes no session over', async () => {
+    const principal = { name: null, clientId: 'c1' }
+    const answers: ((principal: Principal) => void)[] = []
+    let isSlow = false
+    const canConnect = async () =>
+      isSlow ? new Promise<Principal>((resolve) => answers.push(resolve)) : principal
+    const { open, connect } = await startFront({ access: { ...OPEN_ACCESS, canConnect } })
+    const here = await connect()
+    isSlow = true
+    const gone = open()
+    gone.connect().catch(() => {})
+    await until(() => answers.length === 1, 'the question who it is')
+    gone.stream.destroy()
+    await gone.closed()
+    // the other end is closed an immediate later
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve))
+    answers[0]!(principal)
+    await here.handled()
+    await here.handled()
+    expect(here.isClosed).toBe(false)
+  })
+
   it('whose will goes where its client may not publish is refused', async () => {
     const access = { ...OPEN_ACCESS, mayPublish: (_: unknown, topic: string) => topic !== 'a/will' }
     const { open } = await startFront({ access })
     const will = { topic: 'a/will', payload: Buffer.from('gone'), qos: 1, retain: false }
     expect((await open().connect({ will })).reasonCode).toBe(Reason.notAuthorized)
+    for (const topic of ['$SYS/broker/version', '$share/g/a', '$replay/events/earliest', '$SYS']) {
+      const reserved = { ...will, topic }
+      expect((await open().connect({ will: reserved })).reasonCode, topic).toBe(Reason.notAuthorized)
+    }
+    expect((await open().connect({ will: { ...will, topic: '$own/a' } })).reasonCode).toBe(Reason.success)
+  })
+
+  it('that was let in by rules that have changed meanwhile is told so [MQTT 5, section 3.14.2.1]', async () => {
+    let isKnown = true
+    const canConnect = async ({ clientId }: { clientId: string }) => {
+      isKnown = false
+      return { name: 'ann', clientId }
+    }
+    const { open, front } = await startFront({ access: { ...OPEN_ACCESS, canConnect, knows: () => isKnown } })
+    const client = open()
+    await client.connect()
+    expect(await client.disconnected()).toBe(Reason.notAuthorized)
+    expect(front.status()).toMatchObject({ clients: 0, dropped: 1 })
   })
 
   it('of a client that has a connection takes the session over: the older one is told [MQTT-3.1.4-3]', async () => {

@@ -338,6 +338,21 @@ describe('a message', () => {
 })
 
 describe('a message that no stream takes', () => {
+  it('is read as fast as the disk takes them: what waits is bounded', async () => {
+    const { connect, disk, ingress } = await startFront()
+    const client = await connect()
+    const gate = disk.hold('sync', 'mqtt')
+    const payload = Buffer.alloc(50_000)
+    for (const id of range(100))
+      client.publish(id % 2 === 0 ? 1 : 0, id, payload, { topic: `other/${id}`, retain: true })
+    await gate.reached
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve))
+    expect(ingress.status().received).toBeLessThan(30)
+    gate.release()
+    expect(await acknowledged(client, 50)).toEqual(range(50).map((i) => 2 * i))
+    expect(ingress.status().received).toBe(100)
+  })
+
   it('reaches subscribers at once, and is on disk before PUBACK where a session stays', async () => {
     const { connect, disk } = await startFront()
     const stays = await connect({ clientId: 's', clean: false, properties: { sessionExpiryInterval: 1000 } })
@@ -375,6 +390,7 @@ describe('quotas', () => {
     const charged: [messages: number, bytes: number][] = []
     let released = 0
     const quotas = {
+      arrives: () => null,
       refuses: () => null,
       left() {},
       quotaOf: () => ({

@@ -19,6 +19,7 @@ import { Ingress } from '../../../../broker/mqtt/ingress.ts'
 import { openFront } from '../../../../broker/mqtt/open-front.ts'
 import { Qos2Ids } from '../../../../broker/mqtt/qos2.ts'
 import { Router } from '../../../../broker/mqtt/router.ts'
+import type { SessionLimits } from '../../../../broker/mqtt/session/limits.ts'
 import { SourcePositions } from '../../../../broker/mqtt/source-positions.ts'
 import { FaultyDisk } from '../../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../../support/memory-disk.ts'
@@ -40,6 +41,7 @@ export interface FrontTestOptions {
   readonly access?: Access
   readonly quotas?: Quotas
   readonly connectionsMax?: number
+  readonly sessionLimits?: Partial<SessionLimits>
   readonly log?: LogOptions
 }
 
@@ -53,7 +55,8 @@ export interface FrontTest {
   readonly time: { now: number }
   /** Time passes for connections. */
   seconds(count: number): void
-  open(version?: 3 | 4 | 5): TestClient
+  /** @param address where it comes from */
+  open(version?: 3 | 4 | 5, address?: string): TestClient
   connect(options?: ConnectOptions): Promise<TestClient>
   /** Values of a stream in the order of its one partition. */
   values(stream?: string): Promise<string[]>
@@ -99,12 +102,13 @@ export async function startFront(options: FrontTestOptions = {}): Promise<FrontT
     listeners: [],
     connectionsMax: options.connectionsMax ?? 100,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.sessionLimits === undefined ? {} : { sessionLimits: options.sessionLimits }),
   })
   wheel.stop()
   fronts.add(front)
-  const open = (version: 3 | 4 | 5 = 5) => {
+  const open = (version: 3 | 4 | 5 = 5, address = '192.0.2.1') => {
     const [ours, theirs] = socketPair()
-    front.accept(theirs, { address: '192.0.2.1', port: 1000, identity: null })
+    front.accept(theirs, { address, port: 1000, identity: null })
     return new TestClient(ours, version)
   }
   return {
@@ -180,6 +184,8 @@ export interface ConnectOptions {
   readonly keepalive?: number
   readonly properties?: Record<string, unknown>
   readonly will?: Record<string, unknown>
+  readonly username?: string
+  readonly password?: Buffer
 }
 
 export class TestClient {
@@ -210,7 +216,7 @@ export class TestClient {
   }
 
   async connect(options: ConnectOptions = {}): Promise<IConnackPacket> {
-    const { clientId = 'c1', clean = true, keepalive = 0, properties, will } = options
+    const { clientId = 'c1', clean = true, keepalive = 0, properties, will, username, password } = options
     const protocolId = this.version === 3 ? 'MQIsdp' : 'MQTT'
     this.send({
       cmd: 'connect',
@@ -221,6 +227,8 @@ export class TestClient {
       keepalive,
       ...(properties === undefined ? {} : { properties }),
       ...(will === undefined ? {} : { will }),
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
     } as Packet)
     return (await this.next('connack')) as IConnackPacket
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Credentials, Principal } from '../../../../broker/mqtt/connection/access.ts'
-import { Door, type DoorRules, isLocal } from '../../../../broker/mqtt/door/door.ts'
+import { Door, type DoorRules } from '../../../../broker/mqtt/door/door.ts'
 import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
 import { LOCAL, REMOTE, users } from './support.ts'
 
@@ -9,6 +9,7 @@ const rules = (changes: Partial<DoorRules> = {}): DoorRules => ({
   anonymous: false,
   permissions: [],
   writerOf: () => null,
+  takesCertificates: false,
   ...changes,
 })
 const asks = (changes: Partial<Credentials> = {}): Credentials => ({
@@ -16,6 +17,7 @@ const asks = (changes: Partial<Credentials> = {}): Credentials => ({
   username: null,
   password: null,
   peer: LOCAL,
+  isWanted: () => true,
   ...changes,
 })
 const named = (username: string, password: string, peer = REMOTE) =>
@@ -93,6 +95,39 @@ describe('a door with users', () => {
   })
 })
 
+describe('a guest', () => {
+  const login = (password: string) => asks({ username: 'own/demo', password: Buffer.from(password) })
+
+  it('is let in with its own password alone, to publish what it is for, and closes no door', async () => {
+    const door = new Door(rules(), new Map())
+    const password = door.guests.add('own/demo', ['demo/#'])
+    const guest = (await door.canConnect({ ...login(password), peer: REMOTE })) as Principal
+    expect(guest).toEqual({ name: 'own/demo', clientId: 'c1' })
+    expect(door.isUnguarded).toBe(true)
+    const check = () => {
+      expect([door.mayPublish(guest, 'demo/1'), door.mayPublish(guest, 'other')]).toEqual([true, false])
+      expect([door.maySubscribe(guest, 'demo/1'), door.knows(guest, REMOTE)]).toEqual([false, true])
+    }
+    check()
+    door.update(rules({ permissions: ALL }), await users({ ann: 'correct horse' }))
+    check()
+    for (const wrong of ['', 'x'.repeat(password.length), `${password}x`])
+      expect(await door.canConnect(login(wrong))).toMatchObject({ reasonCode: Reason.badCredentials })
+    expect(await door.canConnect(login(password))).toEqual(guest)
+    door.update(rules({ permissions: ALL, writerOf: () => 'ann' }), await users({ ann: 'correct horse' }))
+    expect(door.mayPublish(guest, 'demo/1'), "another one's stream").toBe(false)
+  })
+
+  it('is nobody to a client that merely has its name', async () => {
+    const door = new Door(rules({ permissions: ALL }), await users({ ann: 'correct horse' }))
+    door.guests.add('own/demo', ['demo/#'])
+    const stranger = { name: 'own/demo', clientId: 'c1' }
+    expect(door.knows(stranger, REMOTE)).toBe(false)
+    door.update(rules({ permissions: [{ users: ['ann'], publish: ['#'], subscribe: [] }] }), new Map())
+    expect(door.mayPublish(stranger, 'demo/1')).toBe(false)
+  })
+})
+
 describe('rules that change', () => {
   it('count for those who are connected, and change the generation', async () => {
     const known = await users({ ann: 'correct horse' })
@@ -111,17 +146,33 @@ describe('rules that change', () => {
     expect(door.knows(nobody, LOCAL)).toBe(true)
     door.update(rules(), await users({ ann: 'correct horse' }))
     expect(door.knows(nobody, LOCAL)).toBe(false)
-    expect(door.knows(ann(), REMOTE)).toBe(true)
+    const who = (await door.canConnect(named('ann', 'correct horse'))) as Principal
+    expect(door.knows(who, REMOTE)).toBe(true)
+    expect(door.knows(ann(), REMOTE), 'never came in').toBe(false)
     expect(door.knows({ name: 'sensor-7', clientId: 'c' }, { ...REMOTE, identity: 'sensor-7' })).toBe(true)
     door.update(rules({ anonymous: true }), await users({ bob: 'correct horse' }))
-    expect(door.knows(ann(), REMOTE)).toBe(false)
+    expect(door.knows(who, REMOTE)).toBe(false)
     expect(door.knows(nobody, REMOTE)).toBe(true)
   })
-})
 
-it('addresses of this machine are those of its loopback', () => {
-  for (const address of ['127.0.0.1', '127.1.2.3', '::1', '::ffff:127.0.0.1'])
-    expect(isLocal(address)).toBe(true)
-  for (const address of ['10.0.0.1', '::', '', '::ffff:10.0.0.1', '1127.0.0.1'])
-    expect(isLocal(address)).toBe(false)
+  it('leave out who came in with another password than the user has now', async () => {
+    const known = await users({ ann: 'correct horse' })
+    const door = new Door(rules(), known)
+    const who = (await door.canConnect(named('ann', 'correct horse'))) as Principal
+    door.update(rules({ permissions: ALL }), new Map(known))
+    expect(door.knows(who, REMOTE), 'the same one').toBe(true)
+    door.update(rules(), await users({ ann: 'correct horse' }))
+    expect(door.knows(who, REMOTE), 'its hash has another salt: it was set again').toBe(false)
+  })
+
+  it('leave out whose certificate nobody vouches for any more', () => {
+    const door = new Door(rules(), new Map())
+    const peer = (isVouchedFor: boolean) => ({
+      ...REMOTE,
+      identity: 'sensor-7',
+      isVouchedFor: () => isVouchedFor,
+    })
+    const sensor = { name: 'sensor-7', clientId: 'c' }
+    expect([door.knows(sensor, peer(true)), door.knows(sensor, peer(false))]).toEqual([true, false])
+  })
 })

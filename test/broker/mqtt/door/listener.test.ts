@@ -122,7 +122,9 @@ describe('TLS', () => {
     const { port, peers, sink } = await listen({ tls: WITH_CLIENTS })
     const socket = connectTls({ host: '127.0.0.1', port, ca: authority.cert, ...options })
     await closed(socket)
-    await until(() => JSON.stringify(sink).includes('TLS handshake failed'), 'it is logged')
+    await until(() => sink.matching('refused a connection').length > 0, 'it is logged')
+    const reason = expect.stringContaining('its TLS handshake failed: ')
+    expect(sink.lines.map(({ fields }) => fields)).toEqual([{ from: '127.0.0.1', reason }])
     expect(peers).toEqual([])
   })
 
@@ -160,6 +162,56 @@ describe('TLS', () => {
     expect((await tls(port)).getPeerCertificate().serialNumber).toBe(server.x509.serialNumber)
   })
 
+  it('vouches for a client as long as the authority at the end of its chain is in the file', async () => {
+    let changes = 0
+    const { listener, files, port, peers } = await listen(
+      { tls: WITH_CLIENTS },
+      { onAuthorities: () => changes++ },
+    )
+    const line = createAuthority('line 1', { issuer: devices })
+    const below = createCertificate({ name: 'sensor-8', issuer: line })
+    await echo(await tls(port, { cert: sensor.cert, key: sensor.key }))
+    await echo(await tls(port, { cert: below.cert + line.cert, key: below.key }))
+    const vouched = () => peers.map(({ isVouchedFor }) => isVouchedFor!())
+    expect(vouched()).toEqual([true, true])
+    const next = createAuthority('next')
+    files.set('/ca', Buffer.from(`another one\n${next.cert}${devices.cert}`))
+    await listener.renew()
+    expect(vouched(), 'one is added').toEqual([true, true])
+    files.set('/ca', Buffer.from(next.cert))
+    await listener.renew()
+    expect(vouched()).toEqual([false, false])
+    expect(changes).toBe(2)
+  })
+
+  it.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    'vouches for a client that resumes its session of %s, until its authority is gone',
+    async (maxVersion) => {
+      const { listener, files, port, peers } = await listen({ tls: WITH_CLIENTS })
+      const certificate = { cert: sensor.cert, key: sensor.key, maxVersion }
+      const first = await tls(port, certificate)
+      await echo(first)
+      const again = await tls(port, { ...certificate, session: first.getSession()! })
+      await echo(again)
+      expect(again.isSessionReused()).toBe(true)
+      expect(peers.map(({ identity, isVouchedFor }) => [identity, isVouchedFor?.()])).toEqual([
+        ['sensor-7', true],
+        ['sensor-7', true],
+      ])
+      files.set('/ca', Buffer.from(createAuthority('next').cert))
+      await listener.renew()
+      const socket = connectTls({
+        host: '127.0.0.1',
+        port,
+        ca: authority.cert,
+        ...certificate,
+        session: again.getSession()!,
+      })
+      await closed(socket)
+      expect(peers).toHaveLength(2)
+    },
+  )
+
   it('does not start without its files, and says which', async () => {
     const parts = { log: new RecordingSink(), frameBytesMax: 1000, onConnection() {} }
     const start = (files: Map<string, Buffer>) =>
@@ -187,13 +239,36 @@ describe('a handshake', () => {
     await until(() => /took too long|handshake failed/.test(JSON.stringify(sink)), 'it is logged')
   })
 
+  it.each([
+    ['TCP', {}],
+    ['TLS', { tls: TLS }],
+    ['WebSocket', { webSocketPath: '/mqtt' }],
+    ['secure WebSocket', { tls: TLS, webSocketPath: '/mqtt' }],
+  ])('of %s does not begin where its address is refused', async (_what, options) => {
+    const asked: string[] = []
+    const refuses = (address: string) => (asked.push(address) > 1 ? 'too soon' : null)
+    const { port, peers, sink } = await listen(options, { refuses })
+    const greeting = 'webSocketPath' in options ? 'GET / HTTP/1.1\r\n\r\n' : 'ping'
+    const first = 'tls' in options ? await tls(port) : raw(port)
+    first.write(greeting)
+    await once(first, 'data')
+    const second = raw(port)
+    let bytes = 0
+    second.on('data', (chunk) => (bytes += chunk.length))
+    await closed(second)
+    expect(bytes).toBe(0)
+    expect(asked).toEqual(['127.0.0.1', '127.0.0.1'])
+    expect(peers).toHaveLength('webSocketPath' in options ? 0 : 1)
+    expect(sink.lines, 'whoever refuses says so').toEqual([])
+  })
+
   it('is one of a bounded number', async () => {
     const { port, sink } = await listen({ tls: TLS }, { arrivingMax: 2 })
     const waiting = [raw(port), raw(port)]
     await Promise.all(waiting.map((socket) => once(socket, 'connect')))
     const third = raw(port)
     await once(third, 'close')
-    expect(JSON.stringify(sink)).toContain('too many are in their handshake')
+    expect(JSON.stringify(sink)).toContain('2 others are in their handshake')
     waiting[0]!.destroy()
     let hasRoom = false
     while (!hasRoom) {

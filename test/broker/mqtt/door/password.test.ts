@@ -31,6 +31,20 @@ describe('passwords', () => {
       expect(isPasswordHash(wrong)).toBe(false)
   })
 
+  it('are not checked for a client that has gone when its turn comes', async () => {
+    const kept = await hashPassword(RIGHT)
+    const checks = new PasswordChecks()
+    let asked = 0
+    const gone = () => {
+      asked++
+      return false
+    }
+    expect(await checks.isRight(kept, RIGHT, gone)).toBe(false)
+    expect(await checks.pretend(RIGHT, gone)).toBe(false)
+    expect(asked).toBe(2)
+    expect(await checks.isRight(kept, RIGHT)).toBe(true)
+  })
+
   it('wait for one another, two at a time, and are refused beyond a bound', async () => {
     const kept = await hashPassword(RIGHT)
     const checks = new PasswordChecks(3)

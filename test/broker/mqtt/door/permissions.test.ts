@@ -58,6 +58,16 @@ describe('permissions', () => {
     expect(of(rules, null).mayPublish('u/null')).toBe(false)
   })
 
+  it('let no client id or name reach into topics of the broker, which begin with "$"', () => {
+    const rules = [rule({ publish: ['%u/x'], subscribe: ['%c/#', '$mine/%c/#'] })]
+    const one = (id: string) => of(rules, id, id)
+    expect(one('$replay').maySubscribe('$replay/events/earliest')).toBe(false)
+    expect(one('$SYS').maySubscribe('$SYS/#')).toBe(false)
+    expect(one('$a').mayPublish('$a/x')).toBe(false)
+    expect(one('a$').maySubscribe('a$/#')).toBe(true)
+    expect(one('$a').maySubscribe('$mine/$a/b')).toBe(true)
+  })
+
   it('keep "$" topics from wildcards at the front', () => {
     const one = of([rule({ publish: ['#'], subscribe: ['#', '$SYS/#'] })], 'a')
     expect(one.mayPublish('$SYS/x')).toBe(false)

@@ -30,7 +30,7 @@ describe('a bucket', () => {
 describe('a client', () => {
   it('waits as long as its messages or its bytes are above their rates, whichever is longer', () => {
     const { rates: own, clock } = rates({ messagesPerSecond: 100, bytesPerSecond: 1000 })
-    const quota = own.quotaOf(WHO, LOCAL)
+    const quota = own.quotaOf(WHO)
     expect(quota.charge(200, 100)).toBe(0)
     expect(quota.charge(100, 100)).toBe(1000)
     clock.now += 1000
@@ -40,12 +40,25 @@ describe('a client', () => {
 
   it('has a budget of its own', () => {
     const { rates: own } = rates({ messagesPerSecond: 1 })
-    expect(own.quotaOf(WHO, LOCAL).charge(100, 1)).toBeGreaterThan(0)
-    expect(own.quotaOf(WHO, LOCAL).charge(1, 1)).toBe(0)
+    expect(own.quotaOf(WHO).charge(100, 1)).toBeGreaterThan(0)
+    expect(own.quotaOf({ ...WHO, clientId: 'c2' }).charge(1, 1)).toBe(0)
+    expect(own.quotaOf({ ...WHO, name: 'ann' }).charge(1, 1)).toBe(0)
+  })
+
+  it('has the same budget when it comes again, and a full one once it was away for long', () => {
+    const { rates: own, clock } = rates({ messagesPerSecond: 1 })
+    for (let i = 0; i < 3; i++) {
+      const quota = own.quotaOf(WHO)
+      expect(quota.charge(2, 1) === 0).toBe(i === 0)
+      quota.release()
+    }
+    clock.now += 60_000
+    expect(own.quotaOf(WHO).charge(2, 1)).toBe(0)
+    expect(own.quotaOf(WHO).charge(1, 1), 'two connections of one client share it').toBeGreaterThan(0)
   })
 
   it('is not held up without limits', () => {
-    expect(rates({}).rates.quotaOf(WHO, LOCAL).charge(1e9, 1e12)).toBe(0)
+    expect(rates({}).rates.quotaOf(WHO).charge(1e9, 1e12)).toBe(0)
   })
 })
 
@@ -61,20 +74,58 @@ describe('connections', () => {
 
   it('come at their rate: all together, and from one address', () => {
     const { rates: own, clock } = rates({ connectsPerSecond: 2, connectsPerSecondOfAddress: 1 })
-    expect([own.refuses(LOCAL), own.refuses(LOCAL)]).toEqual([null, null])
-    expect(own.refuses(LOCAL)).toBe('limits.connectsPerSecondPerAddress is reached')
-    expect([own.refuses(REMOTE), own.refuses(REMOTE)]).toEqual([null, null])
-    const third = { ...REMOTE, address: '192.0.2.8' }
-    expect(own.refuses(third)).toBe('limits.connectsPerSecond is reached')
+    const [one, two, three] = ['192.0.2.1', '192.0.2.2', '192.0.2.3'] as const
+    expect([own.arrives(one), own.arrives(one)]).toEqual([null, null])
+    expect(own.arrives(one)).toBe('limits.connectsPerSecondPerAddress is reached')
+    expect([own.arrives(two), own.arrives(two)]).toEqual([null, null])
+    expect(own.arrives(three)).toBe('limits.connectsPerSecond is reached')
     clock.now += 500
-    expect(own.refuses(third)).toBeNull()
+    expect(own.arrives(three)).toBeNull()
+  })
+
+  it('of a fleet behind one address come all at once, and again later; what goes on and on is held to its rate', () => {
+    const { rates: own, clock } = rates({ connectsPerSecondOfAddress: 100, connectsAtOnceOfAddress: 2000 })
+    const come = (count: number) => {
+      let refused = 0
+      for (let i = 0; i < count; i++) if (own.arrives('192.0.2.1') !== null) refused++
+      return refused
+    }
+    expect(come(2000)).toBe(0)
+    expect(come(50)).toBe(50)
+    let refused = 0
+    for (let second = 0; second < 60; second++) {
+      clock.now += 1000
+      refused += come(1000)
+    }
+    expect(refused, 'of 60,000').toBe(54_000)
+    clock.now += 20_000
+    expect(come(2000)).toBe(0)
+  })
+
+  it('of this machine have no rate by address', () => {
+    const { rates: own } = rates({ connectsPerSecondOfAddress: 1 })
+    for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::1'])
+      for (let i = 0; i < 100; i++) expect(own.arrives(address)).toBeNull()
+  })
+
+  it('from one /64 of IPv6 are those of one address, and so are IPv4 addresses however they come', () => {
+    const { rates: own } = rates({ connectionsPerAddress: 1 })
+    const from = (address: string) => ({ ...REMOTE, address })
+    expect(own.refuses(from('2001:db8::1'))).toBeNull()
+    expect(own.refuses(from('2001:db8::ffff:2'))).toBe('limits.connectionsPerAddressMax is reached')
+    expect(own.refuses(from('2001:db8:0:1::1')), 'another network').toBeNull()
+    expect(own.refuses(from('192.0.2.7'))).toBeNull()
+    expect(own.refuses(from('::ffff:192.0.2.7'))).toBe('limits.connectionsPerAddressMax is reached')
+    own.left(from('::ffff:192.0.2.7'))
+    own.left(from('2001:db8::9'))
+    expect([own.refuses(from('192.0.2.7')), own.refuses(from('2001:db8::7'))]).toEqual([null, null])
   })
 
   it('of an address that flies by with thousands of others are still counted', () => {
     const { rates: own } = rates({ connectionsPerAddress: 1 })
     expect(own.refuses(LOCAL)).toBeNull()
     for (let i = 0; i < 12_000; i++) {
-      const peer = { ...LOCAL, address: `2001:db8::${i}` }
+      const peer = { ...LOCAL, address: `2001:db8:${i >> 8}:${i & 0xff}::1` }
       expect(own.refuses(peer)).toBeNull()
       own.left(peer)
     }

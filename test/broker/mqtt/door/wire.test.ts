@@ -1,13 +1,13 @@
 /** The whole broker with mqtt.js: who connects over which listener, what a change of users and rules does to those who are there. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { BrokerConfig } from '../../../../broker/config/schema.ts'
-import { writeUsers } from '../../../../broker/mqtt/door/users.ts'
+import { type User, writeUsers } from '../../../../broker/mqtt/door/users.ts'
 import { nodeDisk } from '../../../../broker/storage/node-disk.ts'
-import { createAuthority, createCertificate } from '../../../support/certificates.ts'
+import { type Certificate, createAuthority, createCertificate } from '../../../support/certificates.ts'
 import { until } from '../../log/support.ts'
 import { dataDirectory, recordsIn, startBroker } from '../support.ts'
 import { users } from './support.ts'
@@ -37,9 +37,16 @@ const as = (username: string, more: IClientOptions = {}): IClientOptions => ({
 /** A broker with users, and a way to change them and its rules as `headwater` does. */
 async function guarded(names: string[], change: (config: BrokerConfig) => void = () => {}) {
   const data = dataDirectory()
-  const set = async (now: string[]) => {
+  let hashes = new Map<string, User>()
+  /** Those that were there keep their password, but for one. */
+  const set = async (now: string[], renewed = '') => {
     const passwords = Object.fromEntries(now.map((name) => [name, `${name} correct horse`]))
-    await writeUsers(nodeDisk, data, await users(passwords))
+    if (renewed !== '') passwords[renewed] = 'another horse'
+    const known = await users(passwords)
+    hashes = new Map(
+      [...known].map(([name, user]) => [name, name === renewed ? user : (hashes.get(name) ?? user)]),
+    )
+    await writeUsers(nodeDisk, data, hashes)
   }
   await set(names)
   const running = await startBroker({ data, change })
@@ -84,7 +91,7 @@ describe('users and permissions', () => {
       for (const topic of ['d/other/x', 'd/a/b/x', 'other/y', 'd/ann/x', '$SYS/y'])
         await expect(client.publishAsync(topic, 'no', { qos: 1 }), topic).rejects.toThrow()
       for (const filter of ['d/+', 'd/#', '#', '+/#', '$SYS/#', 'ann/#']) {
-        const isOwn = filter === `${clientId}/#` && !/[/+#]/.test(clientId)
+        const isOwn = filter === `${clientId}/#` && !/[/+#$]/.test(clientId)
         const granted = await client.subscribeAsync(filter).then(
           () => true,
           () => false,
@@ -140,6 +147,142 @@ describe('a change', () => {
     await bob.publishAsync('a', 'still there', { qos: 1 })
     await connect(port, as('eve'))
     await expect(connect(port, as('ann'))).rejects.toThrow()
+  })
+
+  it('of a password ends the connections that were made with the old one, and no others', async () => {
+    const { port, set, apply, sink } = await guarded(['ann', 'bob'], (config) => {
+      config.mqtt.permissions = [ALL]
+    })
+    const five = await connect(port, as('ann', { protocolVersion: 5, clientId: 'five' }))
+    const four = await connect(port, as('ann', { clientId: 'four' }))
+    const bob = await connect(port, as('bob'))
+    const told = new Promise<number | undefined>((resolve) =>
+      five.once('disconnect', ({ reasonCode }) => resolve(reasonCode)),
+    )
+    const gone = closed(four)
+    await set(['ann', 'bob'], 'ann')
+    await apply(() => {})
+    expect(await told).toBe(0x87)
+    await gone
+    await bob.publishAsync('a', 'still there', { qos: 1 })
+    await expect(connect(port, as('ann'))).rejects.toThrow()
+    const again = await connect(port, { ...as('ann'), password: 'another horse' })
+    await set(['ann', 'bob', 'eve'], '')
+    await apply(() => {})
+    await again.publishAsync('a', 'the same password', { qos: 1 })
+    expect(JSON.stringify(sink)).toContain('"passwords":"ann"')
+  })
+
+  it('of permissions ends a connection of 3.1.1 at the next message that is not allowed', async () => {
+    const { port, apply, broker } = await guarded(['ann'], (config) => {
+      config.mqtt.permissions = [ALL]
+    })
+    const ann = await connect(port, as('ann'))
+    await ann.publishAsync('a', 'before', { qos: 1 })
+    await apply((config) => {
+      config.mqtt.permissions = [{ users: ['ann'], publish: ['b'], subscribe: ['#'] }]
+    })
+    await ann.publishAsync('b', 'after', { qos: 1 })
+    const gone = closed(ann)
+    ann.publish('a', 'after', { qos: 1 })
+    await gone
+    const values = (await recordsIn(broker)).map(({ topic, value }) => `${topic} ${value}`)
+    expect(values.sort()).toEqual(['a before', 'b after'])
+  })
+
+  it('of permissions takes back a will that may not be published any more', async () => {
+    const { port, apply, broker, set } = await guarded(['ann', 'bob'], (config) => {
+      config.mqtt.permissions = [ALL]
+    })
+    const will = (topic: string) => ({ topic, payload: Buffer.from('gone'), qos: 1 as const, retain: false })
+    await connect(port, as('ann', { clientId: 'c1', will: will('no') }))
+    await connect(port, as('ann', { clientId: 'c2', will: will('yes') }))
+    const bob = await connect(port, as('bob', { clientId: 'c4', will: will('yes') }))
+    // its connection has ended, its will waits
+    const delayed = { ...will('no'), properties: { willDelayInterval: 3600 } }
+    const away = await connect(
+      port,
+      as('ann', {
+        clientId: 'c3',
+        protocolVersion: 5,
+        clean: false,
+        properties: { sessionExpiryInterval: 7200 },
+        will: delayed,
+      }),
+    )
+    away.stream.destroy()
+    await until(() => broker.status().mqtt.connections === 3, 'it is gone')
+    expect(broker.status().mqtt.sessions.wills).toBe(4)
+    await apply((config) => {
+      config.mqtt.permissions = [{ users: ['ann', 'bob'], publish: ['yes'], subscribe: [] }]
+    })
+    expect(broker.status().mqtt.sessions.wills).toBe(2)
+    await set(['bob'])
+    await apply(() => {})
+    await until(() => broker.status().mqtt.connections === 1, 'ann is gone')
+    expect(broker.status().mqtt.sessions).toMatchObject({ wills: 1, willsPublished: 0 })
+    bob.stream.destroy()
+    await until(() => broker.status().mqtt.sessions.willsPublished === 1, 'its will is published')
+    expect(await recordsIn(broker)).toEqual([{ topic: 'yes', value: 'gone' }])
+  })
+
+  it('of permissions stops what is queued for a client that is away, also over a restart', async () => {
+    const rules = (subscribe: string[]) => (config: BrokerConfig) => {
+      config.mqtt.permissions = [
+        { users: ['ann'], publish: [], subscribe },
+        { users: ['bob'], publish: ['#'], subscribe: [] },
+      ]
+    }
+    const first = await guarded(['ann', 'bob'], rules(['#']))
+    const session = as('ann', { clientId: 'c1', clean: false })
+    const before = await connect(first.port, session)
+    await before.subscribeAsync(['secret/#', 'later/#', 'open/#'], { qos: 1 })
+    await before.endAsync()
+    const publish = async (port: number, value: string) => {
+      const bob = await connect(port, as('bob'))
+      for (const topic of ['secret/1', 'later/1', 'open/1']) await bob.publishAsync(topic, value, { qos: 1 })
+    }
+    await publish(first.port, 'one')
+    await first.apply(rules(['later/#', 'open/#']))
+    await publish(first.port, 'two')
+    expect(first.broker.status().mqtt.sessions).toMatchObject({ queued: 5, subscriptions: 2 })
+    await first.broker.close()
+    const second = await startBroker({ data: first.config.data, change: rules(['open/#']) })
+    await publish(second.port, 'three')
+    const after = mqtt.connect({ host: '127.0.0.1', port: second.port, reconnectPeriod: 0, ...session })
+    clients.push(after)
+    const arrived: string[] = []
+    after.on('message', (topic, payload) => arrived.push(`${topic} ${payload}`))
+    await until(() => arrived.includes('open/1 three'), 'the queue comes')
+    expect(arrived).toEqual([
+      // what waited when it was forbidden had been allowed when it came
+      'secret/1 one',
+      'later/1 one',
+      'open/1 one',
+      'later/1 two',
+      'open/1 two',
+      'open/1 three',
+    ])
+  })
+
+  it('of users ends the sessions of those that are gone, and gives their client ids free', async () => {
+    const { port, broker, set, apply, sink } = await guarded(['ann', 'bob'], (config) => {
+      config.mqtt.permissions = [ALL]
+    })
+    const session = { clientId: 'pump', clean: false }
+    const away = await connect(port, as('ann', session))
+    await away.subscribeAsync('a/#', { qos: 1 })
+    await away.endAsync()
+    const asBob = as('bob', { ...session, protocolVersion: 5 })
+    await expect(connect(port, asBob)).rejects.toThrow('Not authorized')
+    const client = await connect(port, as('ann', session))
+    const ended = closed(client)
+    await set(['bob'])
+    await apply(() => {})
+    await ended
+    await until(() => broker.status().mqtt.sessions.sessions === 0, 'its session has ended')
+    await connect(port, asBob)
+    expect(JSON.stringify(sink)).toContain('the client id is that of another user')
   })
 
   it('of the file of users is seen within seconds', async () => {
@@ -283,6 +426,42 @@ describe('listeners of every kind', () => {
     await expect(connect(portOf(addresses[2]!), as('ann', { protocol: 'mqtts', ca }))).rejects.toThrow()
   })
 
+  it('end the connections whose certificates nobody vouches for any more', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'headwater-tls-'))
+    directories.push(directory)
+    const [ours, devices, next] = [createAuthority('plant'), createAuthority('old'), createAuthority('next')]
+    const own = createCertificate({ name: 'broker', names: ['127.0.0.1'], issuer: ours })
+    const [certFile, keyFile, clientCaFile] = ['crt', 'key', 'ca'].map((name) => join(directory, name))
+    writeFileSync(certFile!, own.cert)
+    writeFileSync(keyFile!, own.key)
+    writeFileSync(clientCaFile!, devices.cert + next.cert)
+    const { port, apply } = await guarded(['ann'], (config) => {
+      config.mqtt.permissions = [ALL]
+      const tls = {
+        certFile: certFile!,
+        keyFile: keyFile!,
+        clientCaFile: clientCaFile!,
+        clientCertificate: 'request' as const,
+      }
+      config.mqtt.listeners = [{ address: '127.0.0.1:0', tls }]
+    })
+    const device = (issuer: Certificate) => {
+      const { cert, key } = createCertificate({ name: 'sensor-7', issuer })
+      return connect(port, { protocol: 'mqtts', ca: ours.cert, cert, key, protocolVersion: 5 })
+    }
+    const [old, renewed] = [await device(devices), await device(next)]
+    const ann = await connect(port, as('ann', { protocol: 'mqtts', ca: ours.cert }))
+    const told = new Promise<number | undefined>((resolve) =>
+      old.once('disconnect', ({ reasonCode }) => resolve(reasonCode)),
+    )
+    // in place whole: a listener that looks in between keeps what it has
+    writeFileSync(`${clientCaFile}.new`, next.cert)
+    renameSync(`${clientCaFile}.new`, clientCaFile!)
+    await apply(() => {})
+    expect(await told).toBe(0x87)
+    for (const client of [renewed, ann]) await client.publishAsync('a', 'still there', { qos: 1 })
+  })
+
   it('that other machines reach are told of while nobody is configured', async () => {
     const open = (config: BrokerConfig) => {
       config.mqtt.listeners = [{ address: '0.0.0.0:0' }]
@@ -324,5 +503,8 @@ describe('$SYS topics', () => {
     await expect(bob.subscribeAsync('$SYS/#')).rejects.toThrow()
     expect(broker.status().mqtt.sessions.writtenBytes).toBe(writtenBytes)
     expect(await recordsIn(broker)).toEqual([])
+    await bob.publishAsync('a', 'x', { qos: 1, retain: true })
+    const { retained, retainedOwn } = broker.status().mqtt.sessions
+    expect([retained, retainedOwn], 'of clients, and of its own').toEqual([1, arrived.size])
   })
 })

@@ -25,6 +25,7 @@ async function bytesUsed(): Promise<number> {
 
 /** A connection that takes everything and keeps nothing: one for all, so that only sessions are measured. */
 const sink: Outgoing = {
+  from: '192.0.2.1',
   version: 5,
   receiveMaximum: 65_535,
   maximumPacketBytes: null,

@@ -15,6 +15,7 @@ export interface Taken {
 }
 
 export class ModelClient implements Outgoing {
+  readonly from = '192.0.2.1'
   readonly version = 5
   readonly maximumPacketBytes = null
   receiveMaximum = 10

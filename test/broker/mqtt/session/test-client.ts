@@ -33,6 +33,7 @@ export interface SubscribeOptions {
 }
 
 export class TestClient implements Outgoing {
+  readonly from = '192.0.2.1'
   readonly clientId: string
   version: ProtocolVersion = 5
   receiveMaximum = 65_535

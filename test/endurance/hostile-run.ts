@@ -1,0 +1,191 @@
+/** Honest clients alone, then beside attackers, then alone again; and whether anything of theirs was lost. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { onExit } from '../support/kafka/cleanup.ts'
+import { attacksOf } from './attacks/attacks.ts'
+import type { AttackCounts, AttackJob } from './attacks/worker.ts'
+import { HonestClients, type Latencies } from './honest.ts'
+import { logProblems, type Sample } from './judge.ts'
+import { Target } from './target.ts'
+
+export interface HostileOptions {
+  readonly minutes: number
+  readonly seed: number
+  /** The most RSS that the broker may have. */
+  readonly rssMax: number
+  /** Only attacks whose name contains this. */
+  readonly only?: string
+}
+
+export interface HostileResult {
+  readonly attacks: AttackCounts
+  readonly honest: { readonly alone: Latencies; readonly attacked: Latencies; readonly afterwards: Latencies }
+  readonly acknowledged: number
+  readonly stored: number
+  readonly samples: readonly Sample[]
+  readonly rssBytes: { readonly before: number; readonly peak: number; readonly after: number }
+  readonly problems: readonly string[]
+  /** Where the broker's data and what it said were left; null where nothing is wrong. */
+  readonly kept: string | null
+}
+
+/** Of the time: alone, attacked, alone again. */
+const SHARES = { alone: 0.15, attacked: 0.7, afterwards: 0.15 }
+const SAMPLE_MS = 1000
+const HONEST = { publishers: 5, messagesPerSecond: 200 }
+/** Of an operator who lets strangers in: above what honest clients need, below what would fill the machine. */
+const LIMITS = {
+  connectionsMax: 600,
+  connectionsPerAddressMax: 150,
+  connectsPerSecondPerAddress: 100,
+  messagesPerSecondPerClient: 1000,
+  bytesPerSecondPerClient: 1_048_576,
+  sessionsMax: 2000,
+  queuedMessagesMax: 2000,
+  retainedMessagesMax: 5000,
+  retainedBytesMax: 8_388_608,
+  connectSecondsMax: 3,
+}
+const RETENTION_BYTES = 33_554_432
+const STOP_MS_MAX = 30_000
+const MEGABYTE = 1_000_000
+
+const WORKER = fileURLToPath(new URL('./attacks/worker.js', import.meta.url))
+
+export class HostileRun {
+  readonly #options: HostileOptions
+  readonly #onStep: (step: string) => void
+  readonly #problems: string[] = []
+  readonly #samples: Sample[] = []
+  readonly #startedAt = performance.now()
+  #target: Target | null = null
+  #endAttackers: () => void = () => {}
+  isAbandoned = false
+
+  constructor(options: HostileOptions, onStep: (step: string) => void) {
+    this.#options = options
+    this.#onStep = onStep
+  }
+
+  async abandon(): Promise<void> {
+    this.isAbandoned = true
+    this.#endAttackers()
+    await this.#target?.end('SIGKILL')
+    this.#target?.discard()
+  }
+
+  async run(): Promise<HostileResult> {
+    // a wrong name is told before anything is started
+    attacksOf(this.#options.only)
+    const target = await Target.start({ limits: LIMITS, retentionBytes: RETENTION_BYTES })
+    this.#target = target
+    const sampling = setInterval(() => this.#sample(target), SAMPLE_MS)
+    try {
+      const result = await this.#phases(target)
+      const kept = this.#problems.length > 0 ? target.keep() : null
+      return { ...result, samples: this.#samples, problems: this.#problems, kept }
+    } finally {
+      clearInterval(sampling)
+      this.#endAttackers()
+      await target.end('SIGKILL')
+      if (this.#problems.length === 0) target.discard()
+    }
+  }
+
+  async #phases(target: Target) {
+    const seconds = this.#options.minutes * 60
+    const honest = await HonestClients.connect({ port: target.port, ...HONEST })
+    try {
+      honest.begin()
+      // until code is compiled
+      await sleep(seconds * 1000 * SHARES.alone * 0.3)
+      honest.latencies()
+      await sleep(seconds * 1000 * SHARES.alone * 0.7)
+      const alone = honest.latencies()
+      const before = target.memory().rssBytes
+      this.#onStep('alone')
+      const attacks = await this.#attack(target, honest, seconds * SHARES.attacked)
+      const attacked = honest.latencies()
+      this.#onStep('attacked')
+      await this.#unless(target, honest, seconds * SHARES.afterwards)
+      const afterwards = honest.latencies()
+      this.#onStep('afterwards')
+      await honest.finish()
+      this.#problems.push(...honest.problems)
+      const { rssBytes: after, rssPeakBytes: peak } = target.isRunning
+        ? target.memory()
+        : { rssBytes: Number.NaN, rssPeakBytes: Number.NaN }
+      this.#judgeProcess(target, peak)
+      const stored = await this.#judgeLog(target, honest)
+      const { acknowledged } = honest
+      return {
+        attacks,
+        honest: { alone, attacked, afterwards },
+        acknowledged,
+        stored,
+        rssBytes: { before, peak, after },
+      }
+    } finally {
+      honest.close()
+    }
+  }
+
+  async #attack(target: Target, honest: HonestClients, seconds: number): Promise<AttackCounts> {
+    const worker = fork(WORKER, { stdio: ['ignore', 2, 2, 'ipc'] })
+    const takeBack = onExit(() => worker.kill('SIGKILL'))
+    this.#endAttackers = () => worker.kill('SIGKILL')
+    const exited = once(worker, 'exit').then(takeBack)
+    const { port, webSocketPort } = target
+    const { seed, only } = this.#options
+    const job: AttackJob = { port, webSocketPort, seed, ...(only === undefined ? {} : { only }) }
+    worker.send(job)
+    await this.#unless(target, honest, seconds)
+    const counted = once(worker, 'message') as Promise<[AttackCounts]>
+    if (worker.connected) worker.send('stop')
+    const answer = await Promise.race([counted, exited, sleep(STOP_MS_MAX, undefined, { ref: false })])
+    // what it had open is closed by the system
+    worker.kill('SIGKILL')
+    await exited
+    if (!Array.isArray(answer)) throw new Error('the attackers did not come to an end')
+    return answer[0]
+  }
+
+  /** So long, or until something is wrong. */
+  async #unless(target: Target, honest: HonestClients, seconds: number): Promise<void> {
+    const end = performance.now() + seconds * 1000
+    const isWrong = () =>
+      !target.isRunning || target.faults.length > 0 || honest.problems.length > 0 || this.isAbandoned
+    while (performance.now() < end && !isWrong()) await sleep(100)
+  }
+
+  #sample(target: Target): void {
+    if (!target.isRunning) return
+    const seconds = (performance.now() - this.#startedAt) / 1000
+    const { rssBytes, rssAnonBytes: anonBytes } = target.memory()
+    this.#samples.push({ seconds, rssBytes, anonBytes })
+  }
+
+  #judgeProcess(target: Target, peakBytes: number): void {
+    if (!target.isRunning) this.#problems.push('the broker ended by itself')
+    for (const line of target.faults) this.#problems.push(`the broker said: ${line}`)
+    const megabytes = Math.round(peakBytes / MEGABYTE)
+    if (megabytes > this.#options.rssMax)
+      this.#problems.push(`RSS went to ${megabytes} MB; ${this.#options.rssMax} are allowed`)
+  }
+
+  /** The broker is stopped for it: that must work, too. */
+  async #judgeLog(target: Target, honest: HonestClients): Promise<number> {
+    if (target.isRunning) {
+      honest.close()
+      const code = await target.end('SIGTERM')
+      if (code !== 0) this.#problems.push(`the broker ended with ${code} where it was asked to`)
+    }
+    const verified = (await target.ask(['log', 'verify', '--json'])) as { isWhole: boolean }
+    if (!verified.isWhole) this.#problems.push('log verify: the log is not whole')
+    const { stored, problems } = await logProblems(honest.books(), (take) => target.eachStored(take))
+    this.#problems.push(...problems)
+    return stored
+  }
+}
