@@ -44,7 +44,9 @@ export class CborBody {
     const { time, timeKey, unknownKeys } = this.#config
     const object = new Map<string, unknown>()
     let deviceTimeMs: number | null = null
-    for (const [key, value] of map) {
+    for (const [rawKey, rawValue] of map) {
+      const key = narrowed(rawKey)
+      const value = narrowed(rawValue)
       if (typeof key !== 'number' && typeof key !== 'bigint' && typeof key !== 'string') {
         return malformed('a key is neither a number nor text')
       }
@@ -69,6 +71,12 @@ export class CborBody {
     const hasUnit = this.#config.withUnits && field?.unit !== undefined
     return hasUnit ? { value: plain, unit: field.unit } : plain
   }
+}
+
+/** cbor-x gives a bigint for every whole number of 8 bytes, however small it is. */
+function narrowed(value: unknown): unknown {
+  const isSafe = typeof value === 'bigint' && Number.isSafeInteger(Number(value))
+  return isSafe ? Number(value) : value
 }
 
 function malformed(reason: string): CborResult {
@@ -102,7 +110,10 @@ function isOfType(value: unknown, type: NonNullable<FieldConfig['type']>): boole
 
 function plainValue(value: unknown, scale: number): unknown {
   if (typeof value === 'number') return scaled(value, scale)
-  if (typeof value === 'bigint') return scale === 1 ? String(value) : scaled(Number(value), scale)
+  if (typeof value === 'bigint') {
+    const number = narrowed(value)
+    return scale === 1 && typeof number === 'bigint' ? String(value) : scaled(Number(value), scale)
+  }
   if (value instanceof Uint8Array) {
     return Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')
   }

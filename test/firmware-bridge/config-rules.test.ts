@@ -1,7 +1,11 @@
 /** Schemas and rules of entries of links and bodies: each default is taken, each contradiction is named where it stands. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { TSchema } from '@sinclair/typebox'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { schemaProblems, withDefaults } from '../../broker/config/schema-check.ts'
+import { BodyMapper } from '../../firmware-bridge/bodies/body-mapper.ts'
 import { type BodyConfig, BodySchema } from '../../firmware-bridge/bodies/config.ts'
 import { bodyFaults } from '../../firmware-bridge/bodies/rules.ts'
 import type { EntryFault } from '../../firmware-bridge/config/entry-fault.ts'
@@ -103,5 +107,34 @@ describe('a contradiction is named where it stands', () => {
   it('in Modbus: a unit that is named twice, a time zone that is none', () => {
     expect(places(modbusLinkFaults(modbus(meter(), meter())))).toEqual(['devices.1.unit'])
     expect(places(modbusLinkFaults({ ...modbus(meter()), timezone: 'Mars/Base' }))).toEqual(['timezone'])
+  })
+})
+
+describe('the documentation', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../docs/serial.md'), 'utf8')
+  const examples = [...text.matchAll(/```yaml\n([^`]*)```/g)].map(([, yaml]) => parse(yaml!))
+
+  it('shows links that are taken', () => {
+    const links = examples.flatMap((example) => example.links ?? [])
+    expect(links.length).toBe(6)
+    for (const link of links) {
+      if (link.kind === 'udp') expect(udpLinkFaults(loaded(UdpLinkSchema, link))).toEqual([])
+      else if (link.protocol === 'line') expect(lineLinkFaults(loaded(LineLinkSchema, link))).toEqual([])
+      else if (link.protocol === 'modbus')
+        expect(modbusLinkFaults(loaded(ModbusLinkSchema, link))).toEqual([])
+      else loaded(SerialLinkSchema, link)
+    }
+  })
+
+  it('shows a body that becomes what it says', () => {
+    const [entry] = examples.flatMap((example) => example.devices?.bodies ?? [])
+    const config = loaded<BodyConfig>(BodySchema, entry)
+    expect(bodyFaults(config)).toEqual([])
+    const sent = Buffer.from('a3001b0000018bcfe568000119086602f5', 'hex')
+    expect(text).toContain(`${sent.length} bytes, becomes`)
+    const mapped = new BodyMapper([config]).fromDevice('pump-7', 't', sent)
+    expect(mapped).toMatchObject({ kind: 'mapped', deviceTimeMs: 1_700_000_000_000 })
+    const json = mapped?.kind === 'mapped' ? Buffer.from(mapped.payload).toString() : ''
+    expect(text).toContain(`becomes \`${json}\``)
   })
 })
