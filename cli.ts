@@ -6,7 +6,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
-import { basename, relative } from 'node:path'
+import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Broker } from './broker/broker.ts'
 import type { LoadedConfig, RefusedConfig } from './broker/config/load.ts'
@@ -230,7 +230,7 @@ async function start(): Promise<void> {
       readAgain,
       // where somebody sits there, it says that the terminal has gone
       ...(out.isTerminal ? {} : { onHangUp }),
-      startDemo: options.demo ? (listener, log) => startDemo(listener, DEMO_SEED, log) : null,
+      startDemo: options.demo ? (listener, login, log) => startDemo(listener, login, DEMO_SEED, log) : null,
     },
   )
 }
@@ -359,12 +359,18 @@ function interrupted(): AbortSignal {
   return controller.signal
 }
 
+/** In the package's own folder, as against links to it in the path. */
+const OWN_COMMAND = fileURLToPath(new URL('../bin/headwater', import.meta.url))
+
 /** How this program is called, for hints that can be copied. */
 function programName(): string {
-  const script = process.argv[1] ?? 'headwater'
-  if (basename(script) === 'headwater') return 'headwater'
+  // said by bin/headwater
+  const command = process.env.HEADWATER_PROGRAM
+  if (command !== undefined) {
+    return resolve(command) === OWN_COMMAND ? relative(process.cwd(), OWN_COMMAND) : 'headwater'
+  }
   // Not `npx headwater`: for a package's own command npx installs the package anew, and not always well.
-  return `node ${relative(process.cwd(), script)}`
+  return `node ${relative(process.cwd(), process.argv[1] ?? '')}`
 }
 
 function fail(error: unknown): void {

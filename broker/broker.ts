@@ -97,7 +97,7 @@ export class Broker implements Operations {
     this.#front = front
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
-    gate.watch(() => front.review())
+    gate.watch((removed) => front.review(removed))
     this.#gate.sayWhoMayConnect(this.#front.exposed())
     this.#sys = new SysTopics({
       read: () => sysStatus(VERSION, this.#startedMonotonic, front.status(), ingress.status()),
@@ -158,7 +158,9 @@ export class Broker implements Operations {
         sessionLimits: sessionLimits(config),
       }
       const streamOf = (topic: string) => router.match(topic)?.stream.name ?? null
-      const gate = await Gate.open({ disk, data: data.path, sink, streamOf }, gateSettings(config))
+      const takesCertificates = config.mqtt.listeners.some(({ tls }) => tls?.clientCaFile !== undefined)
+      const gateWorld = { disk, data: data.path, sink, streamOf, takesCertificates }
+      const gate = await Gate.open(gateWorld, gateSettings(config))
       const frontClock = {
         now: () => watch.now(),
         trustedNow: () => watch.trustedNow(),
@@ -236,6 +238,15 @@ export class Broker implements Operations {
     await this.#gate.readUsers()
     await this.#front.renew()
     return { applied, needsRestart }
+  }
+
+  /**
+   * A client that this program brings along may publish there and nothing else, whatever users and permissions there are.
+   * @param name with a "/" in it, so that it is no user's
+   * @returns its password
+   */
+  addGuest(name: string, publish: readonly string[]): string {
+    return this.#gate.door.guests.add(name, publish)
   }
 
   /** MQTT clients that are connected now. */

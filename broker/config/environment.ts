@@ -18,7 +18,7 @@ export interface EnvironmentNames {
 
 export const BROKER_NAMES: EnvironmentNames = {
   prefix: 'HEADWATER_',
-  others: ['HEADWATER_CONFIG', 'HEADWATER_LOG', 'HEADWATER_DEBUG'],
+  others: ['HEADWATER_CONFIG', 'HEADWATER_LOG', 'HEADWATER_DEBUG', 'HEADWATER_PROGRAM'],
   otherFamilies: /^HEADWATER_(TEST|BENCH|BRIDGE)_/,
 }
 

@@ -126,6 +126,13 @@ export const MqttSchema = Type.Object(
       maxItems: 1000,
       default: [],
     }),
+    holdPublishersBack: Type.Boolean({
+      description:
+        'Whether publishers of QoS 1 and 2 wait for a connected subscriber whose queue is half full, as long as it takes ' +
+        'limits.subscriberRateMin messages a second. Where not, a subscriber that is slower than they are is disconnected ' +
+        'at limits.queuedMessagesMax, or misses messages there if its session stays.',
+      default: true,
+    }),
     sysIntervalSeconds: Type.Integer({
       description:
         'How often what has changed is published on $SYS/broker/..., in the names that mosquitto has; 0: never.',
@@ -162,7 +169,7 @@ export const LimitsSchema = Type.Object(
         'broker stops reading its sockets until a commit is done: publishers wait instead of memory growing.',
       65_536,
       268_435_456,
-      4_194_304,
+      2_097_152,
     ),
     connectionsMax: integer('MQTT connections at one time; one more is refused.', 1, 100_000, 1000),
     connectionsPerAddressMax: noLimit(
@@ -228,7 +235,35 @@ export const LimitsSchema = Type.Object(
       1_000_000,
       20_000,
     ),
+    subscriberRateMin: integer(
+      'Messages a second that a subscriber takes at least, for publishers to wait for it (mqtt.holdPublishersBack): no ' +
+        'subscriber slows them down to less. A slower one is not waited for.',
+      1,
+      1_000_000,
+      1_000,
+    ),
+    subscriberStallSecondsMax: integer(
+      'Over so long that is measured. Publishers wait at most so long for a subscriber that acknowledges nothing.',
+      1,
+      300,
+      5,
+    ),
     subscriptionsPerClientMax: integer('Subscriptions of one client.', 1, 100_000, 1000),
+    filtersPerPacketMax: integer('Topic filters of one SUBSCRIBE or UNSUBSCRIBE.', 1, 100_000, 1000),
+    userPropertiesMax: integer('User properties of one packet (MQTT 5).', 0, 10_000, 100),
+    replaysPerClientMax: integer(
+      'Subscriptions of one client to the history of a stream ($replay/STREAM/...).',
+      0,
+      1000,
+      8,
+    ),
+    replaysMax: integer(
+      'The same of all clients that are connected; each holds 64 KiB and a batch of each partition. One more is ' +
+        'refused; that of a session which comes back waits until another one ends.',
+      0,
+      100_000,
+      100,
+    ),
     sessionsMax: integer('Sessions, with a connection or without.', 1, 1_000_000, 10_000),
     sessionExpirySecondsMax: integer(
       `How long a session stays without a connection, at most; ${NEVER_SECONDS}: for ever.`,

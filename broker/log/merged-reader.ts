@@ -42,6 +42,8 @@ export class Lane {
   readonly end: number | null
   /** The next offset to be looked for. */
   next: number
+  /** From `next` to here the log has nothing that it can give; 0 where that is not known. */
+  emptyTo = 0
   head: ReadRecord | null = null
   /** Offsets before the head that are not there, and were not told yet. */
   readonly gaps: MissingOffsets[] = []
@@ -62,7 +64,10 @@ export class Lane {
     const end = Math.min(this.end ?? durableOffset, durableOffset)
     while (this.head === null && this.next < end) {
       const batches = await log.read(stream, this.partition, this.next, bytesMax)
-      if (batches.length === 0) return
+      if (batches.length === 0) {
+        this.emptyTo = end
+        return
+      }
       this.#holes = log.lostOffsets(stream, this.partition)
       this.#passRetention(log, stream, batches[0]!.baseOffset)
       this.#records = recordsOf(log, batches)

@@ -7,11 +7,14 @@ export type CommitListener = (error: Error | null) => void
 
 /** Builders kept for the next commits: their buffers are the append path's only memory. */
 const FREE_BUILDERS_MAX = 64
+/** The same in bytes: a commit of fast publishers comes at once after another, and buffers of its size are not grown anew for each. */
+const FREE_BYTES_MAX = 4 * 1024 * 1024
 
 export class OpenCommit {
   #partitions: LogPartition[] = []
   #listeners: CommitListener[] = []
   readonly #free: BatchBuilder[] = []
+  #freeBytes = 0
   bytes = 0
   records = 0
   /** Grows with each commit that was taken: tells whether what is added now goes with what was added before. */
@@ -31,7 +34,7 @@ export class OpenCommit {
   ): number {
     let builder = partition.open
     if (builder === null) {
-      builder = this.#free.pop() ?? new BatchBuilder()
+      builder = this.#takeFree() ?? new BatchBuilder()
       partition.open = builder
       this.#partitions.push(partition)
       this.bytes += builder.bytes
@@ -68,6 +71,15 @@ export class OpenCommit {
     partition.open = null
     if (builder === null) return
     builder.reset()
-    if (this.#free.length < FREE_BUILDERS_MAX) this.#free.push(builder)
+    const isKept = this.#freeBytes + builder.heldBytes <= FREE_BYTES_MAX
+    if (!isKept || this.#free.length >= FREE_BUILDERS_MAX) return
+    this.#free.push(builder)
+    this.#freeBytes += builder.heldBytes
+  }
+
+  #takeFree(): BatchBuilder | undefined {
+    const builder = this.#free.pop()
+    if (builder !== undefined) this.#freeBytes -= builder.heldBytes
+    return builder
   }
 }

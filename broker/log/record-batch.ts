@@ -229,7 +229,7 @@ export class BatchBuilder {
   readonly #keepBytesMax: number
 
   /** @param keepBytesMax a buffer grown past this is let go on reset, so that one burst does not hold memory. */
-  constructor(initialBytes = 1024, keepBytesMax = 256 * 1024) {
+  constructor(initialBytes = 1024, keepBytesMax = 2 * 1024 * 1024) {
     this.#bytes = Buffer.allocUnsafeSlow(initialBytes)
     this.#keepBytesMax = keepBytesMax
   }
@@ -243,6 +243,10 @@ export class BatchBuilder {
   }
   get maxTimestamp(): number {
     return this.#maxTimestamp
+  }
+  /** Of memory, used or not. */
+  get heldBytes(): number {
+    return this.#bytes.length
   }
 
   /**

@@ -44,6 +44,8 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
     topicBytesMax: limits.topicBytesMax,
     topicLevelsMax: limits.topicLevelsMax,
     clientIdBytesMax: limits.clientIdBytesMax,
+    filtersMax: limits.filtersPerPacketMax,
+    userPropertiesMax: limits.userPropertiesMax,
     connectSecondsMax: limits.connectSecondsMax,
     keepAliveSecondsMax: limits.keepAliveSecondsMax,
     receiveMaximum: limits.receiveMaximum,
@@ -51,11 +53,16 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
   }
 }
 
-export function sessionLimits({ limits }: BrokerConfig): Partial<SessionLimits> {
+export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLimits> {
   return {
     sessionsMax: limits.sessionsMax,
     subscriptionsMax: limits.subscriptionsPerClientMax,
+    replaysMax: limits.replaysPerClientMax,
+    replaysTotalMax: limits.replaysMax,
     queuedMessagesMax: limits.queuedMessagesMax,
+    holdsPublishersBack: mqtt.holdPublishersBack,
+    subscriberRateMin: limits.subscriberRateMin,
+    subscriberStallSecondsMax: limits.subscriberStallSecondsMax,
     inFlightMax: limits.inFlightMax,
     expirySecondsMax: limits.sessionExpirySecondsMax,
     retainedMessagesMax: limits.retainedMessagesMax,

@@ -63,8 +63,8 @@ export interface FrontSessions extends ConnectedSessions {
   onCommitted(message: Message): void
   /** A message of the broker's own, of QoS 0: to whoever is connected, and retained in memory alone. */
   publishHeld(message: Message): void
-  /** The rules have changed. */
-  review(access: Access): void
+  /** The rules have changed. @param removed users that are none any more */
+  review(access: Access, removed: readonly string[]): void
   status(): SessionsStatus
   close(): Promise<void>
 }
@@ -196,10 +196,13 @@ export class Front implements MqttFront {
     )
   }
 
-  /** Who may do what has changed: also for those who are connected, and for sessions whose clients are away. */
-  review(): void {
+  /**
+   * Who may do what has changed: also for those who are connected, and for sessions whose clients are away.
+   * @param removed users that are none any more: their sessions end
+   */
+  review(removed: readonly string[] = []): void {
     for (const connection of [...this.#connections]) connection.review()
-    this.#sessions.review(this.#context.access)
+    this.#sessions.review(this.#context.access, removed)
   }
 
   /** For connections from now on. */

@@ -46,7 +46,7 @@ export interface OpenFrontOptions {
 
 /** @throws ListenError, and what the sessions' store has to say: nothing is left open then */
 export async function openFront(world: FrontWorld, options: OpenFrontOptions): Promise<Front> {
-  const { ingress, clock } = world
+  const { ingress, clock, access } = world
   const hub = new Hub()
   const publishWill: PublishWill = (will, clientId) =>
     publishOf(ingress, sessions, clock.now, { ...will, clientId })
@@ -55,6 +55,7 @@ export async function openFront(world: FrontWorld, options: OpenFrontOptions): P
     hub,
     messageOf,
     publishWill,
+    ...(access === undefined ? {} : { rules: access }),
     ...(options.sessionLimits === undefined ? {} : { limits: options.sessionLimits }),
   })
   try {

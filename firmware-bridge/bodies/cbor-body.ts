@@ -4,8 +4,9 @@
  * In JSON: bytes are base64, whole numbers beyond 2^53 are text, NaN, infinities and undefined are null. Scaled numbers have 12 digits,
  * so that 2150 times 0.01 is 21.5. The same body always gives the same bytes: a device that repeats it is recognised.
  */
-import { Decoder } from 'cbor-x'
+import type { Decoder } from 'cbor-x'
 import { checkCborMap } from './cbor-check.ts'
+import { cborDecoder } from './cbor-decoder.ts'
 import type { BodyConfig, FieldConfig } from './config.ts'
 
 export type CborResult =
@@ -15,9 +16,9 @@ export type CborResult =
 export type CborBodyConfig = Pick<BodyConfig, 'schema' | 'time' | 'timeKey' | 'unknownKeys' | 'withUnits'>
 
 const DIGITS = 12
-const decoder = new Decoder({ mapsAsObjects: false, useRecords: false })
 
 export class CborBody {
+  readonly #decoder: Decoder = cborDecoder()
   readonly #config: CborBodyConfig
   readonly #fields: ReadonlyMap<string, FieldConfig>
 
@@ -31,7 +32,7 @@ export class CborBody {
     if (typeof pairs === 'string') return malformed(`it is no CBOR map: ${pairs}`)
     let map: Map<unknown, unknown>
     try {
-      map = decoder.decode(bytes) as Map<unknown, unknown>
+      map = this.#decoder.decode(bytes) as Map<unknown, unknown>
     } catch (error) {
       return malformed(`it is no CBOR map: ${(error as Error).message}`)
     }
@@ -43,7 +44,9 @@ export class CborBody {
     const { time, timeKey, unknownKeys } = this.#config
     const object = new Map<string, unknown>()
     let deviceTimeMs: number | null = null
-    for (const [key, value] of map) {
+    for (const [rawKey, rawValue] of map) {
+      const key = narrowed(rawKey)
+      const value = narrowed(rawValue)
       if (typeof key !== 'number' && typeof key !== 'bigint' && typeof key !== 'string') {
         return malformed('a key is neither a number nor text')
       }
@@ -56,9 +59,8 @@ export class CborBody {
       if (field === undefined && unknownKeys === 'drop') continue
       const name = field?.name ?? String(key)
       if (object.has(name)) return malformed(`two keys are called ${JSON.stringify(name)}`)
-      if (field !== undefined && !isOfType(value, field.type)) {
-        return malformed(`key ${key} (${field.name}) is not ${field.type}`)
-      }
+      const type = field?.type ?? 'any'
+      if (!isOfType(value, type)) return malformed(`key ${key} (${name}) is not ${type}`)
       object.set(name, this.#value(value, field))
     }
     return { kind: 'object', json: JSON.stringify(Object.fromEntries(object)), deviceTimeMs }
@@ -71,6 +73,12 @@ export class CborBody {
   }
 }
 
+/** cbor-x gives a bigint for every whole number of 8 bytes, however small it is. */
+function narrowed(value: unknown): unknown {
+  const isSafe = typeof value === 'bigint' && Number.isSafeInteger(Number(value))
+  return isSafe ? Number(value) : value
+}
+
 function malformed(reason: string): CborResult {
   return { kind: 'malformed', reason }
 }
@@ -79,7 +87,7 @@ export function isTime(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
-function isOfType(value: unknown, type: FieldConfig['type']): boolean {
+function isOfType(value: unknown, type: NonNullable<FieldConfig['type']>): boolean {
   if (value === null || value === undefined) return true
   if (Array.isArray(value) && type !== 'any') {
     return value.every((each) => !Array.isArray(each) && isOfType(each, type))
@@ -102,7 +110,10 @@ function isOfType(value: unknown, type: FieldConfig['type']): boolean {
 
 function plainValue(value: unknown, scale: number): unknown {
   if (typeof value === 'number') return scaled(value, scale)
-  if (typeof value === 'bigint') return scale === 1 ? String(value) : scaled(Number(value), scale)
+  if (typeof value === 'bigint') {
+    const number = narrowed(value)
+    return scale === 1 && typeof number === 'bigint' ? String(value) : scaled(Number(value), scale)
+  }
   if (value instanceof Uint8Array) {
     return Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')
   }

@@ -15,21 +15,23 @@ const FieldSchema = Type.Object(
     unit: Type.Optional(
       Type.String({ description: 'Its unit, for withUnits.', minLength: 1, maxLength: 32, examples: ['C'] }),
     ),
-    type: Type.Union(
-      [
-        Type.Literal('any'),
-        Type.Literal('number'),
-        Type.Literal('integer'),
-        Type.Literal('boolean'),
-        Type.Literal('text'),
-        Type.Literal('bytes'),
-      ],
-      {
-        description:
-          'What it must be, or an array of it; null is always taken. Another makes the body malformed.',
-        shape: 'any, number, integer, boolean, text or bytes',
-        default: 'any',
-      },
+    // without a default here: defaults are not filled in within a record
+    type: Type.Optional(
+      Type.Union(
+        [
+          Type.Literal('any'),
+          Type.Literal('number'),
+          Type.Literal('integer'),
+          Type.Literal('boolean'),
+          Type.Literal('text'),
+          Type.Literal('bytes'),
+        ],
+        {
+          description:
+            'What it must be, or an array of it; null is always taken. Another makes the body malformed. Without it any is taken.',
+          shape: 'any, number, integer, boolean, text or bytes',
+        },
+      ),
     ),
   },
   { ...closed, description: 'one value' },

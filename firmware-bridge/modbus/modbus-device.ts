@@ -4,7 +4,7 @@ import { TopicPattern } from '../outlet/topic-pattern.ts'
 import type { ModbusDeviceConfig, RegisterConfig } from './config.ts'
 import type { ReadResult } from './modbus-client.ts'
 import { isBit, type PlannedRead, planReads } from './read-plan.ts'
-import { registerValue } from './register-value.ts'
+import { nameOf, registerValue } from './register-value.ts'
 
 export interface ModbusDeviceCounters {
   /** Requests that were answered with values. */
@@ -117,8 +117,4 @@ export class ModbusDevice {
     messages.push({ topic, payload: Buffer.from(payload) })
     this.counters.messages++
   }
-}
-
-function nameOf({ name, kind, address }: RegisterConfig): string {
-  return name ?? `${kind}-${address}`
 }

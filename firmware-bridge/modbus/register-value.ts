@@ -6,6 +6,11 @@ const DIGITS = 12
 /** What a float of 4 bytes never needs more of. */
 const FLOAT32_DIGITS_MAX = 9
 
+/** What it is called in an object or a topic. */
+export function nameOf({ name, kind, address }: RegisterConfig): string {
+  return name ?? `${kind}-${address}`
+}
+
 /**
  * @param bytes of the whole answer, two a register
  * @param offset of the first register, in registers

@@ -41,6 +41,15 @@ export class TopicPattern {
     return this.#parts.some((part) => 'letter' in part && part.letter === letter)
   }
 
+  get hasFields(): boolean {
+    return this.#parts.some((part) => 'field' in part)
+  }
+
+  /** It is made of what a message says. */
+  get needsValues(): boolean {
+    return this.hasFields || this.has('k')
+  }
+
   /** @returns null when a field is missing, or what comes out is no topic */
   fill(values: TopicValues): string | null {
     let topic = ''

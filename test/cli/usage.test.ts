@@ -124,6 +124,22 @@ test('--demo publishes, and its process ends with the broker, however that ends'
   expect(broker.stderr).toBe('')
 }, 60_000)
 
+test('--demo publishes to a broker that has users and permissions, which it needs none of', async () => {
+  const directory = scratch()
+  writeFileSync(join(directory, 'password'), 'correct horse')
+  await headwater(['users', 'add', 'ann', '--password-file', 'password'], directory)
+  const { broker } = await startBroker(['--demo'], directory)
+  await vi.waitFor(
+    async () => {
+      const { stdout } = await headwater(['read', 'events', '--count', '1'], directory)
+      expect(JSON.parse(stdout).topic).toMatch(/^demo\//)
+    },
+    { timeout: 20_000, interval: 300 },
+  )
+  await broker.end('SIGTERM')
+  expect(broker.stderr).not.toContain('refused')
+}, 60_000)
+
 test.each(readdirSync(new URL('../../examples', import.meta.url)))(
   'examples/%s is a good configuration',
   async (name) => {

@@ -43,6 +43,10 @@ export interface Access {
   maySubscribe(principal: Principal, filter: string): boolean
   /** Whether a client that was let in still would be, as the one it was then. */
   knows(principal: Principal, peer: PeerInfo): boolean
+  /** Whether somebody can come in by this name. */
+  isUser(name: string): boolean
+  /** Whether it is certain that nobody comes in by this name any more: not where all names are missing, as while their file is. */
+  isGone(name: string): boolean
   /** Changes when the rules do: answers that were remembered are asked for again. */
   readonly generation: number
 }
@@ -75,6 +79,8 @@ export const OPEN_ACCESS: Access = {
   mayPublish: () => true,
   maySubscribe: () => true,
   knows: () => true,
+  isUser: () => true,
+  isGone: () => false,
   generation: 0,
 }
 

@@ -1,4 +1,5 @@
 /** An open connection's client: what it has, and what is told of it. */
+import type { Backlog } from '../hub/backlog.ts'
 import type { Connect, ProtocolVersion } from '../packets/packet.ts'
 import type { Session } from '../session/session.ts'
 import type { Who } from '../who.ts'
@@ -17,6 +18,8 @@ export interface OpenClient {
   readonly who: Who
   readonly incoming: Incoming
   readonly acknowledgements: Acknowledgements
+  /** What waits for it; null where its session was gone at once. */
+  readonly backlog: Backlog | null
   readonly quota: Quota
   /** ms since 1970 */
   readonly since: number

@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream'
 import { HeadwaterError } from '../../errors.ts'
 import type { Chain } from '../../log/chain.ts'
+import { Backlog, type HeldPublisher } from '../hub/backlog.ts'
 import { readAcknowledgement } from '../packets/acknowledgement-view.ts'
 import {
   encodeDisconnect,
@@ -43,7 +44,7 @@ type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
 /** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
 const LINGER_TICKS = 2 * TICKS_PER_SECOND
-export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
+export class Connection implements Timed, AcknowledgementOwner, FrameHandler, HeldPublisher {
   readonly peer: PeerInfo
   readonly #stream: Duplex
   readonly #context: ConnectionContext
@@ -56,6 +57,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #open: OpenClient | null = null
   #session: Session | null = null
   #subscribesUnderWay = 0
+  /** The subscriber that it waits for. */
+  #heldBy: Backlog | null = null
   /** The tick of the last whole packet. */
   #heardAt = 0
 
@@ -115,6 +118,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const text = 'it is not let in any more'
     this.#context.counters.dropped++
     this.#log(text, text)
+    this.#session?.dropWill()
     this.close(Reason.notAuthorized, text)
   }
 
@@ -155,8 +159,9 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     const type = frame.first >> 4
     if (type === PacketType.publish) {
-      const chain = open.incoming.publish(frame)
-      if (chain !== null) this.#waitFor(chain, frame, open)
+      const full = open.incoming.publish(frame)
+      if (full instanceof Backlog) this.#waitForSubscriber(full, frame)
+      else if (full !== null) this.#waitForLog(full, frame, open)
       return
     }
     if (type >= PacketType.puback && type <= PacketType.pubcomp) this.#acknowledged(frame, open)
@@ -216,7 +221,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   /** The frame stays where it is; nothing more is read until the log has room. */
-  #waitFor(chain: Chain, frame: Frame, { incoming }: OpenClient): void {
+  #waitForLog(chain: Chain, frame: Frame, { incoming }: OpenClient): void {
     this.#reader.hold(frame, Block.log)
     this.#context.ingress.wait(
       chain,
@@ -233,6 +238,24 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
         this.#reader.unblock(Block.log)
       },
     )
+  }
+
+  /** The same until the queue of a subscriber has room. */
+  #waitForSubscriber(backlog: Backlog, frame: Frame): void {
+    this.#reader.hold(frame, Block.backlog)
+    this.#heldBy = backlog
+    backlog.wait(this)
+  }
+
+  /** Of a subscriber's queue. */
+  resume(): void {
+    this.#heldBy = null
+    this.#reader.unblock(Block.backlog)
+  }
+
+  /** Of a subscriber's queue: what waits for this client. */
+  get own(): Backlog | null {
+    return this.#open?.backlog ?? null
   }
 
   #acknowledged(frame: Frame, open: OpenClient): void {
@@ -286,11 +309,13 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const { clientId } = connect
     const from = this.peer.address
     const who = { client: clientId, from, user: principal.name ?? ANONYMOUS }
-    const incoming = new Incoming(context, connect, principal, who, acknowledgements, this.#pressure())
+    const { backlog } = session
+    const pressure = this.#pressure(backlog)
+    const incoming = new Incoming(context, connect, principal, who, acknowledgements, pressure)
     const quota = context.quotas.quotaOf(principal)
     const holder = { user: principal.name, address: from }
     const since = context.now()
-    this.#open = { connect, principal, holder, who, incoming, acknowledgements, quota, since }
+    this.#open = { connect, principal, holder, who, incoming, acknowledgements, backlog, quota, since }
     this.#asking = null
     context.takeovers.entered(clientId, holder)
     this.#session = session
@@ -308,8 +333,9 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#reader.unblock(Block.admitting)
   }
 
-  #pressure(): IncomingPressure {
+  #pressure(own: Backlog | null): IncomingPressure {
     return {
+      own,
       crowded: (commit) => {
         this.#reader.block(Block.crowd)
         commit.waiting.push(() => this.#reader.unblock(Block.crowd))
@@ -452,6 +478,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#session = null
     if (!isFirst) return
     this.#reader.stop()
+    this.#heldBy?.leave(this)
     if (this.#open === null) return
     const { acknowledgements, quota, connect, holder } = this.#open
     acknowledgements.close()

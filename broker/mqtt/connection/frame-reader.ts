@@ -16,6 +16,8 @@ export const Block = {
   crowd: 32,
   /** Enough messages that no stream takes wait for the disk. */
   storing: 64,
+  /** The queue of a subscriber is half full. */
+  backlog: 128,
 } as const
 
 /** Bytes of a packet that is not whole yet count as a sign of life. */

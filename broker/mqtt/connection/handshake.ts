@@ -7,6 +7,7 @@ import type { Session } from '../session/session.ts'
 import { isRefused, type PeerInfo, type Principal } from './access.ts'
 import type { ConnectionContext } from './context.ts'
 import type { ConnectionLimits } from './limits.ts'
+import { isReservedTopic } from './topic-cache.ts'
 
 export interface Admitted {
   readonly kind: 'admitted'
@@ -50,7 +51,7 @@ export async function admit(
     const { reasonCode, text: detail } = principal
     return { kind: 'refused', reasonCode, text: 'not let in', detail }
   }
-  if (will !== null && !context.access.mayPublish(principal, will.topic)) {
+  if (will !== null && (isReservedTopic(will.topic) || !context.access.mayPublish(principal, will.topic))) {
     const text = `may not publish its will to ${will.topic}`
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
@@ -69,6 +70,9 @@ export async function admit(
   } catch (thrown) {
     const error = thrown as Error
     if (error instanceof MqttProtocolError) {
+      // who has which client id is for the log
+      if (error.reasonCode === Reason.notAuthorized)
+        return { kind: 'refused', reasonCode: error.reasonCode, text: 'not let in', detail: error.message }
       return { kind: 'refused', reasonCode: error.reasonCode, text: error.message }
     }
     const text = 'its session could not be opened'

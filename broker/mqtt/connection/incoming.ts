@@ -4,6 +4,7 @@
  */
 import type { Chain } from '../../log/chain.ts'
 import { NO_HEADERS } from '../../log/record-batch.ts'
+import type { Backlog } from '../hub/backlog.ts'
 import { encodePuback, encodePubrec } from '../packets/answers.ts'
 import type { Frame } from '../packets/frame-scanner.ts'
 import type { Connect } from '../packets/packet.ts'
@@ -39,6 +40,8 @@ export class RefusedMessageError extends Error {
 
 /** What holds up whoever publishes. */
 export interface IncomingPressure {
+  /** What waits for the client itself. */
+  readonly own: Backlog | null
   /** Nothing more is to be handed over until this commit has settled. */
   crowded(commit: PendingCommit): void
   /** Nothing more is to be handed over until it is false again. */
@@ -83,10 +86,11 @@ export class Incoming {
 
   /**
    * PUBLISH.
-   * @returns null, or the chain that has to have room first: then nothing was done, and the frame is to be handed over again
+   * @returns null, or what has to have room first, the log's chain or a subscriber's queue: then nothing was done, and the frame is to be handed
+   *          over again
    * @throws MqttProtocolError, RefusedMessageError, HeadwaterError: the connection ends
    */
-  publish(frame: Frame): Chain | null {
+  publish(frame: Frame): Chain | Backlog | null {
     const context = this.#context
     const view = context.publishView
     readPublish(frame, this.#connect.version, view)
@@ -97,6 +101,8 @@ export class Incoming {
       this.#refuse(view, Reason.notAuthorized, `may not publish to ${entry.topic}`)
       return null
     }
+    const backlog = view.qos === 0 ? null : this.#heldBy(entry)
+    if (backlog !== null) return backlog
     const submission = context.submission
     submission.clientId = this.#connect.clientId
     submission.topic = entry.topic
@@ -121,6 +127,15 @@ export class Incoming {
     }
     context.ingress.received(submission.payload.length, true)
     this.#admitted(view, entry)
+    return null
+  }
+
+  #heldBy(entry: TopicEntry): Backlog | null {
+    const pressures = entry.pressures(this.#context.hub)
+    for (let i = 0; i < pressures.length; i++) {
+      const backlog = pressures[i]!.holds(this.#pressure.own)
+      if (backlog !== null) return backlog
+    }
     return null
   }
 
@@ -154,7 +169,9 @@ export class Incoming {
     if (qos === 0 && !isPassedOn) return
     const commit = commits.of(submission.chain as Chain)
     if (isPassedOn) {
-      commit.messages.push(this.#messageOf(view, entry))
+      const message = this.#messageOf(view, entry)
+      commit.messages.push(message)
+      if (qos !== 0) message.expected(entry.pressures(hub))
       if (commit.isCrowded) this.#pressure.crowded(commit)
     }
     this.#acknowledge(view, Reason.success, submission.delta < 0, commit)

@@ -4,6 +4,7 @@
  */
 import type { Chain } from '../../log/chain.ts'
 import type { LogPartition } from '../../log/partition.ts'
+import type { Pressure } from '../hub/backlog.ts'
 import type { Message, Place } from '../hub/message.ts'
 import type { MessageProperties, QoS } from '../packets/packet.ts'
 import type { AcknowledgementRun, Awaited } from './acknowledgements.ts'
@@ -22,6 +23,8 @@ export class CommittedMessage implements Message {
   partition: LogPartition | null = null
   /** Its place in the commit's batch. */
   delta = 0
+  /** Who was told to expect it. */
+  pressures: readonly Pressure[] = []
 
   constructor(topic: string, payload: Buffer, qos: QoS, isRetained: boolean) {
     this.topic = topic
@@ -35,6 +38,18 @@ export class CommittedMessage implements Message {
     if (payload.buffer.byteLength <= payload.length) return
     this.payload = Buffer.allocUnsafeSlow(payload.length)
     this.payload.set(payload)
+  }
+
+  /** Subscribers expect it. */
+  expected(pressures: readonly Pressure[]): void {
+    this.pressures = pressures
+    for (let i = 0; i < pressures.length; i++) pressures[i]!.expect()
+  }
+
+  /** Its commit is on disk or has failed. */
+  settled(): void {
+    const { pressures } = this
+    for (let i = 0; i < pressures.length; i++) pressures[i]!.arrived()
   }
 
   /** Its commit is on disk, and the next one is not. */
@@ -101,11 +116,11 @@ export class PendingCommits {
     if (this.#last === commit) this.#last = null
     // a publisher that takes its own topic gets the message before PUBACK and after PUBREC: clients know it so from other brokers
     for (const run of commit.runs) if (!run.isLate) run.settle(error)
-    if (error === null) {
-      for (const message of commit.messages) {
-        message.committed()
-        this.#deliver(message)
-      }
+    for (const message of commit.messages) {
+      message.settled()
+      if (error !== null) continue
+      message.committed()
+      this.#deliver(message)
     }
     for (const run of commit.runs) if (run.isLate) run.settle(error)
     for (const resume of commit.waiting) resume()

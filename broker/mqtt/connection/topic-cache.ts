@@ -4,6 +4,7 @@
  *
  * By hash (FNV-1a); of two topics with one hash the last stays. So a client that makes hashes collide makes its own topics slow, nothing more.
  */
+import type { Pressure } from '../hub/backlog.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { PacketLimits } from '../packets/limits.ts'
 import { validateTopicName } from '../packets/topics.ts'
@@ -11,6 +12,11 @@ import type { Route, Router } from '../router.ts'
 
 const TOPICS_MAX = 10_000
 const RESERVED = /^\$(SYS|share|replay)(\/|$)/
+
+/** The broker's own: no client publishes to it. */
+export function isReservedTopic(topic: string): boolean {
+  return topic.charCodeAt(0) === 0x24 && RESERVED.test(topic)
+}
 
 export class TopicEntry {
   readonly bytes: Buffer
@@ -20,22 +26,32 @@ export class TopicEntry {
   /** The broker's own: no client publishes to it. */
   readonly isReserved: boolean
   #hasTakers = false
+  #pressures: readonly Pressure[] = []
   #asked = -1
 
   constructor(bytes: Buffer, topic: string, route: Route | null) {
     this.bytes = bytes
     this.topic = topic
     this.route = route
-    this.isReserved = topic.charCodeAt(0) === 0x24 && RESERVED.test(topic)
+    this.isReserved = isReservedTopic(topic)
   }
 
   /** Whether somebody subscribes to it now. */
   hasTakers(hub: Hub): boolean {
-    if (this.#asked !== hub.generation) {
-      this.#asked = hub.generation
-      this.#hasTakers = hub.hasTakers(this.topic)
-    }
+    if (this.#asked !== hub.generation) this.#ask(hub)
     return this.#hasTakers
+  }
+
+  /** What its messages of QoS 1 and 2 meet now. */
+  pressures(hub: Hub): readonly Pressure[] {
+    if (this.#asked !== hub.generation) this.#ask(hub)
+    return this.#pressures
+  }
+
+  #ask(hub: Hub): void {
+    this.#asked = hub.generation
+    this.#hasTakers = hub.hasTakers(this.topic)
+    this.#pressures = hub.pressuresOf(this.topic)
   }
 
   isAt(bytes: Buffer, from: number, to: number): boolean {

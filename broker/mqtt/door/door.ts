@@ -7,6 +7,7 @@
 import type { Access, Credentials, PeerInfo, Principal, Refusal } from '../connection/access.ts'
 import { Reason } from '../packets/protocol-error.ts'
 import { isLocal } from './counted-address.ts'
+import { Guests } from './guests.ts'
 import { PasswordChecks } from './password.ts'
 import { type PermissionRule, Permissions } from './permissions.ts'
 import type { Users } from './users.ts'
@@ -17,12 +18,17 @@ export interface DoorRules {
   readonly permissions: readonly PermissionRule[]
   /** The one user that may write to the stream that takes a topic, or null where all may. */
   writerOf(topic: string): string | null
+  /** Of a listener: any name can come by one. */
+  readonly takesCertificates: boolean
 }
+
+const NO_PASSWORD = Buffer.alloc(0)
 
 export class Door implements Access {
   generation = 0
   #rules: DoorRules
   #users: Users
+  readonly guests = new Guests()
   readonly #checks = new PasswordChecks()
   #permissions = new WeakMap<Principal, Permissions>()
   /** The hash of the password that a client came in with: with another one it would have to come again. */
@@ -54,11 +60,13 @@ export class Door implements Access {
     isWanted,
   }: Credentials): Promise<Principal | Refusal> {
     if (peer.identity !== null) return { name: peer.identity, clientId }
+    const guest = username === null ? null : this.guests.enter(username, password ?? NO_PASSWORD, clientId)
+    if (guest !== null) return guest
     if (username === null || this.#users.size === 0) {
       return this.#takesAnonymous(peer) ? { name: null, clientId } : this.#refuseAnonymous()
     }
     const user = this.#users.get(username)
-    const given = password ?? Buffer.alloc(0)
+    const given = password ?? NO_PASSWORD
     const isRight =
       user === undefined
         ? await this.#checks.pretend(given, isWanted)
@@ -77,19 +85,32 @@ export class Door implements Access {
   mayPublish(principal: Principal, topic: string): boolean {
     const writer = this.#rules.writerOf(topic)
     if (writer !== null && writer !== principal.name) return false
+    const guest = this.guests.permissionsOf(principal)
+    if (guest !== null) return guest.mayPublish(topic)
     return this.isUnguarded || this.#of(principal).mayPublish(topic)
   }
 
   maySubscribe(principal: Principal, filter: string): boolean {
+    const guest = this.guests.permissionsOf(principal)
+    if (guest !== null) return guest.maySubscribe(filter)
     return this.isUnguarded || this.#of(principal).maySubscribe(filter)
   }
 
   /** A user that was removed is not known any more, nor one with another password than it came in with. */
   knows(principal: Principal, peer: PeerInfo): boolean {
     if (peer.identity !== null) return peer.isVouchedFor?.() ?? true
+    if (this.guests.permissionsOf(principal) !== null) return true
     if (principal.name === null) return this.#takesAnonymous(peer)
     const entered = this.#entered.get(principal)
     return entered !== undefined && this.#users.get(principal.name)?.password === entered
+  }
+
+  isUser(name: string): boolean {
+    return this.#users.has(name) || this.#rules.takesCertificates
+  }
+
+  isGone(name: string): boolean {
+    return this.#users.size > 0 && !this.isUser(name)
   }
 
   #refuseAnonymous(): Refusal {

@@ -25,6 +25,8 @@ export interface GateWorld {
   /** The data directory. */
   readonly data: string
   readonly sink: LogSink
+  /** Some listener lets clients in by their certificates. */
+  readonly takesCertificates: boolean
   /** The stream that takes a topic. */
   streamOf(topic: string): string | null
 }
@@ -41,7 +43,7 @@ export class Gate {
   #users: Users
   /** What `#users` was read from; undefined: no file. */
   #bytes: Buffer | undefined
-  #onChange: () => void = () => {}
+  #onChange: (removed: readonly string[]) => void = () => {}
   #timer: NodeJS.Timeout | undefined
   #isReading = false
 
@@ -87,8 +89,8 @@ export class Gate {
     return [...new Set(names)].filter((name) => !this.#users.has(name))
   }
 
-  /** @param onChange after each change of who may do what: connections are to be reviewed */
-  watch(onChange: () => void): void {
+  /** @param onChange after each change of who may do what, with users that were removed: connections and sessions are to be reviewed */
+  watch(onChange: (removed: readonly string[]) => void): void {
     this.#onChange = onChange
     this.#timer = setInterval(() => void this.readUsers(), USERS_CHECK_MS)
     this.#timer.unref()
@@ -103,7 +105,7 @@ export class Gate {
     const areRatesNew = JSON.stringify(settings.rates) !== JSON.stringify(this.#settings.rates)
     this.#settings = settings
     if (areRatesNew) this.rates.update(settings.rates)
-    this.#changed()
+    this.#changed([])
   }
 
   /** Takes the users as they are in their file now; one that cannot be read is told, and those that are known stay. */
@@ -131,7 +133,8 @@ export class Gate {
           changed.map(([name]) => name),
         ),
       })
-      this.#changed()
+      // a file that is missing for a moment, as one that is put in place by hand, removes nobody for good
+      this.#changed(bytes === undefined ? [] : removed)
     } catch (error) {
       const reason = (error as Error).message
       this.#limited.warn(reason, 'the users cannot be read: those that were known stay', { reason })
@@ -140,19 +143,19 @@ export class Gate {
     }
   }
 
-  #changed(): void {
+  #changed(removed: readonly string[]): void {
     this.door.update(this.#rules(), this.#users)
-    this.#onChange()
+    this.#onChange(removed)
   }
 
   #rules() {
     const { anonymous, permissions, writers } = this.#settings
-    const { streamOf } = this.#world
+    const { streamOf, takesCertificates } = this.#world
     const writerOf = (topic: string): string | null => {
       const stream = writers.size === 0 ? null : streamOf(topic)
       return stream === null ? null : (writers.get(stream) ?? null)
     }
-    return { anonymous, permissions, writerOf }
+    return { anonymous, permissions, writerOf, takesCertificates }
   }
 }
 

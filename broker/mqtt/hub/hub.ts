@@ -5,6 +5,7 @@
  * The takers of a topic are looked up once and remembered until a subscription changes that can matter.
  */
 import type { QoS } from '../packets/packet.ts'
+import type { Pressure } from './backlog.ts'
 import { Filters } from './filters.ts'
 import type { Grant, Message, Subscriber } from './message.ts'
 import { SharedGroup } from './shared-group.ts'
@@ -32,9 +33,11 @@ interface Taker {
 interface Takers {
   readonly plain: readonly Taker[]
   readonly groups: readonly SharedGroup[]
+  /** Of those whose messages are queued. */
+  readonly pressures: readonly Pressure[]
 }
 
-const NOBODY: Takers = { plain: [], groups: [] }
+const NOBODY: Takers = { plain: [], groups: [], pressures: [] }
 
 export class Hub {
   /** Changes whenever an answer of `hasTakers` may. */
@@ -82,6 +85,11 @@ export class Hub {
   /** What nobody takes costs a look into a map. */
   hasTakers(topic: string): boolean {
     return this.count > 0 && this.#takersOf(topic) !== NOBODY
+  }
+
+  /** What a message of QoS 1 or 2 meets on its way; another where `generation` is. */
+  pressuresOf(topic: string): readonly Pressure[] {
+    return this.count === 0 ? NOBODY.pressures : this.#takersOf(topic).pressures
   }
 
   /** @returns to how many sessions it went */
@@ -164,7 +172,9 @@ function takersOf(matching: readonly Holders[]): Takers {
     grant: grantOf(own)!,
     own: own.some(({ isNoLocal }) => isNoLocal) ? own : null,
   }))
-  return { plain, groups: matching.flatMap(({ groups }) => [...groups.values()]) }
+  const groups = matching.flatMap((holders) => [...holders.groups.values()])
+  const queued = plain.filter(({ grant }) => grant.qos > 0)
+  return { plain, groups, pressures: [...queued.map(({ subscriber }) => subscriber.backlog), ...groups] }
 }
 
 /** @returns null of none */

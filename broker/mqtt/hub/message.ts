@@ -1,6 +1,7 @@
 /** What goes to subscribers: one message, whoever published it, and where it stands in the log. */
 import type { LogPartition } from '../../log/partition.ts'
 import type { MessageProperties, QoS } from '../packets/packet.ts'
+import type { Backlog } from './backlog.ts'
 
 /** Where a message stands in the log. A message that no stream takes has no place. */
 export interface Place {
@@ -50,6 +51,7 @@ export interface Subscriber {
   readonly clientId: string
   /** Connected now: of a shared subscription's members these come first. */
   readonly isOnline: boolean
+  readonly backlog: Backlog
   /** Must not throw, and must not block. */
   deliver(message: Message, grant: Grant): void
 }

@@ -96,6 +96,7 @@ export class Replay {
   /** The next message; `later` where it has to be read first (`load`), `none` where the log has no more now: `onMore` is called then. */
   peek(client: string, hasProperties: boolean): Replayed | 'later' | 'none' {
     if (this.#replayed !== null) return this.#replayed
+    if (!this.#context.begins(this)) return 'none'
     const reader = this.#reader
     if (reader === null) return 'later'
     while (!this.#isDry) {
@@ -110,7 +111,7 @@ export class Replay {
     }
     if (this.#isDry) return 'later'
     for (const lane of reader.lanes) {
-      if (lane.next < this.#partition(lane.partition).durableOffset) return 'later'
+      if (Math.max(lane.next, lane.emptyTo) < this.#partition(lane.partition).durableOffset) return 'later'
     }
     this.#context.waiting.add(this)
     return 'none'
@@ -273,5 +274,6 @@ export class Replay {
     this.#isDry = true
     this.#again = [...this.#unacked]
     this.#context.waiting.delete(this)
+    this.#context.rests(this)
   }
 }

@@ -13,12 +13,16 @@ export interface ReplayContext {
   readonly limited: LimitedLog
   /** At the log's end: woken by the next commit. */
   readonly waiting: Set<Replay>
+  /** A replay's client is connected, and it would read. @returns false where all that may are reading: it is woken */
+  begins(replay: Replay): boolean
+  /** Its client is gone, or it is over. */
+  rests(replay: Replay): void
 }
 
 export interface ReplayLimits {
   /** Of one session. */
   readonly replaysMax: number
-  /** Of all sessions together, those without a connection included. */
+  /** Of all sessions that are connected. */
   readonly replaysTotalMax: number
 }
 
@@ -28,9 +32,19 @@ export class Replays {
   readonly #stop: () => void
   #count = 0
   #isWaking = false
+  /** Those that hold what was read. */
+  readonly #running = new Set<Replay>()
+  /** Those that would. */
+  readonly #held = new Set<Replay>()
 
   constructor(log: EventLog, limited: LimitedLog, limits: ReplayLimits) {
-    this.#context = { log, limited, waiting: new Set() }
+    this.#context = {
+      log,
+      limited,
+      waiting: new Set(),
+      begins: (replay) => this.#begins(replay),
+      rests: (replay) => this.#rests(replay),
+    }
     this.#limits = limits
     this.#stop = log.onDurable(() => this.#wakeSoon())
   }
@@ -44,7 +58,7 @@ export class Replays {
     const { replaysMax, replaysTotalMax } = this.#limits
     const request = this.#request(subscription)
     if (typeof request === 'string') return this.#refuse(who, subscription, Reason.invalidFilter, request)
-    if (own >= replaysMax || this.#count >= replaysTotalMax) {
+    if (own >= replaysMax || this.#running.size >= replaysTotalMax) {
       const limit = own >= replaysMax ? `a client may have ${replaysMax}` : `there may be ${replaysTotalMax}`
       return this.#refuse(
         who,
@@ -53,7 +67,10 @@ export class Replays {
         `${limit} replays, and it would be one more`,
       )
     }
-    return this.#create(request, subscription)
+    const replay = this.#create(request, subscription)
+    // its client is connected
+    this.#running.add(replay)
+    return replay
   }
 
   /** One of a stored session. @returns null, said in one line, where its stream is not there any more */
@@ -75,6 +92,30 @@ export class Replays {
     const wanted = start.kind === 'offset' ? [partitions[start.partition]!] : partitions
     this.#count++
     return new Replay(subscription, wanted, start, this.#context, position)
+  }
+
+  #begins(replay: Replay): boolean {
+    if (this.#running.has(replay)) return true
+    const { replaysTotalMax } = this.#limits
+    if (this.#running.size >= replaysTotalMax) {
+      const { filter } = replay
+      this.#context.limited.warn('replays', 'a replay waits for another one to end', {
+        filter,
+        replaysTotalMax,
+      })
+      this.#held.add(replay)
+      return false
+    }
+    this.#held.delete(replay)
+    this.#running.add(replay)
+    return true
+  }
+
+  #rests(replay: Replay): void {
+    this.#held.delete(replay)
+    if (!this.#running.delete(replay)) return
+    // not at once: who ends may be about to end others
+    for (const held of this.#held) setImmediate(() => held.onMore())
   }
 
   #request({ filter, shareName }: Subscription): ReplayRequest | string {

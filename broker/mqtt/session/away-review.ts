@@ -1,14 +1,17 @@
 /**
  * The rules have changed while clients are away: a subscription that a client may not have any more would go on filling its queue until it is back,
- * and a will that it may not publish any more would be published.
+ * and a will that it may not publish any more would be published. What a user had that is none any more would stay for nobody, and keep its client ids
+ * from everybody.
  */
 import type { LimitedLog } from '../../limited-log.ts'
 import type { ClientSession } from './client-session.ts'
 
-/** Who may do what. */
+/** Who may do what (../connection/access.ts). */
 export interface SessionRules {
   mayPublish(who: SessionUser, topic: string): boolean
   maySubscribe(who: SessionUser, filter: string): boolean
+  isUser(name: string): boolean
+  isGone(name: string): boolean
 }
 
 export interface SessionUser {
@@ -22,17 +25,26 @@ export interface AwayReviewParts {
   willTopicOf(session: ClientSession): string | null
   dropWill(session: ClientSession): void
   unsubscribe(session: ClientSession, filters: readonly string[]): Promise<unknown>
+  /** Nothing of it is left, nor is its will published. */
+  remove(session: ClientSession): void
 }
 
-/** Of clients that are connected their connections take care. */
+/** Of clients that are connected their connections take care. @param removed users that are none any more */
 export function reviewAway(
   sessions: Iterable<ClientSession>,
   rules: SessionRules,
-  { limited, willTopicOf, dropWill, unsubscribe }: AwayReviewParts,
+  removed: readonly string[],
+  { limited, willTopicOf, dropWill, unsubscribe, remove }: AwayReviewParts,
 ): void {
-  for (const session of sessions) {
+  const gone = new Set(removed)
+  for (const session of [...sessions]) {
     if (session.isOnline) continue
     const { clientId, user } = session
+    if (user !== null && (gone.has(user) || rules.isGone(user))) {
+      remove(session)
+      limited.warn('gone', 'ended the session of a user that was removed', { client: clientId, user })
+      continue
+    }
     const who = { name: user, clientId }
     const topic = willTopicOf(session)
     if (topic !== null && !rules.mayPublish(who, topic)) dropWill(session)

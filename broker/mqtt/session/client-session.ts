@@ -3,6 +3,7 @@
  * expiry is more than nothing (`isStored`).
  */
 import { assert } from '../../assert.ts'
+import { Backlog, type BacklogOwner } from '../hub/backlog.ts'
 import type { Grant, Message, Subscriber } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { QoS } from '../packets/packet.ts'
@@ -16,7 +17,7 @@ import type { Session } from './session.ts'
 import type { SessionContext } from './session-context.ts'
 import { chunkKey, encodeOffset, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
 
-export class ClientSession implements Subscriber, FlowOwner {
+export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
   readonly clientId: string
   /** Whose it is: nobody else gets it. null: of a client without a name, and the next one's. */
   user: string | null = null
@@ -28,6 +29,7 @@ export class ClientSession implements Subscriber, FlowOwner {
   readonly subscriptions = new Map<string, Subscription>()
   readonly #table: DeliveryTable
   readonly flow: OutgoingFlow
+  readonly backlog: Backlog
   /** The connection's hold on it. */
   link: Session | null = null
   #isOverflown = false
@@ -47,6 +49,7 @@ export class ClientSession implements Subscriber, FlowOwner {
     this.#context = context
     this.#table = new DeliveryTable(expirySeconds > 0)
     this.flow = new OutgoingFlow(this, this.#table, context)
+    this.backlog = new Backlog(this, context.limits.queuedMessagesMax)
   }
 
   get isOnline(): boolean {
@@ -88,6 +91,7 @@ export class ClientSession implements Subscriber, FlowOwner {
     this.link?.detach()
     this.link = null
     this.flow.detach()
+    this.backlog.release()
   }
 
   /** It is stored from now on, or not any more. */
@@ -121,6 +125,21 @@ export class ClientSession implements Subscriber, FlowOwner {
 
   stalled(): void {
     this.#context.stalled(this)
+  }
+
+  // -- its publishers -----------------------------------------------------------------------------------------------
+
+  get isWaitedFor(): boolean {
+    const { limits, isLetGo } = this.#context
+    return this.flow.isStarted && limits.holdsPublishersBack && !isLetGo(this)
+  }
+
+  awaited(isAwaited: boolean): void {
+    this.#context.awaited(this, isAwaited)
+  }
+
+  progressed(): void {
+    this.backlog.progressed()
   }
 
   // -- messages -----------------------------------------------------------------------------------------------------

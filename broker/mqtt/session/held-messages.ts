@@ -1,9 +1,7 @@
 /** Messages of one session that wait in memory, by their number in the delivery table; what is beyond the limits is read back from the log. */
 import type { Message } from '../hub/message.ts'
 import type { SessionLimits } from './limits.ts'
-
-/** Beside topic and payload: sessions share a message, so that this is less than what one takes. */
-const OVERHEAD_BYTES = 64
+import { messageBytes } from './message-bytes.ts'
 
 export class HeldMessages {
   readonly #limits: SessionLimits
@@ -32,7 +30,7 @@ export class HeldMessages {
 
   /** Where the limits allow it. */
   hold(seq: number, message: Message): void {
-    const bytes = bytesOf(message)
+    const bytes = messageBytes(message)
     const { heldBytesMax, heldBytesTotalMax } = this.#limits
     if (this.#bytes + bytes > heldBytesMax || this.#total.bytes + bytes > heldBytesTotalMax) return
     this.keep(seq, message)
@@ -40,7 +38,7 @@ export class HeldMessages {
 
   /** In any case: it is sent next. */
   keep(seq: number, message: Message): void {
-    const bytes = bytesOf(message)
+    const bytes = messageBytes(message)
     message.own?.()
     this.#messages ??= new Map()
     this.#messages.set(seq, message)
@@ -52,7 +50,7 @@ export class HeldMessages {
     const message = this.#messages?.get(seq)
     if (message === undefined) return
     this.#messages!.delete(seq)
-    const bytes = bytesOf(message)
+    const bytes = messageBytes(message)
     this.#bytes -= bytes
     this.#total.bytes -= bytes
   }
@@ -62,8 +60,4 @@ export class HeldMessages {
     this.#bytes = 0
     this.#messages = null
   }
-}
-
-function bytesOf({ payload, topic }: Message): number {
-  return OVERHEAD_BYTES + payload.length + topic.length
 }

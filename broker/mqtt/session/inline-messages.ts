@@ -1,8 +1,10 @@
 /**
- * Messages of QoS 1 and 2 that no stream holds, while a session has still to deliver them. Each has a number, which stands in queues where
- * an offset would. One that a stored session waits for is written with that session's queue; then its bytes leave the memory.
+ * Messages of QoS 1 and 2 that no stream holds, while a session has still to deliver them, and copies of retained ones, whose records may go
+ * first. Each has a number, which stands in queues where an offset would. One that a stored session waits for is written with that session's
+ * queue; then its bytes leave the memory.
  */
 import type { Message } from '../hub/message.ts'
+import { messageBytes } from './message-bytes.ts'
 import { decodeMessage, encodeMessage, inlineKey } from './state-format.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -10,14 +12,13 @@ interface Held {
   /** null: it is read from the store. */
   message: Message | null
   readonly bytes: number
+  /** Of a copy that all may share: of which record. */
+  readonly record: string | null
   /** Sessions that have still to deliver it. */
   holders: number
   /** A stored session is among them. */
   isWanted: boolean
 }
-
-/** Beside topic and payload. */
-const OVERHEAD_BYTES = 64
 
 export class InlineMessages {
   readonly #store: StateStore
@@ -28,6 +29,8 @@ export class InlineMessages {
   #bytes = 0
   /** The message that was held last: its other receivers share its number. */
   #last: { message: Message; number: number } | null = null
+  /** Shared copies by their records. */
+  readonly #copies = new Map<string, number>()
 
   constructor(store: StateStore, bytesMax: number) {
     this.#store = store
@@ -48,23 +51,40 @@ export class InlineMessages {
 
   /** @param isStored the session that holds it is stored. @returns its number; null at the limit */
   hold(message: Message, isStored: boolean): number | null {
-    let number = this.#last?.message === message ? this.#last.number : 0
-    let held = this.#held.get(number)
-    if (held === undefined) {
-      const bytes = OVERHEAD_BYTES + message.topic.length + message.payload.length
-      if (this.#bytes + bytes > this.#bytesMax) return null
-      message.own?.()
-      number = this.#next++
-      held = { message, bytes, holders: 0, isWanted: false }
-      this.#held.set(number, held)
-      this.#bytes += bytes
+    let number: number | null = this.#last?.message === message ? this.#last.number : null
+    if (number === null) {
+      number = this.#add(message, null)
+      if (number === null) return null
       this.#last = { message, number }
     }
-    held.holders++
-    if (isStored && !held.isWanted) {
-      held.isWanted = true
-      this.#unwritten.add(number)
-    }
+    this.#held.get(number)!.holders++
+    if (isStored) this.want(number)
+    return number
+  }
+
+  /**
+   * A message that has a record, for a session that is stored.
+   * @param isShared one copy does for all who hold it. @returns as `hold`
+   */
+  holdCopy(message: Message, isShared: boolean): number | null {
+    const place = message.place!
+    const record = isShared ? `${place.partition.id}:${place.offset}` : null
+    const known = record === null ? undefined : this.#copies.get(record)
+    const number = known ?? this.#add({ ...message, place: null }, record)
+    if (number === null) return null
+    if (record !== null) this.#copies.set(record, number)
+    this.#held.get(number)!.holders++
+    this.want(number)
+    return number
+  }
+
+  #add(message: Message, record: string | null): number | null {
+    const bytes = messageBytes(message)
+    if (this.#bytes + bytes > this.#bytesMax) return null
+    message.own?.()
+    const number = this.#next++
+    this.#held.set(number, { message, bytes, record, holders: 0, isWanted: false })
+    this.#bytes += bytes
     return number
   }
 
@@ -104,9 +124,8 @@ export class InlineMessages {
   }
 
   /** Found in the store at start; its holders come with their queues. */
-  load(number: number, payloadBytes: number): void {
-    const bytes = OVERHEAD_BYTES + payloadBytes
-    this.#held.set(number, { message: null, bytes, holders: 0, isWanted: true })
+  load(number: number, bytes: number): void {
+    this.#held.set(number, { message: null, bytes, record: null, holders: 0, isWanted: true })
     this.#bytes += bytes
     this.#next = Math.max(this.#next, number + 1)
   }
@@ -127,6 +146,7 @@ export class InlineMessages {
     this.#held.delete(number)
     this.#bytes -= held.bytes
     if (this.#last?.number === number) this.#last = null
+    if (held.record !== null) this.#copies.delete(held.record)
     // one that was not written needs no removal
     if (held.isWanted && !this.#unwritten.delete(number)) this.#store.remove(inlineKey(number))
   }

@@ -7,10 +7,16 @@ export interface SessionLimits {
   readonly subscriptionsMax: number
   /** A session's replays of streams (../replay/DESIGN.md). */
   readonly replaysMax: number
-  /** The same of all sessions together. */
+  /** The same of all sessions that are connected. */
   readonly replaysTotalMax: number
   /** Messages of QoS 1 and 2 that wait for a session. */
   readonly queuedMessagesMax: number
+  /** Whether publishers wait for connected clients whose queue is half full (patience.ts). */
+  readonly holdsPublishersBack: boolean
+  /** A client that takes fewer messages a second than these while publishers wait is not waited for. */
+  readonly subscriberRateMin: number
+  /** Over so long, seconds; who takes nothing at all is waited for so long. */
+  readonly subscriberStallSecondsMax: number
   /** Bytes of messages held in memory for a session, so that they need not be read back from the log; what is beyond is read back. */
   readonly heldBytesMax: number
   /** The same for all sessions together. */
@@ -33,6 +39,9 @@ export const SESSION_LIMITS: SessionLimits = {
   replaysTotalMax: 100,
   /** 480 kB: publishers that a commit serves bring thousands at once, which a subscriber that is quick enough takes a moment later. */
   queuedMessagesMax: 20_000,
+  holdsPublishersBack: true,
+  subscriberRateMin: 1_000,
+  subscriberStallSecondsMax: 5,
   heldBytesMax: 128 * 1024,
   heldBytesTotalMax: 4 * 1024 * 1024,
   inlineBytesMax: 16 * 1024 * 1024,

@@ -1,11 +1,13 @@
 /** Reads messages back from where queues refer to: the log, or what no stream holds. */
 import type { EventLog } from '../../log/event-log.ts'
 import type { LogPartition } from '../../log/partition.ts'
-import { type LogRecord, readRecords } from '../../log/record-batch.ts'
+import type { LogRecord } from '../../log/record-batch.ts'
 import type { StoredBatch } from '../../log/source.ts'
 import type { Message, Place } from '../hub/message.ts'
 import { INLINE } from './delivery-table.ts'
 import type { InlineMessages } from './inline-messages.ts'
+import { messageBytes } from './message-bytes.ts'
+import { OpenBatches } from './open-batches.ts'
 
 export interface Reference {
   readonly partition: number
@@ -35,6 +37,7 @@ export interface LoaderParts {
 
 export class MessageLoader {
   readonly #parts: LoaderParts
+  readonly #open = new OpenBatches()
 
   constructor(parts: LoaderParts) {
     this.#parts = parts
@@ -42,44 +45,40 @@ export class MessageLoader {
 
   /**
    * Messages for the first of these references, at least one, in their order.
-   * @param bytesMax of payloads, after which it ends
+   * @param bytesMax of messages (message-bytes.ts), after which it ends
    * @throws LogUnavailableError, or where the disk is at fault
    */
   async load(references: readonly Reference[], bytesMax: number): Promise<Loaded[]> {
-    const found: (Loaded | undefined)[] = new Array(references.length)
-    const wanted = byPartition(references)
+    const loaded: Loaded[] = []
     let bytes = 0
-    for (const [i, { partition, offset }] of references.entries()) {
-      if (bytes >= bytesMax) return found.slice(0, i) as Loaded[]
-      if (partition === INLINE) found[i] = (await this.#parts.inline.get(offset)) ?? 'gone'
-      else {
-        // one message can be referred to twice: as retained, and as it was published
-        const first = wanted.get(partition)!.get(offset)!
-        if (found[first] === undefined) await this.#read(partition, offset, wanted.get(partition)!, found)
-        found[i] = found[first] ?? 'gone'
-      }
-      const message = found[i]
-      if (message !== 'gone') bytes += message!.payload.length
+    for (const { partition, offset } of references) {
+      if (bytes >= bytesMax) break
+      const message =
+        partition === INLINE ? await this.#parts.inline.get(offset) : await this.#read(partition, offset)
+      loaded.push(message ?? 'gone')
+      if (message !== null) bytes += messageBytes(message)
     }
-    return found as Loaded[]
+    this.#open.trim()
+    return loaded
   }
 
-  async #read(
-    id: number,
-    offset: number,
-    wanted: ReadonlyMap<number, number>,
-    found: (Loaded | undefined)[],
-  ): Promise<void> {
+  /** Each second: lets go of what nobody reads on in. */
+  rest(): void {
+    this.#open.rest()
+  }
+
+  async #read(id: number, offset: number): Promise<Message | null> {
     const partition = this.#parts.partition(id)
-    if (partition === undefined || partition.stream === '') return
-    const { log } = this.#parts
-    const batches = await log.read(partition.stream, partition.partition, offset, READ_BYTES)
-    for (const batch of batches) {
-      for (const record of readRecords(batch.bytes)) {
-        const i = wanted.get(record.offset)
-        if (i !== undefined) found[i] ??= this.messageOf(record, batch, partition)
-      }
+    if (partition === undefined || partition.stream === '') return null
+    let open = this.#open.find(id, offset)
+    let record = open?.at(offset)
+    if (record === undefined) {
+      const { log } = this.#parts
+      const batches = await log.read(partition.stream, partition.partition, offset, READ_BYTES)
+      open = this.#open.open(id, batches, offset)
+      record = open?.at(offset)
     }
+    return record == null ? null : this.messageOf(record, open!.batch, partition)
   }
 
   /** The message's bytes are its own, and its time is right as far as that is known. */
@@ -101,18 +100,4 @@ export class MessageLoader {
           : { ...properties, correlationData: Buffer.from(correlationData) },
     }
   }
-}
-
-/** By partition: the place of each offset in the list. */
-function byPartition(references: readonly Reference[]): Map<number, Map<number, number>> {
-  const wanted = new Map<number, Map<number, number>>()
-  for (const [i, { partition, offset }] of references.entries()) {
-    let offsets = wanted.get(partition)
-    if (offsets === undefined) {
-      offsets = new Map()
-      wanted.set(partition, offsets)
-    }
-    if (!offsets.has(offset)) offsets.set(offset, i)
-  }
-  return wanted
 }

@@ -32,6 +32,8 @@ export interface FlowOwner {
   stalled(): void
   /** All retained messages of a subscription are in the table, or delivered. */
   fed(filter: string): void
+  /** A delivery is over. */
+  progressed(): void
   close(reason: ReasonCode, text: string): void
 }
 
@@ -167,19 +169,35 @@ export class OutgoingFlow implements ReplayFlow {
   #append(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): number {
     const { inline, drops } = this.#context
     const { place } = message
-    let offset = place?.offset ?? -1
-    if (place === null) {
-      const number = inline.hold(message, this.#table.isStored)
-      if (number === null) {
-        drops.count('inlineFull')
-        return -1
-      }
-      offset = number
-    }
-    const partition = place?.partition.id ?? INLINE
+    if (place !== null) return this.#appendAt(place.partition.id, place.offset, qos, isRetained, identifiers)
+    const number = inline.hold(message, this.#table.isStored)
+    if (number !== null) return this.#appendAt(INLINE, number, qos, isRetained, identifiers)
+    drops.count('inlineFull')
+    return -1
+  }
+
+  #appendAt(
+    partition: number,
+    offset: number,
+    qos: QoS,
+    isRetained: boolean,
+    identifiers: readonly number[],
+  ): number {
     const seq = this.#table.append({ partition, offset, qos, isRetained, identifiers })
     this.#owner.changed()
     return seq
+  }
+
+  /**
+   * A retained message outlives its record: what has to be sent again is not read from the log. Of QoS 2 each delivery has a copy of its own,
+   * because a fact has its message's place for a name. Where there is no room for one the record has to do.
+   */
+  #appendRetained(message: Message, qos: QoS, identifiers: readonly number[]): number {
+    if (message.place !== null && this.#table.isStored) {
+      const number = this.#context.inline.holdCopy(message, qos === 1)
+      if (number !== null) return this.#appendAt(INLINE, number, qos, true, identifiers)
+    }
+    return this.#append(message, qos, true, identifiers)
   }
 
   #messageOf(seq: number): Message | undefined {
@@ -361,7 +379,7 @@ export class OutgoingFlow implements ReplayFlow {
       if (!outgoing.publish(left, delivery)) return false
       feed.shift()
     } else {
-      const seq = this.#append(message, qos, true, identifiers)
+      const seq = this.#appendRetained(message, qos, identifiers)
       if (seq >= 0 && !this.#send(outgoing, seq, left)) {
         // it was not taken: the feed brings it again
         this.#release(seq)
@@ -487,6 +505,7 @@ export class OutgoingFlow implements ReplayFlow {
     this.#facts.forget(seq)
     this.#release(seq)
     this.#table.remove(seq)
+    this.#owner.progressed()
   }
 
   /** What else knows of it. */

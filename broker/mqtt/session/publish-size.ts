@@ -16,7 +16,8 @@ export function publishBytes(
   return 1 + lengthBytes(bytes) + bytes
 }
 
-function propertyBytes(properties: MessageProperties | null, identifiers: readonly number[]): number {
+/** Bytes of the properties of a PUBLISH without their length. */
+export function propertyBytes(properties: MessageProperties | null, identifiers: readonly number[]): number {
   let bytes = 0
   for (const identifier of identifiers) bytes += 1 + lengthBytes(identifier)
   if (properties === null) return bytes

@@ -7,6 +7,7 @@ import type { LogSink } from '../../log-sink.ts'
 import type { Message, Place } from '../hub/message.ts'
 import type { Drops } from './drops.ts'
 import type { SessionLimits } from './limits.ts'
+import { messageBytes } from './message-bytes.ts'
 import type { SessionClock } from './session-clock.ts'
 import { decodeRetained, encodeRetained, retainedKey, type StoredMessage } from './state-format.ts'
 import type { LoadedRetained } from './state-load.ts'
@@ -20,8 +21,6 @@ interface Entry {
   readonly expiresAt: number | null
 }
 
-/** Beside topic and payload. */
-const OVERHEAD_BYTES = 64
 /** Bytes that wait for a checkpoint, at most: then one is asked for. */
 const UNWRITTEN_BYTES_MAX = 1024 * 1024
 
@@ -51,8 +50,13 @@ export class RetainedMessages {
     this.#parts = parts
   }
 
+  /** Of clients. */
   get count(): number {
-    return this.#tree.size
+    return this.#tree.size - this.#held.size
+  }
+  /** Of the broker's own, which are under no limit. */
+  get ownCount(): number {
+    return this.#held.size
   }
   get bytes(): number {
     return this.#bytes
@@ -69,7 +73,7 @@ export class RetainedMessages {
       if (known !== undefined) this.#remove(known)
       return
     }
-    const bytes = OVERHEAD_BYTES + topic.length + payload.length
+    const bytes = messageBytes(message)
     const { limits, clock, drops } = this.#parts
     const isOver =
       (known === undefined && this.count >= limits.retainedMessagesMax) ||
@@ -91,9 +95,8 @@ export class RetainedMessages {
 
   /** A message of the broker's own that is retained in memory alone: it ends with the broker. */
   hold(message: Message): void {
-    const { topic, payload } = message
-    const bytes = OVERHEAD_BYTES + topic.length + payload.length
-    this.#bytes += bytes - (this.#tree.get(topic)?.bytes ?? 0)
+    const { topic } = message
+    const bytes = messageBytes(message)
     this.#tree.set(topic, { topic, bytes, expiresAt: null })
     this.#held.set(topic, message)
   }
@@ -153,9 +156,8 @@ export class RetainedMessages {
   }
 
   load({ topic, bytes, expiresAt }: LoadedRetained): void {
-    const own = OVERHEAD_BYTES + topic.length + bytes
-    this.#tree.set(topic, { topic, bytes: own, expiresAt })
-    this.#bytes += own
+    this.#tree.set(topic, { topic, bytes, expiresAt })
+    this.#bytes += bytes
   }
 
   #remove({ topic, bytes }: Entry): void {
@@ -166,7 +168,7 @@ export class RetainedMessages {
   }
 
   #change(topic: string, message: Message | null): void {
-    this.#changedBytes += message === null ? 0 : message.payload.length
+    this.#changedBytes += message === null ? 0 : messageBytes(message)
     this.#changed.set(topic, message)
     if (this.#changedBytes > UNWRITTEN_BYTES_MAX) this.#parts.store.checkpoint()
   }

@@ -27,6 +27,10 @@ export interface SessionContext {
   /** Messages cannot be read now: `retry` is called later. */
   stalled(session: ClientSession): void
   queueFull(session: ClientSession): void
+  /** Too slow for publishers to wait for it. */
+  isLetGo(session: ClientSession): boolean
+  /** Publishers wait for it, or do not any more. */
+  awaited(session: ClientSession, isAwaited: boolean): void
   /** The session has closed its connection: it counts as lost. */
   closed(link: Session): void
 }

@@ -32,11 +32,12 @@ export function restore(loaded: LoadedState, parts: RestoreParts, now: number): 
   for (const entry of loaded.retained) retained.load(entry)
   const sessions = [...loaded.sessions.values()].map((stored) => restoreSession(stored, parts))
   inline.loaded()
-  for (const { session, clientId, will } of loaded.wills) {
+  for (const loadedWill of loaded.wills) {
+    const { session, will } = loadedWill
     const stored = loaded.sessions.get(session)
     // of a client that was connected: its connection ended with the broker
     const delayMs = Math.min(will.delaySeconds, stored?.expirySeconds ?? 0) * 1000
-    wills.load(session, clientId, will, stored?.away?.willAt ?? now + delayMs)
+    wills.load(loadedWill, stored?.away?.willAt ?? now + delayMs)
   }
   for (const session of sessions) {
     const stored = loaded.sessions.get(session.number)!

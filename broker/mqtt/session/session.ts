@@ -2,6 +2,7 @@
  * A connection's hold on its session. Once another connection has taken the session over, or it was closed, every call does nothing: a
  * connection that is on its way out cannot disturb the next one.
  */
+import type { Backlog } from '../hub/backlog.ts'
 import type { Subscribe } from '../packets/packet.ts'
 import type { ClientSession } from './client-session.ts'
 
@@ -41,6 +42,11 @@ export class Session {
   /** Not sent yet on this connection. */
   get queued(): number {
     return this.#session?.queued ?? 0
+  }
+
+  /** What waits for the client, as its publishers feel it. */
+  get backlog(): Backlog | null {
+    return this.#session?.backlog ?? null
   }
 
   /** What it is subscribed to, as the client wrote it. */

@@ -5,6 +5,8 @@ import type { DropCounts } from './drops.ts'
 interface OwnCounts {
   readonly dropped: DropCounts
   readonly retained: number
+  /** Of the broker's own: $SYS. */
+  readonly retainedOwn: number
   readonly retainedBytes: number
   readonly wills: number
   readonly willsPublished: number
@@ -12,6 +14,9 @@ interface OwnCounts {
   readonly willsFailed: number
   /** Messages in memory that wait for a connection with room. */
   readonly heldBytes: number
+  /** Sessions that publishers wait for now; how often one was too slow to be waited for. */
+  readonly waitedFor: number
+  readonly letGo: number
   /** Messages that no stream holds, and that are to be delivered. */
   readonly inlineMessages: number
   readonly inlineBytes: number

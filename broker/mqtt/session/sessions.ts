@@ -20,6 +20,7 @@ import { InlineMessages } from './inline-messages.ts'
 import { SESSION_LIMITS, type SessionLimits } from './limits.ts'
 import { MessageLoader, type MessageOfRecord } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
+import { Patience } from './patience.ts'
 import { replay } from './replay.ts'
 import { RetainedMessages } from './retained.ts'
 import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
@@ -33,7 +34,7 @@ import { StateStore } from './state-store.ts'
 import { removeStored, storeExpiry } from './stored-session.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { TopicHub } from './topic-hub.ts'
-import { type PublishWill, Wills } from './wills.ts'
+import { type PublishWill, type WillOwner, Wills } from './wills.ts'
 
 export interface SessionsOptions {
   readonly disk: Disk
@@ -49,6 +50,8 @@ export interface SessionsOptions {
   }
   readonly messageOf: MessageOfRecord
   readonly publishWill: PublishWill
+  /** Without them everybody may do everything. */
+  readonly rules?: SessionRules
   /** Calls back again and again, without keeping the process alive. @returns the way to stop */
   readonly every?: (ms: number, callback: () => void) => () => void
 }
@@ -83,6 +86,7 @@ export class Sessions implements SessionOwner {
   readonly #applied: AppliedPositions
   readonly #subscriptions: Subscriptions
   readonly #replays: Replays
+  readonly #patience: Patience
   #stalled = new Set<ClientSession>()
   #ticks = 0
   #stopTicking: () => void = () => {}
@@ -113,7 +117,12 @@ export class Sessions implements SessionOwner {
       now,
       placeOf: (stored) => this.#placeOf(stored),
     })
-    this.#wills = new Wills(store, publishWill, sink)
+    this.#wills = new Wills({
+      store,
+      publishWill,
+      mayPublish: (owner, topic) => this.#mayPublishWill(owner, topic),
+      limited: this.#limited,
+    })
     this.#replays = new Replays(log, this.#limited, limits)
     this.#subscriptions = new Subscriptions({
       hub: options.hub,
@@ -123,6 +132,7 @@ export class Sessions implements SessionOwner {
       limits,
       limited: this.#limited,
     })
+    this.#patience = new Patience(limits, this.#limited, () => clock.monotonic())
     const partition = (id: number) => this.#partitions.get(id)
     this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
     this.#context = {
@@ -137,6 +147,8 @@ export class Sessions implements SessionOwner {
       finished: (key) => void this.#finished.push(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
+      isLetGo: (session) => this.#patience.isLetGo(session),
+      awaited: (session, isAwaited) => this.#patience.awaited(session, isAwaited),
       // not at once: the hub may be going through its subscribers
       closed: (link) => void setImmediate(() => link.disconnect('lost', null)),
     }
@@ -180,7 +192,7 @@ export class Sessions implements SessionOwner {
    * CONNECT. A connection that has the session is closed first [MQTT-3.1.4-3]. Resolves once all that a restart must know is on disk;
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not
    * attached any more.
-   * @param user who asks for it; null: a client without a name
+   * @param user who asks for it; null: a client without a name. A session of a user that is none any more is over: nobody gets what it holds
    * @throws MqttProtocolError at the limit of sessions, and where the session is another user's; SessionStateError where the disk is at fault
    */
   async connect(
@@ -190,20 +202,22 @@ export class Sessions implements SessionOwner {
   ): Promise<{ session: Session; isPresent: boolean }> {
     const { clientId, cleanStart, will } = connect
     const before = this.#byClient.get(clientId)
-    if (before !== undefined && before.user !== null && before.user !== user) {
+    const isAnothers = before !== undefined && before.user !== null && before.user !== user
+    if (isAnothers && this.#isUser(before.user!)) {
       throw new MqttProtocolError(
         Reason.notAuthorized,
         'MQTT-3.1.4-2',
         'the client id is that of another user',
       )
     }
+    if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
       before.link?.detach()
       before.outgoing.close(Reason.sessionTakenOver, 'another connection has taken its session over')
       this.#lost(before, 'lost', null)
     }
     let known = this.#byClient.get(clientId)
-    if (known !== undefined && cleanStart) {
+    if (known !== undefined && (cleanStart || isAnothers)) {
       this.#end(known)
       known = undefined
     }
@@ -216,7 +230,7 @@ export class Sessions implements SessionOwner {
     session.user = user
     if (storeExpiry(this.#store, session, expirySeconds, isChanged)) mustSync = true
     if (will !== null) {
-      this.#wills.set(session.number, clientId, will)
+      this.#wills.set(session.number, { clientId, user }, will)
       mustSync = true
     }
     const link = new Session(session, this)
@@ -261,6 +275,7 @@ export class Sessions implements SessionOwner {
     if (kind === 'clean') mustSync = this.#wills.remove(session.number) || mustSync
     else this.#wills.schedule(session.number, now, session.expirySeconds)
     session.detach()
+    this.#patience.ended(session)
     if (session.expirySeconds === 0) {
       mustSync ||= session.isStored
       this.#end(session)
@@ -279,13 +294,28 @@ export class Sessions implements SessionOwner {
     this.#wills.sessionEnded(session.number, this.#clock.now())
   }
 
-  /** Who may do what has changed. */
-  review(rules: SessionRules): void {
-    reviewAway(this.#byClient.values(), rules, {
+  #isUser(name: string): boolean {
+    return this.#options.rules?.isUser(name) ?? true
+  }
+
+  #mayPublishWill({ clientId, user }: WillOwner, topic: string): boolean {
+    const { rules } = this.#options
+    if (rules === undefined) return true
+    return (user === null || !rules.isGone(user)) && rules.mayPublish({ name: user, clientId }, topic)
+  }
+
+  /** Who may do what has changed. @param removed users that are none any more */
+  review(rules: SessionRules, removed: readonly string[] = []): void {
+    reviewAway(this.#byClient.values(), rules, removed, {
       limited: this.#limited,
       willTopicOf: ({ number }) => this.#wills.topicOf(number),
       dropWill: (session) => this.dropWill(session),
       unsubscribe: (session, filters) => this.unsubscribe(session, filters),
+      remove: (session) => {
+        this.#wills.remove(session.number)
+        this.#end(session)
+        if (session.expirySeconds > 0) this.#store.flush().catch(() => undefined)
+      },
     })
   }
 
@@ -360,6 +390,8 @@ export class Sessions implements SessionOwner {
     const now = this.#clock.now()
     this.#wills.look(now)
     for (const session of this.#away.ended(now)) this.#end(session)
+    this.#loader.rest()
+    this.#patience.look((clientId) => this.#byClient.get(clientId))
     if (this.#ticks % EXPIRE_RETAINED_TICKS === 0) this.#retained.expire()
     if (this.#stalled.size > 0) {
       const stalled = this.#stalled
@@ -434,11 +466,14 @@ export class Sessions implements SessionOwner {
     return countSessions(this.#byClient.values(), {
       dropped: this.#drops.counts(),
       retained: this.#retained.count,
+      retainedOwn: this.#retained.ownCount,
       retainedBytes: this.#retained.bytes,
       wills: this.#wills.count,
       willsPublished: this.#wills.counts.published,
       willsFailed: this.#wills.counts.failed,
       heldBytes: this.#context.held.bytes,
+      waitedFor: this.#patience.waitedFor,
+      letGo: this.#patience.letGo,
       inlineMessages: this.#inline.count,
       inlineBytes: this.#inline.bytes,
       replays: this.#replays.count,

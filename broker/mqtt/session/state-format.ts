@@ -4,10 +4,10 @@
  *   meta         := 00                                  -> cbor { "format": 1, "sessions": next session number }
  *   session      := 01 session                          -> cbor [clientId, expirySeconds, user | null]            fact
  *   subscription := 02 session filter:utf8              -> qos + 4 noLocal + 8 retainAsPublished : u8, identifier:varint (0 none)   fact
- *   will         := 03 session                          -> cbor [clientId, delaySeconds, message]                 fact
+ *   will         := 03 session                          -> cbor [clientId, delaySeconds, message, user | null]    fact
  *   qos2         := 04 session partition:u32 offset:u64 -> seq:varint packetId:varint flags:u8 identifier:varint*     fact
  *                                                          flags: 1 retained, 2 released (PUBREC came)
- *   inline       := 05 number:u64                       -> message                a message that no stream holds: fact
+ *   inline       := 05 number:u64                       -> message                a message that no stream holds, or a copy of a retained one: fact
  *   away         := 06 session                          -> ends:varint will:varint      without a connection since; ms of session time, -1 never
  *   chunk        := 07 session chunk:u32                -> delivery-table.ts
  *   feed         := 08 session filter:utf8              -> (nothing)              its retained messages have not all been delivered
@@ -264,6 +264,8 @@ export interface StoredMessage extends Omit<Message, 'place'> {
 
 type MessageRow = [string, Buffer, QoS, boolean, number, string | null, [number, number] | null, unknown]
 
+type WillRow = [clientId: string, delaySeconds: number, message: MessageRow, user?: string | null]
+
 export function encodeMessage(message: Message): Buffer {
   return encoder.encode(rowOf(message))
 }
@@ -282,13 +284,13 @@ export function decodeRetained(payload: Buffer): { expiresAt: number | null; mes
   return { expiresAt: expires === NEVER ? null : expires, message }
 }
 
-export function encodeWill(clientId: string, will: Will): Buffer {
-  return encoder.encode([clientId, will.delaySeconds, rowOf({ ...will, ...NOT_OF_A_WILL })])
+export function encodeWill(clientId: string, will: Will, user: string | null): Buffer {
+  return encoder.encode([clientId, will.delaySeconds, rowOf({ ...will, ...NOT_OF_A_WILL }), user])
 }
-export function decodeWill(payload: Buffer): { clientId: string; will: Will } {
-  const [clientId, delaySeconds, row] = decoder.decode(payload) as [string, number, MessageRow]
+export function decodeWill(payload: Buffer): { clientId: string; will: Will; user: string | null } {
+  const [clientId, delaySeconds, row, user = null] = decoder.decode(payload) as WillRow
   const { topic, payload: bytes, qos, isRetained, properties } = messageOfRow(row)
-  return { clientId, will: { topic, payload: bytes, qos, isRetained, delaySeconds, properties } }
+  return { clientId, will: { topic, payload: bytes, qos, isRetained, delaySeconds, properties }, user }
 }
 
 const NOT_OF_A_WILL = { timestamp: 0, clientId: null, place: null }

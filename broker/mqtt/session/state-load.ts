@@ -20,6 +20,7 @@ import type { Disk, Store } from '../../storage/store.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import type { Will } from '../packets/packet.ts'
 import { decodePosition, type ReplayPosition } from '../replay/replay-position.ts'
+import { messageBytes } from './message-bytes.ts'
 import type { StoredTime } from './session-clock.ts'
 import {
   type Away,
@@ -68,6 +69,7 @@ export interface LoadedSession {
 export interface LoadedWill {
   readonly session: number
   readonly clientId: string
+  readonly user: string | null
   readonly will: Will
 }
 
@@ -84,7 +86,7 @@ export interface LoadedState {
   readonly sessions: Map<number, LoadedSession>
   readonly wills: LoadedWill[]
   readonly retained: LoadedRetained[]
-  /** Messages that no stream holds: their payloads' bytes by number. */
+  /** Messages that no stream holds: their bytes by number. */
   readonly inline: Map<number, number>
   readonly applied: Map<number, number>
   time: StoredTime | null
@@ -219,17 +221,16 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     }
     case KIND.will: {
-      const { clientId, will } = decodeWill(payload)
-      state.wills.push({ session: sessionOf(key), clientId, will })
+      state.wills.push({ session: sessionOf(key), ...decodeWill(payload) })
       state.nextSession = Math.max(state.nextSession, sessionOf(key) + 1)
       return
     }
     case KIND.inline:
-      state.inline.set(placeNumber(key), decodeMessage(payload).payload.length)
+      state.inline.set(placeNumber(key), messageBytes(decodeMessage(payload)))
       return
     case KIND.retained: {
-      const { expiresAt } = decodeRetained(payload)
-      state.retained.push({ topic: textOf(key, 1), bytes: payload.length, expiresAt })
+      const { expiresAt, message } = decodeRetained(payload)
+      state.retained.push({ topic: textOf(key, 1), bytes: messageBytes(message), expiresAt })
       return
     }
     case KIND.applied:

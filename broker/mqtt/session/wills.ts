@@ -4,17 +4,31 @@
  * once it is there, so that a crash in between publishes it twice rather than never.
  */
 import { RecordTooLargeError } from '../../errors.ts'
-import type { LogSink } from '../../log-sink.ts'
+import type { LimitedLog } from '../../limited-log.ts'
 import type { Will } from '../packets/packet.ts'
 import { encodeWill, KIND, sessionKey } from './state-format.ts'
+import type { LoadedWill } from './state-load.ts'
 import type { StateStore } from './state-store.ts'
 
 /** Hands a will to the ingress. Resolves once it is in the log, or has gone to whoever takes it where no stream does. */
 export type PublishWill = (will: Will, clientId: string) => Promise<void>
 
-interface Entry {
-  readonly session: number
+export interface WillOwner {
   readonly clientId: string
+  /** null: a client without a name. */
+  readonly user: string | null
+}
+
+export interface WillsParts {
+  readonly store: StateStore
+  readonly publishWill: PublishWill
+  /** Asked when it is published: that can be long after its CONNECT, and after other rules. */
+  mayPublish(owner: WillOwner, topic: string): boolean
+  readonly limited: LimitedLog
+}
+
+interface Entry extends WillOwner {
+  readonly session: number
   readonly will: Will
   /** Session time; null while its client is connected. */
   dueAt: number | null
@@ -22,9 +36,7 @@ interface Entry {
 }
 
 export class Wills {
-  readonly #store: StateStore
-  readonly #publishWill: PublishWill
-  readonly #log: LogSink
+  readonly #parts: WillsParts
   /** By session number. */
   readonly #entries = new Map<number, Entry>()
   readonly #publishing = new Set<Promise<void>>()
@@ -33,10 +45,8 @@ export class Wills {
   #isStarted = false
   readonly counts = { published: 0, failed: 0, dropped: 0 }
 
-  constructor(store: StateStore, publishWill: PublishWill, log: LogSink) {
-    this.#store = store
-    this.#publishWill = publishWill
-    this.#log = log
+  constructor(parts: WillsParts) {
+    this.#parts = parts
   }
 
   get count(): number {
@@ -55,15 +65,16 @@ export class Wills {
   }
 
   /** Of a client that connects. It is on disk with the next flush. */
-  set(session: number, clientId: string, will: Will): void {
+  set(session: number, owner: WillOwner, will: Will): void {
+    const { clientId, user } = owner
     const payload = Buffer.from(will.payload)
     const own = { ...will, payload }
-    this.#entries.set(session, { session, clientId, will: own, dueAt: null, isPublishing: false })
-    this.#store.put(sessionKey(KIND.will, session), encodeWill(clientId, own))
+    this.#entries.set(session, { session, clientId, user, will: own, dueAt: null, isPublishing: false })
+    this.#parts.store.put(sessionKey(KIND.will, session), encodeWill(clientId, own, user))
   }
 
-  load(session: number, clientId: string, will: Will, dueAt: number): void {
-    this.#entries.set(session, { session, clientId, will, dueAt, isPublishing: false })
+  load({ session, clientId, user, will }: LoadedWill, dueAt: number): void {
+    this.#entries.set(session, { session, clientId, user, will, dueAt, isPublishing: false })
   }
 
   /** The client is back: a will that is not due yet is none any more. @returns as `remove` */
@@ -119,8 +130,13 @@ export class Wills {
 
   #publish(entry: Entry): void {
     if (!this.#isStarted || entry.isPublishing) return
+    const { publishWill, mayPublish } = this.#parts
+    if (!mayPublish(entry, entry.will.topic)) {
+      this.#drop(entry, 'it may not be published any more')
+      return
+    }
     entry.isPublishing = true
-    const publishing = this.#publishWill(entry.will, entry.clientId).then(
+    const publishing = publishWill(entry.will, entry.clientId).then(
       () => {
         this.counts.published++
         this.#forget(entry)
@@ -133,15 +149,20 @@ export class Wills {
 
   #failed(entry: Entry, error: Error): void {
     entry.isPublishing = false
-    const fields = { client: entry.clientId, topic: entry.will.topic, reason: error.message }
     if (error instanceof RecordTooLargeError) {
-      this.counts.dropped++
-      this.#log.warn('a will was dropped', fields)
-      this.#forget(entry)
+      this.#drop(entry, error.message)
       return
     }
     if (this.#entries.get(entry.session) !== entry) this.#late.push(entry)
-    if (this.counts.failed++ === 0) this.#log.warn('a will could not be published; it is tried again', fields)
+    this.counts.failed++
+    const text = 'a will could not be published; it is tried again'
+    this.#parts.limited.warn('will failed', text, fieldsOf(entry, error.message))
+  }
+
+  #drop(entry: Entry, reason: string): void {
+    this.counts.dropped++
+    this.#parts.limited.warn('will dropped', 'a will was dropped', fieldsOf(entry, reason))
+    this.#forget(entry)
   }
 
   #forget(entry: Entry): void {
@@ -149,7 +170,7 @@ export class Wills {
     // its client has come back with another one
     if (known !== undefined && known !== entry) return
     this.#entries.delete(entry.session)
-    this.#store.remove(sessionKey(KIND.will, entry.session))
+    this.#parts.store.remove(sessionKey(KIND.will, entry.session))
   }
 
   /** Waits for those that are on their way. */
@@ -157,4 +178,8 @@ export class Wills {
     await Promise.all(this.#publishing)
     this.#isStarted = false
   }
+}
+
+function fieldsOf({ clientId, user, will }: Entry, reason: string): Record<string, unknown> {
+  return { client: clientId, ...(user === null ? {} : { user }), topic: will.topic, reason }
 }

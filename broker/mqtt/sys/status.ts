@@ -11,6 +11,7 @@ export function sysStatus(
   ingress: IngressStatus,
 ): SysStatus {
   const { sessions } = front
+  const retained = sessions.retained + sessions.retainedOwn
   const dropped = Object.values(sessions.dropped)
   return {
     version,
@@ -27,9 +28,10 @@ export function sysStatus(
     bytesSent: front.sentBytes,
     publishBytesReceived: ingress.receivedBytes,
     subscriptions: sessions.subscriptions,
-    retainedMessages: sessions.retained,
-    storedMessages: sessions.queued + sessions.inFlight,
-    storedBytes: sessions.heldBytes + sessions.inlineBytes,
+    // mosquitto counts its own among them, and retained messages among those in store
+    retainedMessages: retained,
+    storedMessages: sessions.queued + sessions.inFlight + retained,
+    storedBytes: sessions.heldBytes + sessions.inlineBytes + sessions.retainedBytes,
     heapBytes: process.memoryUsage().heapUsed,
   }
 }

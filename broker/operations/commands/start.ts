@@ -14,6 +14,8 @@ import { bannerLines } from './start-banner.ts'
 import { StatusMeter } from './start-meter.ts'
 
 const STATUS_LINE_MS = 1000
+const DEMO_USER = 'headwater/demo'
+const DEMO_TOPICS = ['demo/#']
 const STATUS_LOG_MS = 60_000
 /** Longer than a replicator gives a round under way. What upstream has not acknowledged is sent after the next start. */
 const SYNC_CLOSE_MS_MAX = 6000
@@ -21,12 +23,20 @@ const SYNC_CLOSE_MS_MAX = 6000
 export interface RunningBroker extends Operations {
   /** Takes up what can be taken up of a configuration that was read again. */
   applyConfig?(config: Config): Promise<ReloadReport>
+  /** Lets a client of this program's own in. @returns its password */
+  addGuest(name: string, publish: readonly string[]): string
   close(): Promise<void>
 }
 
 export interface RunningSync {
   readonly operations: SyncOperations
   close(): Promise<void>
+}
+
+/** As what the demo's sensors come. */
+export interface DemoLogin {
+  readonly username: string
+  readonly password: string
 }
 
 export interface RunningDemo {
@@ -45,7 +55,7 @@ export interface StartParts<B extends RunningBroker> {
   startBroker(config: Config, log: LogSink): Promise<B>
   startSync(config: Config, broker: B, log: LogSink): Promise<RunningSync>
   /** null without --demo. @param listener an address that the broker listens on */
-  startDemo: ((listener: string, log: LogSink) => RunningDemo) | null
+  startDemo: ((listener: string, login: DemoLogin, log: LogSink) => RunningDemo) | null
   /** Reads the configuration again. @throws ReloadRefusedError */
   readAgain?(): Promise<{ readonly config: Config; readonly warnings: readonly string[] }>
   /** Calls it at each SIGHUP. @returns the way to stop */
@@ -90,9 +100,7 @@ export async function runStart<B extends RunningBroker>(
     if (stopReloading !== undefined) closers.push(async () => stopReloading())
     const control = await openControl(config, operations, log)
     if (control !== null) closers.push(() => control.close())
-    // the sensors speak plain MQTT over TCP
-    const listener = broker.status().mqtt.listeners.find((one) => !one.includes('://'))
-    const demo = listener === undefined ? null : (parts.startDemo?.(listener, log) ?? null)
+    const demo = openDemo(broker, parts, log)
     if (demo !== null) closers.push(() => demo.close())
 
     const banner = bannerLines(out, { config, file, status: broker.status(), demo, options })
@@ -107,6 +115,24 @@ export async function runStart<B extends RunningBroker>(
   }
   log.info('stopped; all that was acknowledged is on disk')
   return ExitCode.ok
+}
+
+/** The sensors speak plain MQTT over TCP. */
+function openDemo<B extends RunningBroker>(
+  broker: B,
+  { startDemo }: StartParts<B>,
+  log: LogSink,
+): RunningDemo | null {
+  if (startDemo === null) return null
+  const listener = broker.status().mqtt.listeners.find((one) => !one.includes('://'))
+  if (listener === undefined) {
+    log.warn(
+      '--demo publishes nothing: its sensors want a listener without tls and webSocket, such as 127.0.0.1:1883',
+    )
+    return null
+  }
+  const password = broker.addGuest(DEMO_USER, DEMO_TOPICS)
+  return startDemo(listener, { username: DEMO_USER, password }, log)
 }
 
 /** One at a time. */

@@ -14,12 +14,19 @@ export interface DemoProcess {
 }
 
 /** @param listener an address that the broker listens on, `host:port` */
-export function startDemo(listener: string, seed: number, log: LogSink): DemoProcess {
+export function startDemo(
+  listener: string,
+  login: { readonly username: string; readonly password: string },
+  seed: number,
+  log: LogSink,
+): DemoProcess {
   const script = fileURLToPath(new URL('./main.js', import.meta.url))
   const child = fork(script, [reachable(listener), String(seed)], {
     execArgv: NODE_OPTIONS,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
+  // not among its arguments, which every user of this machine can see
+  child.send(login, () => {})
   let isClosing = false
   child.once('error', (error) => log.error('the demo did not start', { reason: error.message }))
   child.once('exit', (code, signal) => {

@@ -1,4 +1,5 @@
 /** The demo's own process: sensors on one side, a real MQTT client on the other. Ends with the broker that started it. */
+import { once } from 'node:events'
 import { hostname } from 'node:os'
 import { connect } from 'mqtt'
 import { hostSensors } from './host.ts'
@@ -14,9 +15,11 @@ if (address === undefined || seedText === undefined || process.send === undefine
   process.exit(2)
 }
 
+const [login] = (await once(process, 'message')) as [{ username: string; password: string }]
 const client = connect(`mqtt://${address}`, {
   clientId: `headwater-demo-${process.pid}`,
   clean: true,
+  ...login,
   reconnectPeriod: 1000,
 })
 // It connects again by itself; an unheard error event would end the process.

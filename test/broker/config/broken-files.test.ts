@@ -27,7 +27,9 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   ],
   [
     'mqtt: 1883\n',
-    ['1:7: mqtt is 1883 - it is a group of keys: listeners, anonymous, permissions, sysIntervalSeconds'],
+    [
+      '1:7: mqtt is 1883 - it is a group of keys: listeners, anonymous, permissions, holdPublishersBack, sysIntervalSeconds',
+    ],
   ],
   ['mqtt:\n  listeners: []\n', ['2:14: mqtt.listeners is empty - it needs at least 1 entry']],
   [
@@ -99,7 +101,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   [
     'limits:\n  recordBytesMax: 8388608\n',
     [
-      '2:3: limits.admittedBytesMax is 4194304, less than limits.recordBytesMax (8388608) - raise it to 8388608 or more, or lower limits.recordBytesMax',
+      '2:3: limits.admittedBytesMax is 2097152, less than limits.recordBytesMax (8388608) - raise it to 8388608 or more, or lower limits.recordBytesMax',
     ],
   ],
   [

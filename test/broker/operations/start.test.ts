@@ -46,7 +46,10 @@ function parts(): StartParts<RunningBroker> {
     loaded: { config: defaultConfig(data), file: null, warnings: ['a warning'] },
     startBroker: async () => {
       calls.push('broker')
-      return Object.assign(fakeOperations(new FakeLog({ events: 1 })), { close: closing('broker') })
+      return Object.assign(fakeOperations(new FakeLog({ events: 1 })), {
+        close: closing('broker'),
+        addGuest: () => 'secret',
+      })
     },
     startSync: async () => {
       calls.push('sync')
@@ -73,6 +76,28 @@ test('it opens broker, sync, socket and demo, and closes them in the reverse ord
   expect(await running).toBe(0)
   expect(calls.slice(3)).toEqual(['close demo', 'close sync', 'close broker'])
   expect(socket()).toBe(false)
+})
+
+test('a demo without a listener that its sensors can speak to says so', async () => {
+  const demo = parts()
+  const startBroker = demo.startBroker
+  const onlyTls: StartParts<RunningBroker> = {
+    ...demo,
+    startBroker: async (...args) => {
+      const broker = await startBroker(...args)
+      const status = broker.status()
+      return {
+        ...broker,
+        status: () => ({ ...status, mqtt: { ...status.mqtt, listeners: ['mqtts://1.2.3.4:8883'] } }),
+      }
+    },
+  }
+  const running = runStart(context(), { program: 'headwater' }, onlyTls)
+  await vi.waitFor(() => expect(printed).toContain('Ctrl-C'))
+  expect(calls).not.toContain('demo')
+  expect(printed).toContain('--demo publishes nothing')
+  stop.abort()
+  expect(await running).toBe(0)
 })
 
 test('what was opened is closed when a later part fails', async () => {

@@ -68,6 +68,15 @@ describe('a body of CBOR', () => {
     expect(json(hex('bf 03 9f 01 ff ff'), unscaled)).toBe('{"3":[1]}')
   })
 
+  it('does not care in how many bytes a whole number came', () => {
+    const expected = '{"temperature":21.5,"9":7,"samples":[2]}'
+    const parsed = (body: string) => JSON.parse(json(hex(body)))
+    expect(parsed('a3 01 190866 09 07 03 81 01')).toEqual(JSON.parse(expected))
+    expect(
+      parsed('a3 1b0000000000000001 1b0000000000000866 18 09 1b0000000000000007 03 81 1b0000000000000001'),
+    ).toEqual(JSON.parse(expected))
+  })
+
   it('always gives the same bytes', () => {
     const body = cbor([1, 2153], [3, [7]])
     expect(json(body)).toBe(json(Buffer.from(body)))
@@ -77,6 +86,11 @@ describe('a body of CBOR', () => {
     ['no map', hex('01'), 'it is no CBOR map: not a map'],
     ['a key twice', hex('a2 01 01 01 02'), 'a key is there twice'],
     ['a key twice in two widths', hex('a2 01 01 1801 02'), 'a key is there twice'],
+    [
+      'a key twice, once in 8 bytes',
+      hex('a2 01 01 1b0000000000000001 02'),
+      'two keys are called "temperature"',
+    ],
     ['two keys of one name', cbor([1, 1], ['temperature', 2]), 'two keys are called "temperature"'],
     ['another type', cbor([1, 'warm']), 'key 1 (temperature) is not number'],
     ['another type in an array', cbor([3, [1, 1.5]]), 'key 3 (samples) is not integer'],
@@ -110,6 +124,11 @@ describe("the device's time", () => {
       payload: Buffer.from('{"temperature":1}'),
     })
     expect(mapper.fromDevice('s1', 't', cbor([1, 100]))).toMatchObject({ kind: 'mapped', deviceTimeMs: null })
+    // as devices write it, and with a key in 8 bytes
+    for (const key of ['00', '1b0000000000000000']) {
+      const body = hex(`a1 ${key} 1b0000018bcfe56800`)
+      expect(mapper.fromDevice('s1', 't', body)).toMatchObject({ deviceTimeMs: AT })
+    }
     expect(faultOf(cbor([0, -1]), { time: 'key' })).toBe('key 0 is no Unix time in ms')
     expect(faultOf(cbor([0, 1.5]), { time: 'key' })).toBe('key 0 is no Unix time in ms')
     expect(faultOf(hex('a1 00 1bffffffffffffffff'), { time: 'key' })).toBe('key 0 is no Unix time in ms')

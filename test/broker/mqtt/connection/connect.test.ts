@@ -145,6 +145,11 @@ describe('CONNECT', () => {
     const { open } = await startFront({ access })
     const will = { topic: 'a/will', payload: Buffer.from('gone'), qos: 1, retain: false }
     expect((await open().connect({ will })).reasonCode).toBe(Reason.notAuthorized)
+    for (const topic of ['$SYS/broker/version', '$share/g/a', '$replay/events/earliest', '$SYS']) {
+      const reserved = { ...will, topic }
+      expect((await open().connect({ will: reserved })).reasonCode, topic).toBe(Reason.notAuthorized)
+    }
+    expect((await open().connect({ will: { ...will, topic: '$own/a' } })).reasonCode).toBe(Reason.success)
   })
 
   it('that was let in by rules that have changed meanwhile is told so [MQTT 5, section 3.14.2.1]', async () => {

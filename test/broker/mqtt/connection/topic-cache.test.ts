@@ -73,6 +73,7 @@ it('takers are asked for once until a subscription has changed', () => {
       hub.asked++
       return hub.has
     },
+    pressuresOf: () => [],
   }
   const entry = find('a')
   const ask = () => entry.hasTakers(hub as unknown as Hub)

@@ -9,6 +9,7 @@ const rules = (changes: Partial<DoorRules> = {}): DoorRules => ({
   anonymous: false,
   permissions: [],
   writerOf: () => null,
+  takesCertificates: false,
   ...changes,
 })
 const asks = (changes: Partial<Credentials> = {}): Credentials => ({
@@ -91,6 +92,39 @@ describe('a door with users', () => {
     expect(door.mayPublish({ name: 'bob', clientId: 'ann' }, 'x')).toBe(true)
     door.update(rules({ writerOf }), known)
     expect(door.mayPublish(ann(), 'plc/1')).toBe(false)
+  })
+})
+
+describe('a guest', () => {
+  const login = (password: string) => asks({ username: 'own/demo', password: Buffer.from(password) })
+
+  it('is let in with its own password alone, to publish what it is for, and closes no door', async () => {
+    const door = new Door(rules(), new Map())
+    const password = door.guests.add('own/demo', ['demo/#'])
+    const guest = (await door.canConnect({ ...login(password), peer: REMOTE })) as Principal
+    expect(guest).toEqual({ name: 'own/demo', clientId: 'c1' })
+    expect(door.isUnguarded).toBe(true)
+    const check = () => {
+      expect([door.mayPublish(guest, 'demo/1'), door.mayPublish(guest, 'other')]).toEqual([true, false])
+      expect([door.maySubscribe(guest, 'demo/1'), door.knows(guest, REMOTE)]).toEqual([false, true])
+    }
+    check()
+    door.update(rules({ permissions: ALL }), await users({ ann: 'correct horse' }))
+    check()
+    for (const wrong of ['', 'x'.repeat(password.length), `${password}x`])
+      expect(await door.canConnect(login(wrong))).toMatchObject({ reasonCode: Reason.badCredentials })
+    expect(await door.canConnect(login(password))).toEqual(guest)
+    door.update(rules({ permissions: ALL, writerOf: () => 'ann' }), await users({ ann: 'correct horse' }))
+    expect(door.mayPublish(guest, 'demo/1'), "another one's stream").toBe(false)
+  })
+
+  it('is nobody to a client that merely has its name', async () => {
+    const door = new Door(rules({ permissions: ALL }), await users({ ann: 'correct horse' }))
+    door.guests.add('own/demo', ['demo/#'])
+    const stranger = { name: 'own/demo', clientId: 'c1' }
+    expect(door.knows(stranger, REMOTE)).toBe(false)
+    door.update(rules({ permissions: [{ users: ['ann'], publish: ['#'], subscribe: [] }] }), new Map())
+    expect(door.mayPublish(stranger, 'demo/1')).toBe(false)
   })
 })
 

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { UsersFileError } from '../../../../broker/errors.ts'
+import { Door } from '../../../../broker/mqtt/door/door.ts'
 import { Gate, type GateSettings } from '../../../../broker/mqtt/door/gate.ts'
 import { NO_RATE_LIMITS } from '../../../../broker/mqtt/door/rates.ts'
 import { USERS_FILE, writeUsers } from '../../../../broker/mqtt/door/users.ts'
@@ -23,16 +24,21 @@ async function open(names: Record<string, string>, settings: Partial<GateSetting
   const write = async (passwords: Record<string, string>) => writeUsers(disk, '/data', await users(passwords))
   if (Object.keys(names).length > 0) await write(names)
   const streamOf = (topic: string) => (topic.startsWith('plc/') ? 'plc' : null)
-  const gate = await Gate.open({ disk, data: '/data', sink, streamOf }, { ...SETTINGS, ...settings })
+  const world = { disk, data: '/data', sink, streamOf, takesCertificates: false }
+  const gate = await Gate.open(world, { ...SETTINGS, ...settings })
   let changes = 0
-  gate.watch(() => changes++)
+  const removed: string[] = []
+  gate.watch((gone) => {
+    changes++
+    removed.push(...gone)
+  })
   gate.close()
   const enters = async (username: string, password: string) => {
     const isWanted = () => true
     const credentials = { clientId: 'c', username, password: Buffer.from(password), peer: REMOTE, isWanted }
     return 'name' in (await gate.door.canConnect(credentials))
   }
-  return { gate, files, sink, write, enters, changes: () => changes }
+  return { gate, files, sink, write, enters, removed, changes: () => changes }
 }
 
 describe('the users', () => {
@@ -51,6 +57,35 @@ describe('the users', () => {
     expect(JSON.stringify(sink)).toContain('"added":"bob"')
   })
 
+  it('that are removed are told by name; a file that is missing for a moment removes nobody for good', async () => {
+    const { gate, files, write, removed } = await open({ ann: 'correct horse', eve: 'battery staple' })
+    expect([gate.door.isUser('ann'), gate.door.isGone('ann'), gate.door.isGone('bob')]).toEqual([
+      true,
+      false,
+      true,
+    ])
+    await write({ ann: 'correct horse' })
+    await gate.readUsers()
+    expect(removed).toEqual(['eve'])
+    files.delete(PATH)
+    await gate.readUsers()
+    expect(removed).toEqual(['eve'])
+    expect([gate.door.isUser('ann'), gate.door.isGone('ann')]).toEqual([false, false])
+    await write({ ann: 'correct horse' })
+    await gate.readUsers()
+    await write({})
+    await gate.readUsers()
+    expect(removed).toEqual(['eve', 'ann'])
+  })
+
+  it('may have any name where a listener takes certificates', async () => {
+    const door = new Door(
+      { anonymous: false, permissions: ALL, writerOf: () => null, takesCertificates: true },
+      await users({ ann: 'correct horse' }),
+    )
+    expect([door.isUser('plc'), door.isGone('plc')]).toEqual([true, false])
+  })
+
   it('that were known stay while the file cannot be read, and it is told once', async () => {
     const { gate, files, enters, sink, changes } = await open({ ann: 'correct horse' })
     files.set(PATH, Buffer.from('{'))
@@ -63,7 +98,8 @@ describe('the users', () => {
 
   it('that cannot be read keep a broker from starting: the door would stand open', async () => {
     const files = new Map([[PATH, Buffer.from('{')]])
-    const world = { disk: filesDisk(files), data: '/data', sink: new RecordingSink(), streamOf: () => null }
+    const own = { data: '/data', sink: new RecordingSink(), streamOf: () => null, takesCertificates: false }
+    const world = { disk: filesDisk(files), ...own }
     await expect(Gate.open(world, SETTINGS)).rejects.toThrow(UsersFileError)
   })
 })

@@ -197,6 +197,7 @@ describe('a change', () => {
     const will = (topic: string) => ({ topic, payload: Buffer.from('gone'), qos: 1 as const, retain: false })
     await connect(port, as('ann', { clientId: 'c1', will: will('no') }))
     await connect(port, as('ann', { clientId: 'c2', will: will('yes') }))
+    const bob = await connect(port, as('bob', { clientId: 'c4', will: will('yes') }))
     // its connection has ended, its will waits
     const delayed = { ...will('no'), properties: { willDelayInterval: 3600 } }
     const away = await connect(
@@ -210,15 +211,17 @@ describe('a change', () => {
       }),
     )
     away.stream.destroy()
-    await until(() => broker.status().mqtt.connections === 2, 'it is gone')
-    expect(broker.status().mqtt.sessions.wills).toBe(3)
+    await until(() => broker.status().mqtt.connections === 3, 'it is gone')
+    expect(broker.status().mqtt.sessions.wills).toBe(4)
     await apply((config) => {
-      config.mqtt.permissions = [{ users: ['ann'], publish: ['yes'], subscribe: [] }]
+      config.mqtt.permissions = [{ users: ['ann', 'bob'], publish: ['yes'], subscribe: [] }]
     })
-    expect(broker.status().mqtt.sessions.wills).toBe(1)
+    expect(broker.status().mqtt.sessions.wills).toBe(2)
     await set(['bob'])
     await apply(() => {})
-    await until(() => broker.status().mqtt.connections === 0, 'ann is gone')
+    await until(() => broker.status().mqtt.connections === 1, 'ann is gone')
+    expect(broker.status().mqtt.sessions).toMatchObject({ wills: 1, willsPublished: 0 })
+    bob.stream.destroy()
     await until(() => broker.status().mqtt.sessions.willsPublished === 1, 'its will is published')
     expect(await recordsIn(broker)).toEqual([{ topic: 'yes', value: 'gone' }])
   })
@@ -260,6 +263,26 @@ describe('a change', () => {
       'open/1 two',
       'open/1 three',
     ])
+  })
+
+  it('of users ends the sessions of those that are gone, and gives their client ids free', async () => {
+    const { port, broker, set, apply, sink } = await guarded(['ann', 'bob'], (config) => {
+      config.mqtt.permissions = [ALL]
+    })
+    const session = { clientId: 'pump', clean: false }
+    const away = await connect(port, as('ann', session))
+    await away.subscribeAsync('a/#', { qos: 1 })
+    await away.endAsync()
+    const asBob = as('bob', { ...session, protocolVersion: 5 })
+    await expect(connect(port, asBob)).rejects.toThrow('Not authorized')
+    const client = await connect(port, as('ann', session))
+    const ended = closed(client)
+    await set(['bob'])
+    await apply(() => {})
+    await ended
+    await until(() => broker.status().mqtt.sessions.sessions === 0, 'its session has ended')
+    await connect(port, asBob)
+    expect(JSON.stringify(sink)).toContain('the client id is that of another user')
   })
 
   it('of the file of users is seen within seconds', async () => {
@@ -480,5 +503,8 @@ describe('$SYS topics', () => {
     await expect(bob.subscribeAsync('$SYS/#')).rejects.toThrow()
     expect(broker.status().mqtt.sessions.writtenBytes).toBe(writtenBytes)
     expect(await recordsIn(broker)).toEqual([])
+    await bob.publishAsync('a', 'x', { qos: 1, retain: true })
+    const { retained, retainedOwn } = broker.status().mqtt.sessions
+    expect([retained, retainedOwn], 'of clients, and of its own').toEqual([1, arrived.size])
   })
 })

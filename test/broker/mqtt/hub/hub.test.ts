@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Backlog, type BacklogOwner } from '../../../../broker/mqtt/hub/backlog.ts'
 import { Hub } from '../../../../broker/mqtt/hub/hub.ts'
 import type { Grant, Message, Subscriber } from '../../../../broker/mqtt/hub/message.ts'
 import { filterText, type Subscription } from '../../../../broker/mqtt/hub/subscription.ts'
@@ -8,13 +9,17 @@ import { seededRandom, testSeed } from '../../../support/random.ts'
 
 const SEED = testSeed()
 
-class Session implements Subscriber {
+class Session implements Subscriber, BacklogOwner {
   isOnline = true
+  queued = 0
+  isWaitedFor = true
+  readonly backlog = new Backlog(this, 20)
   readonly got: { topic: string; grant: Grant }[] = []
   readonly clientId: string
   constructor(clientId: string) {
     this.clientId = clientId
   }
+  awaited(): void {}
   deliver({ topic }: Message, grant: Grant): void {
     this.got.push({ topic, grant })
   }

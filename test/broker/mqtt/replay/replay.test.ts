@@ -1,54 +1,15 @@
 /** Replays, packet by packet: what comes, in which order and with what, and what a client is refused. */
 import { setImmediate } from 'node:timers/promises'
-import type { IPublishPacket, ISubackPacket } from 'mqtt-packet'
+import type { IPublishPacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
+import { idOf } from '../../../../broker/log/commit-key.ts'
 import { NO_HEADERS } from '../../../../broker/log/record-batch.ts'
 import { DEFAULT_POLICY } from '../../../../broker/log/stream-policy.ts'
 import { END_KEY, FIRST_KEY, KIND } from '../../../../broker/mqtt/session/state-format.ts'
 import { STATE_STORE_OPTIONS } from '../../../../broker/mqtt/session/state-store.ts'
 import { committed, MEMORY_PATH, until } from '../../log/support.ts'
-import { type FrontTest, startFront, type TestClient } from '../connection/support.ts'
-
-const publishes = (client: TestClient) =>
-  client.received.filter((packet): packet is IPublishPacket => packet.cmd === 'publish')
-const values = (client: TestClient) => publishes(client).map(({ payload }) => String(payload))
-const user = ({ properties }: IPublishPacket) => ({ ...properties?.userProperties })
-
-/** Values v0, v1, ... of topics a/0 to a/2, each in a commit of its own. */
-async function write({ connect }: FrontTest, from: number, to: number): Promise<void> {
-  const client = await connect({ clientId: `writer ${from}` })
-  for (let n = from; n < to; n++) {
-    client.publish(1, n + 1, `v${n}`, { topic: `a/${n % 3}` })
-    await client.next('puback')
-  }
-  client.stream.destroy()
-}
-
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `v${from + i}`)
-
-async function subscribe(client: TestClient, topic: string, qos: 0 | 1 | 2 = 0, more = {}): Promise<number> {
-  client.send({ cmd: 'subscribe', messageId: 60_000, subscriptions: [{ topic, qos }], ...more })
-  return (await client.next<ISubackPacket>('suback')).granted[0] as number
-}
-
-async function unsubscribe(client: TestClient, topic: string): Promise<void> {
-  client.send({ cmd: 'unsubscribe', messageId: 60_001, unsubscriptions: [topic] })
-  await client.next('unsuback')
-}
-
-/** Takes so many messages, and acknowledges them. */
-async function take(client: TestClient, count: number): Promise<IPublishPacket[]> {
-  const taken: IPublishPacket[] = []
-  while (taken.length < count) {
-    const packet = await client.next<IPublishPacket>('publish')
-    if (packet.qos === 1) client.send({ cmd: 'puback', messageId: packet.messageId! })
-    taken.push(packet)
-  }
-  return taken
-}
-
-const received = (client: TestClient, count: number) =>
-  until(() => publishes(client).length >= count, `${count} messages have come`)
+import { startFront } from '../connection/support.ts'
+import { publishes, range, received, subscribe, take, unsubscribe, user, values, write } from './support.ts'
 
 const stays = { clientId: 'stays', clean: false, properties: { sessionExpiryInterval: 1000 } }
 
@@ -379,6 +340,39 @@ describe('what is not there any more', () => {
     expect(gaps).toBeGreaterThan(0)
   })
 
+  it('by damage of the last batch, is waited behind without reading the log again and again', async () => {
+    const before = await startFront()
+    await write(before, 0, 3)
+    await before.close()
+    const segment = `${MEMORY_PATH}/log/main/00000001`
+    const store = await before.disk.openStore(segment, STATE_STORE_OPTIONS)
+    const batches = await store.range({ from: Buffer.of(), to: Buffer.alloc(12, 0xff), bytesMax: 1e6 })
+    const { key, value } = batches.findLast((entry) => idOf(entry.key) === 0)!
+    const damaged = Buffer.from(value)
+    damaged[70]! ^= 1
+    const batch = store.batch()
+    batch.put(key, damaged)
+    await batch.write({ sync: true })
+    await store.close()
+
+    const test = await startFront({ disk: before.disk })
+    const read = test.log.read.bind(test.log)
+    let reads = 0
+    test.log.read = (...where) => {
+      // an endless loop would let no timer of the test go off
+      if (++reads > 100) throw new Error('it reads again and again')
+      return read(...where)
+    }
+    const client = await test.connect({ clientId: 'sub' })
+    await subscribe(client, '$replay/events/earliest')
+    await received(client, 2)
+    for (let turn = 0; turn < 200; turn++) await setImmediate()
+    expect(reads).toBeLessThan(5)
+    await write(test, 4, 5)
+    await received(client, 3)
+    expect(values(client)).toEqual(['v0', 'v1', 'v4'])
+  })
+
   it('by compaction, is passed over; a tombstone is an empty message that says so', async () => {
     const compacts = { ...DEFAULT_POLICY, compacts: true, deletes: false }
     const test = await startFront({
@@ -435,73 +429,5 @@ describe('what is not there any more', () => {
       '2-2 not an MQTT topic',
       '3-3 not an MQTT topic',
     ])
-  })
-})
-
-describe('a client is refused', () => {
-  it.each([
-    ['$replay/nothing/earliest', 'there is no stream "nothing"'],
-    ['$replay/events/1/0', 'stream "events" has the partitions 0 to 0'],
-    ['$replay/#', 'it is not $replay/STREAM'],
-    ['$replay/+/earliest', 'there is no stream "+"'],
-    ['$replay/events/@never', 'is no time'],
-    ['$share/g/$replay/events/earliest', 'a replay cannot be shared'],
-  ])('%s with 0x8F, and one log line', async (filter, reason) => {
-    const test = await startFront()
-    const client = await test.connect({ clientId: 'sub' })
-    for (let n = 0; n < 3; n++) expect(await subscribe(client, filter)).toBe(0x8f)
-    const old = await test.connect({ clientId: 'old', version: 4 })
-    expect(await subscribe(old, filter)).toBe(0x80)
-    const lines = test.sink.matching('refused a replay')
-    expect(lines).toHaveLength(1)
-    expect(lines[0]!.fields).toMatchObject({ client: 'sub', reason: expect.stringContaining(reason) })
-    expect(test.front.status().sessions).toMatchObject({ replays: 0, subscriptions: 0 })
-  })
-
-  it('more replays than limits allow, with 0x97; others go on', async () => {
-    const test = await startFront()
-    await write(test, 0, 9)
-    const client = await test.connect({ clientId: 'sub' })
-    for (let n = 0; n < 8; n++) expect(await subscribe(client, `$replay/events/0/${n}`)).toBe(0)
-    expect(await subscribe(client, '$replay/events/0/8')).toBe(0x97)
-    expect(await subscribe(client, '$replay/events/0/7')).toBe(0)
-    await received(client, 9 * 8 - 28)
-    expect(test.sink.matching('refused a replay')).toHaveLength(1)
-    await unsubscribe(client, '$replay/events/0/0')
-    expect(await subscribe(client, '$replay/events/0/8')).toBe(0)
-    expect(test.front.status().sessions).toMatchObject({ replays: 8 })
-  })
-
-  it('where it may not read: the filter itself is what is asked for', async () => {
-    const asked: string[] = []
-    const test = await startFront({
-      access: {
-        canConnect: async ({ clientId }) => ({ name: null, clientId }),
-        mayPublish: () => true,
-        maySubscribe: (_, filter) => {
-          asked.push(filter)
-          return filter !== '$replay/events/earliest'
-        },
-        knows: () => true,
-        generation: 0,
-      },
-    })
-    await write(test, 0, 3)
-    const client = await test.connect({ clientId: 'sub' })
-    expect(await subscribe(client, '$replay/events/earliest')).toBe(0x87)
-    expect(await subscribe(client, '$replay/events/0/1')).toBe(0)
-    await received(client, 2)
-    expect(values(client)).toEqual(['v1', 'v2'])
-    expect(asked).toEqual(['$replay/events/earliest', '$replay/events/0/1'])
-  })
-
-  it('an acknowledgement of another QoS [MQTT-4.3.2-3]', async () => {
-    const test = await startFront()
-    await write(test, 0, 1)
-    const client = await test.connect({ clientId: 'sub' })
-    await subscribe(client, '$replay/events/earliest', 1)
-    const { messageId } = await client.next<IPublishPacket>('publish')
-    client.send({ cmd: 'pubrec', messageId: messageId! })
-    expect(await client.disconnected()).toBe(0x82)
   })
 })

@@ -112,6 +112,88 @@ describe('retained messages', () => {
     }
   })
 
+  it.each([
+    ['a lost connection', 1],
+    ['a lost connection', 2],
+    ['a cut', 1],
+    ['a cut', 2],
+  ] as const)(
+    'outlive their records also on their way: after %s one of QoS %d comes again',
+    async (end, qos) => {
+      let broker = await TestBroker.open()
+      await broker.publish('a/1', 'state', { isRetained: true, qos })
+      // two subscriptions that have it: each delivery stands for itself
+      const client = await new TestClient('a').connect(broker.sessions)
+      await client.subscribe('a/1', { qos })
+      await client.subscribe('a/#', { qos })
+      await settle()
+      const ids = client.received.map(({ packetId }) => packetId)
+      expect(client.wire).toEqual(['publish state', 'publish state'])
+      // a checkpoint
+      await client.subscribe('other')
+      if (end === 'a cut') broker = await broker.cut()
+      else client.lost()
+      // retention passes the record
+      broker.log.read = async () => []
+      client.wire.length = 0
+      await client.connect(broker.sessions)
+      await settle()
+      expect(client.wire).toEqual(['dup state', 'dup state'])
+      expect(client.received.slice(2).map(({ packetId }) => packetId)).toEqual(ids)
+      expect(broker.sessions.status()).toMatchObject({ dropped: { gone: 0 }, inFlight: 2 })
+      for (const id of ids) {
+        if (qos === 2) client.session.pubrec(id, 0)
+        await settle()
+        if (qos === 2) client.session.pubcomp(id, 0)
+        else client.session.puback(id, 0)
+      }
+      expect(broker.sessions.status()).toMatchObject({ inFlight: 0, inlineMessages: 0, inlineBytes: 0 })
+    },
+  )
+
+  it('stand for themselves beside the delivery of the same record as it was published', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions)
+    await client.subscribe('a', { qos: 2 })
+    await broker.publish('a', 'state', { isRetained: true, qos: 2 })
+    await settle()
+    await client.subscribe('a', { qos: 2 })
+    await settle()
+    const [live, retained] = client.received.map(({ packetId }) => packetId)
+    broker.sessions.tick()
+    await settle()
+    client.session.pubrec(live!, 0)
+    await settle()
+    client.session.pubcomp(live!, 0)
+    client.session.pubrec(retained!, 0)
+    await settle()
+    broker = await broker.cut()
+    client.wire.length = 0
+    await client.connect(broker.sessions)
+    await settle()
+    expect(client.wire).toEqual([`pubrel ${retained}`])
+  })
+
+  it('go on by their records where no copy can be held, and one copy does for all who have it', async () => {
+    const limits = { inlineBytesMax: 64 + 'a'.length + 'state'.length }
+    const broker = await TestBroker.open(undefined, { limits })
+    await broker.publish('a', 'state', { isRetained: true })
+    await broker.publish('b', 'state', { isRetained: true })
+    const clients = ['1', '2'].map((clientId) => new TestClient(clientId))
+    for (const client of clients) {
+      await client.connect(broker.sessions)
+      for (const filter of ['a', 'b']) await client.subscribe(filter)
+    }
+    await settle()
+    expect(broker.sessions.status()).toMatchObject({ inlineMessages: 1, dropped: { inlineFull: 0 } })
+    for (const client of clients) {
+      client.lost()
+      await client.connect(broker.sessions)
+      await settle()
+      expect(client.wire).toEqual(['publish state', 'publish state', 'dup state', 'dup state'])
+    }
+  })
+
   it('expire, tell what is left, and do so over a restart [MQTT-3.3.2-6]', async () => {
     let broker = await TestBroker.open()
     await broker.publish('a', '1', { isRetained: true, properties: { messageExpiry: 100 } })

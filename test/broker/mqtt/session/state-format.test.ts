@@ -79,7 +79,9 @@ describe('the stored state', () => {
     expect(decodeRetained(encodeRetained(MESSAGE, null)).expiresAt).toBeNull()
     const { topic, payload, qos, isRetained, properties } = MESSAGE
     const will = { topic, payload, qos, isRetained, properties, delaySeconds: 9 }
-    expect(decodeWill(encodeWill('client', will))).toEqual({ clientId: 'client', will })
+    for (const user of ['ann', null]) {
+      expect(decodeWill(encodeWill('client', will, user))).toEqual({ clientId: 'client', will, user })
+    }
     for (const away of [
       { endsAt: 0, willAt: null },
       { endsAt: 2 ** 50, willAt: 2 ** 49 },

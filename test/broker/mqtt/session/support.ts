@@ -3,8 +3,10 @@ import { afterEach } from 'vitest'
 import type { EventLog } from '../../../../broker/log/event-log.ts'
 import { partitionOf } from '../../../../broker/log/murmur2.ts'
 import { encodeHeaders, type LogRecord, type RecordHeader } from '../../../../broker/log/record-batch.ts'
+import { OPEN_ACCESS } from '../../../../broker/mqtt/connection/access.ts'
 import type { Message, Place } from '../../../../broker/mqtt/hub/message.ts'
 import type { MessageProperties, QoS, Will } from '../../../../broker/mqtt/packets/packet.ts'
+import type { SessionRules } from '../../../../broker/mqtt/session/away-review.ts'
 import type { SessionLimits } from '../../../../broker/mqtt/session/limits.ts'
 import { Sessions } from '../../../../broker/mqtt/session/sessions.ts'
 import type { TopicHub } from '../../../../broker/mqtt/session/topic-hub.ts'
@@ -67,6 +69,8 @@ export interface BrokerOptions {
   /** Where the disk is not one in memory. */
   readonly path?: string
   readonly hub?: TopicHub
+  /** Others are taken from there where everybody may do everything. */
+  readonly rules?: Partial<SessionRules>
 }
 
 /** As much of a broker as sessions need. */
@@ -102,6 +106,7 @@ export class TestBroker {
       // a test ticks when it wants to
       every: () => () => {},
       limits: options.limits ?? {},
+      ...(options.rules === undefined ? {} : { rules: { ...OPEN_ACCESS, ...options.rules } }),
       publishWill: async (will, clientId) => {
         await options.publishWill?.(will, clientId)
         const { topic, payload, qos, isRetained } = will

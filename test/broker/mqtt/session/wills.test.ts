@@ -116,6 +116,45 @@ describe('a will', () => {
     expect(broker.wills).toEqual(['a will'])
   })
 
+  it('is none once its client may not publish it any more: at its end, after its delay, and after a restart', async () => {
+    const rules = {
+      mayPublish: ({ name }: { name: string | null }, topic: string) => name === 'ann' && topic === 'will',
+      isGone: (name: string) => gone === name,
+    }
+    let gone = ''
+    let broker = await TestBroker.open(undefined, { rules })
+    const connects = async (clientId: string, user: string, expirySeconds: number, delaySeconds: number) =>
+      new TestClient(clientId).connect(broker.sessions, {
+        user,
+        expirySeconds,
+        will: { topic: 'will', delaySeconds },
+      })
+    const allowed = await connects('a', 'ann', 0, 0)
+    const forbidden = await connects('b', 'bob', 0, 0)
+    const later = await connects('c', 'ann', 3600, 10)
+    for (const client of [allowed, forbidden, later]) client.lost()
+    // cut off by the broker's own end
+    await connects('d', 'ann', 0, 0)
+    await settle()
+    expect(broker.wills).toEqual(['a will'])
+    expect(broker.sink.matching('a will was dropped')[0]?.fields).toMatchObject({
+      client: 'b',
+      user: 'bob',
+      topic: 'will',
+      reason: 'it may not be published any more',
+    })
+    gone = 'ann'
+    broker = await broker.cut({ rules })
+    broker.clock.pass(10_000)
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual([])
+    expect(broker.sessions.status()).toMatchObject({ wills: 0 })
+    broker = await broker.cut()
+    await settle()
+    expect(broker.sessions.status()).toMatchObject({ wills: 0 })
+  })
+
   it('that cannot be published is tried again, also when its client is back; one that is too large is given up', async () => {
     let failures = 2
     const publishWill = async (will: { topic: string }) => {
