@@ -83,8 +83,13 @@ function line(name: string, schema: TSchema, value: unknown, indent: string): st
   return `${indent}# ${name}: ${inline(schema.examples?.[0] ?? plainest(schema))}`
 }
 
+/** A value of a key that has neither a default nor an example. */
 function plainest(schema: TSchema): unknown {
-  if (schema[Kind] === 'Array') return []
+  if (schema[Kind] === 'Array') {
+    const [branch] = objectBranches(schema.items as TSchema)
+    return schema.minItems > 0 && branch !== undefined ? [neededEntry(branch, {})] : []
+  }
+  if (schema[Kind] === 'Integer' || schema[Kind] === 'Number') return schema.minimum ?? 0
   return schema[Kind] === 'Union' ? (schema.anyOf[0].const ?? '') : ''
 }
 
@@ -130,9 +135,15 @@ function exampleEntry(branch: TObject): Record<string, unknown> | null {
   for (const [key, { examples }] of Object.entries(branch.properties)) {
     if (Array.isArray(examples)) entry[key] = examples[0]
   }
-  if (Object.keys(entry).length === 0) return null
+  return Object.keys(entry).length === 0 ? null : neededEntry(branch, entry)
+}
+
+/** The entry with what it cannot do without. */
+function neededEntry(branch: TObject, entry: Record<string, unknown>): Record<string, unknown> {
   for (const [key, property] of Object.entries(branch.properties)) {
+    const isNeeded = branch.required?.includes(key) === true && property.default === undefined
     if (property[Kind] === 'Literal') entry[key] = property.const
+    else if (isNeeded && entry[key] === undefined) entry[key] = property.examples?.[0] ?? plainest(property)
   }
   return entry
 }
