@@ -5,6 +5,8 @@
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)
+// readable-stream's own word for: Node's streams in place of a copy of them
+process.env.READABLE_STREAM ??= 'disable'
 
 type ClientModule = { readonly default: typeof import('mqtt').MqttClient }
 type StoreModule = { readonly default: typeof import('mqtt').Store }
