@@ -98,7 +98,7 @@ export class Broker implements Operations {
     this.publisher = new LocalPublisher(ingress, front)
     this.#fileSystem = fileSystem
     gate.watch((removed) => front.review(removed))
-    this.#gate.sayWhoMayConnect(this.#front.exposed())
+    this.#gate.sayWhoMayConnect(this.#front.reach())
     this.#sys = new SysTopics({
       read: () => sysStatus(VERSION, this.#startedMonotonic, front.status(), ingress.status()),
       publish: (topic, payload) => front.publishSys(topic, payload),
@@ -210,6 +210,7 @@ export class Broker implements Operations {
         listeners: front.listeners,
         connections: front.clients,
         connectionsMax: this.#config.limits.connectionsMax,
+        needsLogin: this.#gate.door.needsLogin,
         messages: ingress.received,
         refused: front.refused + front.dropped + front.refusedMessages,
         sessions: front.sessions,
@@ -233,7 +234,7 @@ export class Broker implements Operations {
       this.#front.connectionsMax = this.#config.limits.connectionsMax
       this.#gate.update(gateSettings(this.#config))
       this.#sys.every(this.#config.mqtt.sysIntervalSeconds)
-      this.#gate.sayWhoMayConnect(this.#front.exposed())
+      this.#gate.sayWhoMayConnect(this.#front.reach())
     }
     await this.#gate.readUsers()
     await this.#front.renew()

@@ -122,9 +122,22 @@ export const MqttSchema = Type.Object(
     permissions: Type.Array(PermissionSchema, {
       description:
         'Who may do what. Once there are users or permissions, what none of them allows is denied. ' +
-        'Users are not kept here: see `headwater users --help`.',
+        'Users are not kept here: see `headwater users --help`. Such as sensors that have a topic each, machines that ' +
+        'also read setpoints, the one controller that sets them (see writer, of streams), and a dashboard that reads all:',
       maxItems: 1000,
       default: [],
+      examples: [
+        [
+          {
+            users: ['sensor-*'],
+            publish: ['plant/sensors/%u/#'],
+            subscribe: ['plant/sensors/%u/command'],
+          },
+          { users: ['machine-*'], publish: ['plant/machines/%u/#'], subscribe: ['plant/setpoints/#'] },
+          { users: ['plc-1'], publish: ['plant/setpoints/#'] },
+          { users: ['dashboard'], subscribe: ['plant/#', '$replay/#', '$SYS/#'] },
+        ],
+      ],
     }),
     holdPublishersBack: Type.Boolean({
       description:
@@ -264,12 +277,32 @@ export const LimitsSchema = Type.Object(
       100_000,
       100,
     ),
-    sessionsMax: integer('Sessions, with a connection or without.', 1, 1_000_000, 10_000),
+    sessionsMax: integer(
+      'Sessions that stay when their connection ends. For one more the one of the same user ends that has been away for longest.',
+      1,
+      1_000_000,
+      10_000,
+    ),
+    sessionsPerUserMax: Type.Optional(
+      Type.Integer({
+        description:
+          'The same of one user, where there are users; clients without a name are one. Without this key: a tenth of sessionsMax.',
+        minimum: 1,
+        maximum: 1_000_000,
+        examples: [1000],
+      }),
+    ),
     sessionExpirySecondsMax: integer(
       `How long a session stays without a connection, at most; ${NEVER_SECONDS}: for ever.`,
       0,
       NEVER_SECONDS,
       NEVER_SECONDS,
+    ),
+    willsBytesMax: integer(
+      'Bytes of all wills, topics and properties included; the wills of one user are a tenth of it at most. A client whose will is more is refused.',
+      0,
+      4_294_967_296,
+      16_777_216,
     ),
     retainedMessagesMax: integer('Topics that have a retained message.', 0, 10_000_000, 10_000),
     retainedBytesMax: integer('Bytes of all retained messages.', 0, 4_294_967_296, 67_108_864),

@@ -55,12 +55,14 @@ function section(name: string, schema: TSchema, indent: string, isExample = fals
   return [...lines, ...(shown.length > 0 ? shown : [line(name, schema, schema.default, indent)])]
 }
 
-/** A list that is empty by default, with an entry, in a comment. */
+/** A list that is empty by default, with the entries of its example or else one made of theirs, in a comment. */
 function sample(name: string, schema: TSchema, indent: string): string[] {
   const [branch] = objectBranches(schema.items as TSchema)
   const example = exampleEntry(branch!)
   if (example === null) return []
-  return [`${indent}# ${name}:`, ...commentedOut(plainEntry(branch!, example, indent), indent)]
+  const entries: readonly Record<string, unknown>[] = schema.examples?.[0] ?? [example]
+  const lines = entries.flatMap((entry) => plainEntry(branch!, entry, indent))
+  return [`${indent}# ${name}:`, ...commentedOut(lines, indent)]
 }
 
 /** A key without a value to show is commented out, so that the file stays valid. */

@@ -56,6 +56,7 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
 export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLimits> {
   return {
     sessionsMax: limits.sessionsMax,
+    sessionsPerUserMax: limits.sessionsPerUserMax ?? Math.ceil(limits.sessionsMax / 10),
     subscriptionsMax: limits.subscriptionsPerClientMax,
     replaysMax: limits.replaysPerClientMax,
     replaysTotalMax: limits.replaysMax,
@@ -65,6 +66,7 @@ export function sessionLimits({ limits, mqtt }: BrokerConfig): Partial<SessionLi
     subscriberStallSecondsMax: limits.subscriberStallSecondsMax,
     inFlightMax: limits.inFlightMax,
     expirySecondsMax: limits.sessionExpirySecondsMax,
+    willsBytesMax: limits.willsBytesMax,
     retainedMessagesMax: limits.retainedMessagesMax,
     retainedBytesMax: limits.retainedBytesMax,
   }

@@ -18,6 +18,7 @@ import { PendingCommits } from './connection/pending-commits.ts'
 import { Takeovers } from './connection/takeovers.ts'
 import { TimerWheel } from './connection/timer-wheel.ts'
 import { TopicCache } from './connection/topic-cache.ts'
+import type { GateListeners } from './door/gate.ts'
 import type { ListenerOptions } from './door/listener.ts'
 import { Listeners } from './door/listeners.ts'
 import type { Hub } from './hub/hub.ts'
@@ -215,9 +216,10 @@ export class Front implements MqttFront {
     return this.#listeners.renew()
   }
 
-  /** Listeners that other machines reach without a certificate. */
-  exposed(): string[] {
-    return this.#listeners.exposed()
+  /** How its listeners are reached. */
+  reach(): GateListeners {
+    const { takesCertificates } = this.#listeners
+    return { exposed: this.#listeners.exposed(), takesCertificates }
   }
 
   publish(message: OwnMessage): Promise<Delivery> {

@@ -154,6 +154,12 @@ export class Ingress {
     if (!isRouted) this.#counters.unrouted++
   }
 
+  /** Whether a message is small enough for a record; one that no stream takes always is. */
+  fits(topic: string, payloadBytes: number, headerBytes: number): boolean {
+    const route = this.#router.match(topic)
+    return route === null || this.#bytesOf(route, payloadBytes, headerBytes) <= this.#recordBytesMax
+  }
+
   /**
    * Copies a message into the open commit of its chain.
    * @param keyOf what the topic decides (Router.match)

@@ -61,6 +61,8 @@ export interface MqttStatus {
   readonly listeners: readonly string[]
   readonly connections: number
   readonly connectionsMax: number
+  /** Clients of this machine, too, have to say who they are. */
+  readonly needsLogin: boolean
   /** PUBLISH packets taken since the start. */
   readonly messages: number
   /** PUBLISH packets and connections refused since the start. */

@@ -57,7 +57,7 @@ bench(
   'MQTT in and out: rate, latency, memory, processor time; open, and with users, permissions and quotas',
 )
   .option('--size <bytes>', 'payload', positive, 64)
-  .option('--seconds <n>', 'measured in each run, after a warm-up', positive, 4)
+  .option('--seconds <n>', 'measured in each run, after a warm-up', positive, 3)
   .option('--plots [directory]', 'draw rates as SVG (default: docs/bench)')
   .action(run(async () => (await import('./ingest/suite.ts')).ingest))
 

@@ -1,7 +1,8 @@
 /** The command line itself: help, mistakes, init, the demo. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
+import { createAuthority } from '../support/certificates.ts'
 import { headwater, scratch, startBroker } from './headwater.ts'
 
 const home = scratch()
@@ -140,12 +141,21 @@ test('--demo publishes to a broker that has users and permissions, which it need
   expect(broker.stderr).not.toContain('refused')
 }, 60_000)
 
+/** As examples name them. */
+function certificates(directory: string): void {
+  mkdirSync(directory)
+  const { cert, key } = createAuthority('plant')
+  for (const name of ['broker.crt', 'devices.crt']) writeFileSync(join(directory, name), cert)
+  writeFileSync(join(directory, 'broker.key'), key)
+}
+
 test.each(readdirSync(new URL('../../examples', import.meta.url)))(
   'examples/%s is a good configuration',
   async (name) => {
     const directory = scratch()
     const text = readFileSync(new URL(`../../examples/${name}`, import.meta.url), 'utf8')
     writeFileSync(join(directory, name), text.replace('/mnt/usb', directory))
+    certificates(join(directory, 'tls'))
     const result = await headwater(['check', name], directory, { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' })
     expect(result).toMatchObject({ code: 0, stderr: '' })
   },

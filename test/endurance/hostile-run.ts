@@ -7,7 +7,7 @@ import { onExit } from '../support/kafka/cleanup.ts'
 import { attacksOf } from './attacks/attacks.ts'
 import type { AttackCounts, AttackJob } from './attacks/worker.ts'
 import { HonestClients, type Latencies } from './honest.ts'
-import { logProblems, type Sample } from './judge.ts'
+import { growthOf, logProblems, type Sample } from './judge.ts'
 import { Target } from './target.ts'
 
 export interface HostileOptions {
@@ -25,7 +25,13 @@ export interface HostileResult {
   readonly acknowledged: number
   readonly stored: number
   readonly samples: readonly Sample[]
-  readonly rssBytes: { readonly before: number; readonly peak: number; readonly after: number }
+  readonly rssBytes: {
+    readonly before: number
+    readonly peak: number
+    readonly after: number
+    /** In the second half of the attack, by the straight line through the samples. */
+    readonly growth: number
+  }
   readonly problems: readonly string[]
   /** Where the broker's data and what it said were left; null where nothing is wrong. */
   readonly kept: string | null
@@ -37,13 +43,15 @@ const SAMPLE_MS = 1000
 const HONEST = { publishers: 5, messagesPerSecond: 200 }
 /** Of an operator who lets strangers in: above what honest clients need, below what would fill the machine. */
 const LIMITS = {
-  connectionsMax: 600,
-  connectionsPerAddressMax: 150,
+  connectionsMax: 300,
+  connectionsPerAddressMax: 60,
   connectsPerSecondPerAddress: 100,
   messagesPerSecondPerClient: 1000,
   bytesPerSecondPerClient: 1_048_576,
-  sessionsMax: 2000,
-  queuedMessagesMax: 2000,
+  outboxBytesMax: 262_144,
+  subscriptionsPerClientMax: 100,
+  sessionsMax: 300,
+  queuedMessagesMax: 5000,
   retainedMessagesMax: 5000,
   retainedBytesMax: 8_388_608,
   connectSecondsMax: 3,
@@ -106,7 +114,9 @@ export class HostileRun {
       const alone = honest.latencies()
       const before = target.memory().rssBytes
       this.#onStep('alone')
+      const attackedFrom = this.#seconds()
       const attacks = await this.#attack(target, honest, seconds * SHARES.attacked)
+      const growth = this.#growth((attackedFrom + this.#seconds()) / 2)
       const attacked = honest.latencies()
       this.#onStep('attacked')
       await this.#unless(target, honest, seconds * SHARES.afterwards)
@@ -125,7 +135,7 @@ export class HostileRun {
         honest: { alone, attacked, afterwards },
         acknowledged,
         stored,
-        rssBytes: { before, peak, after },
+        rssBytes: { before, peak, after, growth },
       }
     } finally {
       honest.close()
@@ -162,9 +172,18 @@ export class HostileRun {
 
   #sample(target: Target): void {
     if (!target.isRunning) return
-    const seconds = (performance.now() - this.#startedAt) / 1000
+    const seconds = this.#seconds()
     const { rssBytes, rssAnonBytes: anonBytes } = target.memory()
     this.#samples.push({ seconds, rssBytes, anonBytes })
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#startedAt) / 1000
+  }
+
+  #growth(fromSeconds: number): number {
+    const samples = this.#samples.map(({ seconds, rssBytes }) => ({ seconds, bytes: rssBytes }))
+    return growthOf(samples, fromSeconds).bytes
   }
 
   #judgeProcess(target: Target, peakBytes: number): void {

@@ -43,6 +43,8 @@ export interface Access {
   maySubscribe(principal: Principal, filter: string): boolean
   /** Whether a client that was let in still would be, as the one it was then. */
   knows(principal: Principal, peer: PeerInfo): boolean
+  /** Clients are told apart by their users. */
+  readonly hasUsers: boolean
   /** Whether somebody can come in by this name. */
   isUser(name: string): boolean
   /** Whether it is certain that nobody comes in by this name any more: not where all names are missing, as while their file is. */
@@ -79,6 +81,7 @@ export const OPEN_ACCESS: Access = {
   mayPublish: () => true,
   maySubscribe: () => true,
   knows: () => true,
+  hasUsers: false,
   isUser: () => true,
   isGone: () => false,
   generation: 0,

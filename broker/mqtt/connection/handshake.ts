@@ -1,7 +1,8 @@
 /** From a CONNECT to its CONNACK: who it is, whether it may, its session. MQTT 5, sections 3.1.4 and 3.2. */
 import type { ConnackProperties } from '../packets/connack.ts'
-import type { Connect } from '../packets/packet.ts'
+import type { Connect, Will } from '../packets/packet.ts'
 import { MqttProtocolError, Reason, type ReasonCode } from '../packets/protocol-error.ts'
+import { messageHeaders } from '../record-headers.ts'
 import type { Outgoing } from '../session/outgoing.ts'
 import type { Session } from '../session/session.ts'
 import { isRefused, type PeerInfo, type Principal } from './access.ts'
@@ -55,6 +56,10 @@ export async function admit(
     const text = `may not publish its will to ${will.topic}`
     return { kind: 'refused', reasonCode: Reason.notAuthorized, text }
   }
+  if (will !== null && !fits(context, will)) {
+    const text = 'its will is larger than a record may be'
+    return { kind: 'refused', reasonCode: Reason.packetTooLarge, text }
+  }
   const isNext = await context.takeovers.turn(clientId, { user: principal.name, address: peer.address })
   if (!isNext) {
     const text = 'another client with its client id came after it, while it waited to take over'
@@ -78,6 +83,11 @@ export async function admit(
     const text = 'its session could not be opened'
     return { kind: 'refused', reasonCode: Reason.serverUnavailable, text, error }
   }
+}
+
+function fits({ ingress }: ConnectionContext, will: Will): boolean {
+  const headers = messageHeaders(will.isRetained, will.qos, will.properties)
+  return ingress.fits(will.topic, will.payload.length, headers.length)
 }
 
 /** What the client asked for, within what is granted here. */

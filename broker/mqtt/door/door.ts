@@ -44,6 +44,11 @@ export class Door implements Access {
     return this.#users.size === 0 && this.#rules.permissions.length === 0
   }
 
+  /** Clients without a name are not let in, from wherever they come. */
+  get needsLogin(): boolean {
+    return !this.isUnguarded && !this.#rules.anonymous
+  }
+
   /** For all that is asked from now on, by clients that are connected as well. */
   update(rules: DoorRules, users: Users): void {
     this.#rules = rules
@@ -103,6 +108,10 @@ export class Door implements Access {
     if (principal.name === null) return this.#takesAnonymous(peer)
     const entered = this.#entered.get(principal)
     return entered !== undefined && this.#users.get(principal.name)?.password === entered
+  }
+
+  get hasUsers(): boolean {
+    return this.#users.size > 0 || this.#rules.takesCertificates
   }
 
   isUser(name: string): boolean {

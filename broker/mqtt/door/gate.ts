@@ -31,6 +31,13 @@ export interface GateWorld {
   streamOf(topic: string): string | null
 }
 
+export interface GateListeners {
+  /** Those that other machines reach without a certificate. */
+  readonly exposed: readonly string[]
+  /** One of them asks clients for a certificate. */
+  readonly takesCertificates: boolean
+}
+
 const USERS_CHECK_MS = 2_000
 
 export class Gate {
@@ -64,23 +71,30 @@ export class Gate {
     return new Gate(world, settings, await world.disk.readFile(path), path)
   }
 
-  /**
-   * Where a listener is reached from other machines and nobody is configured; and writers that nobody is.
-   * @param exposed listeners that other machines reach without a certificate
-   */
-  sayWhoMayConnect(exposed: readonly string[]): void {
+  /** What is configured so far that it does not yet do what it is for, or that stands wide open. */
+  sayWhoMayConnect({ exposed, takesCertificates }: GateListeners): void {
     const { sink } = this.#world
+    const { anonymous, permissions } = this.#settings
     if (this.door.isUnguarded && exposed.length > 0) {
-      const text = this.#settings.anonymous
+      const text = anonymous
         ? 'no users and no permissions are configured, and anonymous clients are let in: everybody may do everything'
         : 'no users and no permissions are configured: clients of other machines are refused. ' +
           'Add users with `headwater users add NAME` and what they may do to mqtt.permissions, or set mqtt.anonymous: true'
       sink.warn(text, { listeners: exposed.join(', ') })
     }
+    if (this.#users.size > 0 && permissions.length === 0) {
+      const text = 'there are users and no permissions: they can log in, and do nothing. '
+      sink.warn(`${text}Say what they may do in mqtt.permissions, and \`headwater reload\``)
+    }
+    if (takesCertificates) return
+    if (this.#users.size === 0 && permissions.length > 0 && !anonymous) {
+      const text = 'there are permissions and no users: nobody can log in. '
+      sink.warn(`${text}Add users with \`headwater users add NAME\`, or set mqtt.anonymous: true`)
+    }
     const writers = this.unknownWriters
     if (writers.length === 0) return
-    const text = 'a stream has a writer that is not among the users: only a certificate can have that name'
-    sink.warn(text, { writers: writers.join(', ') })
+    const text = 'a stream has a writer that is not among the users, so nobody can publish to it: '
+    sink.warn(`${text}add it with \`headwater users add NAME\``, { writers: writers.join(', ') })
   }
 
   /** Names that are to write alone, and that no password lets in; a certificate still may. */

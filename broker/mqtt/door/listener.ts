@@ -20,6 +20,7 @@ import type { LogSink } from '../../log-sink.ts'
 import type { Disk } from '../../storage/store.ts'
 import type { PeerInfo } from '../connection/access.ts'
 import { type Certificates, readCertificates, type TlsFiles } from './certificates.ts'
+import { handshakeFault } from './handshake-fault.ts'
 import { WebSocketStream } from './web-socket-stream.ts'
 
 export interface ListenerOptions {
@@ -208,8 +209,9 @@ export class Listener {
   /** What a client does wrong before it is connected ends its connection, and nothing else. */
   #quiet<S extends TlsServer | HttpServer>(server: S): S {
     server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
-      const fields = { from: addressOf(socket), reason: `its TLS handshake failed: ${error.message}` }
-      this.#limited.warn(error.message, 'refused a connection', fields)
+      const fault = handshakeFault(error, socket.authorizationError)
+      const fields = { from: addressOf(socket), reason: `its TLS handshake failed: ${fault}` }
+      this.#limited.warn(`TLS ${fault}`, 'refused a connection', fields)
       socket.destroy()
     })
     server.on('clientError', (_error: Error, socket: Duplex) => socket.destroy())
@@ -239,6 +241,8 @@ export class Listener {
       const [status, reason] = refusal
       const fields = { from: socket.remoteAddress, reason: `its WebSocket handshake failed: ${reason}` }
       this.#limited.warn(status, 'refused a connection', fields)
+      // nobody reads it any more, so it would not notice that the client has gone
+      socket.once('finish', () => socket.destroy())
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     })
   }

@@ -37,6 +37,11 @@ export class Listeners {
     })
   }
 
+  /** One of them asks clients for a certificate. */
+  get takesCertificates(): boolean {
+    return this.#options.some(({ tls }) => tls?.clientCaFile != null)
+  }
+
   /** Looks for new certificates. */
   async renew(): Promise<void> {
     for (const listener of this.#listeners) await listener.renew()

@@ -10,6 +10,7 @@ import type { ClientSession } from './client-session.ts'
 export interface SessionRules {
   mayPublish(who: SessionUser, topic: string): boolean
   maySubscribe(who: SessionUser, filter: string): boolean
+  readonly hasUsers: boolean
   isUser(name: string): boolean
   isGone(name: string): boolean
 }

@@ -30,6 +30,8 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
   readonly #table: DeliveryTable
   readonly flow: OutgoingFlow
   readonly backlog: Backlog
+  /** Session time at which its last connection ended, as far as that is known. */
+  awaySince = 0
   /** The connection's hold on it. */
   link: Session | null = null
   #isOverflown = false

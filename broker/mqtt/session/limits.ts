@@ -1,8 +1,10 @@
 /** What sessions may hold. The door's configuration names the same limits. */
 
 export interface SessionLimits {
-  /** Sessions, with a connection or without. */
+  /** Sessions that stay when their connection ends; of others there are as many as connections. */
   readonly sessionsMax: number
+  /** The same of one user, where there are users; those without a name are one. */
+  readonly sessionsPerUserMax: number
   /** A session's subscriptions. */
   readonly subscriptionsMax: number
   /** A session's replays of streams (../replay/DESIGN.md). */
@@ -27,6 +29,8 @@ export interface SessionLimits {
   readonly inFlightMax: number
   /** A longer session expiry is cut to this, seconds; 0xFFFFFFFF is no limit. */
   readonly expirySecondsMax: number
+  /** Of all wills together: topics, payloads and properties; one user's are a tenth of it at most, where there are users. */
+  readonly willsBytesMax: number
   readonly retainedMessagesMax: number
   /** Topics, payloads and properties. */
   readonly retainedBytesMax: number
@@ -34,6 +38,7 @@ export interface SessionLimits {
 
 export const SESSION_LIMITS: SessionLimits = {
   sessionsMax: 10_000,
+  sessionsPerUserMax: 1_000,
   subscriptionsMax: 1_000,
   replaysMax: 8,
   replaysTotalMax: 100,
@@ -47,6 +52,7 @@ export const SESSION_LIMITS: SessionLimits = {
   inlineBytesMax: 16 * 1024 * 1024,
   inFlightMax: 100,
   expirySecondsMax: 0xffffffff,
+  willsBytesMax: 16 * 1024 * 1024,
   retainedMessagesMax: 10_000,
   retainedBytesMax: 64 * 1024 * 1024,
 }

@@ -37,10 +37,12 @@ export function restore(loaded: LoadedState, parts: RestoreParts, now: number): 
     const stored = loaded.sessions.get(session)
     // of a client that was connected: its connection ended with the broker
     const delayMs = Math.min(will.delaySeconds, stored?.expirySeconds ?? 0) * 1000
-    wills.load(loadedWill, stored?.away?.willAt ?? now + delayMs)
+    wills.load(loadedWill, stored?.away?.willAt ?? now + delayMs, now)
   }
   for (const session of sessions) {
     const stored = loaded.sessions.get(session.number)!
+    const endsAt = stored.away === null ? now + session.expirySeconds * 1000 : stored.away.endsAt
+    if (session.expirySeconds !== NEVER_SECONDS) session.awaySince = endsAt! - session.expirySeconds * 1000
     if (stored.away !== null) away.load(session, stored.away)
     else away.set(session, awayFrom(session, wills.dueAt(session.number), now))
   }

@@ -4,14 +4,19 @@ import type { DropCounts } from './drops.ts'
 
 interface OwnCounts {
   readonly dropped: DropCounts
+  /** Sessions of clients that were away, ended for newer ones of their user at a limit of sessions. */
+  readonly evicted: number
   readonly retained: number
   /** Of the broker's own: $SYS. */
   readonly retainedOwn: number
   readonly retainedBytes: number
   readonly wills: number
+  readonly willsBytes: number
   readonly willsPublished: number
   /** Tries that failed; each will is tried again. */
   readonly willsFailed: number
+  /** Given up. */
+  readonly willsDropped: number
   /** Messages in memory that wait for a connection with room. */
   readonly heldBytes: number
   /** Sessions that publishers wait for now; how often one was too slow to be waited for. */

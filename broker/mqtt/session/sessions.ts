@@ -27,6 +27,7 @@ import { type DisconnectKind, Session, type SessionOwner } from './session.ts'
 import { type ClockSource, SessionClock } from './session-clock.ts'
 import type { SessionContext } from './session-context.ts'
 import { awayFrom, restore } from './session-restore.ts'
+import { SessionRoom } from './session-room.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
 import { encodeMeta, encodeTime, FORMAT, META_KEY, type StoredMessage, TIME_KEY } from './state-format.ts'
 import { type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
@@ -74,6 +75,7 @@ export class Sessions implements SessionOwner {
   readonly #inline: InlineMessages
   readonly #retained: RetainedMessages
   readonly #wills: Wills
+  readonly #room: SessionRoom
   readonly #loader: MessageLoader
   readonly #context: SessionContext
   readonly #partitions = new Map<number, LogPartition>()
@@ -122,6 +124,13 @@ export class Sessions implements SessionOwner {
       publishWill,
       mayPublish: (owner, topic) => this.#mayPublishWill(owner, topic),
       limited: this.#limited,
+    })
+    this.#room = new SessionRoom({
+      limits,
+      wills: this.#wills,
+      rules: options.rules ?? { hasUsers: false },
+      limited: this.#limited,
+      end: (session) => this.#end(session),
     })
     this.#replays = new Replays(log, this.#limited, limits)
     this.#subscriptions = new Subscriptions({
@@ -193,7 +202,7 @@ export class Sessions implements SessionOwner {
    * nothing is sent before `pump()` of what it resolves to. Where another connection has taken the session over meanwhile, that is not
    * attached any more.
    * @param user who asks for it; null: a client without a name. A session of a user that is none any more is over: nobody gets what it holds
-   * @throws MqttProtocolError at the limit of sessions, and where the session is another user's; SessionStateError where the disk is at fault
+   * @throws MqttProtocolError at a limit (session-room.ts), and where the session is another user's; SessionStateError where the disk is at fault
    */
   async connect(
     connect: Connect,
@@ -210,6 +219,7 @@ export class Sessions implements SessionOwner {
         'the client id is that of another user',
       )
     }
+    this.#room.check(connect, user, before, this.#clock.now())
     if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
       before.link?.detach()
@@ -229,6 +239,7 @@ export class Sessions implements SessionOwner {
     const isChanged = known === undefined || session.user !== user
     session.user = user
     if (storeExpiry(this.#store, session, expirySeconds, isChanged)) mustSync = true
+    this.#room.owned.update(session)
     if (will !== null) {
       this.#wills.set(session.number, { clientId, user }, will)
       mustSync = true
@@ -250,10 +261,6 @@ export class Sessions implements SessionOwner {
   }
 
   #create(clientId: string): ClientSession {
-    if (this.#byClient.size >= this.#limits.sessionsMax) {
-      const reason = `limits.sessionsMax of ${this.#limits.sessionsMax} is reached`
-      throw new MqttProtocolError(Reason.quotaExceeded, 'MQTT-3.1.4-2', reason)
-    }
     const session = new ClientSession(clientId, this.#nextSession++, 0, this.#context)
     this.#byClient.set(clientId, session)
     return session
@@ -271,11 +278,13 @@ export class Sessions implements SessionOwner {
       const granted = Math.min(expirySeconds, this.#limits.expirySecondsMax)
       mustSync = granted > 0 && storeExpiry(this.#store, session, granted, false)
       if (granted === 0) session.expirySeconds = 0
+      else this.#room.owned.update(session)
     }
     if (kind === 'clean') mustSync = this.#wills.remove(session.number) || mustSync
     else this.#wills.schedule(session.number, now, session.expirySeconds)
     session.detach()
     this.#patience.ended(session)
+    session.awaySince = now
     if (session.expirySeconds === 0) {
       mustSync ||= session.isStored
       this.#end(session)
@@ -289,6 +298,7 @@ export class Sessions implements SessionOwner {
     this.#away.delete(session)
     this.#stalled.delete(session)
     session.end()
+    this.#room.owned.delete(session)
     this.#subscriptions.end(session)
     this.#byClient.delete(session.clientId)
     this.#wills.sessionEnded(session.number, this.#clock.now())
@@ -446,7 +456,10 @@ export class Sessions implements SessionOwner {
       away: this.#away,
     }
     this.#nextSession = loaded.nextSession
-    for (const session of restore(loaded, parts, now)) this.#byClient.set(session.clientId, session)
+    for (const session of restore(loaded, parts, now)) {
+      this.#byClient.set(session.clientId, session)
+      this.#room.owned.update(session)
+    }
     for (const session of this.#away.ended(now)) this.#end(session)
     this.#applied.load(loaded.applied)
     const partitions = [...this.#partitions.values()].filter(({ stream }) => stream !== '')
@@ -465,12 +478,15 @@ export class Sessions implements SessionOwner {
   status(): SessionsStatus {
     return countSessions(this.#byClient.values(), {
       dropped: this.#drops.counts(),
+      evicted: this.#room.evicted,
       retained: this.#retained.count,
       retainedOwn: this.#retained.ownCount,
       retainedBytes: this.#retained.bytes,
       wills: this.#wills.count,
+      willsBytes: this.#wills.bytes,
       willsPublished: this.#wills.counts.published,
       willsFailed: this.#wills.counts.failed,
+      willsDropped: this.#wills.counts.dropped,
       heldBytes: this.#context.held.bytes,
       waitedFor: this.#patience.waitedFor,
       letGo: this.#patience.letGo,

@@ -5,6 +5,7 @@
  *   session      := 01 session                          -> cbor [clientId, expirySeconds, user | null]            fact
  *   subscription := 02 session filter:utf8              -> qos + 4 noLocal + 8 retainAsPublished : u8, identifier:varint (0 none)   fact
  *   will         := 03 session                          -> cbor [clientId, delaySeconds, message, user | null]    fact
+ *   late will    := 03 session 01                       -> the same: its client is back, and it could not be published yet
  *   qos2         := 04 session partition:u32 offset:u64 -> seq:varint packetId:varint flags:u8 identifier:varint*     fact
  *                                                          flags: 1 retained, 2 released (PUBREC came)
  *   inline       := 05 number:u64                       -> message                a message that no stream holds, or a copy of a retained one: fact
@@ -92,6 +93,13 @@ export function sessionKey(kind: number, session: number, rest?: string): Buffer
   key.writeUInt32BE(session, 1)
   if (rest !== undefined) key.write(rest, 5)
   return key
+}
+
+export function lateWillKey(session: number): Buffer {
+  return sessionKey(KIND.will, session, '\x01')
+}
+export function isLateWill(key: Buffer): boolean {
+  return key.length > 5
 }
 
 export function chunkKey(session: number, chunk: number): Buffer {

@@ -37,6 +37,7 @@ import {
   END_KEY,
   FIRST_KEY,
   FORMAT,
+  isLateWill,
   KIND,
   placeOf,
   type StoredQos2,
@@ -70,6 +71,8 @@ export interface LoadedWill {
   readonly session: number
   readonly clientId: string
   readonly user: string | null
+  /** It was due, and its client had come back. */
+  readonly isLate: boolean
   readonly will: Will
 }
 
@@ -221,7 +224,7 @@ function take(state: LoadedState, key: Buffer, payload: Buffer): void {
       return
     }
     case KIND.will: {
-      state.wills.push({ session: sessionOf(key), ...decodeWill(payload) })
+      state.wills.push({ session: sessionOf(key), isLate: isLateWill(key), ...decodeWill(payload) })
       state.nextSession = Math.max(state.nextSession, sessionOf(key) + 1)
       return
     }

@@ -2,11 +2,15 @@
  * Wills: stored before CONNACK, published when the connection is lost: after their delay, or at the end of the session where that is
  * first [MQTT 5, section 3.1.3.2.2]. A will is an event like any other: it goes through the ingress into the log. Its fact is removed
  * once it is there, so that a crash in between publishes it twice rather than never.
+ *
+ * One that could not be published is tried again each second. Of a client id only the newest one waits so: a client that comes and goes while the log is
+ * full would otherwise leave one each time.
  */
 import { RecordTooLargeError } from '../../errors.ts'
 import type { LimitedLog } from '../../limited-log.ts'
 import type { Will } from '../packets/packet.ts'
-import { encodeWill, KIND, sessionKey } from './state-format.ts'
+import { messageBytes } from './message-bytes.ts'
+import { encodeWill, KIND, lateWillKey, sessionKey } from './state-format.ts'
 import type { LoadedWill } from './state-load.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -30,6 +34,9 @@ export interface WillsParts {
 interface Entry extends WillOwner {
   readonly session: number
   readonly will: Will
+  readonly bytes: number
+  /** Its place among all of them. */
+  readonly nth: number
   /** Session time; null while its client is connected. */
   dueAt: number | null
   isPublishing: boolean
@@ -37,20 +44,30 @@ interface Entry extends WillOwner {
 
 export class Wills {
   readonly #parts: WillsParts
-  /** By session number. */
+  readonly #all = new Set<Entry>()
+  /** The wills of connections and of sessions, by session number. */
   readonly #entries = new Map<number, Entry>()
+  /** Of sessions whose client is back, and has another will: they could not be published yet. */
+  readonly #late = new Map<number, Entry>()
+  /** Those that could not be published, by client id. */
+  readonly #waiting = new Map<string, Entry>()
   readonly #publishing = new Set<Promise<void>>()
-  /** Could not be published, and its client is back with another will. */
-  #late: Entry[] = []
+  #bytes = 0
+  /** null: of clients without a name. */
+  readonly #bytesOf = new Map<string | null, number>()
   #isStarted = false
+  #next = 0
   readonly counts = { published: 0, failed: 0, dropped: 0 }
 
   constructor(parts: WillsParts) {
     this.#parts = parts
   }
 
+  get bytes(): number {
+    return this.#bytes
+  }
   get count(): number {
-    return this.#entries.size
+    return this.#all.size
   }
 
   /** When the session's will is due; null while it is not, or where there is none. */
@@ -60,34 +77,73 @@ export class Wills {
   topicOf(session: number): string | null {
     return this.#entries.get(session)?.will.topic ?? null
   }
-  has(session: number): boolean {
-    return this.#entries.has(session)
+
+  /**
+   * Bytes of wills, once a client has this one in the place of what its session has now.
+   * @param now session time
+   */
+  bytesWith(
+    will: Will,
+    user: string | null,
+    session: number | undefined,
+    now: number,
+  ): { readonly all: number; readonly ofUser: number } {
+    const bytes = messageBytes(will)
+    const known = session === undefined ? undefined : this.#entries.get(session)
+    const isReplaced =
+      known !== undefined && !known.isPublishing && (known.dueAt === null || known.dueAt > now)
+    const freed = isReplaced ? known.bytes : 0
+    const ofUser = (this.#bytesOf.get(user) ?? 0) + bytes - (known?.user === user ? freed : 0)
+    return { all: this.#bytes + bytes - freed, ofUser }
   }
 
   /** Of a client that connects. It is on disk with the next flush. */
   set(session: number, owner: WillOwner, will: Will): void {
-    const { clientId, user } = owner
-    const payload = Buffer.from(will.payload)
-    const own = { ...will, payload }
-    this.#entries.set(session, { session, clientId, user, will: own, dueAt: null, isPublishing: false })
-    this.#parts.store.put(sessionKey(KIND.will, session), encodeWill(clientId, own, user))
+    const before = this.#entries.get(session)
+    if (before !== undefined) this.#leaveBehind(before)
+    const entry = this.#add(session, owner, { ...will, payload: Buffer.from(will.payload) }, null)
+    this.#entries.set(session, entry)
+    this.#parts.store.put(sessionKey(KIND.will, session), encoded(entry))
   }
 
-  load({ session, clientId, user, will }: LoadedWill, dueAt: number): void {
-    this.#entries.set(session, { session, clientId, user, will, dueAt, isPublishing: false })
+  /** @param now session time, at which one that is late is due */
+  load({ session, isLate, will, ...owner }: LoadedWill, dueAt: number, now: number): void {
+    const entry = this.#add(session, owner, will, isLate ? now : dueAt)
+    const place = isLate ? this.#late : this.#entries
+    place.set(session, entry)
+  }
+
+  #add(session: number, { clientId, user }: WillOwner, will: Will, dueAt: number | null): Entry {
+    const bytes = messageBytes(will)
+    const entry = { session, clientId, user, will, bytes, nth: this.#next++, dueAt, isPublishing: false }
+    this.#all.add(entry)
+    this.#count(user, bytes)
+    return entry
+  }
+
+  #count(user: string | null, bytes: number): void {
+    this.#bytes += bytes
+    const own = (this.#bytesOf.get(user) ?? 0) + bytes
+    if (own > 0) this.#bytesOf.set(user, own)
+    else this.#bytesOf.delete(user)
   }
 
   /** The client is back: a will that is not due yet is none any more. @returns as `remove` */
   cancel(session: number, now: number): boolean {
     const entry = this.#entries.get(session)
     if (entry === undefined || entry.isPublishing) return false
-    if (entry.dueAt !== null && entry.dueAt <= now) {
-      // it could not be published yet
-      this.#entries.delete(session)
-      this.#late.push(entry)
-      return false
-    }
-    return this.remove(session)
+    if (entry.dueAt === null || entry.dueAt > now) return this.remove(session)
+    this.#leaveBehind(entry)
+    return true
+  }
+
+  /** It is due, and its session goes on without it. */
+  #leaveBehind(entry: Entry): void {
+    const { session } = entry
+    this.#entries.delete(session)
+    this.#late.set(session, entry)
+    this.#parts.store.remove(sessionKey(KIND.will, session))
+    this.#parts.store.put(lateWillKey(session), encoded(entry))
   }
 
   /** @returns whether there was one: its removal is on disk with the next flush */
@@ -122,8 +178,7 @@ export class Wills {
 
   /** Publishes what is due, and tries again what could not be published. */
   look(now: number): void {
-    for (const entry of this.#late.splice(0)) this.#publish(entry)
-    for (const entry of this.#entries.values()) {
+    for (const entry of [...this.#all]) {
       if (entry.dueAt !== null && entry.dueAt <= now) this.#publish(entry)
     }
   }
@@ -153,10 +208,21 @@ export class Wills {
       this.#drop(entry, error.message)
       return
     }
-    if (this.#entries.get(entry.session) !== entry) this.#late.push(entry)
     this.counts.failed++
     const text = 'a will could not be published; it is tried again'
     this.#parts.limited.warn('will failed', text, fieldsOf(entry, error.message))
+    this.#wait(entry)
+  }
+
+  #wait(entry: Entry): void {
+    const other = this.#waiting.get(entry.clientId)
+    if (other === entry) return
+    const isNewer = other === undefined || other.nth < entry.nth
+    if (isNewer) this.#waiting.set(entry.clientId, entry)
+    const older = isNewer ? other : entry
+    if (older !== undefined && !older.isPublishing) {
+      this.#drop(older, 'a newer one of its client could not be published either')
+    }
   }
 
   #drop(entry: Entry, reason: string): void {
@@ -166,11 +232,16 @@ export class Wills {
   }
 
   #forget(entry: Entry): void {
-    const known = this.#entries.get(entry.session)
-    // its client has come back with another one
-    if (known !== undefined && known !== entry) return
-    this.#entries.delete(entry.session)
-    this.#parts.store.remove(sessionKey(KIND.will, entry.session))
+    const { session, clientId, user, bytes } = entry
+    if (this.#all.delete(entry)) this.#count(user, -bytes)
+    if (this.#waiting.get(clientId) === entry) this.#waiting.delete(clientId)
+    if (this.#entries.get(session) === entry) {
+      this.#entries.delete(session)
+      this.#parts.store.remove(sessionKey(KIND.will, session))
+    } else if (this.#late.get(session) === entry) {
+      this.#late.delete(session)
+      this.#parts.store.remove(lateWillKey(session))
+    }
   }
 
   /** Waits for those that are on their way. */
@@ -178,6 +249,10 @@ export class Wills {
     await Promise.all(this.#publishing)
     this.#isStarted = false
   }
+}
+
+function encoded({ clientId, will, user }: Entry): Buffer {
+  return encodeWill(clientId, will, user)
 }
 
 function fieldsOf({ clientId, user, will }: Entry, reason: string): Record<string, unknown> {

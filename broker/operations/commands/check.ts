@@ -3,11 +3,13 @@
  * directories, changes nothing, and names the line of the file for each problem.
  */
 import { sep } from 'node:path'
-import { parseListenAddress } from '../../config/address.ts'
+import { formatListenAddress, parseListenAddress } from '../../config/address.ts'
 import type { LoadedConfig } from '../../config/load.ts'
 import type { Config } from '../../config/schema.ts'
 import { HeadwaterError, StreamDefinitionError } from '../../errors.ts'
 import { mergeCatalog, readCatalog } from '../../log/catalog.ts'
+import { listenerOptions } from '../../mqtt/configured.ts'
+import { readCertificates } from '../../mqtt/door/certificates.ts'
 import { isDataDirectory, openDataDirectory } from '../../storage/data-directory.ts'
 import { type FileSystem, fileSystemOf } from '../../storage/file-system.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
@@ -52,6 +54,7 @@ export async function runCheck(
   const problems = [
     ...data,
     ...(running === null ? await portProblems(loaded) : []),
+    ...(await certificateProblems(loaded)),
     ...(await streamProblems(loaded)),
     ...(await archiveProblems(loaded, data.length > 0)),
   ]
@@ -73,6 +76,20 @@ async function portProblems({ config, place }: LoadedConfig): Promise<Problem[]>
     if (typeof parsed === 'string') continue
     const error = await probeListen(parsed)
     if (error !== null) problems.push(problemOf(error, place(['mqtt', 'listeners', index, 'address'])))
+  }
+  return problems
+}
+
+async function certificateProblems({ config, place }: LoadedConfig): Promise<Problem[]> {
+  const problems: Problem[] = []
+  for (const [index, { address, tls }] of listenerOptions(config).entries()) {
+    if (tls === null) continue
+    try {
+      await readCertificates(nodeDisk, tls, formatListenAddress(address))
+    } catch (error) {
+      if (!(error instanceof HeadwaterError)) throw error
+      problems.push(problemOf(error, place(['mqtt', 'listeners', index, 'tls'])))
+    }
   }
   return problems
 }

@@ -1,6 +1,6 @@
 /** What `start` prints once it runs: where everything is, and how to try it. */
 import type { Config } from '../../config/schema.ts'
-import type { BrokerStatus } from '../operations.ts'
+import type { BrokerStatus, MqttStatus } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import type { ConfigOptions } from './context.ts'
@@ -18,7 +18,6 @@ export function bannerLines(out: Output, { config, file, status, demo, options }
   const label = (text: string) => out.paint('dim', text.padEnd(9))
   const headwater = (command: string) => `${options.program} ${command}${sameData(options)}`
   const stream = config.streams[0]!.name
-  const { host, port } = publishTo(status.mqtt.listeners[0]!)
   const lines = [
     `${out.paint('bold', `headwater ${status.version}`)}  edge ${status.edge}`,
     `${label('config')} ${file ?? `defaults, no file (${options.program} init writes one)`}`,
@@ -34,7 +33,7 @@ export function bannerLines(out: Output, { config, file, status, demo, options }
     }),
     ...(demo === null ? [] : [`${label('demo')} ${demo.description}`]),
     '',
-    `${label('publish')} npx mqtt pub ${host}${port}-q 1 -t plant/1/temperature -m 21.5   (or mosquitto_pub, same options)`,
+    `${label('publish')} ${publishCommand(status.mqtt)}`,
     `${label('read')} ${headwater(`read ${stream} --follow`)}`,
     `${label('status')} ${headwater('status')}`,
     `${label('stop')} Ctrl-C`,
@@ -53,11 +52,22 @@ function quoted(text: string): string {
   return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-/** Options for a client on this machine; those that are a client's defaults are left out. */
-function publishTo(listener: string): { host: string; port: string } {
-  const colon = listener.lastIndexOf(':')
-  const address = listener.slice(0, colon).replace(/^\[|\]$/g, '')
-  const port = listener.slice(colon + 1)
-  const isHere = ['127.0.0.1', '0.0.0.0', '::', 'localhost'].includes(address)
-  return { host: isHere ? '' : `-h ${address} `, port: port === '1883' ? '' : `-p ${port} ` }
+/** For a client on this machine; options that are a client's defaults are left out. */
+function publishCommand({ listeners, needsLogin }: MqttStatus): string {
+  const isPlain = (listener: string) => !listener.includes('://')
+  const listener = listeners.find(isPlain) ?? listeners[0]!
+  const [, protocol, address, port] = LISTENER.exec(listener)!
+  const isHere = ['127.0.0.1', '0.0.0.0', '[::]', 'localhost'].includes(address!)
+  const options = [
+    ...(protocol === undefined ? [] : ['-C', protocol]),
+    ...(isHere ? [] : ['-h', address!.replace(/^\[|\]$/g, '')]),
+    ...(port === '1883' ? [] : ['-p', port!]),
+    ...(protocol === 'mqtts' || protocol === 'wss' ? ['--ca', 'CA.crt'] : []),
+    ...(needsLogin ? ['-u', 'USER', '-P', 'PASSWORD'] : []),
+  ]
+  const command = ['npx mqtt pub', ...options, '-q 1 -t plant/1/temperature -m 21.5'].join(' ')
+  return isPlain(listener) ? `${command}   (or mosquitto_pub, same options)` : command
 }
+
+/** `host:port`, or `scheme://host:port/path`. */
+const LISTENER = /^(?:(\w+):\/\/)?(.*):([0-9]+)(?:\/.*)?$/

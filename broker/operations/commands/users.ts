@@ -105,8 +105,8 @@ export async function runUsersList(context: CommandContext, options: UsersOption
     const rules = rulesFor(permissions, name)
     return {
       name,
-      publish: rules.flatMap(({ publish }) => publish),
-      subscribe: rules.flatMap(({ subscribe }) => subscribe),
+      publish: rules.flatMap(({ publish }) => publish).map((filter) => named(filter, name)),
+      subscribe: rules.flatMap(({ subscribe }) => subscribe).map((filter) => named(filter, name)),
     }
   })
   if (options.json) context.out.json({ users: rows })
@@ -121,6 +121,11 @@ export async function runUsersList(context: CommandContext, options: UsersOption
     printTable(context.out, [{ title: 'USER' }, { title: 'MAY PUBLISH' }, { title: 'MAY SUBSCRIBE' }], lines)
   }
   return ExitCode.ok
+}
+
+/** A name has nothing in it that a filter gives a meaning; which client id it comes with is not known here. */
+function named(filter: string, name: string): string {
+  return filter.replaceAll('%u', () => name)
 }
 
 // -- the file ---------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ const LIMITS = {
   replaysMax: 100,
   sessionsMax: 10_000,
   sessionExpirySecondsMax: 4_294_967_295,
+  willsBytesMax: 16_777_216,
   retainedMessagesMax: 10_000,
   retainedBytesMax: 67_108_864,
 }

@@ -200,6 +200,7 @@ export const fakeStatus: BrokerStatus = {
     listeners: ['127.0.0.1:1883'],
     connections: 2,
     connectionsMax: 1000,
+    needsLogin: false,
     messages: 7,
     refused: 0,
     sessions: countSessions([], {
@@ -209,7 +210,10 @@ export const fakeStatus: BrokerStatus = {
       retainedBytes: 0,
       wills: 0,
       willsPublished: 0,
+      evicted: 0,
+      willsBytes: 0,
       willsFailed: 0,
+      willsDropped: 0,
       heldBytes: 0,
       waitedFor: 0,
       letGo: 0,

@@ -85,6 +85,8 @@ export class TcpLink extends Watched implements Link {
 
 export class WebSocketLink extends Watched implements Link {
   readonly socket: WebSocket
+  /** Written before it was open. */
+  #early: Buffer[] = []
 
   constructor(port: number) {
     super()
@@ -93,13 +95,14 @@ export class WebSocketLink extends Watched implements Link {
     this.socket.on('error', () => {})
     this.socket.on('message', (data: Buffer) => this.came(data.length))
     this.socket.on('close', () => this.closed())
+    this.socket.on('open', () => {
+      for (const bytes of this.#early.splice(0)) this.socket.send(bytes)
+    })
   }
 
   write(bytes: Buffer): void {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(bytes)
-    else if (this.socket.readyState === WebSocket.CONNECTING) {
-      this.socket.once('open', () => this.socket.send(bytes))
-    }
+    else if (this.socket.readyState === WebSocket.CONNECTING) this.#early.push(bytes)
   }
 
   stall(): void {

@@ -140,6 +140,19 @@ describe('CONNECT', () => {
     expect(here.isClosed).toBe(false)
   })
 
+  it('whose will is larger than a record may be is refused with 0x95', async () => {
+    const { open } = await startFront({ recordBytesMax: 1_000 })
+    const will = { topic: 'a/will', payload: Buffer.alloc(500), qos: 1, retain: false }
+    const userProperties = { name: 'x'.repeat(500) }
+    expect((await open().connect({ will })).reasonCode).toBe(Reason.success)
+    expect((await open().connect({ will: { ...will, properties: { userProperties } } })).reasonCode).toBe(
+      Reason.packetTooLarge,
+    )
+    expect((await open().connect({ will: { ...will, payload: Buffer.alloc(1_000) } })).reasonCode).toBe(
+      Reason.packetTooLarge,
+    )
+  })
+
   it('whose will goes where its client may not publish is refused', async () => {
     const access = { ...OPEN_ACCESS, mayPublish: (_: unknown, topic: string) => topic !== 'a/will' }
     const { open } = await startFront({ access })

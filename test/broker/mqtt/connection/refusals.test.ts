@@ -128,8 +128,9 @@ const CASES: Case[] = [
     what: 'one session too many',
     options: { sessionLimits: { sessionsMax: 1 }, access: rules },
     run: async ({ open }, again) => {
-      if (!again) await open().connect({ clientId: 'c0' })
-      await open().connect({ username: 'ann' })
+      const stays = { properties: { sessionExpiryInterval: 60 } }
+      if (!again) await open().connect({ clientId: 'c0', ...stays })
+      await open().connect({ username: 'ann', ...stays })
     },
     message: 'refused a client',
     fields: { ...ANN, reason: 'limits.sessionsMax of 1 is reached [MQTT-3.1.4-2]' },

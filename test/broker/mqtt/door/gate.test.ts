@@ -104,6 +104,27 @@ describe('the users', () => {
   })
 })
 
+describe('what is said of the configuration at a start', () => {
+  const listeners = { exposed: [], takesCertificates: false }
+  const certain = { exposed: [], takesCertificates: true }
+  const writers = new Map([['plc', 'plc-1']])
+  it.each([
+    ['nothing where all is there', ['ann'], {}, listeners, []],
+    ['nothing of an open door that nobody else reaches', [], { permissions: [] }, listeners, []],
+    ['users without permissions', ['ann'], { permissions: [] }, listeners, [/no permissions: .* do nothing/]],
+    ['permissions without users', [], {}, listeners, [/no users: nobody can log in/]],
+    ['nothing of them with anonymous clients', [], { anonymous: true }, listeners, []],
+    ['nothing of them with certificates', [], {}, certain, []],
+    ['a writer that nobody is', ['ann'], { writers }, listeners, [/headwater users add/]],
+    ['nothing of it with certificates', ['ann'], { writers }, certain, []],
+  ] as const)('%s', async (_what, names, settings, reach, lines) => {
+    const passwords = Object.fromEntries(names.map((name) => [name, 'correct horse']))
+    const { gate, sink } = await open(passwords, settings)
+    gate.sayWhoMayConnect(reach)
+    expect(sink.lines.map(({ message }) => message)).toEqual(lines.map((line) => expect.stringMatching(line)))
+  })
+})
+
 describe('settings', () => {
   it('give each stream its one writer, by the topic', async () => {
     const { gate } = await open({ ann: 'correct horse' }, { writers: new Map([['plc', 'plc-1']]) })

@@ -107,25 +107,47 @@ describe('TLS', () => {
     expect(peers.map(({ identity }) => identity)).toEqual(['sensor-7'])
   })
 
+  const dated = (from: string, until: string) => {
+    const dates = { from: new Date(from), until: new Date(until) }
+    const { cert, key } = createCertificate({ name: 'sensor-7', issuer: devices, ...dates })
+    return { cert, key }
+  }
+  const UNKNOWN = 'its certificate is of an authority that is not in clientCaFile'
   it.each([
-    ['without a certificate', {}],
-    ['with one of another authority', { cert: stranger.cert, key: stranger.key }],
+    ['without a certificate', {}, 'it gave no certificate, and clientCaFile asks for one'],
+    ['with one of another authority', { cert: stranger.cert, key: stranger.key }, UNKNOWN],
+    ['with one that has expired', dated('2020-01-01', '2021-01-01'), 'its certificate has expired'],
     [
-      'with one that has expired',
-      (() => {
-        const old = { from: new Date('2020-01-01'), until: new Date('2021-01-01') }
-        const { cert, key } = createCertificate({ name: 'sensor-7', issuer: devices, ...old })
-        return { cert, key }
-      })(),
+      'with one that is not valid yet',
+      dated('2300-01-01', '2301-01-01'),
+      'its certificate is not valid yet, by the clock of this machine',
     ],
-  ])('refuses a client %s where one is required', async (_what, options) => {
+    [
+      "that does not know the broker's authority",
+      { ca: devices.cert },
+      // Node's own clients say no more
+      'it ended the connection',
+    ],
+  ])('refuses a client %s where one is required, and says why in words', async (_what, options, fault) => {
     const { port, peers, sink } = await listen({ tls: WITH_CLIENTS })
     const socket = connectTls({ host: '127.0.0.1', port, ca: authority.cert, ...options })
     await closed(socket)
     await until(() => sink.matching('refused a connection').length > 0, 'it is logged')
-    const reason = expect.stringContaining('its TLS handshake failed: ')
+    const reason = `its TLS handshake failed: ${fault}`
     expect(sink.lines.map(({ fields }) => fields)).toEqual([{ from: '127.0.0.1', reason }])
     expect(peers).toEqual([])
+  })
+
+  it.each([
+    ['MQTT', Buffer.from('\x10\x0e\0\x04MQTT\x04\x02\0\0\0\x02c1'), 'it does not speak TLS'],
+    ['HTTP', Buffer.from('GET / HTTP/1.1\r\n\r\n'), 'it speaks HTTP without TLS'],
+  ])('refuses %s without TLS, and says so', async (_what, bytes, fault) => {
+    const { port, sink } = await listen({ tls: TLS })
+    const socket = raw(port)
+    socket.write(bytes)
+    await closed(socket)
+    await until(() => sink.matching('refused a connection').length > 0, 'it is logged')
+    expect(sink.lines[0]!.fields.reason).toBe(`its TLS handshake failed: ${fault}`)
   })
 
   it('leaves a client nameless whose certificate nobody vouches for, where one is only asked for', async () => {
@@ -285,6 +307,23 @@ describe('a handshake', () => {
     await once(socket, 'connect')
     await listener.close()
   })
+})
+
+/**
+ * Once HTTP has handed a socket over nobody read it any more: the broker did not see a client go whose handshake it had refused, and so many such
+ * sockets stayed that a listener could not close. `npm run test:hostile` found it.
+ */
+it('a WebSocket handshake that is refused ends its connection, also where the client does not', async () => {
+  const { port } = await listen({ webSocketPath: '/mqtt' }, { handshakeMsMax: 60_000 })
+  const client = connectTcp({ port, host: '127.0.0.1', allowHalfOpen: true })
+  closers.push(() => client.destroy())
+  const isClosed = closed(client)
+  client.write('GET /other HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  client.resume()
+  await once(client, 'end')
+  const more = setInterval(() => client.write('x'), 5)
+  closers.push(() => clearInterval(more))
+  await isClosed
 })
 
 describe('WebSocket', () => {

@@ -56,6 +56,7 @@ describe('a client is refused', () => {
           return filter !== '$replay/events/earliest'
         },
         knows: () => true,
+        hasUsers: false,
         isUser: () => true,
         isGone: () => false,
         generation: 0,

@@ -2,8 +2,9 @@
  * Limits in bytes: what a message brings as properties counted for nothing, so that one pair of clients, one that sends messages of properties alone and
  * one that acknowledges none, took the broker's memory.
  */
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { MessageProperties } from '../../../../broker/mqtt/packets/packet.ts'
+import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
 import { SESSION_LIMITS } from '../../../../broker/mqtt/session/limits.ts'
 import { messageBytes } from '../../../../broker/mqtt/session/message-bytes.ts'
 import { settle, TestBroker } from './support.ts'
@@ -69,6 +70,49 @@ it('properties count as retained', async () => {
   for (const topic of ['a', 'b', 'c'])
     await broker.publish(topic, 'x', { isRetained: true, properties: large })
   expect(broker.sessions.status()).toMatchObject({ retained: 2, dropped: { retainedFull: 1 } })
+})
+
+describe('wills', () => {
+  const will = { topic: 'will', payload: Buffer.alloc(1000), delaySeconds: 3600 }
+  const limits = { willsBytesMax: 5_500 }
+  const refused = { reasonCode: Reason.quotaExceeded }
+
+  it('are refused beyond their limit before anything is disturbed; what a will takes the place of does not count', async () => {
+    let broker = await TestBroker.open(undefined, { limits })
+    const clients: TestClient[] = []
+    for (let n = 0; n < 5; n++) {
+      clients.push(await new TestClient(`${n}`).connect(broker.sessions, { will }))
+    }
+    const { willsBytes } = broker.sessions.status()
+    expect(willsBytes).toBeGreaterThan(5_000)
+    expect(willsBytes).toBeLessThan(5_500)
+    const other = await new TestClient('other').connect(broker.sessions)
+    await expect(new TestClient('other').connect(broker.sessions, { will })).rejects.toMatchObject(refused)
+    expect([other.closed, other.session.isAttached]).toEqual([null, true])
+    await clients[0]!.connect(broker.sessions, { will })
+    clients[0]!.lost()
+    await clients[0]!.connect(broker.sessions, { will })
+    expect(broker.sessions.status()).toMatchObject({ wills: 5, willsBytes })
+    broker = await broker.cut({ limits })
+    expect(broker.sessions.status()).toMatchObject({ wills: 5, willsBytes })
+    await expect(new TestClient('other').connect(broker.sessions, { will })).rejects.toMatchObject(refused)
+    await clients[0]!.connect(broker.sessions)
+    await other.connect(broker.sessions, { will })
+    expect(broker.sessions.status()).toMatchObject({ wills: 5, willsBytes })
+  })
+
+  it('of one user are a tenth of all at most, and so are those of clients without a name, where there are users', async () => {
+    const share = { willsBytesMax: 25_000 }
+    const broker = await TestBroker.open(undefined, { limits: share, rules: { hasUsers: true } })
+    for (const user of ['ann', 'bob', null]) {
+      const connect = (n: number) => new TestClient(`${user} ${n}`).connect(broker.sessions, { will, user })
+      await connect(0)
+      await connect(1)
+      await expect(connect(2), `${user}`).rejects.toMatchObject(refused)
+    }
+    const open = await TestBroker.open(undefined, { limits: share })
+    for (let n = 0; n < 20; n++) await new TestClient(`${n}`).connect(open.sessions, { will })
+  })
 })
 
 it('all counts the same after a restart', async () => {

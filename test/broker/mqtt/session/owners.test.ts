@@ -2,6 +2,7 @@
  * Whose a session is. One whose user was removed or renamed was nobody's, and kept its client id for ever: a device under its next name was refused for good.
  */
 import { describe, expect, it } from 'vitest'
+import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
 import type { SessionRules } from '../../../../broker/mqtt/session/away-review.ts'
 import { settle, TestBroker } from './support.ts'
 import { TestClient } from './test-client.ts'
@@ -23,6 +24,7 @@ async function annIsAway(users: Set<string>) {
 const rules = (users: Set<string>): SessionRules => ({
   mayPublish: () => true,
   maySubscribe: () => true,
+  hasUsers: true,
   isUser: (name) => users.has(name),
   isGone: (name) => !users.has(name),
 })
@@ -76,5 +78,94 @@ describe('the session of a user that is none any more', () => {
     broker.sessions.review(rules(new Set()), ['ann'])
     expect(ann.session.isAttached).toBe(true)
     expect(broker.sessions.status()).toMatchObject({ sessions: 1 })
+  })
+})
+
+describe('at a limit of sessions', () => {
+  const refused = { reasonCode: Reason.quotaExceeded }
+  const guarded = { hasUsers: true }
+  const clientsOf = async (broker: TestBroker, user: string | null, names: string[], more = {}) => {
+    const clients: TestClient[] = []
+    for (const name of names) {
+      clients.push(
+        await new TestClient(name).connect(broker.sessions, { user, expirySeconds: 3600, ...more }),
+      )
+    }
+    return clients
+  }
+
+  it('the one of the same user that is away for longest makes room; others’ stay', async () => {
+    const limits = { sessionsPerUserMax: 3 }
+    let broker = await TestBroker.open(undefined, { limits, rules: guarded })
+    const [bob] = await clientsOf(broker, 'bob', ['b1'])
+    bob!.lost()
+    const ann = await clientsOf(broker, 'ann', ['a1', 'a2', 'a3'])
+    for (const n of [1, 0, 2]) {
+      broker.clock.pass(1_000)
+      ann[n]!.lost()
+    }
+    broker = await broker.restart({ limits, rules: guarded })
+    const isThere = async (client: TestClient, user: string) => {
+      await client.connect(broker.sessions, { user, expirySeconds: 3600 })
+      client.lost()
+      return client.isPresent
+    }
+    await clientsOf(broker, 'ann', ['a4'])
+    expect(broker.sessions.status()).toMatchObject({ sessions: 4, evicted: 1 })
+    expect(broker.sink.matching('for a newer one of its user')[0]?.fields).toEqual({
+      client: 'a2',
+      user: 'ann',
+      reason: 'limits.sessionsPerUserMax of 3 is reached',
+    })
+    broker = await broker.cut({ limits, rules: guarded })
+    for (const client of [ann[0]!, ann[2]!]) expect(await isThere(client, 'ann')).toBe(true)
+    expect(await isThere(bob!, 'bob')).toBe(true)
+    expect(await isThere(ann[1]!, 'ann')).toBe(false)
+  })
+
+  it('a user whose clients are all connected is refused; who comes again is not, nor who leaves nothing', async () => {
+    const limits = { sessionsPerUserMax: 2 }
+    const broker = await TestBroker.open(undefined, { limits, rules: guarded })
+    for (const user of ['ann', 'bob', null]) {
+      const names = ['1', '2'].map((name) => `${user} ${name}`)
+      await clientsOf(broker, user, names)
+      await expect(clientsOf(broker, user, [`${user} 3`])).rejects.toMatchObject(refused)
+      await clientsOf(broker, user, names)
+      await clientsOf(broker, user, names, { cleanStart: true })
+      await clientsOf(
+        broker,
+        user,
+        ['4', '5', '6'].map((name) => `${user} ${name}`),
+        { expirySeconds: 0 },
+      )
+      // one of these may not stay either
+      await expect(clientsOf(broker, user, [`${user} 4`])).rejects.toMatchObject(refused)
+    }
+    expect(broker.sessions.status()).toMatchObject({ sessions: 15, stored: 6, evicted: 0 })
+  })
+
+  it('of all, nobody is shut out for good where there are no users: the one that is away for longest makes room', async () => {
+    const broker = await TestBroker.open(undefined, { limits: { sessionsMax: 3, sessionsPerUserMax: 1 } })
+    for (let n = 0; n < 10; n++) {
+      const [client] = await clientsOf(broker, null, [`${n}`])
+      client!.lost()
+    }
+    expect(broker.sessions.status()).toMatchObject({ sessions: 3, evicted: 7 })
+    for (const [name, isPresent] of [
+      ['9', true],
+      ['0', false],
+    ] as const) {
+      const [client] = await clientsOf(broker, null, [name])
+      expect(client!.isPresent).toBe(isPresent)
+    }
+  })
+
+  it('of all, one user’s sessions do not make room for another’s', async () => {
+    const broker = await TestBroker.open(undefined, { limits: { sessionsMax: 3 }, rules: guarded })
+    for (const client of await clientsOf(broker, 'ann', ['1', '2', '3'])) client.lost()
+    await expect(clientsOf(broker, 'bob', ['4'])).rejects.toMatchObject(refused)
+    await clientsOf(broker, 'bob', ['4'], { expirySeconds: 0 })
+    await clientsOf(broker, 'ann', ['5'])
+    expect(broker.sessions.status()).toMatchObject({ stored: 3, evicted: 1 })
   })
 })

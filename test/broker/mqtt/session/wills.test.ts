@@ -116,6 +116,54 @@ describe('a will', () => {
     expect(broker.wills).toEqual(['a will'])
   })
 
+  it('that cannot be published is one of a client, the newest: a client that comes and goes leaves no more', async () => {
+    let isFull = true
+    const publishWill = async () => {
+      if (isFull) throw new Error('the log is full')
+    }
+    const broker = await TestBroker.open(undefined, { publishWill })
+    for (let n = 0; n < 100; n++) {
+      const client = new TestClient(`client ${n % 2}`)
+      await client.connect(broker.sessions, { expirySeconds: 0, will: { topic: `will ${n}` } })
+      client.lost()
+      await settle(2)
+    }
+    broker.sessions.tick()
+    await settle()
+    expect(broker.sessions.status()).toMatchObject({ wills: 2, willsDropped: 98 })
+    expect(broker.sink.matching('a will was dropped')).toHaveLength(1)
+    isFull = false
+    broker.sessions.tick()
+    await settle()
+    expect(broker.wills).toEqual(['client 0 will 98', 'client 1 will 99'])
+    expect(broker.sessions.status()).toMatchObject({ wills: 0 })
+  })
+
+  it.each(['restart', 'cut'] as const)(
+    'that could not be published is there after a %s, also where its client is back with another one',
+    async (end) => {
+      const publishWill = async () => {
+        throw new Error('the log is full')
+      }
+      let broker = await TestBroker.open(undefined, { publishWill })
+      const client = await new TestClient('a').connect(broker.sessions, { will: { topic: 'first' } })
+      client.lost()
+      await settle()
+      await client.connect(broker.sessions, { will: { topic: 'second', delaySeconds: 10 } })
+      expect(broker.sessions.status()).toMatchObject({ wills: 2 })
+      broker = await broker[end]()
+      broker.sessions.tick()
+      await settle()
+      expect(broker.wills).toEqual(['a first'])
+      broker.clock.pass(10_000)
+      broker.sessions.tick()
+      await settle()
+      expect(broker.wills).toEqual(['a first', 'a second'])
+      broker = await broker.restart()
+      expect(broker.sessions.status()).toMatchObject({ wills: 0 })
+    },
+  )
+
   it('is none once its client may not publish it any more: at its end, after its delay, and after a restart', async () => {
     const rules = {
       mayPublish: ({ name }: { name: string | null }, topic: string) => name === 'ann' && topic === 'will',
