@@ -118,7 +118,6 @@ class Walk {
       this.at++
     } else {
       const count = this.#argument(info)
-      if (count * perEntry > this.#bytes.length - this.at) throw new Refusal('cut short')
       for (; entries < count; entries++) this.#entry(perEntry, depth)
     }
     if (depth === 0) this.pairs = entries

@@ -1,5 +1,4 @@
 /** Reads the bridge's configuration, by the same reader as the broker's, and says what is wrong with it beyond the schema. */
-import { validate } from 'node-cron'
 import { parseListenAddress } from '../../broker/config/address.ts'
 import {
   type ConfiguredProgram,
@@ -10,8 +9,12 @@ import {
   type RefusedConfig,
 } from '../../broker/config/load-file.ts'
 import { topicFilterFault } from '../../broker/config/topic-filter.ts'
+import { bodyFaults } from '../bodies/rules.ts'
 import { predefinedFault } from '../gateway/predefined-topics.ts'
-import type { ModbusLinkConfig } from '../modbus/config.ts'
+import { lineLinkFaults } from '../lines/rules.ts'
+import { udpLinkFaults } from '../links/rules.ts'
+import { modbusLinkFaults } from '../modbus/rules.ts'
+import type { EntryFault } from './entry-fault.ts'
 import { type BridgeConfig, BridgeSchema, type LinkConfig } from './schema.ts'
 
 export const BRIDGE_PROGRAM: ConfiguredProgram = {
@@ -33,7 +36,7 @@ export function loadBridgeConfig(options: FileOptions): LoadedBridgeConfig | Ref
 }
 
 function faults(config: BridgeConfig): Fault[] {
-  return [...brokerFaults(config), ...topicFaults(config), ...linkFaults(config), ...statusFaults(config)]
+  return [...brokerFaults(config), ...topicFaults(config), ...linkFaults(config), ...bodiesFaults(config), ...statusFaults(config)]
 }
 
 function brokerFaults({ broker }: BridgeConfig): Fault[] {
@@ -95,33 +98,28 @@ function linkFaults({ links }: BridgeConfig): Fault[] {
       const message = `links[${first}] has ${place} already`
       found.push({ path: ['links', index, key], message, hint: 'a port belongs to one link' })
     }
-    if (link.kind === 'serial' && link.protocol === 'modbus') found.push(...modbusFaults(link, index))
+    found.push(...entryFaults(link).map((fault) => ({ ...fault, path: ['links', index, ...fault.path] })))
   }
   return found
 }
 
-function modbusFaults({ devices, timezone }: ModbusLinkConfig, index: number): Fault[] {
-  const found: Fault[] = []
-  if (timezone !== 'system' && !isTimezone(timezone)) {
-    const hint = 'write it as Europe/Berlin, or system'
-    found.push({ path: ['links', index, 'timezone'], message: `"${timezone}" is no time zone`, hint })
+/** What each kind of link has to say about its own entry. */
+function entryFaults(link: LinkConfig): EntryFault[] {
+  if (link.kind === 'udp') return udpLinkFaults(link)
+  switch (link.protocol) {
+    case 'line':
+      return lineLinkFaults(link)
+    case 'modbus':
+      return modbusLinkFaults(link)
+    case 'mqtt-sn':
+      return []
   }
-  for (const [at, { unit, schedule }] of devices.entries()) {
-    if (validate(schedule)) continue
-    const message = `"${schedule}" is no schedule, of unit ${unit}`
-    const hint = 'six fields, seconds first: "*/10 * * * * *" is every ten seconds'
-    found.push({ path: ['links', index, 'devices', at, 'schedule'], message, hint })
-  }
-  return found
 }
 
-function isTimezone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name })
-    return true
-  } catch {
-    return false
-  }
+function bodiesFaults({ devices }: BridgeConfig): Fault[] {
+  return devices.bodies.flatMap((body, index) =>
+    bodyFaults(body).map((fault) => ({ ...fault, path: ['devices', 'bodies', index, ...fault.path] })),
+  )
 }
 
 function placeOf(link: LinkConfig): [key: string, place: string] {

@@ -1,20 +1,26 @@
 /**
  * Tells a wrong baud rate from a bad cable. A line that is read at another rate than it is written gives nothing but garbage, in frames
  * or in bytes that never become one, zeros among them; interference spoils some frames and lets others through. Judged over stretches of
- * input, so that it needs no clock: a stretch ends with FRAMES of them or with BYTES that were part of no good one.
+ * input, so that it needs no clock: a stretch ends with FRAMES of them or with bytes that were part of no good one.
  */
 const FRAMES = 32
-const BYTES = 4096
+const BYTES_MIN = 4096
 /** In a noisy stretch hardly one frame in so many is good. */
 const GOOD_ONE_IN = 16
 
 export type NoiseChange = 'noise' | 'recovered' | null
 
 export class NoiseDetector {
+  readonly #bytes: number
   #good = 0
   #bad = 0
   #wasted = 0
   #isNoise = false
+
+  /** @param frameBytesMax of the longest frame: a good one that is long is no noise while it comes */
+  constructor(frameBytesMax = 0) {
+    this.#bytes = Math.max(BYTES_MIN, 2 * frameBytesMax)
+  }
 
   get isNoise(): boolean {
     return this.#isNoise
@@ -29,7 +35,7 @@ export class NoiseDetector {
     this.#bad += bad
     this.#wasted += wasted
     const frames = this.#good + this.#bad
-    if (frames < FRAMES && this.#wasted < BYTES) return null
+    if (frames < FRAMES && this.#wasted < this.#bytes) return null
     const isGarbage = this.#good * GOOD_ONE_IN <= this.#bad
     const isGood = this.#good > this.#bad
     this.clear()

@@ -25,7 +25,7 @@ export class LineLink {
   readonly #host: LineHost
   readonly #line: SerialLine
   readonly #messages: LineMessages
-  readonly #noise = new NoiseDetector()
+  readonly #noise: NoiseDetector
   /** What was told since the port was opened. */
   readonly #told = new Set<LineDrop>()
   #good = 0
@@ -37,6 +37,7 @@ export class LineLink {
     this.outbox = outbox
     this.#config = config
     this.#host = host
+    this.#noise = new NoiseDetector(config.lineBytesMax)
     const device = portName(config.port)
     this.#messages = new LineMessages(config, device, {
       onMessage: (topic, payload) => {

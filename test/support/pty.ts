@@ -4,7 +4,7 @@
  */
 import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const IN_PYTHON = `
@@ -16,7 +16,6 @@ while True:
     for ready in select.select([master, 0], [], [])[0]:
         data = os.read(ready, 4096)
         if not data:
-            os.unlink(sys.argv[1])
             sys.exit(0)
         while data:
             data = data[os.write(1 if ready == master else master, data):]
@@ -78,10 +77,9 @@ export class Pty {
   async unplug(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return
     const ended = once(this.#process, 'exit')
-    // by its end of input it removes the name, too
-    this.#process.stdin.end()
-    this.#process.kill('SIGTERM')
+    this.#process.kill('SIGKILL')
     await ended
+    rmSync(this.path, { force: true })
   }
 }
 

@@ -15,6 +15,14 @@ describe('the noise detector', () => {
     expect(detector.note(0, 0, 100)).toBe('noise')
   })
 
+  it('takes a long frame that is on its way for no noise', () => {
+    const detector = new NoiseDetector(10_000)
+    for (let bytes = 0; bytes < 10_000; bytes += 100) expect(detector.note(0, 0, 100)).toBeNull()
+    expect(detector.note(1, 0, 0)).toBeNull()
+    expect(detector.note(0, 0, 10_000)).toBeNull()
+    expect(new NoiseDetector(10_000).note(0, 0, 20_000)).toBe('noise')
+  })
+
   it('is silent on a line that only loses some frames', () => {
     const detector = new NoiseDetector()
     for (let i = 0; i < 1000; i++)

@@ -52,6 +52,15 @@ describe('lines', () => {
     expect(messages).toEqual([['plant/uno', '{"b":2}']])
   })
 
+  it('that were too long do not hide what comes after the port was opened anew', () => {
+    const { lines, messages, dropped, read } = setUp({ lineBytesMax: 16 })
+    read('x'.repeat(100))
+    lines.reset()
+    read('{"a":1}\n')
+    expect(dropped).toEqual([['oversize', null]])
+    expect(messages.map(([, line]) => line)).toEqual(['{"a":1}'])
+  })
+
   it('of which the first is half are not told of it as a mistake', () => {
     const { lines, messages, dropped, read } = setUp({})
     read('rature":21}\n{"a":1}\nhello\n')

@@ -23,14 +23,16 @@ export class FakePort implements SerialPort {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
+    if (this.#isHeld) {
+      await new Promise<void>((resolve) => {
+        this.release = () => {
+          this.#isHeld = false
+          resolve()
+        }
+      })
+    }
+    // as the system does: what is in the bytes while they are being written
     this.written.push(Buffer.from(bytes))
-    if (!this.#isHeld) return
-    await new Promise<void>((resolve) => {
-      this.release = () => {
-        this.#isHeld = false
-        resolve()
-      }
-    })
   }
 
   pause(): void {

@@ -18,7 +18,8 @@ export function device(
     unit,
     schedule: '* * * * * *',
     topic: 'modbus/%p/%u',
-    timeoutMs: 200,
+    // a busy machine must not look like a silent device
+    timeoutMs: 5000,
     backoffSecondsMax: 60,
     registers,
     ...more,
