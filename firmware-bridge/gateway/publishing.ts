@@ -28,8 +28,8 @@ export class Publishing {
   readonly #port: DevicePort
   #inFlight = new Map<number, Taken>()
   #releasing = new Set<number>()
-  /** What was answered last, and when. */
-  #answered: { readonly taken: Taken; readonly at: number } | null = null
+  /** What was answered last: the broker has it, or it was congested. */
+  #answered: { readonly taken: Taken; readonly at: number; readonly isAccepted: boolean } | null = null
   /** Of the time service: what makes the device's ms Unix ms. */
   clockOffsetMs: number | null = null
 
@@ -56,7 +56,8 @@ export class Publishing {
       this.#drop('unknown-topic', packet, ReturnCode.invalidTopicId)
       return
     }
-    if (packet.qos > 0 && this.#isKnown(packet, topic)) return
+    const isRepeated = packet.qos > 0 && this.#isRepeated(packet, topic)
+    if (isRepeated === 'answered') return
     const clientId = port.clientId
     const body = Buffer.from(packet.data)
     const mapped = port.context.bodies.fromDevice(clientId, topic, packet.data)
@@ -76,7 +77,7 @@ export class Publishing {
       qos: packet.qos > 0 ? (packet.qos as QoS) : 0,
       isRetained: packet.isRetained,
       messageId: packet.messageId,
-      isDup: packet.isDup,
+      isDup: packet.isDup || isRepeated,
       properties: recordProperties(port.context, link, clientId, mapped?.deviceTimeMs ?? null),
     }
     if (message.qos === 0) this.#sendOnce(message)
@@ -100,8 +101,8 @@ export class Publishing {
     )
   }
 
-  /** Of a message whose number is in use, or one that the network copied. @returns true: nothing more is to be done */
-  #isKnown(packet: Publish, topic: string): boolean {
+  /** @returns `answered`: it has its answer, now or soon; true: the uplink is to look whether it has it */
+  #isRepeated(packet: Publish, topic: string): boolean | 'answered' {
     const port = this.#port
     const { config, clock } = port.context
     const before = this.#inFlight.get(packet.messageId)
@@ -109,16 +110,16 @@ export class Publishing {
       if (!packet.isDup) port.counters.retransmissionsSeen++
       // Another message under a number in use: the device breaks the rule, and may come again when the number is free.
       if (!isSame(before, packet, topic)) this.#congest(packet)
-      return true
+      return 'answered'
     }
     const answered = this.#answered
-    if (packet.isDup || answered === null || port.route?.link.kind !== 'udp') return false
-    if (clock.monotonic() - answered.at > config.duplicateMs || !isSame(answered.taken, packet, topic)) {
-      return false
-    }
+    if (packet.isDup || answered === null || !isSame(answered.taken, packet, topic)) return packet.isDup
+    // It was told to come again; what went wrong may have been the broker's answer alone.
+    if (!answered.isAccepted) return true
+    if (port.route?.link.kind !== 'udp' || clock.monotonic() - answered.at > config.duplicateMs) return false
     port.counters.retransmissionsSeen++
     this.#accept(answered.taken)
-    return true
+    return 'answered'
   }
 
   #sendOnce(message: UplinkMessage): void {
@@ -155,10 +156,11 @@ export class Publishing {
     switch (result.kind) {
       case 'accepted':
       case 'repeated':
-        this.#answered = { taken, at: port.context.clock.monotonic() }
+        this.#answered = { taken, at: port.context.clock.monotonic(), isAccepted: true }
         this.#accept(taken)
         return
       case 'congested':
+        this.#answered = { taken, at: port.context.clock.monotonic(), isAccepted: false }
         this.#congest(taken)
         return
       case 'refused':

@@ -1,14 +1,13 @@
 /** MQTT-SN 1.2, sections 6.2, 6.3 and 6.4: CONNECT, clean sessions, the will. */
 import { describe, expect, it } from 'vitest'
-import { ReturnCode, Type } from '../../../firmware-bridge/packets/packet.ts'
+import { ReturnCode, Type, type WillTopic } from '../../../firmware-bridge/packets/packet.ts'
 import { settled } from './fakes.ts'
-import { Bench, connect, disconnect, ping, publish, puback, register, subscribe, told } from './support.ts'
+import { Bench, connect, disconnect, ping, puback, publish, register, subscribe, told } from './support.ts'
 
-const willTopic = (topic: string | null) =>
-  ({
-    type: Type.willTopic,
-    will: topic === null ? null : { qos: 1, isRetained: true, topic },
-  }) as const
+const willTopic = (topic: string | null): WillTopic => ({
+  type: Type.willTopic,
+  will: topic === null ? null : { qos: 1, isRetained: true, topic },
+})
 const willMessage = (text: string) => ({ type: Type.willMessage, message: Buffer.from(text) }) as const
 
 describe('CONNECT', () => {
@@ -133,7 +132,9 @@ describe('CleanSession', () => {
     expect(bench.uplink.sessions.get('pump')).toBe(session)
     expect(session.will).toMatchObject({ topic: 'gone' })
     const { topicId } = answer as { topicId: number }
-    expect(told(await bench.send(publish({ topicIdType: 'normal', topicId })))).toEqual(['puback #1 accepted'])
+    expect(told(await bench.send(publish({ topicIdType: 'normal', topicId })))).toEqual([
+      'puback #1 accepted',
+    ])
   })
 
   it('begins anew for one that sets it: session, topic ids, will', async () => {

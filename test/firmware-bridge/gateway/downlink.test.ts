@@ -125,7 +125,11 @@ describe('the topic of a message to a device', () => {
     const [first] = await bench.deliver('pump', { topic: 'plant/new' })
     expect(told([first!])).toEqual(['register #1 plant/new'])
     const [message] = await bench.send(regack(first!))
-    expect(message).toMatchObject({ topicIdType: 'normal', topicId: (first as Register).topicId, messageId: 2 })
+    expect(message).toMatchObject({
+      topicIdType: 'normal',
+      topicId: (first as Register).topicId,
+      messageId: 2,
+    })
     await bench.send(puback(2))
     expect(told(await bench.deliver('pump', { topic: 'plant/new' }))).toEqual(['publish q1 normal #3 x'])
   })
@@ -199,7 +203,12 @@ describe('one message is in flight', () => {
   it('at QoS 0 for no longer than it takes to send it', async () => {
     const { bench } = await subscribed()
     for (const text of ['1', '2']) {
-      bench.uplink.deliver('pump', { topic: 'plant/set', qos: 0, payload: Buffer.from(text), isRetained: true })
+      bench.uplink.deliver('pump', {
+        topic: 'plant/set',
+        qos: 0,
+        payload: Buffer.from(text),
+        isRetained: true,
+      })
     }
     expect(told(bench.heard())).toEqual(['publish q0 retained normal 1', 'publish q0 retained normal 2'])
   })

@@ -15,10 +15,15 @@ import type {
 /** Everything that promises have to do at this moment. */
 export const settled = () => new Promise<void>((resolve) => setImmediate(resolve))
 
+interface Timer {
+  readonly at: number
+  readonly ring: () => void
+}
+
 export class FakeClock implements Clock {
   #ms = 1_000
   #order = 0
-  readonly #timers = new Map<number, { at: number; ring: () => void }>()
+  readonly #timers = new Map<number, Timer>()
   /** 2026-01-01T00:00:00Z, at monotonic 0. */
   readonly unixFrom = 1_767_225_600_000
 
@@ -43,10 +48,13 @@ export class FakeClock implements Clock {
   async advance(ms: number): Promise<void> {
     const to = this.#ms + ms
     for (;;) {
-      const [id, next] =
-        [...this.#timers].toSorted(([a, x], [b, y]) => x.at - y.at || a - b).find(([, { at }]) => at <= to) ??
-        []
-      if (id === undefined || next === undefined) break
+      // Of the same time the first that was asked for: they are in that order.
+      let id = -1
+      let next: Timer | null = null
+      for (const [candidate, timer] of this.#timers) {
+        if (timer.at <= to && (next === null || timer.at < next.at)) [id, next] = [candidate, timer]
+      }
+      if (next === null) break
       this.#timers.delete(id)
       this.#ms = Math.max(this.#ms, next.at)
       next.ring()
@@ -125,10 +133,13 @@ export class FakeUplink implements Uplink {
   decide: (message: UplinkMessage) => PublishResult | 'losing' | null = () => null
   /** Answers wait for it. */
   gate: Promise<void> = Promise.resolve()
+  /** How long the broker takes. */
+  lag: () => Promise<void> = () => Promise.resolve()
   receiveMax = 4
 
   async connect(connect: DeviceConnect): Promise<DeviceSession> {
     await this.gate
+    await this.lag()
     if (!this.isUp) throw Object.assign(new Error('the broker is away'), { retryable: true })
     if (this.refused.has(connect.clientId)) throw Object.assign(new Error('refused'), { retryable: false })
     this.connects.push(connect)
@@ -157,6 +168,12 @@ export class FakeUplink implements Uplink {
       this.stored.get(clientId)?.queue.push(whole)
       session?.pump()
     }
+  }
+
+  /** The broker can be reached again, or cannot. */
+  setUp(isUp: boolean): void {
+    this.isUp = isUp
+    for (const session of this.sessions.values()) session.pump()
   }
 
   async close(): Promise<void> {}
@@ -189,6 +206,7 @@ export class FakeSession implements DeviceSession {
     const digest = `${message.topic} ${Buffer.from(message.payload).toString('latin1')}`
     const decided = this.#uplink.decide(message)
     await this.#uplink.gate
+    await this.#uplink.lag()
     if (!this.#uplink.isUp || !this.isOpen) return { kind: 'congested' }
     if (message.qos > 0 && message.isDup && window.get(message.messageId) === digest) {
       return { kind: 'repeated' }
@@ -234,7 +252,7 @@ export class FakeSession implements DeviceSession {
 
   /** As the broker does it: so many at a time, the next when one is acknowledged. */
   pump(): void {
-    if (!this.isOpen) return
+    if (!this.isOpen || !this.#uplink.isUp) return
     for (const message of this.#stored.queue) {
       if (this.#given.size >= this.#uplink.receiveMax) return
       if (this.#given.has(message)) continue
@@ -244,6 +262,8 @@ export class FakeSession implements DeviceSession {
           // What is acknowledged after the session's end is not heard.
           if (!this.isOpen) return
           this.#given.delete(message)
+          // The broker did not hear of it: it sends the message again.
+          if (!this.#uplink.isUp) return
           this.#stored.queue.splice(this.#stored.queue.indexOf(message), 1)
           this.pump()
         },

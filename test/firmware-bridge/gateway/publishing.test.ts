@@ -48,7 +48,7 @@ describe('REGISTER', () => {
       ['a/3', 'a/1', 'a/2'],
     ]) {
       const bench = await connected()
-      const answers = []
+      const answers: { topicId: number }[] = []
       for (const name of names) answers.push((await bench.send(register(name)))[0] as { topicId: number })
       ids.push(new Map(names.map((name, at) => [name, answers[at]!.topicId])))
     }
@@ -122,9 +122,7 @@ describe('QoS', () => {
     const open = gated(bench)
     expect(told(await bench.send(publish({ messageId: 9 })))).toEqual([])
     await open()
-    expect(bench.heard()).toEqual([
-      { type: Type.puback, topicId: 0x6162, messageId: 9, returnCode: 0 },
-    ])
+    expect(bench.heard()).toEqual([{ type: Type.puback, topicId: 0x6162, messageId: 9, returnCode: 0 }])
     expect(bench.uplink.published[0]!.message).toMatchObject({ qos: 1, messageId: 9, isDup: false })
   })
 
@@ -237,6 +235,16 @@ describe('what comes again', () => {
     await bench.clock.advance(1)
     await bench.send(publish(fields))
     expect(bench.published).toHaveLength(2)
+  })
+
+  it('after congestion is a repetition, with DUP or without: the broker may have it all the same', async () => {
+    const bench = await connected({ link: new MemoryLink('serial') })
+    bench.uplink.decide = () => 'losing'
+    expect(told(await bench.send(publish()))).toEqual(['puback #1 congestion'])
+    bench.uplink.decide = () => null
+    await bench.clock.advance(10_000)
+    expect(told(await bench.send(publish()))).toEqual(['puback #1 accepted'])
+    expect(bench.published).toEqual(['ab hi'])
   })
 
   it('under an id in use with other content is to come later', async () => {

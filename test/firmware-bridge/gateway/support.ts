@@ -183,6 +183,7 @@ function tell(packet: Packet): string {
   if ('messageId' in packet) parts.push(`#${packet.messageId}`)
   if ('qos' in packet) parts.push(`q${(packet as { qos: QoS }).qos}`)
   if ('topicName' in packet) parts.push(packet.topicName)
-  if ('returnCode' in packet) parts.push(['accepted', 'congestion', 'invalid', 'unsupported'][packet.returnCode]!)
+  if ('returnCode' in packet)
+    parts.push(['accepted', 'congestion', 'invalid', 'unsupported'][packet.returnCode]!)
   return parts.join(' ')
 }
