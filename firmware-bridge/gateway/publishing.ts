@@ -15,6 +15,7 @@ import { isTopicName } from './topic-names.ts'
 /** A message of QoS 1 or 2, as the device sent it. */
 interface Taken {
   readonly qos: QoS
+  /** That the device named. */
   readonly topic: string
   readonly topicId: number
   readonly messageId: number
@@ -72,16 +73,16 @@ export class Publishing {
     const payload = mapped === null || mapped.payload === packet.data ? body : mapped.payload
     const link = port.route?.link.name ?? ''
     const message: UplinkMessage = {
-      topic,
+      topic: mapped?.topic ?? topic,
       payload,
       qos: packet.qos > 0 ? (packet.qos as QoS) : 0,
       isRetained: packet.isRetained,
       messageId: packet.messageId,
       isDup: packet.isDup || isRepeated,
-      properties: recordProperties(port.context, link, clientId, mapped?.deviceTimeMs ?? null),
+      properties: recordProperties(port.context, link, clientId, mapped),
     }
     if (message.qos === 0) this.#sendOnce(message)
-    else this.#send(packet, message, body)
+    else this.#send(packet, topic, message, body)
   }
 
   /** PUBREL: the message id of QoS 2 is free again, when that is on disk. */
@@ -131,13 +132,13 @@ export class Publishing {
     }, dropped)
   }
 
-  #send(packet: Publish, message: UplinkMessage, body: Uint8Array): void {
+  #send(packet: Publish, topic: string, message: UplinkMessage, body: Uint8Array): void {
     const { session, context } = this.#port
     if (session === null || this.#inFlight.size >= context.config.publishesInFlightMax) {
       this.#congest(packet)
       return
     }
-    const { topic, qos, messageId, isRetained } = message
+    const { qos, messageId, isRetained } = message
     const taken: Taken = { qos, topic, topicId: packet.topicId, messageId, isRetained, body }
     const inFlight = this.#inFlight
     inFlight.set(messageId, taken)

@@ -1,15 +1,13 @@
 /** What travels with a device's message as MQTT 5 user properties, and becomes headers of its record. On the wire: never change. */
+import type { MappedBody } from './bodies.ts'
 import type { GatewayContext } from './context.ts'
 
-/**
- * @param clientId null: of a device that never connects
- * @param deviceTimeMs Unix ms by the device's clock
- */
+/** @param clientId null: of a device that never connects */
 export function recordProperties(
   context: GatewayContext,
   link: string,
   clientId: string | null,
-  deviceTimeMs: number | null,
+  mapped: MappedBody | null,
 ): Record<string, string> {
   const properties: Record<string, string> = {
     'bridge.arrival-time': String(Math.round(context.clock.now())),
@@ -17,6 +15,8 @@ export function recordProperties(
     'bridge.link': link,
   }
   if (clientId !== null) properties['bridge.device'] = clientId
-  if (deviceTimeMs !== null) properties['bridge.device-time'] = String(deviceTimeMs)
+  if (mapped?.kind !== 'mapped') return properties
+  if (mapped.deviceTimeMs !== null) properties['bridge.device-time'] = String(mapped.deviceTimeMs)
+  if (mapped.fault !== undefined) properties['bridge.body-fault'] = mapped.fault
   return properties
 }

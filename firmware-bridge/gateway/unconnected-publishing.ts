@@ -32,13 +32,13 @@ export class UnconnectedPublishing {
     if (mapped?.kind === 'refused') return false
     const isOwn = mapped !== null && mapped.payload !== packet.data
     return uplink.publishUnconnected({
-      topic,
+      topic: mapped?.topic ?? topic,
       payload: isOwn ? mapped.payload : Buffer.from(packet.data),
       qos: 0,
       isRetained: packet.isRetained,
       messageId: 0,
       isDup: false,
-      properties: recordProperties(this.#context, route.link.name, null, mapped?.deviceTimeMs ?? null),
+      properties: recordProperties(this.#context, route.link.name, null, mapped),
     })
   }
 

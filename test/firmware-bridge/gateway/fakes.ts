@@ -170,6 +170,13 @@ export class FakeUplink implements Uplink {
     }
   }
 
+  /** The broker ends the client's session for good. */
+  takeOver(clientId: string): void {
+    const session = this.sessions.get(clientId)
+    this.sessions.delete(clientId)
+    session?.connect.listener.onEnded('taken over')
+  }
+
   /** The broker can be reached again, or cannot. */
   setUp(isUp: boolean): void {
     this.isUp = isUp

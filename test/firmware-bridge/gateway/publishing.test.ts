@@ -346,6 +346,23 @@ describe('bodies', () => {
     expect(bench.uplink.published[0]!.message.properties['bridge.device-time']).toBe('42')
   })
 
+  it('may go to another topic, with the reason', async () => {
+    const bodies = {
+      fromDevice: () => ({
+        kind: 'mapped' as const,
+        payload: Buffer.from('raw'),
+        deviceTimeMs: null,
+        topic: 'dead',
+        fault: 'no CBOR',
+      }),
+    }
+    const bench = await connected({ bodies })
+    expect(told(await bench.send(publish()))).toEqual(['puback #1 accepted'])
+    await bench.send(publish({ qos: -1 }))
+    expect(bench.published).toEqual(['dead raw', 'dead raw'])
+    expect(bench.uplink.published[0]!.message.properties['bridge.body-fault']).toBe('no CBOR')
+  })
+
   it('that are not what was configured are not supported', async () => {
     const bodies = { fromDevice: () => ({ kind: 'refused' as const, reason: 'no CBOR' }) }
     const bench = await connected({ bodies })

@@ -45,8 +45,8 @@ class World {
     const { uplink, clock } = this.bench
     const random = this.#random
     if (random.next() < 0.1) uplink.setUp(!uplink.isUp)
-    if (random.next() < 0.15) this.#any().reset()
-    if (random.next() < 0.03) this.#any(uplink.sessions)?.connect.listener.onEnded('taken over')
+    if (random.next() < 0.15) this.#any(this.devices)!.reset()
+    if (random.next() < 0.03) uplink.takeOver(this.#any(this.devices)!.clientId)
     if (random.next() < 0.6) this.#publishDown()
     await clock.advance(STEP_MS)
   }
@@ -75,7 +75,7 @@ class World {
   }
 
   #publishDown(): void {
-    const { clientId } = this.#any()
+    const { clientId } = this.#any(this.devices)!
     const { uplink } = this.bench
     const qos = this.#random.next() < 0.5 ? 1 : 2
     // The broker keeps it for those that have subscribed.
@@ -86,11 +86,9 @@ class World {
     this.wanted.get(clientId)?.add(text)
   }
 
-  #any(): SimDevice
-  #any<Value>(of: Map<string, Value>): Value | undefined
-  #any<Value>(of?: Map<string, Value>): SimDevice | Value | undefined {
-    const all = of === undefined ? this.devices : [...of.values()]
-    return all[this.#random.between(0, all.length - 1)]
+  #any<Value>(all: Iterable<Value>): Value | undefined {
+    const list = [...all]
+    return list[this.#random.between(0, list.length - 1)]
   }
 }
 
