@@ -1,15 +1,13 @@
 /** Which client ids are taken. MQTT-SN 1.2, section 5.3.1: 1 to 23 characters. */
 
-export const CLIENT_ID_CHARACTERS_MAX = 23
-
 /** What would change the shape of a topic that has the id in it, or no line of a log should have. */
 const NOT_ALLOWED = /[\p{Cc}\p{Cs}\p{Cn}+#/]/u
 
 /** @returns what is wrong with it, or null */
-export function clientIdFault(clientId: string): string | null {
+export function clientIdFault(clientId: string, charactersMax: number): string | null {
   if (clientId === '') return 'it is empty'
-  if ([...clientId].length > CLIENT_ID_CHARACTERS_MAX) {
-    return `it is longer than ${CLIENT_ID_CHARACTERS_MAX} characters`
+  if ([...clientId].length > charactersMax) {
+    return `it is longer than ${charactersMax} characters`
   }
   if (NOT_ALLOWED.test(clientId)) return 'it has a control character or one of + # / in it'
   return null

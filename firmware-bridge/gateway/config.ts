@@ -90,6 +90,13 @@ export const GatewaySchema = Type.Object(
       maximum: 10_000,
       default: 200,
     }),
+    clientIdCharactersMax: Type.Integer({
+      description:
+        'Of a client id. MQTT-SN has 23; clients exist that take more. A device with a longer one is refused.',
+      minimum: 1,
+      maximum: 200,
+      default: 23,
+    }),
     onCollision: Type.Union([Type.Literal('take-over'), Type.Literal('refuse')], {
       description:
         'What happens when a device connects with the client id of one that is connected from elsewhere. take-over: the new one has it, as in MQTT. refuse: it is told to come later.',

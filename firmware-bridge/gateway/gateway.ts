@@ -225,7 +225,7 @@ export class Gateway implements PacketSink {
 
   #refusal({ clientId, protocolId }: Connect): [reason: string, line: string] | null {
     if (protocolId !== PROTOCOL_ID) return ['protocol', `its protocol id is ${protocolId}`]
-    const fault = clientIdFault(clientId)
+    const fault = clientIdFault(clientId, this.#context.config.clientIdCharactersMax)
     if (fault !== null) return ['client-id', fault]
     return this.#allowed.has(clientId) ? null : ['not-allowed', 'it is not among devices.allow']
   }

@@ -50,6 +50,12 @@ describe('CONNECT', () => {
     expect(told(await bench.send(connect({ clientId })))).toEqual(['connack accepted'])
   })
 
+  it('takes a longer client id where clientIdCharactersMax says so', async () => {
+    const bench = await Bench.with({ config: { clientIdCharactersMax: 30 } })
+    expect(told(await bench.send(connect({ clientId: 'x'.repeat(31) })))).toEqual(['connack unsupported'])
+    expect(told(await bench.send(connect({ clientId: 'x'.repeat(30) })))).toEqual(['connack accepted'])
+  })
+
   it('takes the client ids of patterns, whose other characters are no patterns', async () => {
     const bench = await Bench.with({ allow: ['s.nsor-*', '*-1'] })
     expect(told(await bench.send(connect({ clientId: 's.nsor-x' })))).toEqual(['connack accepted'])
