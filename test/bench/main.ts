@@ -1,4 +1,4 @@
-/** `npm run bench -- ingest|log|sync` */
+/** `npm run bench -- ingest|log|sync|gateway` */
 import { Command, InvalidArgumentError } from 'commander'
 import { Output } from '../../broker/operations/terminal/output.ts'
 import type { BenchOptions } from './options.ts'
@@ -12,6 +12,7 @@ Examples:
   npm run bench -- log --only start,memory   parts of it: append, start, spread, retention, compaction, memory
   npm run bench -- log --plots               and draw how cost grows, as SVG into docs/bench/
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
+  npm run bench -- gateway --devices 200     MQTT-SN: processor time of a message, without links and broker
   npm run bench -- sync --only wire          bytes on the wire by codec, for a typical stream of JSON
   npm run bench -- log --quick --json        a look in seconds, for a program to read
 `
@@ -64,6 +65,11 @@ bench(
 )
   .option('--records <n>', 'of 200 B', positive, 2_000_000)
   .action(run(async () => (await import('./sync/suite.ts')).sync))
+
+bench('gateway', 'the MQTT-SN gateway alone: processor time of a message by QoS')
+  .option('--devices <n>', 'that publish in turn', positive, 200)
+  .option('--size <bytes>', 'payload', positive, 17)
+  .action(run(async () => (await import('./gateway/suite.ts')).gateway))
 
 // a reader that has seen enough (`| head`) is no error
 process.stdout.on('error', () => process.exit())
