@@ -175,7 +175,7 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
         this.#publishing.release(packet.messageId)
         return true
       case Type.pingRequest:
-        this.#onPing(packet.clientId)
+        this.#onPing()
         return true
       case Type.register:
         this.#subscribing.register(packet)
@@ -321,8 +321,9 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
     this.plan()
   }
 
-  #onPing(clientId: string): void {
-    if (clientId === '' || this.state.kind === 'active') {
+  /** Of a device that sleeps it asks for messages, also without its client id: Eclipse Paho's client sends it so. */
+  #onPing(): void {
+    if (this.state.kind === 'active') {
       this.send({ type: Type.pingResponse })
       return
     }
