@@ -7,6 +7,9 @@ import type { DeviceState } from './device-state.ts'
 import { isTopicName } from './topic-names.ts'
 import type { UplinkSide } from './uplink-side.ts'
 
+/** For a session with the broker. The uplink has limits of its own below it; a device does not wait for ever if they fail. */
+const JOIN_MS_MAX = 60_000
+
 export interface ConnectingPort extends DevicePort {
   state: DeviceState
   /** With all that a new connection begins with. */
@@ -82,8 +85,15 @@ export class Connecting {
   /** @param will undefined: as it was */
   async #join(connect: Connect, will: Will | null | undefined, isResuming: boolean): Promise<void> {
     const port = this.#port
-    const state: DeviceState = { kind: 'joining', connect, next: null }
+    const { clock } = port.context
+    const state: DeviceState = {
+      kind: 'joining',
+      connect,
+      next: null,
+      endsAt: clock.monotonic() + JOIN_MS_MAX,
+    }
     port.state = state
+    port.plan()
     try {
       const { isClean, duration } = connect
       await this.#uplink.attach({ isClean, keepAliveSeconds: duration, will, isResuming })
@@ -92,23 +102,28 @@ export class Connecting {
       if (port.state === state) this.#refuse(error)
       return
     }
-    // It has disconnected meanwhile: its session is ended in its turn.
+    // It has disconnected meanwhile, or was not to wait longer: its session is ended in its turn.
     if (port.state !== state) return
     if (state.next === null) port.onJoined(connect)
     else port.begin(state.next, false)
   }
 
-  /** The broker does not take the device: for good, or not now. */
-  #refuse(error: unknown): void {
+  /** The broker has not answered for too long: the device is to come again. */
+  giveUp(): void {
+    this.#refuse(new Error(`the broker has not answered for ${JOIN_MS_MAX / 1000} s`), 'clean')
+  }
+
+  /** The broker does not take the device: for good, or not now. @param how what was asked for ends, if it is made after all */
+  #refuse(error: unknown, how: 'clean' | null = null): void {
     const { context, clientId } = this.#port
     const isFinal = (error as { retryable?: unknown }).retryable === false
     const reason = (error as Error).message
     countReason(context.counters.refused, isFinal ? 'broker' : 'broker-away')
-    context.log.warn(`no session ${clientId}`, `device ${clientId} gets no session with the broker`, {
+    context.log.warn('no session', `device ${clientId} gets no session with the broker`, {
       reason,
     })
     const returnCode = isFinal ? ReturnCode.notSupported : ReturnCode.congestion
     this.#port.send({ type: Type.connack, returnCode })
-    this.#port.leave('disconnected', null)
+    this.#port.leave('disconnected', how)
   }
 }

@@ -16,7 +16,7 @@ export interface GatewayContext {
   readonly isClockTrusted: () => boolean
   readonly deadlines: Deadlines
   readonly uplink: Uplink
-  /** Of what devices can cause: limited. */
+  /** Of what devices can cause: limited, by kinds that no device can make more of. */
   readonly log: LimitedLog
   readonly counters: GatewayCounters
   readonly bodies: BodyMapper

@@ -20,7 +20,7 @@ export type DeviceState =
   | ({ readonly kind: 'will-topic' } & Asking)
   | ({ readonly kind: 'will-message'; readonly topic: NonNullable<WillTopic['will']> } & Asking)
   /** Its session is being made. `next`: it has connected otherwise meanwhile. */
-  | { readonly kind: 'joining'; readonly connect: Connect; next: Connect | null }
+  | { readonly kind: 'joining'; readonly connect: Connect; next: Connect | null; readonly endsAt: number }
   /** `restsAt`: all is delivered, and what the broker may still have is waited for so long. */
   | { readonly kind: 'awake'; restsAt: number }
 

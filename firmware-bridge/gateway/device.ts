@@ -175,7 +175,7 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
         this.#publishing.release(packet.messageId)
         return true
       case Type.pingRequest:
-        this.#onPing(packet.clientId)
+        this.#onPing()
         return true
       case Type.register:
         this.#subscribing.register(packet)
@@ -221,7 +221,7 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
 
   onEndedByBroker(reason: string): void {
     const line = `the broker ended the session of device ${this.clientId}: it is disconnected`
-    this.context.log.warn(`ended ${this.clientId}`, line, { reason })
+    this.context.log.warn('ended', line, { reason })
     // While it joins, the failure of that is the answer.
     if (this.isGone || this.state.kind === 'joining') return
     this.send({ type: Type.disconnect, duration: null })
@@ -253,12 +253,13 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
     const state = this.state
     if (now >= this.#silenceEndsAt()) {
       const line = `device ${this.clientId} is lost: it was silent for longer than its ${this.isSleeping ? 'sleep' : 'keep alive'}`
-      this.context.log.warn(`lost ${this.clientId}`, line, { on: this.#lastRoute.name })
+      this.context.log.warn(`lost ${this.#lastRoute.link.name}`, line, { on: this.#lastRoute.name })
       this.leave('lost', 'lost')
       return
     }
     if ((state.kind === 'will-topic' || state.kind === 'will-message') && now >= state.retryAt)
       this.#connecting.ask()
+    else if (state.kind === 'joining' && now >= state.endsAt) this.#connecting.giveUp()
     else if (state.kind === 'awake' && now >= state.restsAt) this.#rest()
     else this.#downlink.onDue(now)
     this.plan()
@@ -321,8 +322,9 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
     this.plan()
   }
 
-  #onPing(clientId: string): void {
-    if (clientId === '' || this.state.kind === 'active') {
+  /** Of a device that sleeps it asks for messages, also without its client id: Eclipse Paho's client sends it so. */
+  #onPing(): void {
+    if (this.state.kind === 'active') {
       this.send({ type: Type.pingResponse })
       return
     }
@@ -378,9 +380,10 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
       case 'active':
       case 'asleep':
         return Math.min(silence, this.#downlink.dueAt)
+      case 'joining':
+        return state.endsAt
       case 'disconnected':
       case 'lost':
-      case 'joining':
         return NEVER
       default:
         return unreachable(state)

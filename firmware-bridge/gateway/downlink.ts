@@ -252,7 +252,7 @@ export class Downlink {
     if (bytes <= bytesMax) return null
     const { clientId } = this.#port
     const line = `a message for device ${clientId} is longer than its link carries: it is not delivered`
-    context.log.warn(`too long ${clientId}`, line, { topic, bytes, bytesMax })
+    context.log.warn('too long', line, { topic, bytes, bytesMax })
     return 'too-long'
   }
 

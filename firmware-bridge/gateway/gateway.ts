@@ -112,7 +112,7 @@ export class Gateway implements PacketSink {
 
   onMalformed(route: Route, { reason }: Malformed): void {
     countReason(this.counters.malformed, reason)
-    this.#context.log.warn(`malformed ${route.name}`, `what comes from ${route.name} is not MQTT-SN`, {
+    this.#context.log.warn(`malformed ${route.link.name}`, `what comes from ${route.name} is not MQTT-SN`, {
       reason,
     })
   }
@@ -170,7 +170,7 @@ export class Gateway implements PacketSink {
       this.counters.collisions++
       const { onCollision } = this.#context.config
       const line = `two peers connect as ${clientId}: ${device.route.name}, now ${route.name}`
-      this.#context.log.warn(`collision ${clientId}`, line, { onCollision })
+      this.#context.log.warn(`collision ${route.link.name}`, line, { onCollision })
       if (onCollision === 'refuse') {
         this.#refuse(route, clientId, 'collision', 'its client id is in use', ReturnCode.congestion)
         return
@@ -233,9 +233,13 @@ export class Gateway implements PacketSink {
   #refuse(route: Route, clientId: string, reason: string, line: string, returnCode: ReturnCode): void {
     countReason(this.counters.refused, reason)
     const name = JSON.stringify(clientId)
-    this.#context.log.warn(`refused ${reason} ${route.name}`, `client id ${name} may not connect: ${line}`, {
-      from: route.name,
-    })
+    this.#context.log.warn(
+      `refused ${reason} ${route.link.name}`,
+      `client id ${name} may not connect: ${line}`,
+      {
+        from: route.name,
+      },
+    )
     route.send({ type: Type.connack, returnCode })
   }
 
@@ -243,7 +247,7 @@ export class Gateway implements PacketSink {
     this.counters.flooded++
     route.device?.heard()
     const line = `${route.name} sends more than messagesPerSecondMax: what is above is refused`
-    this.#context.log.warn(`flood ${route.name}`, line, {})
+    this.#context.log.warn(`flood ${route.link.name}`, line, {})
     refuseFlood(route, packet)
   }
 }

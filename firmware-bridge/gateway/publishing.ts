@@ -64,7 +64,7 @@ export class Publishing {
     const mapped = port.context.bodies.fromDevice(clientId, topic, packet.data)
     if (mapped?.kind === 'refused') {
       this.#drop('body', packet, ReturnCode.notSupported)
-      port.context.log.warn(`body ${clientId}`, `a message of device ${clientId} is refused`, {
+      port.context.log.warn('body', `a message of device ${clientId} is refused`, {
         topic,
         reason: mapped.reason,
       })
@@ -166,7 +166,7 @@ export class Publishing {
         return
       case 'refused':
         this.#drop('refused', taken, ReturnCode.notSupported)
-        port.context.log.warn(`refused ${port.clientId}`, `a message of device ${port.clientId} is refused`, {
+        port.context.log.warn('refused', `a message of device ${port.clientId} is refused`, {
           topic: taken.topic,
           reason: result.reason,
         })

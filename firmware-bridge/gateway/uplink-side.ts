@@ -97,7 +97,7 @@ export class UplinkSide {
       await session.end(how)
     } catch (error) {
       const { context, clientId } = this.#owner
-      context.log.warn(`end ${clientId}`, `the MQTT session of device ${clientId} did not end as it should`, {
+      context.log.warn('end', `the MQTT session of device ${clientId} did not end as it should`, {
         reason: (error as Error).message,
       })
     }

@@ -10,6 +10,9 @@ const MEGABYTES = 200
 const QUICK_MEGABYTES = 20
 const INPUT_BYTES = 2_000_000
 
+/** MQTT-SN's type; one of a forwarder would carry another message. */
+const PUBLISH = 0x0c
+
 interface Case {
   readonly name: string
   readonly messageBytes: number
@@ -52,6 +55,7 @@ function input({ messageBytes, chunkBytes, isGarbage = false }: Case): Uint8Arra
 function frame(encoder: FrameEncoder, messageBytes: number, random: Random): Uint8Array {
   const message = new Uint8Array(messageBytes).map(() => random.between(0, 255))
   message[0] = messageBytes
+  message[1] = PUBLISH
   return encoder.encode(message)
 }
 

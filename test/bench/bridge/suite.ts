@@ -2,13 +2,17 @@
 import { type BenchOptions, chosen } from '../options.ts'
 import type { Report, Section } from '../report.ts'
 import { decoder } from './decoder.ts'
+import { gateway } from './gateway.ts'
 
 interface Part {
   readonly name: string
   measure(options: BenchOptions): Promise<Section>
 }
 
-const PARTS: readonly Part[] = [{ name: 'decoder', measure: async ({ runs, quick }) => decoder(runs, quick) }]
+const PARTS: readonly Part[] = [
+  { name: 'decoder', measure: async ({ runs, quick }) => decoder(runs, quick) },
+  { name: 'gateway', measure: ({ runs, quick }) => gateway(runs, quick) },
+]
 
 export async function bridge(options: BenchOptions): Promise<Report> {
   const sections: Section[] = []
@@ -17,6 +21,9 @@ export async function bridge(options: BenchOptions): Promise<Report> {
     bench: 'bridge',
     options,
     sections,
-    notes: ['decoder: by processor time, in this process; bytes as they are on the wire.'],
+    notes: [
+      'decoder: by processor time, in this process; bytes as they are on the wire.',
+      'gateway: processor time in this process, no socket and no broker; QoS 2 is two packets of the device. All are acknowledged, or it fails.',
+    ],
   }
 }

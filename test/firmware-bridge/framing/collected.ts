@@ -28,6 +28,8 @@ export function framed(...messages: Uint8Array[]): Buffer {
 export function someMessage(random: Random, bytesMax = 128): Buffer {
   const message = Buffer.alloc(random.between(2, bytesMax))
   for (let i = 1; i < message.length; i++) message[i] = random.next() < 0.2 ? 0 : random.between(0, 255)
+  // a forwarder's would carry another one
+  if (message[1] === 0xfe) message[1] = 0
   message[0] = message.length
   return message
 }

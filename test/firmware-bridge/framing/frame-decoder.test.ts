@@ -25,13 +25,21 @@ describe('a frame', () => {
     const random = seededRandom(testSeed())
     const { decoder, messages, dropped } = collecting(254)
     const sent = Array.from({ length: 253 }, (_, i) => {
-      const message = Buffer.alloc(i + 2, random.between(0, 255))
+      const message = Buffer.alloc(i + 2, random.between(0, 0xfd))
       message[0] = message.length
       return message
     })
     for (const message of sent) decoder.push(framed(message))
     expect(messages).toEqual(sent)
     expect(dropped).toEqual([])
+  })
+
+  it('may be a forwarder’s, with the message that it carries', () => {
+    const { decoder, messages, dropped } = collecting()
+    decoder.push(framed(hex('05 fe 00 01 02 02 17')))
+    decoder.push(framed(hex('05 fe 00 01 02 03 17')))
+    expect(messages).toEqual([hex('05 fe 00 01 02 02 17')])
+    expect(dropped).toEqual(['length'])
   })
 
   it('may have its length in three octets', () => {

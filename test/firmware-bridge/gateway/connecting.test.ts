@@ -109,6 +109,23 @@ describe('CONNECT', () => {
     expect(bench.status('pump').connects).toBe(1)
   })
 
+  it('is to come later when the broker does not answer for a minute; what it answers then is ended', async () => {
+    const bench = await Bench.with()
+    let open = () => {}
+    bench.uplink.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    await bench.send(connect())
+    expect(told(await bench.advance(59_999))).toEqual([])
+    expect(told(await bench.advance(1))).toEqual(['connack congestion'])
+    open()
+    await settled()
+    expect(bench.heard()).toEqual([])
+    expect(bench.status('pump').state).toBe('disconnected')
+    expect(bench.uplink.sessions.size).toBe(0)
+    expect(told(await bench.send(connect()))).toEqual(['connack accepted'])
+  })
+
   it('ends at a DISCONNECT that comes while the session is being made', async () => {
     const bench = await Bench.with()
     let open = () => {}

@@ -187,8 +187,13 @@ describe('a flood from one peer', () => {
 
   it('from ever new addresses leaves nothing behind', async () => {
     const bench = await Bench.with({}, 'pump')
-    for (let at = 0; at < 5_000; at++) bench.post(publish(), `stranger ${at}`)
+    for (let at = 0; at < 5_000; at++) {
+      bench.post(publish(), `stranger ${at}`)
+      bench.post(Buffer.from([9, 9]), `stranger ${at}`)
+      bench.post(connect({ clientId: '' }), `stranger ${at}`)
+    }
     expect(bench.gateway.routes).toBe(STRANGERS_MAX + 1)
+    expect(bench.log).toHaveLength(2)
     expect(told(await bench.send(publish())).slice(-1)).toEqual(['puback #1 accepted'])
   })
 })

@@ -200,11 +200,12 @@ describe('a device that sleeps', () => {
     expect(told(await bench.send(publish(), 'p1'))).toEqual(['disconnect'])
   })
 
-  it('is not woken by a PINGREQ without its client id', async () => {
+  it('wakes with a PINGREQ without its client id, too, where it is known by its address', async () => {
     const bench = await asleep()
     await bench.deliver('pump', message('1'))
-    expect(told(await bench.send(ping()))).toEqual(['pingResponse'])
-    expect(bench.status('pump').state).toBe('asleep')
+    expect(told(await bench.send(ping()))).toEqual(['publish q1 short #1 1'])
+    expect(told(await bench.send(puback(1)))).toEqual(['pingResponse'])
+    expect(told(await bench.send(ping(), 'p9'))).toEqual(['disconnect'])
   })
 
   it('may publish without a CONNECT', async () => {
