@@ -36,7 +36,13 @@ export function loadBridgeConfig(options: FileOptions): LoadedBridgeConfig | Ref
 }
 
 function faults(config: BridgeConfig): Fault[] {
-  return [...brokerFaults(config), ...topicFaults(config), ...linkFaults(config), ...bodiesFaults(config), ...statusFaults(config)]
+  return [
+    ...brokerFaults(config),
+    ...topicFaults(config),
+    ...linkFaults(config),
+    ...bodiesFaults(config),
+    ...statusFaults(config),
+  ]
 }
 
 function brokerFaults({ broker }: BridgeConfig): Fault[] {

@@ -25,6 +25,7 @@ export const LineLinkSchema = Type.Object(
           'json: an object a line. csv: values, with a header line or columns. key-value: a=1 b=2. plotter: a:1 b:2 or 1,2, as for the ' +
           'plotter of the Arduino IDE. text: any line is a message.',
         shape: 'json, csv, key-value, plotter or text',
+        examples: ['csv'],
       },
     ),
     topic: Type.String({

@@ -93,8 +93,8 @@ status: { address: "x y:1" }
 `).map((line) => line.split(' - ')[0]),
     ).toEqual([
       '4:27: links[0] has /dev/ttyUSB0 already',
-      '5:63: "Mars" is no time zone',
-      '5:100: "often and on" is no schedule, of unit 1',
+      '5:63: there is no time zone "Mars"',
+      '5:100: "often and on" is no schedule',
       '6:16: broker.tls has no effect on mqtt://',
       '6:40: there is a password and no user',
       '6:48: broker.tls has a certificate without its key, or a key without its certificate',
