@@ -96,7 +96,8 @@ export class UdpLink implements Link {
 
   broadcast(message: Uint8Array, radius: number): boolean {
     const group = this.#group
-    if (group === null) return this.#notSent('no-multicast')
+    // nothing was lost: nobody was to hear it
+    if (group === null) return false
     this.#sockets?.main.setMulticastTTL(radius === 0 ? HOPS_MAX : radius)
     return this.#sendTo(group, message)
   }

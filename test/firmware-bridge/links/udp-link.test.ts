@@ -148,7 +148,6 @@ describe('a UDP link', () => {
     expect(Object.fromEntries(link.counters.dropped)).toEqual({
       'too-long': 1,
       'unknown-peer': 1,
-      'no-multicast': 1,
     })
     expect(link.counters.framesSent).toBe(0)
   })
