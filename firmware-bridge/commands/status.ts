@@ -110,7 +110,12 @@ function facts(out: Output, { uplink, gateway, devices, residentBytes, gatewayId
   const { counters } = uplink
   const broker = `${uplink.broker}, MQTT ${uplink.protocol}; ${plural(uplink.sessions, 'session')}`
   const rows: [string, string][] = [
-    ['broker', uplink.isUp ? broker : out.paint('red', `${uplink.broker} cannot be reached`)],
+    [
+      'broker',
+      uplink.isUp
+        ? broker
+        : out.paint('red', printable(uplink.trouble ?? `${uplink.broker} is not connected yet`)),
+    ],
     [
       'taken',
       `${count(counters.accepted)} acknowledged, ${count(counters.handedOver)} of QoS 0; ` +

@@ -7,7 +7,7 @@ import type { MqttClient as Client, IConnackPacket, IDisconnectPacket, IPublishP
 import type { LogSink } from '../../broker/log-sink.ts'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
 import { type Attempt, type CodedAttempt, failed } from './attempt.ts'
-import { type ClientParts, closed, DISCONNECT, goodbye, newClient } from './client.ts'
+import { type ClientParts, closed, DISCONNECT, forget, goodbye, newClient } from './client.ts'
 import type { BrokerConfig } from './config.ts'
 import { HeldDeliveries } from './held-deliveries.ts'
 import { OutgoingPackets } from './outgoing-packets.ts'
@@ -45,7 +45,10 @@ export interface SessionOwner {
   onUp?(): void
   /** The connection was lost; the session goes on by itself. */
   onDown(): void
+  /** Of a session that is kept whatever the broker says: it tries again. */
   onEnded(reason: string): void
+  /** Each attempt that failed after the session was opened. */
+  onFailed?(error: BridgeError): void
 }
 
 export interface OutgoingMessage {
@@ -64,6 +67,7 @@ export class BrokerSession {
   readonly #held: HeldDeliveries
   readonly #subscriptions: Subscriptions
   readonly #reasons = new Map<number, number>()
+  readonly #isKept: boolean
   #will: Will | null
   #client: Client | null = null
   #state: 'new' | 'down' | 'ready' | 'ended' = 'new'
@@ -75,8 +79,10 @@ export class BrokerSession {
   #pause: NodeJS.Timeout | null = null
   #whenReady: (() => void)[] = []
 
-  constructor(clientId: string, will: Will | null, owner: SessionOwner, parts: SessionParts) {
+  /** @param isKept the bridge's own: it outlives refusals and whoever takes it over */
+  constructor(clientId: string, will: Will | null, owner: SessionOwner, parts: SessionParts, isKept = false) {
     this.clientId = clientId
+    this.#isKept = isKept
     this.#will = will
     this.#owner = owner
     this.#parts = parts
@@ -221,7 +227,7 @@ export class BrokerSession {
     this.#serverQosMax = (properties?.maximumQoS ?? 2) as QoS
     this.#held.onConnected(sessionPresent)
     if (this.#state === 'new') this.#isPresent = sessionPresent
-    else if (!sessionPresent && this.#isPresent) {
+    else if (!sessionPresent && this.#isPresent && !this.#isKept) {
       // subscriptions from before this process are not known here: the device makes them again
       this.#endedByBroker('the broker does not know the session any more')
     } else if (!sessionPresent) void this.#subscriptions.makeAgain()
@@ -246,7 +252,7 @@ export class BrokerSession {
     if (this.#state === 'ended') return
     if (end !== null) {
       this.#endedByBroker(end)
-      return
+      if (!this.#isKept) return
     }
     if (!wasReady) return
     this.#state = 'down'
@@ -270,7 +276,8 @@ export class BrokerSession {
     const { outcome, error } = await this.#attempt(false)
     // the state may have changed meanwhile
     if (error === null || (this.#state as string) === 'ended') return outcome
-    if (error instanceof BrokerRefusedError) {
+    this.#owner.onFailed?.(error)
+    if (error instanceof BrokerRefusedError && !this.#isKept) {
       this.#endedByBroker(error.message)
       return outcome
     }
@@ -282,7 +289,7 @@ export class BrokerSession {
 
   #endedByBroker(reason: string): void {
     if (this.#state === 'ended') return
-    void this.end('clean', false)
+    if (!this.#isKept) void this.end('clean', false)
     this.#owner.onEnded(reason)
   }
 
@@ -387,25 +394,11 @@ export class BrokerSession {
         wasReady && how === 'clean' ? goodbye(isForgotten, this.#parts.protocol.version) : null,
       )
     // MQTT 3.1.1 ends a session by beginning it clean
-    if (wasReady && isForgotten && how === 'clean' && this.#parts.protocol.version === 4) await this.#forget()
+    if (wasReady && isForgotten && how === 'clean' && this.#parts.protocol.version === 4) {
+      this.packets.clear()
+      await forget({ ...this.#clientParts(true), will: null })
+    }
     this.#owner.onDown()
     this.#tellReady()
-  }
-
-  async #forget(): Promise<void> {
-    this.#will = null
-    this.packets.clear()
-    let client: Client
-    try {
-      client = newClient(this.#clientParts(true))
-    } catch {
-      return
-    }
-    client.on('error', () => {})
-    await new Promise<void>((resolve) => {
-      client.on('packetreceive', () => resolve())
-      client.on('close', () => resolve())
-    })
-    await closed(client, DISCONNECT)
   }
 }

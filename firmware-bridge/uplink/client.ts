@@ -89,3 +89,19 @@ export function closed(client: Client, last: Buffer | null): Promise<void> {
     else stream.end(last)
   })
 }
+
+/** MQTT 3.1.1 ends a session by beginning it clean. Nothing comes of it when the broker is away. */
+export async function forget(parts: ClientParts): Promise<void> {
+  let client: Client
+  try {
+    client = newClient(parts)
+  } catch {
+    return
+  }
+  client.on('error', () => {})
+  await new Promise<void>((resolve) => {
+    client.on('packetreceive', () => resolve())
+    client.on('close', () => resolve())
+  })
+  await closed(client, DISCONNECT)
+}

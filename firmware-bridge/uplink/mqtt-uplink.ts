@@ -1,4 +1,5 @@
 /** `Uplink` over MQTT: the devices' sessions, the bridge's own, and the window that all of them share. */
+import { LimitedLog } from '../../broker/limited-log.ts'
 import type { LogSink } from '../../broker/log-sink.ts'
 import { SessionEndedError } from '../errors.ts'
 import { BrokerSession, type SessionOwner, type SessionParts } from './broker-session.ts'
@@ -30,6 +31,8 @@ export interface UplinkParts {
 
 export interface UplinkStatus {
   readonly isUp: boolean
+  /** Why it is not up; null: it is, or was not tried yet. */
+  readonly trouble: string | null
   readonly broker: string
   /** `5`, or `3.1.1`. */
   readonly protocol: string
@@ -58,12 +61,15 @@ export class MqttUplink implements Uplink {
     handedOver: 0,
     dropped: 0,
   }
+  readonly #log: LimitedLog
+  #trouble: string | null = null
   #losses = 0
   #isClosed = false
 
   private constructor(parts: UplinkParts, store: WindowStore) {
     this.#parts = parts
     this.#store = store
+    this.#log = new LimitedLog(parts.log)
     const { config, log } = parts
     const transport = transportOf(config.broker)
     const reconnects = new Reconnects({
@@ -71,13 +77,13 @@ export class MqttUplink implements Uplink {
       random: parts.random ?? Math.random,
       onChange: (isAway, failures) => {
         if (isAway) this.#losses++
-        if (isAway) log.warn('the MQTT broker cannot be reached; devices wait', { broker: transport.name })
-        else log.info('the MQTT broker answers again', { broker: transport.name, tries: failures + 1 })
+        if (!isAway)
+          log.info('the MQTT broker answers again', { broker: transport.name, tries: failures + 1 })
       },
     })
     const now = parts.now ?? (() => performance.now())
     this.#session = { transport, broker: config.broker, protocol: { version: 5 }, reconnects, log, now }
-    this.#own = new BrokerSession(config.bridgeClientId, parts.will, this.#owner(), this.#session)
+    this.#own = new BrokerSession(config.bridgeClientId, parts.will, this.#owner(), this.#session, true)
     const { messages: slots } = config.window
     const shared = { session: this.#own, store, slots, broker: transport.name }
     this.#shared = config.sessions === 'aggregated' ? new SharedSession(shared) : null
@@ -99,10 +105,21 @@ export class MqttUplink implements Uplink {
       onReceived: async (packetId) => this.#shared?.onReceived(packetId),
       onFinished: (...finished) => this.#shared?.onFinished(...finished),
       onMessage: async (message) => this.#shared?.onMessage(message),
-      onUp: () => this.#parts.onUp?.(),
+      onUp: () => {
+        this.#trouble = null
+        this.#parts.onUp?.()
+      },
+      onFailed: (error) => {
+        this.#trouble = error.message
+        this.#log.warn(error.code, error.line, {})
+      },
       onDown: () => this.#shared?.onDown(),
       onEnded: (reason) => {
-        this.#parts.log.error("the broker ended the bridge's own session", { reason })
+        this.#log.warn(
+          'ended',
+          "the bridge's own session is taken or ended; two bridges with one gateway.id?",
+          { reason },
+        )
         this.#shared?.endAll(reason)
       },
     }
@@ -163,6 +180,7 @@ export class MqttUplink implements Uplink {
   status(): UplinkStatus {
     return {
       isUp: this.isUp,
+      trouble: this.isUp ? null : this.#trouble,
       broker: this.#session.transport.name,
       protocol: this.#session.protocol.version === 5 ? '5' : '3.1.1',
       sessions: this.#shared?.devices ?? this.#sessions.size,

@@ -43,6 +43,7 @@ function report(more: Partial<BridgeReport> = {}): BridgeReport {
     residentBytes: 70_000_000,
     uplink: {
       isUp: true,
+      trouble: null,
       broker: 'mqtt://127.0.0.1:1883',
       protocol: '5',
       sessions: 1,

@@ -1,8 +1,12 @@
 /** The uplink on the real broker: what a device's message, subscription and will become. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import mqtt from 'mqtt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { silentSink } from '../../../broker/log-sink.ts'
 import type { SessionsMode } from '../../../firmware-bridge/uplink/config.ts'
-import type { MqttUplink } from '../../../firmware-bridge/uplink/mqtt-uplink.ts'
+import { MqttUplink } from '../../../firmware-bridge/uplink/mqtt-uplink.ts'
 import {
   connectOf,
   MemoryWindowDb,
@@ -12,6 +16,7 @@ import {
   type TestBroker,
   TestDevice,
   until,
+  uplinkConfig,
 } from './support.ts'
 
 let broker: TestBroker
@@ -227,4 +232,34 @@ it('a window that does not reach the disk acknowledges nothing, and the message 
   await until(async () => (await again()).kind !== 'congested')
   expect(await payloads('t/full-disk')).toEqual(['m'])
   await uplink.close()
+})
+
+it('the bridge’s own session comes back after somebody else took it, and says so', async () => {
+  const uplink = await startUplink(broker.port, new MemoryWindowDb(), { bridgeClientId: 'own-kept' })
+  const other = await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.port}`, {
+    clientId: 'own-kept',
+    protocolVersion: 5,
+    reconnectPeriod: 0,
+  })
+  await until(() => !other.connected && uplink.isUp)
+  expect(uplink.status().trouble).toBeNull()
+  await uplink.close()
+})
+
+it('a password that cannot be read is named until it can', async () => {
+  const config = uplinkConfig(broker.port)
+  const directory = await mkdtemp(join(tmpdir(), 'headwater-uplink-secret-'))
+  const passwordFile = join(directory, 'password')
+  const lines: string[] = []
+  const log = { ...silentSink, warn: (line: string) => void lines.push(line) }
+  const secret = { ...config, broker: { ...config.broker, user: 'bridge', passwordFile } }
+  const uplink = await MqttUplink.start({ config: secret, db: new MemoryWindowDb(), log, will: null })
+  await until(() => uplink.status().trouble !== null)
+  expect(uplink.status().trouble).toBe(`${passwordFile}: there is no such file`)
+  expect(lines[0]).toMatch(/^HW_BRIDGE_SECRET: /)
+  await writeFile(passwordFile, 'secret\n')
+  // this broker has no such user: it is reached, and refuses or takes it
+  await until(() => uplink.isUp || uplink.status().trouble !== `${passwordFile}: there is no such file`)
+  await uplink.close()
+  await rm(directory, { recursive: true })
 })
