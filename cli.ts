@@ -1,33 +1,29 @@
 #!/usr/bin/env node
 /**
- * The composition root: argv -> command. The only file that imports all modules, each when it is needed: what `start` does
- * not use stays out of the broker's memory.
+ * The composition root: argv -> command. With the files in cli/ the only one that imports all modules, each when it is needed: what `start`
+ * does not use stays out of the broker's memory.
  */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Broker } from './broker/broker.ts'
 import type { LoadedConfig, RefusedConfig } from './broker/config/load.ts'
-import type { Config } from './broker/config/schema.ts'
 import { errorLine, HeadwaterError } from './broker/errors.ts'
-import type { LogSink } from './broker/log-sink.ts'
 import {
   type CommandContext,
   type ConfigOptions,
   ConfigProblems,
 } from './broker/operations/commands/context.ts'
 import type { Actions } from './broker/operations/commands/program.ts'
-import type { RunningSync } from './broker/operations/commands/start.ts'
 import { ExitCode, exitCodeFor } from './broker/operations/exit-codes.ts'
 import { Output } from './broker/operations/terminal/output.ts'
 import { printable } from './broker/operations/terminal/printable.ts'
-import type { Downlink, DownlinkConfig, Replicator, UpstreamConfig } from './sync/index.ts'
+import { PLAN_COMMAND, planApart, planStart, readAgain } from './cli/start-plan.ts'
+import { startSync } from './cli/start-sync.ts'
+import type { UpstreamConfig } from './sync/index.ts'
 
 const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
 const EXIT_MS = 1000
-/** Of standard input and of a child's complaints. */
+/** Of standard input. */
 const INPUT_BYTES_MAX = 65_536
 /** The same sensors at every start. */
 const DEMO_SEED = 1
@@ -50,7 +46,7 @@ const context: CommandContext = {
 
 const actions: Actions = {
   // Never called in the process that becomes the broker: see `start`.
-  start: planStart,
+  start: (options) => planStart(context, options),
   async init(file, { force }) {
     const { runInit } = await import('./broker/operations/commands/init.ts')
     const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
@@ -193,24 +189,6 @@ async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig
 
 // -- start ----------------------------------------------------------------------------------------------------------
 
-type StartOptions = ConfigOptions & { readonly demo: boolean }
-
-/** What a child process read for `start` from the command line and the configuration. */
-interface StartPlan {
-  readonly options: StartOptions
-  readonly config: Config
-  readonly file: string | null
-  readonly warnings: readonly string[]
-}
-
-/** The command by which `start` calls itself. */
-const PLAN_COMMAND = 'plan-start'
-
-/**
- * The command line and the configuration are read by a child process that ends before the broker begins: their libraries
- * (commander, TypeBox, YAML) take 15 MB, and a broker that runs for years does not carry what it needs for a fifth of a
- * second. Measured: a thread in its place keeps 2 MB of them.
- */
 async function start(): Promise<void> {
   const plan = await planApart(process.argv.slice(3))
   if (plan === null) return
@@ -235,107 +213,9 @@ async function start(): Promise<void> {
   )
 }
 
-/** For `reload`: what the same command line gives now. @throws ReloadRefusedError */
-async function readAgain(): Promise<StartPlan> {
-  const args = [PLAN_COMMAND, ...process.argv.slice(3)]
-  const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const
-  const child = fork(fileURLToPath(import.meta.url), args, { execArgv: [], stdio: [...stdio] })
-  let plan: StartPlan | null = null
-  let complaints = ''
-  child.once('message', (message) => {
-    plan = message as StartPlan
-  })
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    complaints = (complaints + text).slice(0, INPUT_BYTES_MAX)
-  })
-  await once(child, 'close')
-  if (plan !== null) return plan
-  const { ReloadRefusedError } = await import('./broker/operations/errors.ts')
-  const lines = complaints.split('\n').filter((line) => line !== '')
-  throw new ReloadRefusedError(lines.map((line) => line.replace(/^headwater: (HW_CONFIG: )?/, '')))
-}
-
 function onHangUp(reload: () => void): () => void {
   process.on('SIGHUP', reload)
   return () => process.off('SIGHUP', reload)
-}
-
-/** @returns null when the child has said it all: help, or what is wrong. */
-async function planApart(args: readonly string[]): Promise<StartPlan | null> {
-  const child = fork(fileURLToPath(import.meta.url), [PLAN_COMMAND, ...args], { execArgv: [] })
-  let plan: StartPlan | null = null
-  child.once('message', (message) => {
-    plan = message as StartPlan
-  })
-  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-  if (signal !== null) throw new Error(`reading the configuration was ended by ${signal}`)
-  if (plan === null) process.exitCode = code ?? ExitCode.failed
-  return plan
-}
-
-/** In the child. */
-async function planStart(options: StartOptions): Promise<number> {
-  const { loadedConfig } = await import('./broker/operations/commands/context.ts')
-  const { config, file, warnings } = await loadedConfig(context, options)
-  const plan: StartPlan = { options, config, file, warnings }
-  if (process.send === undefined) {
-    const { UpstreamSchema } = await import('./sync/config.ts')
-    const { withoutSecrets } = await import('./broker/config/secret-keys.ts')
-    out.json({ ...plan, config: { ...config, upstreams: withoutSecrets(UpstreamSchema, config.upstreams) } })
-  } else await new Promise((resolve) => process.send!(plan, resolve))
-  if (process.connected) process.disconnect()
-  return ExitCode.ok
-}
-
-/** A replicator an upstream, and what it reads; their positions are kept among the broker's facts. */
-async function startSync(config: Config, broker: Broker, sink: LogSink): Promise<RunningSync> {
-  const { checkpointCache, createReplicator, linkMemory } = await import('./sync/index.ts')
-  const { UpstreamCommands } = await import('./broker/operations/upstream-commands.ts')
-  const wiring = {
-    log: broker.log,
-    cache: checkpointCache(broker.facts),
-    memory: linkMemory(broker.facts),
-    trustedNow: () => broker.trustedNow(),
-    sink,
-    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
-  }
-  const replicators = new Map<string, Replicator>()
-  for (const entry of config.upstreams) {
-    // The schema of these entries is sync's: the configuration was checked with it.
-    const upstream = entry as unknown as UpstreamConfig
-    const replicator = await createReplicator(upstream, wiring)
-    replicators.set(upstream.name, replicator)
-    broker.log.floors.set(upstream.name, () => replicator.positions())
-  }
-  const downlinks = await createDownlinks(config, broker, sink)
-  for (const running of [...replicators.values(), ...downlinks.values()]) running.start()
-  const commands = new UpstreamCommands(replicators, downlinks)
-  return { operations: commands, close: () => commands.close() }
-}
-
-async function createDownlinks(
-  config: Config,
-  broker: Broker,
-  sink: LogSink,
-): Promise<Map<string, Downlink>> {
-  const downlinks = new Map<string, Downlink>()
-  if (config.downlinks.length === 0) return downlinks
-  const { createDownlink } = await import('./sync/downlink/create.ts')
-  const { linkMemory } = await import('./sync/index.ts')
-  const wiring = {
-    edge: broker.status().edge,
-    upstreams: config.upstreams as unknown as UpstreamConfig[],
-    facts: broker.facts,
-    memory: linkMemory(broker.facts),
-    publisher: broker.publisher,
-    sink,
-    trustedNow: () => broker.trustedNow(),
-    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
-  }
-  for (const entry of config.downlinks) {
-    downlinks.set(entry.name, await createDownlink(entry as unknown as DownlinkConfig, wiring))
-  }
-  return downlinks
 }
 
 // -- the process ----------------------------------------------------------------------------------------------------

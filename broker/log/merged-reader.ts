@@ -35,6 +35,8 @@ export interface LaneRange {
 }
 
 const RETENTION = 'retention'
+/** Gaps that wait to be told; what is more is told with them, less exactly. */
+export const GAPS_MAX = 64
 
 /** One partition on its way to the reader. */
 export class Lane {
@@ -47,6 +49,8 @@ export class Lane {
   head: ReadRecord | null = null
   /** Offsets before the head that are not there, and were not told yet. */
   readonly gaps: MissingOffsets[] = []
+  /** Of `gaps`, the first one since a record was handed on: those after it are one stretch of offsets. */
+  #stretch = 0
   /** Offsets that are known to be lost. */
   #holes: readonly MissingOffsets[] = []
   #records: Iterator<ReadRecord> = [][Symbol.iterator]()
@@ -81,8 +85,25 @@ export class Lane {
     const state = log.partitions().find((own) => own.stream === stream && own.partition === this.partition)
     const to = Math.min(state?.logStartOffset ?? 0, foundOffset)
     if (to <= this.next) return
-    this.gaps.push({ from: this.next, to, reason: RETENTION })
+    this.addGap({ from: this.next, to, reason: RETENTION })
     this.next = to
+  }
+
+  /** Neighbours with one reason are one gap. */
+  addGap({ from, to, reason }: MissingOffsets): void {
+    const last = this.gaps.at(-1)
+    const isNext = last !== undefined && this.gaps.length > this.#stretch
+    const isSame = isNext && last.to === from && last.reason === reason
+    if (isSame || (isNext && this.gaps.length >= GAPS_MAX)) {
+      const both = last.reason === reason ? reason : 'several reasons'
+      this.gaps[this.gaps.length - 1] = { from: last.from, to, reason: both }
+    } else this.gaps.push({ from, to, reason })
+  }
+
+  /** So many were told, with a record that was handed on. */
+  told(count: number): void {
+    this.gaps.splice(0, count)
+    this.#stretch = this.gaps.length
   }
 
   /** @returns false when it ran dry. */
@@ -97,7 +118,7 @@ export class Lane {
       // The first batch may begin below the position.
       if (value.record.offset < this.next) continue
       for (const hole of this.#holes) {
-        if (hole.to > this.next && hole.from < value.record.offset) this.gaps.push(hole)
+        if (hole.to > this.next && hole.from < value.record.offset) this.addGap(hole)
       }
       this.next = value.record.offset + 1
       this.head = value

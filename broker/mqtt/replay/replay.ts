@@ -131,7 +131,7 @@ export class Replay {
     const gaps = lane.gaps.slice(0, GAPS_MAX)
     const message = replayedMessage(head, place, gaps, hasProperties)
     if (message === null) {
-      lane.gaps.push({ from: offset, to: offset + 1, reason: 'not an MQTT topic' })
+      lane.addGap({ from: offset, to: offset + 1, reason: 'not an MQTT topic' })
       this.#passed(lane, offset)
       return null
     }
@@ -226,7 +226,7 @@ export class Replay {
     } else if (packetId === 0) this.#remove(again)
     else this.#again = this.#again.filter((sent) => sent !== again)
     const lane = this.#reader!.lanes.find((own) => own.partition === partition.partition)!
-    lane.gaps.splice(0, this.#told)
+    lane.told(this.#told)
     this.#passed(lane, offset)
     this.#replayed = null
     this.#advance(lane)
@@ -236,7 +236,7 @@ export class Replay {
   tooLarge({ message, again }: Replayed): void {
     const { partition, offset } = message.place!
     const lane = this.#reader!.lanes.find((own) => own.partition === partition.partition)!
-    lane.gaps.push({ from: offset, to: offset + 1, reason: 'larger than the client takes' })
+    lane.addGap({ from: offset, to: offset + 1, reason: 'larger than the client takes' })
     if (again !== null) {
       this.#remove(again)
       this.#freed.push(again.packetId)

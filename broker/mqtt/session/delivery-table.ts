@@ -138,6 +138,11 @@ export class DeliveryTable {
     return place === 0 ? NONE : this.#lists![place - 1]!
   }
 
+  setOffset(seq: number, offset: number): void {
+    this.#chunkOf(seq)!.view.setFloat64(slotAt(seq), offset, true)
+    this.#touch(seq)
+  }
+
   /** It was sent now under this packet id. */
   setSent(seq: number, packetId: number): void {
     this.#chunkOf(seq)!.view.setUint16(slotAt(seq) + 12, packetId, true)

@@ -3,10 +3,20 @@
  * first. Each has a number, which stands in queues where an offset would. One that a stored session waits for is written with that session's
  * queue; then its bytes leave the memory.
  */
+import type { LimitedLog } from '../../limited-log.ts'
 import type { Message } from '../hub/message.ts'
 import { messageBytes } from './message-bytes.ts'
 import { decodeMessage, encodeMessage, inlineKey } from './state-format.ts'
 import type { StateStore } from './state-store.ts'
+
+/** One session holds at most this part of all: what is for one that is away must not take the room of the others. */
+const SHARE = 8
+
+/** A session. */
+export interface InlineHolder {
+  readonly number: number
+  readonly clientId: string
+}
 
 interface Held {
   /** null: it is read from the store. */
@@ -23,6 +33,9 @@ interface Held {
 export class InlineMessages {
   readonly #store: StateStore
   readonly #bytesMax: number
+  readonly #limited: LimitedLog
+  /** Bytes by the number of the session that has still to deliver them. */
+  readonly #bytesOf = new Map<number, number>()
   readonly #held = new Map<number, Held>()
   #unwritten = new Set<number>()
   #next = 1
@@ -32,7 +45,8 @@ export class InlineMessages {
   /** Shared copies by their records. */
   readonly #copies = new Map<string, number>()
 
-  constructor(store: StateStore, bytesMax: number) {
+  constructor(store: StateStore, bytesMax: number, limited: LimitedLog) {
+    this.#limited = limited
     this.#store = store
     this.#bytesMax = bytesMax
   }
@@ -49,15 +63,21 @@ export class InlineMessages {
     return this.#unwritten.size > 0
   }
 
-  /** @param isStored the session that holds it is stored. @returns its number; null at the limit */
-  hold(message: Message, isStored: boolean): number | null {
-    let number: number | null = this.#last?.message === message ? this.#last.number : null
+  /** @param isStored the session that holds it is stored. @returns its number; null, and said, at a limit */
+  hold(message: Message, isStored: boolean, holder: InlineHolder): number | null {
+    const known = this.#last?.message === message ? this.#last.number : null
+    const number = this.#take(message, known, null, holder)
     if (number === null) {
-      number = this.#add(message, null)
-      if (number === null) return null
-      this.#last = { message, number }
+      const text =
+        'a message was dropped: no stream takes its topic, and what is held of such messages is at a limit'
+      this.#limited.warn('inline', text, {
+        client: holder.clientId,
+        topic: message.topic,
+        reason: `its session holds ${this.#bytesOf.get(holder.number) ?? 0} bytes, all hold ${this.#bytes} of ${this.#bytesMax}`,
+      })
+      return null
     }
-    this.#held.get(number)!.holders++
+    this.#last = { message, number }
     if (isStored) this.want(number)
     return number
   }
@@ -66,21 +86,31 @@ export class InlineMessages {
    * A message that has a record, for a session that is stored.
    * @param isShared one copy does for all who hold it. @returns as `hold`
    */
-  holdCopy(message: Message, isShared: boolean): number | null {
+  holdCopy(message: Message, isShared: boolean, holder: InlineHolder): number | null {
     const place = message.place!
     const record = isShared ? `${place.partition.id}:${place.offset}` : null
-    const known = record === null ? undefined : this.#copies.get(record)
-    const number = known ?? this.#add({ ...message, place: null }, record)
+    const known = record === null ? null : (this.#copies.get(record) ?? null)
+    const number = this.#take({ ...message, place: null }, known, record, holder)
     if (number === null) return null
     if (record !== null) this.#copies.set(record, number)
-    this.#held.get(number)!.holders++
     this.want(number)
     return number
   }
 
-  #add(message: Message, record: string | null): number | null {
-    const bytes = messageBytes(message)
-    if (this.#bytes + bytes > this.#bytesMax) return null
+  /** @param known its number where it is held already */
+  #take(message: Message, known: number | null, record: string | null, holder: InlineHolder): number | null {
+    const bytes = known === null ? messageBytes(message) : this.#held.get(known)!.bytes
+    const own = this.#bytesOf.get(holder.number) ?? 0
+    // one may be larger than the share
+    if (own > 0 && own + bytes > this.#bytesMax / SHARE) return null
+    if (known === null && this.#bytes + bytes > this.#bytesMax) return null
+    const number = known ?? this.#add(message, bytes, record)
+    this.#held.get(number)!.holders++
+    this.#bytesOf.set(holder.number, own + bytes)
+    return number
+  }
+
+  #add(message: Message, bytes: number, record: string | null): number {
     message.own?.()
     const number = this.#next++
     this.#held.set(number, { message, bytes, record, holders: 0, isWanted: false })
@@ -89,9 +119,13 @@ export class InlineMessages {
   }
 
   /** A session has delivered it, or given it up. */
-  release(number: number): void {
+  release(number: number, { number: session }: InlineHolder): void {
     const held = this.#held.get(number)
-    if (held === undefined || --held.holders > 0) return
+    if (held === undefined) return
+    const own = (this.#bytesOf.get(session) ?? 0) - held.bytes
+    if (own > 0) this.#bytesOf.set(session, own)
+    else this.#bytesOf.delete(session)
+    if (--held.holders > 0) return
     this.#forget(number, held)
   }
 
@@ -130,9 +164,11 @@ export class InlineMessages {
     this.#next = Math.max(this.#next, number + 1)
   }
 
-  hasHeld(number: number): boolean {
+  /** At start: a queue has it. */
+  hasHeld(number: number, { number: session }: InlineHolder): boolean {
     const held = this.#held.get(number)
     if (held === undefined) return false
+    this.#bytesOf.set(session, (this.#bytesOf.get(session) ?? 0) + held.bytes)
     held.holders++
     return true
   }

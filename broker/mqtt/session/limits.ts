@@ -23,7 +23,7 @@ export interface SessionLimits {
   readonly heldBytesMax: number
   /** The same for all sessions together. */
   readonly heldBytesTotalMax: number
-  /** Bytes of messages that no stream holds, of all sessions together: they cannot be read back from the log. */
+  /** Bytes of messages that no stream holds, of all sessions together: they cannot be read back from the log. One session holds an eighth. */
   readonly inlineBytesMax: number
   /** Messages of QoS 1 and 2 sent to a client and not acknowledged; a client can ask for fewer. */
   readonly inFlightMax: number

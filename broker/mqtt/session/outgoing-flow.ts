@@ -37,6 +37,9 @@ export interface FlowOwner {
   close(reason: ReasonCode, text: string): void
 }
 
+/** In the place of the number of a message that no stream holds: it is sent, and not again. */
+const NOT_HELD = 0
+
 /** A packet on its way to the connection: PUBREL where there is no message. */
 interface Unsent {
   readonly seq: number
@@ -155,14 +158,30 @@ export class OutgoingFlow implements ReplayFlow {
 
   /** A message of QoS 1 or 2 that waits from now on, and is sent at once where nothing is before it. */
   add(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): void {
-    const seq = this.#append(message, qos, isRetained, identifiers)
+    // of a session that is not stored what is sent need not be held: it is not sent again
+    const isHeldLater = message.place === null && !this.#table.isStored && this.#outgoing !== null
+    const seq = isHeldLater
+      ? this.#appendAt(INLINE, NOT_HELD, qos, isRetained, identifiers)
+      : this.#append(message, qos, isRetained, identifiers)
     if (seq < 0 || this.#outgoing === null) return
     if (message.receipt !== undefined) this.#receipts.expect(seq, message.receipt)
     this.#fresh = message
     this.#freshSeq = seq
     this.pump()
     this.#fresh = null
-    if (this.#next <= seq && this.#table.isLive(seq)) this.#held.hold(seq, message)
+    if (this.#next > seq || !this.#table.isLive(seq)) return
+    if (isHeldLater && !this.#holdUnsent(seq, message)) return
+    this.#held.hold(seq, message)
+  }
+
+  #holdUnsent(seq: number, message: Message): boolean {
+    const number = this.#context.inline.hold(message, false, this.#owner)
+    if (number !== null) this.#table.setOffset(seq, number)
+    else {
+      this.#context.drops.count('inlineFull')
+      this.#complete(seq)
+    }
+    return number !== null
   }
 
   /** @returns its number in the table; -1 where there is no room */
@@ -170,7 +189,7 @@ export class OutgoingFlow implements ReplayFlow {
     const { inline, drops } = this.#context
     const { place } = message
     if (place !== null) return this.#appendAt(place.partition.id, place.offset, qos, isRetained, identifiers)
-    const number = inline.hold(message, this.#table.isStored)
+    const number = inline.hold(message, this.#table.isStored, this.#owner)
     if (number !== null) return this.#appendAt(INLINE, number, qos, isRetained, identifiers)
     drops.count('inlineFull')
     return -1
@@ -193,8 +212,9 @@ export class OutgoingFlow implements ReplayFlow {
    * because a fact has its message's place for a name. Where there is no room for one the record has to do.
    */
   #appendRetained(message: Message, qos: QoS, identifiers: readonly number[]): number {
-    if (message.place !== null && this.#table.isStored) {
-      const number = this.#context.inline.holdCopy(message, qos === 1)
+    if (!this.#table.isStored) return this.#appendAt(INLINE, NOT_HELD, qos, true, identifiers)
+    if (message.place !== null) {
+      const number = this.#context.inline.holdCopy(message, qos === 1, this.#owner)
       if (number !== null) return this.#appendAt(INLINE, number, qos, true, identifiers)
     }
     return this.#append(message, qos, true, identifiers)
@@ -361,8 +381,8 @@ export class OutgoingFlow implements ReplayFlow {
   #stepFeed(outgoing: Outgoing, feed: RetainedFeed): boolean {
     const message = feed.peek()
     if (message === 'none') {
-      this.feeds.remove(feed.filter)
-      if (this.#table.isStored) this.#owner.fed(feed.filter)
+      const isLast = this.feeds.end(feed)
+      if (isLast && this.#table.isStored) this.#owner.fed(feed.filter)
       return true
     }
     if (message === 'later') {
@@ -515,7 +535,7 @@ export class OutgoingFlow implements ReplayFlow {
     const partition = table.partitionOf(seq)
     const offset = table.offsetOf(seq)
     if (table.isFact(seq)) this.#context.finished(this.#facts.keyOf(seq))
-    if (partition === INLINE) this.#context.inline.release(offset)
+    if (partition === INLINE) this.#context.inline.release(offset, this.#owner)
     this.#owner.changed()
   }
 
@@ -525,7 +545,7 @@ export class OutgoingFlow implements ReplayFlow {
     this.#ids.resume(lastPacketId)
     for (const seq of [...table.live()]) {
       const isInline = table.partitionOf(seq) === INLINE
-      if (isInline && !this.#context.inline.hasHeld(table.offsetOf(seq))) {
+      if (isInline && !this.#context.inline.hasHeld(table.offsetOf(seq), this.#owner)) {
         table.remove(seq)
         continue
       }

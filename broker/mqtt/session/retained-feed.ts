@@ -74,28 +74,53 @@ export class RetainedFeed {
 /** A session's feeds, the oldest first. */
 export class RetainedFeeds {
   #feeds: RetainedFeed[] | null = null
+  /** By filter: the one that was asked for last. It may be still to be added. */
+  #latest: Map<string, RetainedFeed> | null = null
 
   get first(): RetainedFeed | null {
     return this.#feeds?.[0] ?? null
   }
 
+  /** It is added once its SUBACK is sent; one of the same subscription goes on until then. */
+  expect(feed: RetainedFeed): void {
+    this.#latest ??= new Map()
+    this.#latest.set(feed.filter, feed)
+  }
+
+  /** @returns whether no later one of the same subscription is expected */
+  end(feed: RetainedFeed): boolean {
+    const latest = this.#latest?.get(feed.filter) ?? feed
+    this.#drop(feed.filter)
+    if (latest !== feed) return false
+    this.#latest?.delete(feed.filter)
+    return true
+  }
+
   /** In the place of one of the same subscription. */
   add(feed: RetainedFeed): void {
-    this.remove(feed.filter)
+    this.#drop(feed.filter)
     this.#feeds ??= []
     this.#feeds.push(feed)
   }
 
+  /** Its subscription has ended. */
   remove(filter: string): void {
+    this.#latest?.delete(filter)
+    this.#drop(filter)
+  }
+
+  #drop(filter: string): void {
     const left = this.#feeds?.filter((feed) => feed.filter !== filter) ?? []
     this.#feeds = left.length === 0 ? null : left
   }
 
   rest(): void {
     for (const feed of this.#feeds ?? []) feed.rest()
+    if (this.#latest?.size === 0) this.#latest = null
   }
 
   clear(): void {
     this.#feeds = null
+    this.#latest = null
   }
 }

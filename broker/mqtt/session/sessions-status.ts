@@ -32,6 +32,8 @@ interface OwnCounts {
   readonly writes: number
   readonly syncedWrites: number
   readonly failedWrites: number
+  /** Changes that wait for the next write. */
+  readonly unwritten: number
   readonly writtenBytes: number
   /** Why the state cannot be written now. */
   readonly failure: string | null

@@ -84,7 +84,6 @@ export class Sessions implements SessionOwner {
   readonly #away: AwaySessions
   /** To be written with the next checkpoint. */
   #changed: ClientSession[] = []
-  #finished: Buffer[] = []
   readonly #applied: AppliedPositions
   readonly #subscriptions: Subscriptions
   readonly #replays: Replays
@@ -109,7 +108,7 @@ export class Sessions implements SessionOwner {
     const limits = this.#limits
     this.#away = new AwaySessions(store)
     this.#applied = new AppliedPositions([...this.#partitions.values()])
-    this.#inline = new InlineMessages(store, limits.inlineBytesMax)
+    this.#inline = new InlineMessages(store, limits.inlineBytesMax, this.#limited)
     this.#retained = new RetainedMessages({
       store,
       clock: this.#clock,
@@ -153,7 +152,7 @@ export class Sessions implements SessionOwner {
       held: { bytes: 0 },
       now,
       changed: (session) => void this.#changed.push(session),
-      finished: (key) => void this.#finished.push(key),
+      finished: (key) => store.removeLater(key),
       stalled: (session) => void this.#stalled.add(session),
       queueFull: (session) => this.#sayQueueFull(session),
       isLetGo: (session) => this.#patience.isLetGo(session),
@@ -219,6 +218,7 @@ export class Sessions implements SessionOwner {
         'the client id is that of another user',
       )
     }
+    this.#checkDisk(connect, isAnothers ? undefined : before)
     this.#room.check(connect, user, before, this.#clock.now())
     if (isAnothers) this.#wills.remove(before.number)
     if (before !== undefined && before.outgoing !== null) {
@@ -249,6 +249,15 @@ export class Sessions implements SessionOwner {
     // a session that begins must not be given what the log had before: the positions go with it
     if (mustSync) await this.#onDisk(link, known === undefined)
     return { session: link, isPresent: known !== undefined }
+  }
+
+  /** What has to be on disk and cannot be is refused before it leaves anything that waits for the disk. @throws SessionStateError */
+  #checkDisk({ will, cleanStart, sessionExpirySeconds }: Connect, known: ClientSession | undefined): void {
+    const { failure } = this.#store
+    if (failure === null) return
+    const begins = cleanStart || known?.isStored !== true
+    const stays = Math.min(sessionExpirySeconds, this.#limits.expirySecondsMax) > 0
+    if (will !== null || (stays && begins)) throw failure
   }
 
   async #onDisk(link: Session, isNew: boolean): Promise<void> {
@@ -415,9 +424,8 @@ export class Sessions implements SessionOwner {
     const isChanged =
       this.#changed.length > 0 ||
       this.#away.isChanged ||
-      this.#finished.length > 0 ||
       this.#retained.isChanged ||
-      this.#store.hasPending
+      this.#store.unwritten > 0
     if (isChanged) return true
     const { lag } = this.#applied
     if (lag >= APPLIED_RECORDS) return true
@@ -436,7 +444,6 @@ export class Sessions implements SessionOwner {
       if (session.isStored && this.#byClient.get(session.clientId) === session) session.build()
     }
     this.#away.build()
-    for (const key of this.#finished.splice(0)) store.remove(key)
     this.#inline.build()
     this.#retained.build()
     this.#applied.build(store)
@@ -497,6 +504,7 @@ export class Sessions implements SessionOwner {
       writes: this.#store.stats.writes,
       syncedWrites: this.#store.stats.synced,
       failedWrites: this.#store.stats.failed,
+      unwritten: this.#store.unwritten,
       writtenBytes: this.#store.stats.bytes,
       failure: this.#store.failure?.message ?? null,
     })

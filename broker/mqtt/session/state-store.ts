@@ -44,6 +44,7 @@ export class StateStore {
   /** By key as latin1. */
   #pending = new Map<string, Change>()
   #writing: Map<string, Change> | null = null
+  readonly #later = new Map<string, Buffer>()
   #waiters: Waiter[] = []
   #flushed: Promise<void> | null = null
   #wantsSync = false
@@ -70,17 +71,24 @@ export class StateStore {
     return this.#failure
   }
 
-  /** Something was put and is not on its way. */
-  get hasPending(): boolean {
-    return this.#pending.size > 0
+  /** What was put or removed and is not on its way. */
+  get unwritten(): number {
+    return this.#pending.size + this.#later.size
   }
 
   put(key: Buffer, payload: Buffer): void {
-    this.#pending.set(key.toString('latin1'), { key, payload })
+    const name = key.toString('latin1')
+    this.#later.delete(name)
+    this.#pending.set(name, { key, payload })
   }
 
   remove(key: Buffer): void {
     this.#pending.set(key.toString('latin1'), { key, payload: null })
+  }
+
+  /** Removed with the derived state that is written next, unless it is put again before. */
+  removeLater(key: Buffer): void {
+    this.#later.set(key.toString('latin1'), key)
   }
 
   /**
@@ -127,7 +135,7 @@ export class StateStore {
 
   async #write(): Promise<void> {
     const sync = this.#wantsSync
-    if (this.#wantsBuild) this.build()
+    if (this.#wantsBuild) this.#build()
     this.#wantsSync = false
     this.#wantsBuild = false
     const waiters = this.#waiters
@@ -143,6 +151,12 @@ export class StateStore {
     } catch (error) {
       this.#fail(error as Error, changes, waiters)
     }
+  }
+
+  #build(): void {
+    this.build()
+    for (const [name, key] of this.#later) this.#pending.set(name, { key, payload: null })
+    this.#later.clear()
   }
 
   async #writeAll(changes: ReadonlyMap<string, Change>, sync: boolean): Promise<void> {
@@ -189,7 +203,7 @@ export class StateStore {
     try {
       await this.#store.close().catch(() => undefined)
       this.#store = await this.#disk.openStore(this.#directory, STATE_STORE_OPTIONS)
-      this.build()
+      this.#build()
       changes = this.#pending
       this.#pending = new Map()
       this.#writing = changes

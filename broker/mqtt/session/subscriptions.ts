@@ -114,7 +114,9 @@ export class Subscriptions {
   #feed(session: ClientSession, text: string, subscription: Subscription, feeds: RetainedFeed[]): void {
     const topics = this.#parts.retained.topicsOf(subscription.filter)
     if (topics.length === 0) return
-    feeds.push(new RetainedFeed(text, subscription, topics, this.#parts.retained))
+    const feed = new RetainedFeed(text, subscription, topics, this.#parts.retained)
+    feeds.push(feed)
+    session.flow.feeds.expect(feed)
     if (session.isStored) this.#parts.store.put(sessionKey(KIND.feed, session.number, text), Buffer.alloc(0))
   }
 

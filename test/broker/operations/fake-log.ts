@@ -224,6 +224,7 @@ export const fakeStatus: BrokerStatus = {
       writes: 0,
       syncedWrites: 0,
       failedWrites: 0,
+      unwritten: 0,
       writtenBytes: 0,
       failure: null,
     }),

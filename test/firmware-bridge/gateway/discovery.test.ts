@@ -21,9 +21,9 @@ it('ADVERTISE goes out at the start and every advertiseSeconds, with its id', as
 
 it('GWINFO answers SEARCHGW after a while at random: one for all that asked, as far as the furthest', async () => {
   const bench = await Bench.with({ config: { id: 7, gatewayInfoMs: 500 }, random: () => 0.5 })
-  await bench.send(search(1))
+  await bench.send(search(3))
   await bench.advance(100)
-  await bench.send(search(3), 'p2')
+  await bench.send(search(1), 'p2')
   expect(broadcasts(bench)).toEqual([])
   await bench.advance(150)
   expect(broadcasts(bench)).toEqual(['030207 3'])

@@ -55,7 +55,7 @@ it('messages of properties alone wait in the log where their client takes none; 
 })
 
 it('properties count where no stream holds the message', async () => {
-  const inlineBytesMax = 150 * 1024
+  const inlineBytesMax = 8 * 150 * 1024
   const broker = await TestBroker.open(undefined, { limits: { inlineBytesMax } })
   const client = await new TestClient('away').connect(broker.sessions)
   await client.subscribe('a')
@@ -63,6 +63,89 @@ it('properties count where no stream holds the message', async () => {
   for (let n = 0; n < 3; n++) await broker.publish('a', '', { properties: large, isInline: true })
   expect(broker.sessions.status()).toMatchObject({ inlineMessages: 2, dropped: { inlineFull: 1 } })
   expect(broker.sessions.status().inlineBytes).toBeGreaterThan(2 * KILOBYTES * 1024)
+})
+
+describe('messages that no stream takes', () => {
+  const SHARE = 10_000
+  const limits = { inlineBytesMax: 8 * SHARE }
+  const publish = (broker: TestBroker, topic: string, bytes = 1_000) =>
+    broker.publish(topic, 'x'.repeat(bytes), { isInline: true })
+  const away = async (broker: TestBroker, name: string) => {
+    const client = await new TestClient(name).connect(broker.sessions)
+    await client.subscribe(`${name}/#`)
+    client.lost()
+    return client
+  }
+
+  it('are held for a session that is away up to its share: the others keep theirs, and it is said', async () => {
+    let broker = await TestBroker.open(undefined, { limits })
+    const first = await away(broker, 'first')
+    await away(broker, 'second')
+    for (let n = 0; n < 100; n++) await publish(broker, 'first/a')
+    expect(broker.sessions.status()).toMatchObject({ queued: 9, dropped: { inlineFull: 91 } })
+    expect(broker.sink.matching('no stream takes its topic')).toHaveLength(1)
+    expect(broker.sink.matching('no stream takes its topic')[0]!.fields).toMatchObject({
+      client: 'first',
+      topic: 'first/a',
+    })
+    for (let n = 0; n < 9; n++) await publish(broker, 'second/a')
+    expect(broker.sessions.status()).toMatchObject({ queued: 18, dropped: { inlineFull: 91 } })
+    broker = await broker.restart({ limits })
+    await publish(broker, 'first/a')
+    expect(broker.sessions.status()).toMatchObject({ queued: 18, dropped: { inlineFull: 1 } })
+    await first.connect(broker.sessions)
+    await settle()
+    expect(first.received).toHaveLength(9)
+    for (const { packetId } of first.received) first.session.puback(packetId, 0)
+    first.lost()
+    await publish(broker, 'first/a')
+    expect(broker.sessions.status()).toMatchObject({ queued: 10, dropped: { inlineFull: 1 } })
+  })
+
+  it('larger than a share are held one at a time', async () => {
+    const broker = await TestBroker.open(undefined, { limits })
+    await away(broker, 'first')
+    for (let n = 0; n < 2; n++) await publish(broker, 'first/a', 2 * SHARE)
+    expect(broker.sessions.status()).toMatchObject({ queued: 1, dropped: { inlineFull: 1 } })
+  })
+
+  it('go to a connected client whose session does not stay, also where nothing more can be held', async () => {
+    const broker = await TestBroker.open(undefined, { limits })
+    const options = { expirySeconds: 0, receiveMaximum: 3 }
+    const client = await new TestClient('here').connect(broker.sessions, options)
+    await client.subscribe('#')
+    for (let n = 0; n < 8; n++) {
+      await away(broker, `away ${n}`)
+      await publish(broker, `away ${n}/a`, SHARE + 100)
+      for (const { packetId } of client.received.splice(0)) client.session.puback(packetId, 0)
+    }
+    const full = broker.sessions.status()
+    expect(full.inlineBytes).toBeGreaterThan(6 * SHARE)
+    for (let n = 0; n < 5; n++) await publish(broker, 'other', SHARE)
+    // what could not go at once has no room
+    expect(client.received).toHaveLength(3)
+    expect(broker.sessions.status().dropped.inlineFull - full.dropped.inlineFull).toBe(2)
+    for (const { packetId } of client.received.splice(0)) client.session.puback(packetId, 0)
+    expect(broker.sessions.status()).toMatchObject({ inFlight: 0, inlineBytes: full.inlineBytes })
+    await publish(broker, 'other', SHARE)
+    expect(client.received).toHaveLength(1)
+  })
+
+  it('wait for it in order, where something is before them', async () => {
+    const broker = await TestBroker.open(undefined, { limits })
+    const client = await new TestClient('here').connect(broker.sessions, {
+      expirySeconds: 0,
+      receiveMaximum: 1,
+    })
+    await client.subscribe('#')
+    for (const topic of ['1', '2', '3']) await publish(broker, topic, 10)
+    for (let n = 0; n < 3; n++) {
+      client.session.puback(client.last().packetId, 0)
+      await settle()
+    }
+    expect(client.received.map(({ topic }) => topic)).toEqual(['1', '2', '3'])
+    expect(broker.sessions.status()).toMatchObject({ queued: 0, inFlight: 0, inlineBytes: 0 })
+  })
 })
 
 it('properties count as retained', async () => {

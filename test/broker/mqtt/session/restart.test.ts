@@ -226,7 +226,7 @@ it('a disk that fails refuses what must be on it, says so once, and has it all w
   const disk = new FaultyDisk(new MemoryDisk())
   let broker = await TestBroker.open(disk)
   const client = await new TestClient('a').connect(broker.sessions)
-  disk.fail({ on: 'sync', path: 'mqtt', times: 3, code: 'ENOSPC' })
+  disk.fail({ on: 'sync', path: 'mqtt', times: Number.POSITIVE_INFINITY, code: 'ENOSPC' })
   await expect(client.subscribe('a')).rejects.toMatchObject({ code: 'HW_SESSION_STATE' })
   await expect(new TestClient('b').connect(broker.sessions)).rejects.toMatchObject({
     code: 'HW_SESSION_STATE',
@@ -234,8 +234,22 @@ it('a disk that fails refuses what must be on it, says so once, and has it all w
   expect(broker.sessions.status()).toMatchObject({ sessions: 1 })
   expect(broker.sessions.status().failure).toContain('no space')
   // who needs nothing on disk is served
+  // and who comes again and again leaves nothing that waits for the disk; nor is a connection disturbed
+  const { unwritten } = broker.sessions.status()
+  for (let n = 0; n < 20; n++) {
+    const asked = n % 2 === 0 ? {} : { expirySeconds: 0, will: { topic: 'will' } }
+    await expect(new TestClient('b').connect(broker.sessions, asked)).rejects.toMatchObject({
+      code: 'HW_SESSION_STATE',
+    })
+  }
+  await expect(new TestClient('a').connect(broker.sessions, { cleanStart: true })).rejects.toMatchObject({
+    code: 'HW_SESSION_STATE',
+  })
+  expect(client.closed).toBeNull()
+  expect(broker.sessions.status().unwritten).toBe(unwritten)
   const passing = await new TestClient('c').connect(broker.sessions, { expirySeconds: 0 })
   expect(await passing.subscribe('a')).toEqual([1])
+  disk.heal()
   await until(() => broker.sessions.status().failure === null, 'the state is written again')
   expect(broker.sink.lines.filter(({ level }) => level === 'error')).toHaveLength(1)
   expect(await client.subscribe('b')).toEqual([1])

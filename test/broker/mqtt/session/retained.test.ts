@@ -175,7 +175,7 @@ describe('retained messages', () => {
   })
 
   it('go on by their records where no copy can be held, and one copy does for all who have it', async () => {
-    const limits = { inlineBytesMax: 64 + 'a'.length + 'state'.length }
+    const limits = { inlineBytesMax: 8 * (64 + 'a'.length + 'state'.length) }
     const broker = await TestBroker.open(undefined, { limits })
     await broker.publish('a', 'state', { isRetained: true })
     await broker.publish('b', 'state', { isRetained: true })
@@ -193,6 +193,40 @@ describe('retained messages', () => {
       expect(client.wire).toEqual(['publish state', 'publish state', 'dup state', 'dup state'])
     }
   })
+
+  it.each([
+    ['the first has ended', 10],
+    ['the first ends while the second is on its way to the disk', 4],
+  ] as const)(
+    'of a subscription that is made again come again after a cut: %s',
+    async (_, receiveMaximum) => {
+      let broker = await TestBroker.open()
+      for (let n = 0; n < 5; n++) await broker.publish(`r/${n}`, `${n}`, { isRetained: true })
+      const client = await new TestClient('a').connect(broker.sessions, { receiveMaximum })
+      await client.subscribe('r/#')
+      await settle()
+      expect(client.received).toHaveLength(Math.min(5, receiveMaximum))
+      const again = client.subscribe('r/#')
+      for (const { packetId } of [...client.received]) client.session.puback(packetId, 0)
+      expect(client.received).toHaveLength(5)
+      client.receiveMaximum = 1
+      await again
+      await settle()
+      broker = await broker.cut()
+      client.received.length = 0
+      await client.connect(broker.sessions)
+      await settle()
+      expect(new Set(client.payloads).size).toBe(5)
+      for (const { packetId } of [...client.received]) client.session.puback(packetId, 0)
+      broker.sessions.tick()
+      await settle()
+      broker = await broker.restart()
+      client.received.length = 0
+      await client.connect(broker.sessions)
+      await settle()
+      expect(client.payloads).toEqual([])
+    },
+  )
 
   it('expire, tell what is left, and do so over a restart [MQTT-3.3.2-6]', async () => {
     let broker = await TestBroker.open()
