@@ -10,7 +10,13 @@ import type { Clock } from '../clock.ts'
 import { type Advise, adviseHere } from './port-advice.ts'
 import { stableNameOf } from './port-discovery.ts'
 import { SendBuffer } from './send-buffer.ts'
-import { type OpenSerialPort, PortFailure, type SerialPort, type SerialSettings } from './serial-port.ts'
+import {
+  type OpenSerialPort,
+  PortFailure,
+  type PortFailureKind,
+  type SerialPort,
+  type SerialSettings,
+} from './serial-port.ts'
 import { openSystemPort } from './system-serial-port.ts'
 
 /** What a line needs of the machine. */
@@ -46,6 +52,8 @@ export interface SerialLineCounters {
 /** How often a port that is not there is looked for. */
 const LOOK_MS = 1000
 const BACKOFF: Backoff = { firstMs: 250, msMax: 30_000 }
+/** A port that is not there is advised about at one look in so many: which ports there are instead takes a walk through /sys. */
+const ADVISE_EVERY = 30
 /** A port that was open this long did work: the next wait is short again. */
 const STEADY_MS = 5000
 
@@ -64,6 +72,8 @@ export class SerialLine {
   #isWriting = false
   #openedAt = 0
   #failures = 0
+  /** Of the failure that `trouble` tells. */
+  #told: PortFailureKind | null = null
 
   constructor(
     settings: SerialSettings,
@@ -154,6 +164,7 @@ export class SerialLine {
   #onOpen(port: SerialPort): void {
     this.#port = port
     this.#trouble = null
+    this.#told = null
     this.#openedAt = this.#host.clock.monotonic()
     this.#sendBuffer.clear()
     this.#isWriting = false
@@ -180,8 +191,10 @@ export class SerialLine {
 
   async #onFailure(failure: PortFailure): Promise<void> {
     this.#failures++
-    const trouble = await this.#host.advise(this.settings.port, failure)
+    const isTold = failure.kind === 'absent' && this.#told === 'absent' && this.#failures % ADVISE_EVERY !== 0
+    const trouble = isTold ? this.#trouble : await this.#host.advise(this.settings.port, failure)
     if (this.#isStopped) return
+    this.#told = failure.kind
     if (trouble !== this.#trouble) this.#host.log.warn(`serial port ${trouble}`)
     this.#trouble = trouble
     this.#retryIn(failure.kind === 'absent' ? LOOK_MS : this.#backoff())

@@ -11,6 +11,7 @@ import type { ModbusLinkConfig, RegisterConfig } from './config.ts'
 import { ModbusClient, type ReadResult } from './modbus-client.ts'
 import { ModbusDevice } from './modbus-device.ts'
 import type { PlannedRead } from './read-plan.ts'
+import { REQUEST_BYTES } from './rtu-port.ts'
 
 /** Calls back at the times that a cron expression names. @returns the way to end it */
 export type StartSchedule = (
@@ -142,6 +143,7 @@ export class ModbusLink {
     const { unit, timeoutMs } = device.config
     const { clock } = this.#host
     this.counters.framesSent++
+    this.counters.bytesSent += REQUEST_BYTES
     const result = await this.#client!.read(unit, read, timeoutMs)
     if (result.kind === 'read') {
       this.counters.framesReceived++

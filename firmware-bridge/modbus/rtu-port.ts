@@ -10,6 +10,8 @@
  */
 import { EventEmitter } from 'node:events'
 
+/** Of a request, the checksum included. */
+export const REQUEST_BYTES = 8
 const EXCEPTION_BYTES = 5
 const ANSWER_BYTES_MAX = 512
 

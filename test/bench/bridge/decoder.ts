@@ -110,7 +110,7 @@ const FIELDS: readonly Field<Row>[] = [
   { title: 'case', text: (row) => row.case },
   { title: 'MB/s', align: 'right', text: (row) => significant(row.megabytesPerSecond) },
   { title: 'frames/s', align: 'right', text: (row) => thousands(row.framesPerSecond) },
-  { title: "serialport's parser", align: 'right', text: (row) => times(row.timesParser) },
+  { title: "against serialport's parser", align: 'right', text: (row) => times(row.timesParser) },
 ]
 
 export function decoder(runs: number, isQuick: boolean): Section {

@@ -9,12 +9,16 @@ function lineOn(ports: FakePorts, sendBufferBytesMax = 100) {
   const clock = new ManualClock()
   const log = new RecordingLog()
   const told: string[] = []
+  const advised: string[] = []
   const host = {
     clock,
     log,
     random: () => 1,
     openPort: ports.open,
-    advise: async (port: string, { kind }: PortFailure) => `${port} is ${kind}`,
+    advise: async (port: string, { kind }: PortFailure) => {
+      advised.push(kind)
+      return `${port} is ${kind}`
+    },
     stableNameOf: async () => null,
   }
   const line = new SerialLine(serialConfig('/dev/x'), sendBufferBytesMax, host, {
@@ -22,7 +26,7 @@ function lineOn(ports: FakePorts, sendBufferBytesMax = 100) {
     onData: (chunk) => told.push(Buffer.from(chunk).toString()),
     onGone: (reason) => told.push(`gone: ${reason}`),
   })
-  return { clock, log, told, line }
+  return { clock, log, told, advised, line }
 }
 
 /** Lets time pass up to the next try, and the try happen. */
@@ -48,6 +52,19 @@ describe('a serial line', () => {
       'serial port /dev/x is absent',
       'serial port /dev/x is open at 115200 baud after 5 tries',
     ])
+  })
+
+  it('does not look what else there is each time that its port is still not there', async () => {
+    const ports = new FakePorts()
+    ports.failures.push(...Array.from({ length: 62 }, () => new PortFailure('absent', '')))
+    const { clock, line, advised } = lineOn(ports)
+    await line.start()
+    while (ports.opened.length === 0) await nextTry(ports, clock)
+    expect(advised.length).toBe(3)
+    ports.last.listener.onClosed('unplugged')
+    ports.failures.push(new PortFailure('absent', ''))
+    await nextTry(ports, clock)
+    await eventually(() => expect(advised.length).toBe(4))
   })
 
   it('waits longer and longer, to a limit, for one that is refused', async () => {

@@ -116,7 +116,7 @@ describe.skipIf(noPtys !== null)('devices on a bus', () => {
       ],
       ['modbus/bus/7', '{"holding-9":907}'],
     ])
-    expect(link.counters).toMatchObject({ framesSent: 5, framesReceived: 5 })
+    expect(link.counters).toMatchObject({ framesSent: 5, framesReceived: 5, bytesSent: 40 })
     expect(link.trouble).toBeNull()
     expect(link.devices[0]!.counters).toMatchObject({ reads: 4, messages: 1, skipped: 0 })
     expect(link.devices[0]!.counters.lastSeen).toBeGreaterThan(1e12)
