@@ -46,8 +46,8 @@ const LIMITS = {
   connectionsMax: 300,
   connectionsPerAddressMax: 60,
   connectsPerSecondPerAddress: 100,
-  messagesPerSecondPerClient: 1000,
-  bytesPerSecondPerClient: 1_048_576,
+  messagesPerSecondPerClient: 200,
+  bytesPerSecondPerClient: 262_144,
   outboxBytesMax: 262_144,
   subscriptionsPerClientMax: 100,
   sessionsMax: 300,
@@ -56,7 +56,7 @@ const LIMITS = {
   retainedBytesMax: 8_388_608,
   connectSecondsMax: 3,
 }
-const RETENTION_BYTES = 33_554_432
+const RETENTION_BYTES = 268_435_456
 const STOP_MS_MAX = 30_000
 const MEGABYTE = 1_000_000
 

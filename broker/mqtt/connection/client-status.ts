@@ -1,5 +1,4 @@
 /** An open connection's client: what it has, and what is told of it. */
-import type { Backlog } from '../hub/backlog.ts'
 import type { Connect, ProtocolVersion } from '../packets/packet.ts'
 import type { Session } from '../session/session.ts'
 import type { Who } from '../who.ts'
@@ -7,6 +6,8 @@ import type { PeerInfo, Principal, Quota } from './access.ts'
 import type { Acknowledgements } from './acknowledgements.ts'
 import type { Incoming } from './incoming.ts'
 import type { Outbox } from './outbox.ts'
+import type { PublisherWaits } from './publisher-waits.ts'
+import type { Subscribing } from './subscribing.ts'
 import type { Holder } from './takeovers.ts'
 
 /** What an open connection has. */
@@ -18,8 +19,8 @@ export interface OpenClient {
   readonly who: Who
   readonly incoming: Incoming
   readonly acknowledgements: Acknowledgements
-  /** What waits for it; null where its session was gone at once. */
-  readonly backlog: Backlog | null
+  readonly waits: PublisherWaits
+  readonly subscribing: Subscribing
   readonly quota: Quota
   /** ms since 1970 */
   readonly since: number

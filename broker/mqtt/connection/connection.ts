@@ -9,26 +9,18 @@
  */
 import type { Duplex } from 'node:stream'
 import { HeadwaterError } from '../../errors.ts'
-import type { Chain } from '../../log/chain.ts'
-import { Backlog, type HeldPublisher } from '../hub/backlog.ts'
+import { Backlog } from '../hub/backlog.ts'
 import { readAcknowledgement } from '../packets/acknowledgement-view.ts'
-import {
-  encodeDisconnect,
-  encodePingresp,
-  encodePubrel,
-  encodeSuback,
-  encodeUnsuback,
-} from '../packets/answers.ts'
+import { encodeDisconnect, encodePingresp, encodePubrel } from '../packets/answers.ts'
 import { encodeConnack } from '../packets/connack.ts'
 import { decodeConnect } from '../packets/connect-decoder.ts'
 import { type Frame, PacketType } from '../packets/frame-scanner.ts'
-import type { Connect, Disconnect, ProtocolVersion, Subscribe, Unsubscribe } from '../packets/packet.ts'
+import type { Connect, Disconnect } from '../packets/packet.ts'
 import { decodePacket } from '../packets/packet-decoder.ts'
 import { MqttProtocolError, Reason, type ReasonCode, violation } from '../packets/protocol-error.ts'
-import { splitFilter } from '../packets/topics.ts'
 import type { Session } from '../session/session.ts'
 import { ANONYMOUS, type Who } from '../who.ts'
-import type { PeerInfo, Principal } from './access.ts'
+import type { PeerInfo } from './access.ts'
 import { type AcknowledgementOwner, Acknowledgements } from './acknowledgements.ts'
 import { type ClientStatus, clientStatus, type OpenClient } from './client-status.ts'
 import { closingReason, isOwnFault, kindOf } from './closing.ts'
@@ -36,15 +28,17 @@ import type { ConnectionContext } from './context.ts'
 import { ClientDelivery } from './delivery.ts'
 import { Block, type FrameHandler, FrameReader } from './frame-reader.ts'
 import { type Admitted, admit, type Refused } from './handshake.ts'
-import { Incoming, type IncomingPressure } from './incoming.ts'
+import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
+import { PublisherWaits } from './publisher-waits.ts'
+import { Subscribing } from './subscribing.ts'
 import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
 /** After a DISCONNECT the client has this long to end the connection: ending it first could lose the DISCONNECT on the way. */
 const LINGER_TICKS = 2 * TICKS_PER_SECOND
-export class Connection implements Timed, AcknowledgementOwner, FrameHandler, HeldPublisher {
+export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   readonly peer: PeerInfo
   readonly #stream: Duplex
   readonly #context: ConnectionContext
@@ -56,9 +50,6 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
   #asking: Connect | null = null
   #open: OpenClient | null = null
   #session: Session | null = null
-  #subscribesUnderWay = 0
-  /** The subscriber that it waits for. */
-  #heldBy: Backlog | null = null
   /** The tick of the last whole packet. */
   #heardAt = 0
 
@@ -112,7 +103,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
     if (access.knows(principal, this.peer)) {
       const { will } = connect
       if (will !== null && !access.mayPublish(principal, will.topic)) this.#session?.dropWill()
-      this.#endForbidden(principal)
+      this.#open.subscribing.endForbidden()
       return
     }
     const text = 'it is not let in any more'
@@ -160,8 +151,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
     const type = frame.first >> 4
     if (type === PacketType.publish) {
       const full = open.incoming.publish(frame)
-      if (full instanceof Backlog) this.#waitForSubscriber(full, frame)
-      else if (full !== null) this.#waitForLog(full, frame, open)
+      if (full instanceof Backlog) open.waits.forSubscriber(full, frame)
+      else if (full !== null) open.waits.forLog(full, frame, this.#context.ingress, open.incoming)
       return
     }
     if (type >= PacketType.puback && type <= PacketType.pubcomp) this.#acknowledged(frame, open)
@@ -198,17 +189,17 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
 
   // -- packets -------------------------------------------------------------------------------------------------------
 
-  #handleOther(frame: Frame, { connect }: OpenClient): void {
+  #handleOther(frame: Frame, { connect, subscribing }: OpenClient): void {
     const packet = decodePacket(frame, connect.version, this.#context.limits)
     switch (packet.type) {
       case 'pingreq':
         this.#outbox.write(encodePingresp())
         return
       case 'subscribe':
-        this.#subscribe(packet, connect.version)
+        subscribing.subscribe(packet)
         return
       case 'unsubscribe':
-        this.#unsubscribe(packet, connect.version)
+        subscribing.unsubscribe(packet)
         return
       case 'disconnect':
         this.#disconnect(packet, connect)
@@ -218,44 +209,6 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
       default:
         throw violation('section 2.1.2', `a ${packet.type} where none is expected`)
     }
-  }
-
-  /** The frame stays where it is; nothing more is read until the log has room. */
-  #waitForLog(chain: Chain, frame: Frame, { incoming }: OpenClient): void {
-    this.#reader.hold(frame, Block.log)
-    this.#context.ingress.wait(
-      chain,
-      frame.to - frame.from,
-      () => this.#reader.unblock(Block.log),
-      (error) => {
-        if (this.#state !== 'open') return
-        this.#reader.letGo()
-        try {
-          incoming.refuseFull(frame, chain, error)
-        } catch (thrown) {
-          this.#drop(thrown as Error)
-        }
-        this.#reader.unblock(Block.log)
-      },
-    )
-  }
-
-  /** The same until the queue of a subscriber has room. */
-  #waitForSubscriber(backlog: Backlog, frame: Frame): void {
-    this.#reader.hold(frame, Block.backlog)
-    this.#heldBy = backlog
-    backlog.wait(this)
-  }
-
-  /** Of a subscriber's queue. */
-  resume(): void {
-    this.#heldBy = null
-    this.#reader.unblock(Block.backlog)
-  }
-
-  /** Of a subscriber's queue: what waits for this client. */
-  get own(): Backlog | null {
-    return this.#open?.backlog ?? null
   }
 
   #acknowledged(frame: Frame, open: OpenClient): void {
@@ -309,13 +262,16 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
     const { clientId } = connect
     const from = this.peer.address
     const who = { client: clientId, from, user: principal.name ?? ANONYMOUS }
-    const { backlog } = session
-    const pressure = this.#pressure(backlog)
-    const incoming = new Incoming(context, connect, principal, who, acknowledgements, pressure)
+    const drop = (error: Error) => this.#drop(error)
+    const waits = new PublisherWaits(session, this.#reader, drop)
+    const incoming = new Incoming(context, connect, principal, who, acknowledgements, waits)
+    const own = { connect, principal, who, session, reader: this.#reader, outbox: this.#outbox, drop }
+    const subscribing = new Subscribing(context, own)
     const quota = context.quotas.quotaOf(principal)
     const holder = { user: principal.name, address: from }
     const since = context.now()
-    this.#open = { connect, principal, holder, who, incoming, acknowledgements, backlog, quota, since }
+    const flows = { incoming, acknowledgements, waits, subscribing }
+    this.#open = { connect, principal, holder, who, ...flows, quota, since }
     this.#asking = null
     context.takeovers.entered(clientId, holder)
     this.#session = session
@@ -333,20 +289,6 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
     this.#reader.unblock(Block.admitting)
   }
 
-  #pressure(own: Backlog | null): IncomingPressure {
-    return {
-      own,
-      crowded: (commit) => {
-        this.#reader.block(Block.crowd)
-        commit.waiting.push(() => this.#reader.unblock(Block.crowd))
-      },
-      storing: (isFull) => {
-        if (isFull) this.#reader.block(Block.storing)
-        else this.#reader.unblock(Block.storing)
-      },
-    }
-  }
-
   #refused(connect: Connect, { reasonCode, text, detail, error }: Refused): void {
     if (this.#state !== 'admitting') return
     const { counters, limited } = this.#context
@@ -359,54 +301,6 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
     const packet = encodeConnack(connect.version, false, reasonCode, why, connect.maximumPacketBytes)
     if (packet !== null) this.#outbox.write(packet)
     this.#end()
-  }
-
-  #subscribe(packet: Subscribe, version: ProtocolVersion): void {
-    const { access, limited } = this.#context
-    const { principal, who } = this.#open as OpenClient
-    const grants = packet.subscriptions.map(({ filter, qos }) => {
-      if (access.maySubscribe(principal, splitFilter(filter).filter)) return qos
-      const fields = { ...who, filter, reason: `may not subscribe to ${filter}` }
-      limited.warn('may not subscribe', 'refused a subscription', fields)
-      return Reason.notAuthorized
-    })
-    const codes = (this.#session as Session).subscribe(packet, grants)
-    this.#answerLater(codes, (reasonCodes) => encodeSuback(version, packet.packetId, reasonCodes))
-  }
-
-  /** Subscriptions that were granted by other rules, perhaps to somebody else with this client id, end. */
-  #endForbidden(principal: Principal): void {
-    const session = this.#session as Session
-    const { access, limited } = this.#context
-    const forbidden = session.filters.filter(
-      (filter) => !access.maySubscribe(principal, splitFilter(filter).filter),
-    )
-    if (forbidden.length === 0) return
-    session.unsubscribe(forbidden).catch((error) => this.#drop(error))
-    limited.warn('forbidden', 'ended subscriptions that are not allowed any more', {
-      ...this.#who,
-      filters: forbidden.slice(0, 10).join(' '),
-      count: forbidden.length,
-    })
-  }
-
-  #unsubscribe(packet: Unsubscribe, version: ProtocolVersion): void {
-    const codes = (this.#session as Session).unsubscribe(packet.filters)
-    this.#answerLater(codes, (reasonCodes) => encodeUnsuback(version, packet.packetId, reasonCodes))
-  }
-
-  #answerLater(codes: Promise<number[]>, encode: (reasonCodes: number[]) => Buffer): void {
-    this.#subscribesUnderWay++
-    if (this.#subscribesUnderWay >= this.#context.limits.subscribesUnderWayMax)
-      this.#reader.block(Block.subscribing)
-    codes
-      .then((reasonCodes) => {
-        this.#subscribesUnderWay--
-        if (this.#state !== 'open') return
-        this.#outbox.write(encode(reasonCodes))
-        this.#reader.unblock(Block.subscribing)
-      })
-      .catch((error) => this.#drop(error))
   }
 
   #disconnect({ reasonCode, sessionExpirySeconds }: Disconnect, connect: Connect): void {
@@ -478,10 +372,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler, He
     this.#session = null
     if (!isFirst) return
     this.#reader.stop()
-    this.#heldBy?.leave(this)
     if (this.#open === null) return
-    const { acknowledgements, quota, connect, holder } = this.#open
+    const { acknowledgements, waits, subscribing, quota, connect, holder } = this.#open
     acknowledgements.close()
+    waits.close()
+    subscribing.close()
     quota.release()
     this.#context.takeovers.left(connect.clientId, holder)
   }

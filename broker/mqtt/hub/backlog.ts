@@ -39,6 +39,8 @@ export interface HeldPublisher {
 
 /** Publishers are let in when there is room for so many messages: not for each acknowledgement anew. */
 const WAKE_MESSAGES_MAX = 64
+/** Clients that wait for each other one after the other: a longer chain counts as a circle. */
+const CHAIN_MAX = 100
 /** Above half a queue sinks, and publishers do not stand still: so many come for each that goes. */
 const CREDIT_OF_EACH = 0.75
 
@@ -108,7 +110,8 @@ export class Backlog implements Pressure {
   /** Whoever waits here would wait, over others, for itself: a client's acknowledgements come behind its messages, on one connection. */
   #isCircle(own: Backlog | null): boolean {
     if (own === null) return false
-    for (let at: Backlog | null = this; at !== null; at = at.#waitsFor) if (at === own) return true
+    let at: Backlog | null = this
+    for (let steps = 0; at !== null; at = at.#waitsFor) if (at === own || ++steps > CHAIN_MAX) return true
     return false
   }
 

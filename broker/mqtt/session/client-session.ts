@@ -11,8 +11,9 @@ import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
 import { ANONYMOUS, type Who } from '../who.ts'
 import { deliverable } from './delivery-fit.ts'
 import { DeliveryTable, INLINE } from './delivery-table.ts'
+import type { FlowOwner } from './flow-owner.ts'
 import type { Outgoing } from './outgoing.ts'
-import { type FlowOwner, OutgoingFlow } from './outgoing-flow.ts'
+import { OutgoingFlow } from './outgoing-flow.ts'
 import type { Session } from './session.ts'
 import type { SessionContext } from './session-context.ts'
 import { chunkKey, encodeOffset, KIND, qos2Key, type StoredQos2, sessionKey } from './state-format.ts'
@@ -29,7 +30,7 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
   readonly subscriptions = new Map<string, Subscription>()
   readonly #table: DeliveryTable
   readonly flow: OutgoingFlow
-  readonly backlog: Backlog
+  #backlog: Backlog | null = null
   /** Session time at which its last connection ended, as far as that is known. */
   awaySince = 0
   /** The connection's hold on it. */
@@ -51,7 +52,6 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
     this.#context = context
     this.#table = new DeliveryTable(expirySeconds > 0)
     this.flow = new OutgoingFlow(this, this.#table, context)
-    this.backlog = new Backlog(this, context.limits.queuedMessagesMax)
   }
 
   get isOnline(): boolean {
@@ -93,7 +93,7 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
     this.link?.detach()
     this.link = null
     this.flow.detach()
-    this.backlog.release()
+    this.#backlog?.release()
   }
 
   /** It is stored from now on, or not any more. */
@@ -131,6 +131,12 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
 
   // -- its publishers -----------------------------------------------------------------------------------------------
 
+  /** Made when a message is on its way to it: most sessions have none. */
+  get backlog(): Backlog {
+    this.#backlog ??= new Backlog(this, this.#context.limits.queuedMessagesMax)
+    return this.#backlog
+  }
+
   get isWaitedFor(): boolean {
     const { limits, isLetGo } = this.#context
     return this.flow.isStarted && limits.holdsPublishersBack && !isLetGo(this)
@@ -141,7 +147,7 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
   }
 
   progressed(): void {
-    this.backlog.progressed()
+    this.#backlog?.progressed()
   }
 
   // -- messages -----------------------------------------------------------------------------------------------------

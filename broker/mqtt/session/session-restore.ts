@@ -1,4 +1,4 @@
-/** Sessions, wills and the rest as they were stored; without what the log holds beyond (replay.ts). */
+/** Sessions, wills and the rest as they were stored; without what the log holds beyond (catch-up.ts). */
 import { filterText } from '../hub/subscription.ts'
 import { isReplayFilter } from '../replay/replay-filter.ts'
 import type { Replays } from '../replay/replays.ts'

@@ -4,7 +4,7 @@
  * | found                                                        | decision                                                    |
  * |--------------------------------------------------------------|-------------------------------------------------------------|
  * | nothing                                                      | no sessions; what the log holds already is nobody's          |
- * | a whole store, its positions within the log                  | read; the log is read from its positions on (replay.ts)      |
+ * | a whole store, its positions within the log                  | read; the log is read from its positions on (catch-up.ts)    |
  * | LevelDB must not open it, or cannot                          | to quarantine; sessions begin anew                           |
  * | a value whose checksum is wrong, or that cannot be decoded   | the same                                                     |
  * | entries without meta, or of a newer format                   | the same                                                     |

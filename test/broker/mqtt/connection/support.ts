@@ -18,6 +18,7 @@ import type { Front } from '../../../../broker/mqtt/front.ts'
 import { Ingress } from '../../../../broker/mqtt/ingress.ts'
 import { openFront } from '../../../../broker/mqtt/open-front.ts'
 import { Qos2Ids } from '../../../../broker/mqtt/qos2.ts'
+import { messageOf } from '../../../../broker/mqtt/record-headers.ts'
 import { Router } from '../../../../broker/mqtt/router.ts'
 import type { SessionLimits } from '../../../../broker/mqtt/session/limits.ts'
 import { SourcePositions } from '../../../../broker/mqtt/source-positions.ts'
@@ -296,4 +297,22 @@ export class TestClient {
       this.#wake = resolve
     })
   }
+}
+
+/** Packet ids of so many PUBACKs. */
+export async function acknowledged(client: TestClient, count: number): Promise<(number | undefined)[]> {
+  const ids: (number | undefined)[] = []
+  while (ids.length < count) ids.push((await client.next('puback')).messageId)
+  return ids
+}
+
+/** The messages of the stream's records, as replay makes them again. */
+export async function storedMessages({ log }: FrontTest) {
+  const [partition] = log.stream('events').partitions
+  const batches = await log.read('events', 0, 0, 1e9)
+  return batches.flatMap(({ bytes }) =>
+    [...readRecords(bytes)].map((record) =>
+      messageOf(record, { partition: partition!, offset: record.offset }),
+    ),
+  )
 }

@@ -263,3 +263,45 @@ it('a disk that fails refuses what must be on it, says so once, and has it all w
   expect(client.payloads).toEqual(['0', '1'])
   expect(broker.sessions.status()).toMatchObject({ sessions: 1 })
 })
+
+describe('what a session that stays had before a checkpoint does not come once more after a cut', () => {
+  /** A second passes, and what it writes is with the kernel. */
+  const second = async (broker: TestBroker) => {
+    broker.sessions.tick()
+    await settle()
+  }
+  const kept = (unsynced: number) => unsynced
+
+  it('as with QoS 0, which leaves no trace in its queue', async () => {
+    let broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { expirySeconds: 3600 })
+    await client.subscribe('t', { qos: 1 })
+    await second(broker)
+    for (const payload of ['0', '1', '2']) await broker.publish('t', payload, { qos: 0 })
+    await second(broker)
+    expect(client.received.map(({ payload, qos }) => [payload, qos])).toEqual([
+      ['0', 0],
+      ['1', 0],
+      ['2', 0],
+    ])
+    // since the checkpoint: its QoS is not known any more
+    await broker.publish('t', '3', { qos: 0 })
+    broker = await broker.cut({}, kept)
+    expect(broker.sessions.status()).toMatchObject({ replayed: 1 })
+    await client.connect(broker.sessions)
+    await settle()
+    expect(client.received.slice(4).map(({ payload, qos }) => [payload, qos])).toEqual([['3', 1]])
+  })
+
+  it('and where no session stays, nothing is written for it', async () => {
+    const broker = await TestBroker.open()
+    const client = await new TestClient('a').connect(broker.sessions, { expirySeconds: 0 })
+    await client.subscribe('t', { qos: 1 })
+    await second(broker)
+    const { writes } = broker.sessions.status()
+    for (const payload of ['0', '1', '2']) await broker.publish('t', payload, { qos: 0 })
+    await second(broker)
+    expect(client.received).toHaveLength(3)
+    expect(broker.sessions.status().writes).toBe(writes)
+  })
+})

@@ -13,7 +13,7 @@ const READ_BYTES = 256 * 1024
  * @param applied the next offset by partition id; a partition that is not there is read from its start
  * @returns how many there were
  */
-export async function replay(
+export async function catchUp(
   log: Pick<EventLog, 'openCursor' | 'clockOf'>,
   partitions: readonly LogPartition[],
   applied: ReadonlyMap<number, number>,
