@@ -24,9 +24,12 @@ export class ConfigDocument {
   readonly problems: ConfigError[]
   readonly #document: Document.Parsed
   readonly #lines: LineCounter
+  readonly #program: string
 
-  constructor(file: string, text: string) {
+  /** @param program whose `init` writes a file to compare with */
+  constructor(file: string, text: string, program: string) {
     this.file = file
+    this.#program = program
     this.#lines = new LineCounter()
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,
@@ -83,7 +86,7 @@ export class ConfigDocument {
       const { line } = this.#lines.linePos(error.pos[0])
       if (lines.has(line)) continue
       lines.add(line)
-      const [message, hint] = syntaxWords(error.code, error.message)
+      const [message, hint] = syntaxWords(error.code, error.message, this.#program)
       problems.push(new ConfigError(this.#placeAt(error.pos[0]), message, hint))
     }
     for (const warning of this.#document.warnings) {
@@ -124,7 +127,7 @@ function isNode(value: unknown): value is Node {
 }
 
 /** The parser's words are about YAML's grammar; these are about what a person typed. */
-function syntaxWords(code: string, message: string): [message: string, hint: string] {
+function syntaxWords(code: string, message: string, program: string): [message: string, hint: string] {
   switch (code) {
     case 'TAB_AS_INDENT':
       return ['a tab indents this line', 'indent with spaces; YAML allows no tabs there']
@@ -151,7 +154,7 @@ function syntaxWords(code: string, message: string): [message: string, hint: str
       if (!message.startsWith('Flow')) return [lowerFirst(message), 'indent keys of one group alike']
       return [`a ${message.includes('}') ? '"{"' : '"["'} that was opened above is not closed`, 'close it']
     default:
-      return [lowerFirst(message), 'compare with the file that `headwater init` writes']
+      return [lowerFirst(message), `compare with the file that \`${program} init\` writes`]
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Environment variables that override single keys: HEADWATER_ and the key's path in capitals, so `limits.recordBytesMax`
+ * Environment variables that override single keys: a program's prefix (HEADWATER_) and the key's path in capitals, so `limits.recordBytesMax`
  * is HEADWATER_LIMITS_RECORD_BYTES_MAX. A list of one-key entries takes values separated by commas.
  */
 
@@ -8,11 +8,19 @@ import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
 import type { Path } from './document.ts'
 import { suggestion } from './nearest.ts'
 
-const PREFIX = 'HEADWATER_'
+export interface EnvironmentNames {
+  readonly prefix: string
+  /** Read by other parts of the program, and therefore no keys of the configuration. */
+  readonly others: readonly string[]
+  /** Names that are other programs' though they begin with the prefix. */
+  readonly otherFamilies: RegExp | null
+}
 
-/** Read by other parts of the program, and therefore no keys of the configuration. */
-const OTHER_VARIABLES = ['HEADWATER_CONFIG', 'HEADWATER_LOG', 'HEADWATER_DEBUG', 'HEADWATER_PROGRAM'] as const
-const OTHER_FAMILIES = /^HEADWATER_(TEST|BENCH|BRIDGE)_/
+export const BROKER_NAMES: EnvironmentNames = {
+  prefix: 'HEADWATER_',
+  others: ['HEADWATER_CONFIG', 'HEADWATER_LOG', 'HEADWATER_DEBUG', 'HEADWATER_PROGRAM'],
+  otherFamilies: /^HEADWATER_(TEST|BENCH|BRIDGE)_/,
+}
 
 export interface EnvironmentKey {
   readonly variable: string
@@ -27,13 +35,13 @@ export interface EnvironmentValue {
 }
 
 /** All variables that the schema gives, in its order. */
-export function environmentKeys(schema: TObject, path: Path = []): EnvironmentKey[] {
+export function environmentKeys(schema: TObject, prefix: string, path: Path = []): EnvironmentKey[] {
   const keys: EnvironmentKey[] = []
   for (const [name, property] of Object.entries(schema.properties)) {
     const at = [...path, name]
-    if (property[Kind] === 'Object') keys.push(...environmentKeys(property as TObject, at))
+    if (property[Kind] === 'Object') keys.push(...environmentKeys(property as TObject, prefix, at))
     else if (isScalar(property) || typeof property.environment === 'string') {
-      keys.push({ variable: variableName(at), path: at, schema: property })
+      keys.push({ variable: variableName(prefix, at), path: at, schema: property })
     }
   }
   return keys
@@ -44,25 +52,26 @@ function isScalar(schema: TSchema): boolean {
   return ['String', 'Integer', 'Number', 'Boolean'].includes(schema[Kind])
 }
 
-function variableName(path: Path): string {
+function variableName(prefix: string, path: Path): string {
   const words = path.map((step) => String(step).replace(/[A-Z]/g, (letter) => `_${letter}`))
-  return PREFIX + words.join('_').toUpperCase()
+  return prefix + words.join('_').toUpperCase()
 }
 
 /** @returns the values given by the environment, and a warning for each variable that looks like ours and is not. */
 export function readEnvironment(
   schema: TObject,
   env: NodeJS.ProcessEnv,
+  { prefix, others, otherFamilies }: EnvironmentNames,
 ): { values: EnvironmentValue[]; warnings: string[] } {
-  const keys = environmentKeys(schema)
+  const keys = environmentKeys(schema, prefix)
   const values: EnvironmentValue[] = []
   for (const { variable, path, schema: keySchema } of keys) {
     const text = env[variable]
     if (text !== undefined && text !== '') values.push({ variable, path, value: parse(keySchema, text) })
   }
-  const known = [...keys.map((key) => key.variable), ...OTHER_VARIABLES]
+  const known = [...keys.map((key) => key.variable), ...others]
   const warnings = Object.keys(env)
-    .filter((name) => name.startsWith(PREFIX) && !known.includes(name) && !OTHER_FAMILIES.test(name))
+    .filter((name) => name.startsWith(prefix) && !known.includes(name) && otherFamilies?.test(name) !== true)
     .map((name) => `environment variable ${name} means nothing here - ${suggestion(name, known)}`)
   return { values, warnings }
 }

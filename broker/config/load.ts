@@ -1,25 +1,31 @@
-/** Finds, reads and checks the configuration. All problems are found at once, each with its place. */
-
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
-import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
-import { Value } from '@sinclair/typebox/value'
-import { ConfigError } from '../errors.ts'
-import { CONFIG_BYTES_MAX, ConfigDocument, type Path } from './document.ts'
-import { type EnvironmentValue, readEnvironment } from './environment.ts'
+/** The broker's configuration: its schema, and what sync knows of its entries. How any is read: load-file.ts. */
+import { join } from 'node:path'
+import type { TSchema } from '@sinclair/typebox'
+import type { Path } from './document.ts'
+import { BROKER_NAMES } from './environment.ts'
+import {
+  type ConfiguredProgram,
+  type FileOptions,
+  type Loaded,
+  loadFile,
+  type RefusedConfig,
+} from './load-file.ts'
 import { ruleProblems, ruleWarnings } from './rules.ts'
 import { type Config, configSchema, type DownlinkEntry, type UpstreamEntry } from './schema.ts'
-import { schemaProblems, withDefaults } from './schema-check.ts'
+
+export type { RefusedConfig } from './load-file.ts'
 
 /** Looked for in this order when no file is named. */
 export const CONFIG_FILES = ['headwater.yaml', '/etc/headwater/headwater.yaml'] as const
 
-export interface LoadOptions {
-  /** The file to read; without it HEADWATER_CONFIG, then the first of CONFIG_FILES that exists, else defaults. */
-  readonly file?: string | undefined
-  /** --data: goes before file and environment. Relative to the working directory. */
-  readonly data?: string | undefined
-  readonly env: NodeJS.ProcessEnv
+const BROKER: ConfiguredProgram = {
+  command: 'headwater',
+  files: CONFIG_FILES,
+  fileVariable: 'HEADWATER_CONFIG',
+  names: BROKER_NAMES,
+}
+
+export interface LoadOptions extends FileOptions {
   /** What sync knows of its entries; without it any entry with a name and a kind passes. */
   readonly upstreams?: UpstreamRules | undefined
   /** The same of downlinks; without it any entry with a name passes. */
@@ -46,55 +52,26 @@ export interface UpstreamRules {
   faults?(entry: UpstreamEntry): { readonly path: Path; readonly message: string; readonly hint: string }[]
 }
 
-export interface LoadedConfig {
-  readonly ok: true
-  readonly config: Config
-  /** null: no file, defaults alone. */
-  readonly file: string | null
-  readonly warnings: readonly string[]
-  /** Where a value was given, for problems that are found later. */
-  place(path: Path): string
-}
-
-export interface RefusedConfig {
-  readonly ok: false
-  readonly file: string | null
-  readonly problems: readonly ConfigError[]
-}
-
-type PlaceFinder = (path: Path, part?: 'key' | 'value') => string
+export type LoadedConfig = Loaded<Config>
 
 export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
   const schema = configSchema(options.upstreams?.schema, options.downlinks?.schema)
-  const file = findFile(options)
-  const document = file === null ? null : readDocument(file)
-  if (document instanceof ConfigError) return { ok: false, file, problems: [document] }
-  if (document !== null && document.problems.length > 0)
-    return { ok: false, file, problems: document.problems }
-
-  const given = givenValues(document)
-  if (given instanceof ConfigError) return { ok: false, file, problems: [given] }
-  dropEmptyGroups(schema, given)
-  const environment = readEnvironment(schema, options.env)
-  for (const { path, value } of environment.values) setAt(given, path, value)
-  if (options.data !== undefined) setAt(given, ['data'], resolve(options.data))
-
-  const place = placeFinder(document, environment.values, options)
-  const value = withDefaults(schema, given)
-  const problems = schemaProblems(schema, value)
-  if (problems.length > 0) return refused(problems, file, document, place)
-
-  const config = value as Config
-  resolvePaths(schema, config, file === null ? process.cwd() : dirname(resolve(file)))
-  if (given.upstreams === undefined) config.upstreams = defaultUpstreams(config)
-  const broken = [
-    ...ruleProblems(config),
-    ...upstreamFaults(config, options.upstreams),
-    ...downlinkFaults(config, options.downlinks),
-  ]
-  if (broken.length > 0) return refused(broken, file, document, place)
-  const warnings = [...environment.warnings, ...ruleWarnings(config, place)]
-  return { ok: true, config, file, warnings, place }
+  return loadFile<Config>(
+    BROKER,
+    schema,
+    {
+      complete(config, given) {
+        if (given.upstreams === undefined) config.upstreams = defaultUpstreams(config)
+      },
+      faults: (config) => [
+        ...ruleProblems(config),
+        ...upstreamFaults(config, options.upstreams),
+        ...downlinkFaults(config, options.downlinks),
+      ],
+      warnings: ruleWarnings,
+    },
+    options,
+  )
 }
 
 function upstreamFaults({ upstreams }: Config, rules: UpstreamRules | undefined) {
@@ -117,22 +94,6 @@ function downlinkFaults(config: Config, rules: DownlinkRules | undefined) {
   )
 }
 
-/** The problems in the order of the file. */
-function refused(
-  found: readonly { path: Path; atKey?: boolean; message: string; hint: string }[],
-  file: string | null,
-  document: ConfigDocument | null,
-  place: PlaceFinder,
-): RefusedConfig {
-  const problems = found.map(({ path, atKey, message, hint }) => {
-    const part = atKey ? 'key' : 'value'
-    const offset = document?.offset(path, part) ?? 0
-    return { offset, error: new ConfigError(place(path, part), message, hint) }
-  })
-  problems.sort((a, b) => a.offset - b.offset)
-  return { ok: false, file, problems: problems.map(({ error }) => error) }
-}
-
 /** The configuration without a file, for those who embed the broker and for tests. */
 export function defaultConfig(data: string): Config {
   const loaded = loadConfig({ data, env: {}, file: '' })
@@ -143,112 +104,4 @@ export function defaultConfig(data: string): Config {
 /** The archive follows the data directory, so that another --data never shares the first one's archive. */
 function defaultUpstreams(config: Config): Config['upstreams'] {
   return config.upstreams.map((entry) => ({ ...entry, directory: join(config.data, 'upstream') }))
-}
-
-/** @returns null when there is none, and for the empty name, which asks for none. */
-function findFile({ file, env }: LoadOptions): string | null {
-  const named = file ?? (env.HEADWATER_CONFIG || undefined)
-  if (named !== undefined) return named === '' ? null : named
-  return CONFIG_FILES.find((candidate) => existsSync(candidate)) ?? null
-}
-
-function readDocument(file: string): ConfigDocument | ConfigError {
-  let bytes: Buffer
-  try {
-    const size = statSync(file).size
-    if (size > CONFIG_BYTES_MAX) {
-      const message = `the file has ${size} bytes, a configuration has at most ${CONFIG_BYTES_MAX}`
-      return new ConfigError(file, message, 'name the configuration file')
-    }
-    bytes = readFileSync(file)
-  } catch (error) {
-    return unreadable(file, error as NodeJS.ErrnoException)
-  }
-  const text = decode(bytes)
-  if (text === null) return new ConfigError(file, 'the file is not UTF-8 text', 'save it as UTF-8')
-  return new ConfigDocument(file, text)
-}
-
-function decode(bytes: Buffer): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    return null
-  }
-}
-
-function unreadable(file: string, error: NodeJS.ErrnoException): ConfigError {
-  switch (error.code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return new ConfigError(file, 'there is no such file', `write one with \`headwater init ${file}\``)
-    case 'EISDIR':
-      return new ConfigError(file, 'this is a directory', 'name the file in it')
-    case 'EACCES':
-    case 'EPERM':
-      return new ConfigError(file, 'no permission to read it', 'run as its owner, or change its mode')
-    default:
-      return new ConfigError(file, error.message, 'name a readable file')
-  }
-}
-
-function givenValues(document: ConfigDocument | null): Record<string, unknown> | ConfigError {
-  const value = document?.value ?? {}
-  if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
-  const message = `the file holds ${Array.isArray(value) ? 'a list' : 'one value'}, not keys`
-  return new ConfigError(document!.place([]), message, 'compare with the file that `headwater init` writes')
-}
-
-/**
- * `mqtt:` with nothing below it, as when all its keys are commented out, is the same as no `mqtt:`. So is a list that is
- * empty by default.
- */
-function dropEmptyGroups(schema: TObject, value: Record<string, unknown>): void {
-  for (const [name, property] of Object.entries(schema.properties)) {
-    const isEmptyList = property[Kind] === 'Array' && property.default?.length === 0
-    if (property[Kind] !== 'Object' && !isEmptyList) continue
-    if (value[name] === null) delete value[name]
-  }
-}
-
-function setAt(target: Record<string, unknown>, path: Path, value: unknown): void {
-  let group = target
-  for (const step of path.slice(0, -1)) {
-    const next = group[step]
-    // A group of the wrong type is left alone: the check names it.
-    if (next !== undefined && (typeof next !== 'object' || next === null)) return
-    if (next === undefined) group[step] = {}
-    group = group[step] as Record<string, unknown>
-  }
-  group[path.at(-1)!] = value
-}
-
-function placeFinder(
-  document: ConfigDocument | null,
-  values: readonly EnvironmentValue[],
-  options: LoadOptions,
-): PlaceFinder {
-  return (path, part = 'value') => {
-    if (options.data !== undefined && path[0] === 'data') return '--data'
-    const variable = values.find((value) => value.path.every((step, index) => step === path[index]))
-    if (variable !== undefined) return `environment variable ${variable.variable}`
-    return document === null ? 'default configuration' : document.place(path, part)
-  }
-}
-
-function resolvePaths(schema: TSchema, value: unknown, base: string): void {
-  if (typeof value !== 'object' || value === null) return
-  if (schema[Kind] === 'Union') {
-    const branch = (schema.anyOf as TSchema[]).find((candidate) => Value.Check(candidate, value))
-    if (branch !== undefined) resolvePaths(branch, value, base)
-  } else if (schema[Kind] === 'Array') {
-    for (const item of value as unknown[]) resolvePaths(schema.items as TSchema, item, base)
-  } else if (schema[Kind] === 'Object') {
-    const group = value as Record<string, unknown>
-    for (const [name, property] of Object.entries((schema as TObject).properties)) {
-      const entry = group[name]
-      if (property.path === true && typeof entry === 'string') group[name] = resolve(base, entry)
-      else resolvePaths(property, entry, base)
-    }
-  }
 }

@@ -226,7 +226,13 @@ function meantBranches(branches: readonly TObject[], keys: readonly string[]): T
 /** The key that every branch has with a value of its own. */
 function discriminator(branches: readonly TObject[]): string | null {
   const keys = Object.keys(branches[0]!.properties)
-  return keys.find((key) => branches.every((branch) => branch.properties[key]?.[Kind] === 'Literal')) ?? null
+  const values = (key: string) => new Set(branches.map((branch) => branch.properties[key]?.const as unknown))
+  return (
+    keys.find(
+      (key) =>
+        branches.every((branch) => branch.properties[key]?.[Kind] === 'Literal') && values(key).size > 1,
+    ) ?? null
+  )
 }
 
 function taggedProblems(
@@ -236,9 +242,13 @@ function taggedProblems(
   path: Path,
   root: TSchema,
 ): SchemaProblem[] {
-  const tags = branches.map((branch) => String(branch.properties[tag]!.const))
+  const tags = [...new Set(branches.map((branch) => String(branch.properties[tag]!.const)))]
   const given = value[tag]
-  const branch = branches[tags.indexOf(String(given))]
+  const meant = branches.filter((branch) => String(branch.properties[tag]!.const) === String(given))
+  // several kinds of one kind: another key tells them apart
+  const next = meant.length > 1 ? discriminator(meant) : null
+  if (next !== null) return taggedProblems(meant, next, value, path, root)
+  const [branch] = meant
   if (branch !== undefined) return collect(branch, withDefaults(branch, value), path, root)
   const at = [...path, tag]
   if (given === undefined) {

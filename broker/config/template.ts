@@ -1,7 +1,7 @@
 /** Writes the commented configuration of `headwater init`, all of it from the schema: it cannot fall behind. */
 import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
 import { stringify } from 'yaml'
-import { environmentKeys } from './environment.ts'
+import { BROKER_NAMES, environmentKeys } from './environment.ts'
 import { CONFIG_FILES } from './load.ts'
 import { configSchema } from './schema.ts'
 
@@ -14,22 +14,36 @@ const WIDTH = 98
  */
 export function configTemplate(upstreamSchema?: TSchema, downlinkSchema?: TSchema): string {
   const schema = configSchema(upstreamSchema, downlinkSchema)
-  const lines = [...head(schema)]
+  return schemaTemplate(schema, (example) => head(example('recordBytesMax')))
+}
+
+/**
+ * Any program's template.
+ * @param intro the text above it; it gets a way to show a key and the variable of the environment that gives it
+ */
+export function schemaTemplate(
+  schema: TObject,
+  intro: (example: (key: string) => { path: string; variable: string }) => string,
+  prefix: string = BROKER_NAMES.prefix,
+): string {
+  const example = (key: string) => {
+    const { path, variable } = environmentKeys(schema, prefix).find((one) => one.path.at(-1) === key)!
+    return { path: path.join('.'), variable }
+  }
+  const lines = comment(intro(example), '')
   for (const [name, property] of Object.entries(schema.properties)) {
     lines.push('', ...section(name, property as TSchema, ''))
   }
   return `${lines.join('\n')}\n`
 }
 
-function head(schema: TObject): string[] {
-  const example = environmentKeys(schema).find(({ path }) => path.at(-1) === 'recordBytesMax')!
-  return comment(
+function head({ path, variable }: { path: string; variable: string }): string {
+  return (
     'Headwater. Every key is optional; the values below are the defaults. ' +
-      `Read from --config FILE, else ${CONFIG_FILES.join(', else ')}. Relative paths start at this file. ` +
-      'A single value can also come from the environment, which wins: ' +
-      `${example.path.join('.')} is ${example.variable}. ` +
-      'Check an edited file with `headwater check FILE`.',
-    '',
+    `Read from --config FILE, else ${CONFIG_FILES.join(', else ')}. Relative paths start at this file. ` +
+    'A single value can also come from the environment, which wins: ' +
+    `${path} is ${variable}. ` +
+    'Check an edited file with `headwater check FILE`.'
   )
 }
 
@@ -68,7 +82,17 @@ function sample(name: string, schema: TSchema, indent: string): string[] {
 /** A key without a value to show is commented out, so that the file stays valid. */
 function line(name: string, schema: TSchema, value: unknown, indent: string): string {
   if (value !== undefined) return `${indent}${name}: ${inline(value)}`
-  return `${indent}# ${name}: ${inline(schema.examples?.[0] ?? (schema[Kind] === 'Array' ? [] : ''))}`
+  return `${indent}# ${name}: ${inline(schema.examples?.[0] ?? plainest(schema))}`
+}
+
+/** A value of a key that has neither a default nor an example. */
+function plainest(schema: TSchema): unknown {
+  if (schema[Kind] === 'Array') {
+    const [branch] = objectBranches(schema.items as TSchema)
+    return schema.minItems > 0 && branch !== undefined ? [neededEntry(branch, {})] : []
+  }
+  if (schema[Kind] === 'Integer' || schema[Kind] === 'Number') return schema.minimum ?? 0
+  return schema[Kind] === 'Union' ? (schema.anyOf[0].const ?? '') : ''
 }
 
 /**
@@ -113,9 +137,15 @@ function exampleEntry(branch: TObject): Record<string, unknown> | null {
   for (const [key, { examples }] of Object.entries(branch.properties)) {
     if (Array.isArray(examples)) entry[key] = examples[0]
   }
-  if (Object.keys(entry).length === 0) return null
+  return Object.keys(entry).length === 0 ? null : neededEntry(branch, entry)
+}
+
+/** The entry with what it cannot do without. */
+function neededEntry(branch: TObject, entry: Record<string, unknown>): Record<string, unknown> {
   for (const [key, property] of Object.entries(branch.properties)) {
+    const isNeeded = branch.required?.includes(key) === true && property.default === undefined
     if (property[Kind] === 'Literal') entry[key] = property.const
+    else if (isNeeded && entry[key] === undefined) entry[key] = property.examples?.[0] ?? plainest(property)
   }
   return entry
 }

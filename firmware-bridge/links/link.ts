@@ -19,6 +19,8 @@ export interface Link {
   readonly kind: 'serial' | 'udp'
   /** Longest MQTT-SN message that it carries, either way. */
   readonly messageBytesMax: number
+  /** How long a device may take to acknowledge before its message is repeated, ms; without it what the gateway has. */
+  readonly retryMs?: number
   readonly counters: LinkCounters
   /** `null` while it carries; else what is wrong with it and the way out, in one line. */
   readonly trouble: string | null

@@ -50,7 +50,10 @@ export interface DownMessage {
 }
 
 export interface SessionListener {
-  /** A message for the device. Resolves when the device has acknowledged it or it was given up; then MQTT's acknowledgement leaves. */
+  /**
+   * A message for the device. Resolves when the device has acknowledged it or it was given up; then MQTT's acknowledgement leaves. Rejects when
+   * the session has ended before: the broker still has the message.
+   */
   onMessage(message: DownMessage): Promise<void>
   /** The broker ended the session for good (taken over, not authorised any more): the device is to be disconnected. A lost connection is not told: the uplink reconnects by itself. */
   onEnded(reason: string): void

@@ -1,4 +1,4 @@
-/** `npm run bench -- ingest|log|sync` */
+/** `npm run bench -- ingest|log|sync|bridge` */
 import { Command, InvalidArgumentError } from 'commander'
 import { Output } from '../../broker/operations/terminal/output.ts'
 import type { BenchOptions } from './options.ts'
@@ -15,6 +15,7 @@ Examples:
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
   npm run bench -- sync --only beside        what publishers notice while a backlog drains
   npm run bench -- sync --only wire          bytes on the wire by codec, for a typical stream of JSON
+  npm run bench -- bridge                    the firmware bridge: its decoder, its gateway
   npm run bench -- log --quick --json        a look in seconds, for a program to read
 `
 
@@ -72,6 +73,11 @@ bench(
 )
   .option('--records <n>', 'of 200 B', positive, 2_000_000)
   .action(run(async () => (await import('./sync/suite.ts')).sync))
+
+bench(
+  'bridge',
+  'the firmware bridge: bytes of a serial line to checked messages; what a message costs the gateway',
+).action(run(async () => (await import('./bridge/suite.ts')).bridge))
 
 // a reader that has seen enough (`| head`) is no error
 process.stdout.on('error', () => process.exit())

@@ -90,11 +90,13 @@ describe('the parser of imports', () => {
 })
 
 describe('the three modules', () => {
-  it('firmware-bridge imports of its siblings only the leaves and the checker of configurations', () => {
+  it('firmware-bridge imports of its siblings only the leaves, the reader of configurations and, for its commands, the look of a terminal', () => {
     const isShared = (to: string) => partOf(to) === 'leaves' || partOf(to) === 'config'
+    const isLook = (from: string, to: string) =>
+      from.startsWith('firmware-bridge/commands/') && to.startsWith('broker/operations/terminal/')
     const found = own.filter(({ from, to }) => {
       if (moduleOf(from) !== 'firmware-bridge' || moduleOf(to) === 'firmware-bridge') return false
-      return !(moduleOf(to) === 'broker' && isShared(to))
+      return !(moduleOf(to) === 'broker' && (isShared(to) || isLook(from, to)))
     })
     expect(lines(found)).toEqual([])
   })
@@ -150,8 +152,79 @@ describe('the broker', () => {
 
   it('keeps LevelDB in one file and aedes in another', () => {
     const users = (name: string) => imports.filter(({ to }) => to === name).map(({ from }) => from)
-    expect([...users('level'), ...users('classic-level')]).toEqual(['broker/storage/level-store.ts'])
+    const ofBroker = [...users('level'), ...users('classic-level')].filter(
+      (from) => moduleOf(from) === 'broker',
+    )
+    expect(ofBroker).toEqual(['broker/storage/level-store.ts'])
     expect(new Set(users('aedes'))).toEqual(new Set(['broker/mqtt/hub/filters.ts']))
+  })
+})
+
+/** What each part of the firmware bridge may import besides itself. */
+const BRIDGE_MAY_IMPORT: Record<string, string[]> = {
+  leaves: [],
+  framing: ['leaves'],
+  packets: ['leaves'],
+  bodies: ['leaves'],
+  uplink: ['leaves'],
+  links: ['framing', 'leaves'],
+  outlet: ['uplink', 'leaves'],
+  lines: ['links', 'framing', 'outlet', 'leaves'],
+  modbus: ['links', 'framing', 'outlet', 'leaves'],
+  gateway: ['packets', 'links', 'uplink', 'leaves'],
+  config: ['gateway', 'bodies', 'modbus', 'lines', 'links', 'uplink', 'leaves'],
+  status: ['gateway', 'links', 'uplink', 'leaves'],
+  assembly: [
+    'config',
+    'status',
+    'gateway',
+    'bodies',
+    'modbus',
+    'lines',
+    'links',
+    'outlet',
+    'uplink',
+    'leaves',
+  ],
+  commands: ['assembly', 'config', 'status', 'gateway', 'links', 'leaves'],
+}
+
+function bridgePartOf(path: string): string {
+  const [, second] = path.split('/')
+  if (['errors.ts', 'clock.ts', 'backoff.ts'].includes(second!)) return 'leaves'
+  // a type of whoever says what is wrong with its own entry
+  if (path === 'firmware-bridge/config/entry-fault.ts') return 'leaves'
+  return ['bridge.ts', 'index.ts'].includes(second!) ? 'assembly' : second!
+}
+
+describe('the firmware bridge', () => {
+  const inside = own.filter(({ from, to }) =>
+    [from, to].every((path) => moduleOf(path) === 'firmware-bridge'),
+  )
+
+  it('has only parts whose place in the order is known', () => {
+    const files = sourceFiles().filter((file) => moduleOf(file) === 'firmware-bridge')
+    expect(files.map(bridgePartOf).filter((part) => BRIDGE_MAY_IMPORT[part] === undefined)).toEqual([])
+    expect(inside.length).toBeGreaterThan(100)
+  })
+
+  it.each(Object.entries(BRIDGE_MAY_IMPORT))('%s imports nothing above it', (part, allowed) => {
+    const found = inside.filter(({ from, to }) => {
+      return bridgePartOf(from) === part && bridgePartOf(to) !== part && !allowed.includes(bridgePartOf(to))
+    })
+    expect(lines(found)).toEqual([])
+  })
+
+  it('keeps LevelDB and mqtt.js in one file each', () => {
+    const users = (...names: string[]) =>
+      imports
+        .filter(
+          ({ from, to, isTypeOnly }) =>
+            moduleOf(from) === 'firmware-bridge' && names.includes(to) && !isTypeOnly,
+        )
+        .map(({ from }) => from)
+    expect(users('level')).toEqual(['firmware-bridge/uplink/level-window-db.ts'])
+    expect(users('mqtt', 'mqtt/lib/client')).toEqual([])
   })
 })
 

@@ -1,0 +1,157 @@
+/** The words of `headwater-bridge`: commands, options, help. What they do comes in as `BridgeActions`. */
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+
+export interface Located {
+  readonly config?: string
+  readonly data?: string
+}
+
+export type Reporting = Located & { readonly json: boolean }
+
+/** Each resolves to the exit code. */
+export interface BridgeActions {
+  start(options: Located): Promise<number>
+  init(file: string, options: { readonly force: boolean }): Promise<number>
+  check(file: string | undefined, options: Reporting): Promise<number>
+  show(options: Reporting): Promise<number>
+  status(options: Reporting & { readonly watch: boolean; readonly device?: string }): Promise<number>
+  ports(options: { readonly json: boolean }): Promise<number>
+}
+
+/** @param done gets the exit code of the command that ran. */
+export function buildBridgeProgram(
+  version: string,
+  actions: BridgeActions,
+  done: (code: number) => void,
+): Command {
+  const program = new Command('headwater-bridge')
+    .description(
+      'Brings microcontrollers without MQTT to an MQTT broker: serial ports and UDP, exactly once.',
+    )
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
+    .exitOverride()
+    .addHelpText('after', PROGRAM_HELP)
+  addStart(program, actions, done)
+  addConfiguration(program, actions, done)
+  addReports(program, actions, done)
+  return program
+}
+
+/** One line, as for every other error. */
+function usageLine(text: string): string {
+  const line = text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll('\n', ' ')
+  return `headwater-bridge: ${line} - see headwater-bridge --help\n`
+}
+
+const PROGRAM_HELP = `
+Without --config the file is $HEADWATER_BRIDGE_CONFIG, else headwater-bridge.yaml, else /etc/headwater/bridge.yaml, else defaults.
+
+Environment:
+  HEADWATER_BRIDGE_BROKER_URL, ...   single keys of the configuration (see the file that init writes)
+  HEADWATER_LOG                      debug, info, warn, error or silent: the log of start
+  HEADWATER_DEBUG=1                  print stacks of errors
+  NO_COLOR=1                         no colours
+
+Exit codes:
+  0  done; for status: nothing is wrong
+  1  failed, or a fault was found
+  2  wrong command line or configuration
+  3  no bridge is running
+  4  another bridge uses the data directory
+  5  the data directory cannot be used
+  6  an address cannot be listened on
+
+Examples:
+  headwater-bridge ports
+  headwater-bridge init
+  headwater-bridge start
+  headwater-bridge status --watch`
+
+function located(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'the configuration')
+    .option('-d, --data <directory>', 'the data directory, in place of the configured one')
+}
+
+function reporting(command: Command): Command {
+  return command.option('--json', 'print JSON', false)
+}
+
+function examples(...lines: string[]): string {
+  return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`
+}
+
+function addStart(program: Command, actions: BridgeActions, done: (code: number) => void): void {
+  located(program.command('start'))
+    .description('run the bridge until Ctrl-C or SIGTERM')
+    .addHelpText(
+      'after',
+      examples('headwater-bridge start', 'headwater-bridge start --config /etc/headwater/bridge.yaml'),
+    )
+    .action(async (options) => done(await actions.start(options)))
+}
+
+function addConfiguration(program: Command, actions: BridgeActions, done: (code: number) => void): void {
+  program
+    .command('init')
+    .description('write a configuration with every key explained')
+    .argument('[file]', 'where to; - is standard output', 'headwater-bridge.yaml')
+    .option('--force', 'replace the file if it exists', false)
+    .addHelpText('after', examples('headwater-bridge init', 'headwater-bridge init - | less'))
+    .action(async (file, options) => done(await actions.init(file, options)))
+  const config = program.command('config').description('the configuration')
+  config.action(() => config.help({ error: true }))
+  reporting(located(config.command('check')))
+    .description('tell what is wrong with the configuration, by line and column')
+    .argument('[file]', 'the configuration; the same as --config')
+    .addHelpText(
+      'after',
+      examples('headwater-bridge config check', 'headwater-bridge config check bridge.yaml --json'),
+    )
+    .action(async (file, options) => done(await actions.check(file, options)))
+  reporting(located(config.command('show')))
+    .description('print what counts: the file, the environment and the defaults together')
+    .addHelpText(
+      'after',
+      examples('headwater-bridge config show', 'headwater-bridge config show --json | jq .broker'),
+    )
+    .action(async (options) => done(await actions.show(options)))
+}
+
+function addReports(program: Command, actions: BridgeActions, done: (code: number) => void): void {
+  reporting(located(program.command('status')))
+    .description('how the running bridge is: broker, links, devices')
+    .option('-w, --watch', 'show it again every second, until Ctrl-C', false)
+    .option('--device <client id>', 'all that is known of this device', aClientId)
+    .addHelpText(
+      'after',
+      examples(
+        'headwater-bridge status',
+        'headwater-bridge status --watch',
+        'headwater-bridge status --device pump-7',
+        'headwater-bridge status --json | jq .devices',
+      ),
+    )
+    .action(async (options) => done(await actions.status(options)))
+  reporting(program.command('ports'))
+    .description('list the serial ports of this machine, by the names that stay their own')
+    .addHelpText('after', examples('headwater-bridge ports', 'headwater-bridge ports --json'))
+    .action(async (options) => done(await actions.ports(options)))
+}
+
+function aClientId(text: string): string {
+  if (text === '') throw new InvalidArgumentError('it is empty.')
+  return text
+}
+
+/** @returns null for what is no mistake on the command line; help and version are none either, and end with 0 */
+export function bridgeUsageExitCode(error: unknown): number | null {
+  if (!(error instanceof CommanderError)) return null
+  return error.exitCode === 0 ? 0 : 2
+}

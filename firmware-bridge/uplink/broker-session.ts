@@ -1,0 +1,404 @@
+/**
+ * One MQTT session at the broker, over as many connections as it takes. Each connection is a client of mqtt.js of its own, which does
+ * CONNECT, keep alive, the handshakes and their repetition after a reconnect; when to connect, with what, and what an acknowledgement
+ * waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
+ */
+import type { MqttClient as Client, IConnackPacket, IDisconnectPacket, IPublishPacket } from 'mqtt'
+import type { LogSink } from '../../broker/log-sink.ts'
+import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
+import { type Attempt, type CodedAttempt, failed } from './attempt.ts'
+import { type ClientParts, closed, DISCONNECT, forget, goodbye, newClient } from './client.ts'
+import type { BrokerConfig } from './config.ts'
+import { HeldDeliveries } from './held-deliveries.ts'
+import { OutgoingPackets } from './outgoing-packets.ts'
+import { PacketIds } from './packet-ids.ts'
+import { finalEnd, isUnsupportedVersion } from './reason-codes.ts'
+import type { AttemptOutcome, Reconnects } from './reconnects.ts'
+import { Subscriptions } from './subscriptions.ts'
+import type { Transport } from './transport.ts'
+import type { DownMessage, QoS, Will } from './uplink.ts'
+
+/** A connection that lasted so long was a good one: the next attempt comes without a pause. */
+const STEADY_MS = 10_000
+/** What is written to a connection and not read by the broker; past it nothing more is sent. */
+const UNSENT_BYTES_MAX = 256 * 1024
+
+/** What all sessions of a bridge have in common. */
+export interface SessionParts {
+  readonly transport: Transport
+  readonly broker: BrokerConfig
+  /** 5 until the broker says that it knows 3.1.1 alone. */
+  readonly protocol: { version: 4 | 5 }
+  readonly reconnects: Reconnects
+  readonly log: LogSink
+  /** Monotonic ms. */
+  readonly now: () => number
+}
+
+export interface SessionOwner {
+  /** PUBREC: PUBREL leaves once this resolves. */
+  onReceived(packetId: number): Promise<void>
+  /** @param reasonCode of the broker; 0x80 and above refuse the message */
+  onFinished(packetId: number, wasReleased: boolean, reasonCode: number): void
+  onMessage(message: DownMessage): Promise<void>
+  /** Connected, and what was in flight before is answered. */
+  onUp?(): void
+  /** The connection was lost; the session goes on by itself. */
+  onDown(): void
+  /** Of a session that is kept whatever the broker says: it tries again. */
+  onEnded(reason: string): void
+  /** Each attempt that failed after the session was opened. */
+  onFailed?(error: BridgeError): void
+}
+
+export interface OutgoingMessage {
+  readonly topic: string
+  readonly payload: Uint8Array
+  readonly isRetained: boolean
+  readonly properties: Readonly<Record<string, string>>
+}
+
+export class BrokerSession {
+  readonly clientId: string
+  readonly ids = new PacketIds()
+  readonly packets: OutgoingPackets
+  readonly #parts: SessionParts
+  readonly #owner: SessionOwner
+  readonly #held: HeldDeliveries
+  readonly #subscriptions: Subscriptions
+  readonly #reasons = new Map<number, number>()
+  readonly #isKept: boolean
+  #will: Will | null
+  #client: Client | null = null
+  #state: 'new' | 'down' | 'ready' | 'ended' = 'new'
+  #isPresent = false
+  #serverReceiveMax = 0xffff
+  #serverQosMax: QoS = 2
+  #readyAt = 0
+  #failures = 0
+  #pause: NodeJS.Timeout | null = null
+  #whenReady: (() => void)[] = []
+
+  /** @param isKept the bridge's own: it outlives refusals and whoever takes it over */
+  constructor(clientId: string, will: Will | null, owner: SessionOwner, parts: SessionParts, isKept = false) {
+    this.clientId = clientId
+    this.#isKept = isKept
+    this.#will = will
+    this.#owner = owner
+    this.#parts = parts
+    this.packets = new OutgoingPackets({
+      onReceived: (packetId) => this.#onReceived(packetId),
+      onFinished: (packetId, wasReleased) => {
+        const reasonCode = this.#reasons.get(packetId) ?? 0
+        this.#reasons.delete(packetId)
+        owner.onFinished(packetId, wasReleased, reasonCode)
+      },
+    })
+    this.#subscriptions = new Subscriptions(
+      () => this.#client,
+      () => this.#unreachable(),
+    )
+    this.#held = new HeldDeliveries(
+      (message) => owner.onMessage(message),
+      (bytes) => this.#write(bytes),
+      parts.now,
+    )
+  }
+
+  get isReady(): boolean {
+    return this.#state === 'ready'
+  }
+
+  /** The broker had the session when it was opened. */
+  get isPresent(): boolean {
+    return this.#isPresent
+  }
+
+  /** Exchanges that the broker allows at once. */
+  get inFlightMax(): number {
+    return this.#serverReceiveMax
+  }
+
+  /** Messages from the broker that the device has not acknowledged. */
+  get held(): number {
+    return this.#held.size
+  }
+
+  /** @throws BrokerUnreachableError, BrokerRefusedError, BridgeSecretError */
+  async open(isClean: boolean): Promise<void> {
+    const { reconnects, transport, broker } = this.#parts
+    if (reconnects.isAway) throw new BrokerUnreachableError(transport.name, 'it was away a moment ago')
+    const attempt = await new Promise<Attempt>((resolve) => {
+      const error = new BrokerUnreachableError(transport.name, 'it did not answer in time')
+      const limit = setTimeout(() => resolve({ outcome: 'dropped', error }), broker.connectSeconds * 1500)
+      let isLate = false
+      reconnects.add(async () => {
+        if (isLate || this.#state === 'ended') return 'dropped'
+        const made = await this.#attempt(isClean)
+        resolve(made)
+        return made.outcome
+      })
+      const settle = resolve
+      resolve = (value) => {
+        isLate = true
+        clearTimeout(limit)
+        settle(value)
+      }
+    })
+    if (attempt.error === null) return
+    await this.end('clean', false)
+    throw attempt.error
+  }
+
+  /** Goes on trying where open() gives up. */
+  openWhenPossible(): void {
+    this.#state = 'down'
+    this.#connectAgain()
+  }
+
+  /** One connection, up to where what was in flight before has been sent again and answered. */
+  async #attempt(isClean: boolean): Promise<Attempt> {
+    const { protocol, log, transport } = this.#parts
+    const version = protocol.version
+    const made = await this.#connect(isClean)
+    if (made.code !== null && isUnsupportedVersion(made.code) && version === 5) {
+      if (protocol.version === 5)
+        log.info('the broker knows no MQTT 5: record headers are left out', { broker: transport.name })
+      protocol.version = 4
+      return this.#attempt(isClean)
+    }
+    return made
+  }
+
+  #connect(isClean: boolean): Promise<CodedAttempt> {
+    return new Promise((resolve) => {
+      let client: Client
+      try {
+        client = newClient(this.#clientParts(isClean))
+      } catch (error) {
+        resolve({ outcome: 'unreachable', error: error as BridgeError, code: null })
+        return
+      }
+      let failure: (Error & { code?: number | string }) | null = null
+      let end: string | null = null
+      this.#client = client
+      client.on('error', (error) => {
+        failure ??= error
+      })
+      client.on('packetreceive', (packet) => this.#onPacket(client, packet as { cmd: string }))
+      client.on('disconnect', ({ reasonCode }: IDisconnectPacket) => {
+        end = finalEnd(reasonCode ?? 0)
+      })
+      client.on('connect', () => {
+        if (this.#client !== client || this.#state === 'ended') return
+        this.#onReady()
+        resolve({ outcome: 'reached', error: null, code: 0 })
+      })
+      client.on('close', () => {
+        resolve(failed(failure, this.clientId, this.#parts.transport.name))
+        if (this.#client === client) this.#onClosed(end)
+      })
+    })
+  }
+
+  #clientParts(isClean: boolean): ClientParts {
+    const { transport, broker, protocol } = this.#parts
+    const { clientId, packets, ids } = this
+    const version = protocol.version
+    return { clientId, isClean, will: this.#will, version, transport, broker, packets, ids }
+  }
+
+  #onPacket(client: Client, packet: { cmd: string }): void {
+    if (packet.cmd === 'connack') this.#onConnack(packet as IConnackPacket)
+    else if (packet.cmd === 'publish') {
+      const publish = packet as IPublishPacket
+      if (!this.#held.onPublish(publish)) client.stream.destroy()
+      // the handshake of QoS 2 would say that the device has it before it does: mqtt.js is to do nothing but answer PUBREL
+      if (publish.qos === 2) publish.qos = 1
+    } else if (packet.cmd === 'pubrec' || packet.cmd === 'puback') {
+      const { messageId, reasonCode = 0 } = packet as { cmd: string; messageId: number; reasonCode?: number }
+      if (reasonCode >= 0x80) this.#reasons.set(messageId, reasonCode)
+    }
+  }
+
+  #onConnack({ sessionPresent, properties, returnCode, reasonCode }: IConnackPacket): void {
+    if ((reasonCode ?? returnCode ?? 0) !== 0) return
+    this.#serverReceiveMax = properties?.receiveMaximum ?? 0xffff
+    this.#serverQosMax = (properties?.maximumQoS ?? 2) as QoS
+    this.#held.onConnected(sessionPresent)
+    if (this.#state === 'new') this.#isPresent = sessionPresent
+    else if (!sessionPresent && this.#isPresent && !this.#isKept) {
+      // subscriptions from before this process are not known here: the device makes them again
+      this.#endedByBroker('the broker does not know the session any more')
+    } else if (!sessionPresent) void this.#subscriptions.makeAgain()
+  }
+
+  #onReady(): void {
+    this.#state = 'ready'
+    this.#readyAt = this.#parts.now()
+    this.#tellReady()
+    this.#owner.onUp?.()
+  }
+
+  #tellReady(): void {
+    const waiting = this.#whenReady
+    this.#whenReady = []
+    for (const tell of waiting) tell()
+  }
+
+  #onClosed(end: string | null): void {
+    this.#client = null
+    const wasReady = this.#state === 'ready'
+    if (this.#state === 'ended') return
+    if (end !== null) {
+      this.#endedByBroker(end)
+      if (!this.#isKept) return
+    }
+    if (!wasReady) return
+    this.#state = 'down'
+    this.#failures = this.#parts.now() - this.#readyAt < STEADY_MS ? this.#failures + 1 : 0
+    this.#owner.onDown()
+    this.#connectAgain()
+  }
+
+  #connectAgain(): void {
+    const { reconnects } = this.#parts
+    const add = () => {
+      this.#pause = null
+      reconnects.add(() => this.#again())
+    }
+    if (this.#failures === 0) add()
+    else this.#pause = setTimeout(add, reconnects.pauseMs(this.#failures))
+  }
+
+  async #again(): Promise<AttemptOutcome> {
+    if (this.#state !== 'down') return 'dropped'
+    const { outcome, error } = await this.#attempt(false)
+    // the state may have changed meanwhile
+    if (error === null || (this.#state as string) === 'ended') return outcome
+    this.#owner.onFailed?.(error)
+    if (error instanceof BrokerRefusedError && !this.#isKept) {
+      this.#endedByBroker(error.message)
+      return outcome
+    }
+    if (outcome === 'reached') this.#failures++
+    this.#tellReady()
+    this.#connectAgain()
+    return outcome
+  }
+
+  #endedByBroker(reason: string): void {
+    if (this.#state === 'ended') return
+    if (!this.#isKept) void this.end('clean', false)
+    this.#owner.onEnded(reason)
+  }
+
+  async #onReceived(packetId: number): Promise<void> {
+    const client = this.#client
+    try {
+      await this.#owner.onReceived(packetId)
+    } catch (error) {
+      // sent again on the next connection, when the disk may take it
+      client?.stream.destroy()
+      throw error
+    }
+  }
+
+  /** @returns false when the session cannot take it now */
+  publish(packetId: number, message: OutgoingMessage, isDup: boolean): boolean {
+    if (!this.#canSend() || this.packets.size >= this.#serverReceiveMax || this.ids.isUsed(packetId))
+      return false
+    const qos = this.#serverQosMax
+    if (qos === 0) return false
+    this.ids.next = packetId
+    this.#send(message, qos, isDup)
+    return true
+  }
+
+  /** @returns false: dropped */
+  publishAtMostOnce(message: OutgoingMessage): boolean {
+    if (!this.#canSend()) return false
+    this.#send(message, 0, false)
+    return true
+  }
+
+  /** With an id of the session's own: for wills and the bridge's own messages. */
+  publishOwn(message: OutgoingMessage, qos: QoS): boolean {
+    if (qos === 0) return this.publishAtMostOnce(message)
+    const id = this.ids.free()
+    return id !== null && this.publish(id, message, false)
+  }
+
+  #canSend(): boolean {
+    if (this.#state !== 'ready' || this.#client === null) return false
+    return (this.#client.stream as unknown as { writableLength: number }).writableLength < UNSENT_BYTES_MAX
+  }
+
+  #send({ topic, payload, isRetained, properties }: OutgoingMessage, qos: QoS, dup: boolean): void {
+    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
+    const hasProperties = this.#parts.protocol.version === 5 && Object.keys(properties).length > 0
+    const options = {
+      qos,
+      dup,
+      retain: isRetained,
+      ...(hasProperties ? { properties: { userProperties: { ...properties } } } : {}),
+    }
+    // what becomes of it is told by the store of outgoing packets
+    this.#client!.publish(topic, bytes, options, () => {})
+  }
+
+  /** @returns null when the broker refuses it. @throws BrokerUnreachableError */
+  subscribe(filter: string, qos: QoS): Promise<QoS | null> {
+    return this.#subscriptions.subscribe(filter, qos)
+  }
+
+  /** @throws BrokerUnreachableError */
+  unsubscribe(filter: string): Promise<void> {
+    return this.#subscriptions.unsubscribe(filter)
+  }
+
+  #unreachable(): BridgeError {
+    if (this.#state === 'ended') return new SessionEndedError(this.clientId, 'it was ended')
+    return new BrokerUnreachableError(this.#parts.transport.name, 'there is no connection now')
+  }
+
+  /** A will stands in CONNECT alone: the session connects anew with it. Resolves when it is in force; with the broker away at once. */
+  async setWill(will: Will | null): Promise<void> {
+    this.#will = will
+    const client = this.#client
+    if (client === null || this.#state !== 'ready') return
+    const ready = new Promise<void>((resolve) => this.#whenReady.push(resolve))
+    // a connection that ends as it should takes the will before with it; the next one is not to wait
+    this.#readyAt = Number.NEGATIVE_INFINITY
+    client.stream.end(DISCONNECT)
+    await ready
+  }
+
+  #write(bytes: Buffer): boolean {
+    if (this.#client === null || !this.#client.connected || this.#client.stream.destroyed) return false
+    this.#client.stream.write(bytes)
+    return true
+  }
+
+  /** @param isForgotten the broker drops the session: its subscriptions and what waits for the device */
+  async end(how: 'clean' | 'lost', isForgotten: boolean): Promise<void> {
+    if (this.#state === 'ended') return
+    const wasReady = this.#state === 'ready'
+    this.#state = 'ended'
+    if (this.#pause !== null) clearTimeout(this.#pause)
+    const client = this.#client
+    this.#client = null
+    if (client !== null)
+      await closed(
+        client,
+        wasReady && how === 'clean' ? goodbye(isForgotten, this.#parts.protocol.version) : null,
+      )
+    // MQTT 3.1.1 ends a session by beginning it clean
+    if (wasReady && isForgotten && how === 'clean' && this.#parts.protocol.version === 4) {
+      this.packets.clear()
+      await forget({ ...this.#clientParts(true), will: null })
+    }
+    this.#owner.onDown()
+    this.#tellReady()
+  }
+}

@@ -1,0 +1,45 @@
+/** A message between PUBLISH and PUBREC, and who waits for the answer. */
+import { finalFault } from './reason-codes.ts'
+import type { PublishResult } from './uplink.ts'
+
+export const ACCEPTED: PublishResult = { kind: 'accepted' }
+export const REPEATED: PublishResult = { kind: 'repeated' }
+export const CONGESTED: PublishResult = { kind: 'congested' }
+
+/** Repetitions of one message that wait for the one answer. */
+const WAITERS_MAX = 8
+
+export interface Flight {
+  readonly messageId: number
+  readonly digest: string
+  waiters: ((result: PublishResult) => void)[]
+}
+
+/** Counted since the start; never reset. */
+export interface UplinkCounters {
+  accepted: number
+  repeated: number
+  congested: number
+  refused: number
+  /** QoS 0 and -1: handed over, and dropped because there was no connection. */
+  handedOver: number
+  dropped: number
+}
+
+/** An id is one message's until it is answered. */
+export function waitFor(flight: Flight, digest: string): Promise<PublishResult> | PublishResult {
+  if (flight.digest !== digest || flight.waiters.length >= WAITERS_MAX) return CONGESTED
+  return new Promise((resolve) => flight.waiters.push(resolve))
+}
+
+export function answer(flight: Flight, result: PublishResult): void {
+  const { waiters } = flight
+  flight.waiters = []
+  for (const tell of waiters) tell(result)
+}
+
+/** What a reason code of 0x80 or above is to the device. */
+export function refusal(reasonCode: number): PublishResult {
+  const reason = finalFault(reasonCode)
+  return reason === null ? CONGESTED : { kind: 'refused', reason }
+}

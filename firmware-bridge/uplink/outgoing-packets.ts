@@ -1,0 +1,78 @@
+/**
+ * mqtt.js' store of what is not acknowledged yet, over all connections of one session. mqtt.js puts PUBLISH in before it sends it, PUBREL
+ * in its place before it sends that, and sends what is in it again, one after another, before it says that it is connected.
+ */
+import { Store } from './mqtt-parts.ts'
+
+type Packet = Parameters<InstanceType<typeof Store>['put']>[0]
+type Put = Parameters<InstanceType<typeof Store>['put']>[1]
+type Del = Parameters<InstanceType<typeof Store>['del']>[1]
+
+export interface OutgoingListener {
+  /** PUBREC has come: PUBREL leaves once this resolves; if it rejects, none does. */
+  onReceived(packetId: number): Promise<void>
+  /** The exchange is over: PUBCOMP, PUBACK, or a reason code that ends it. */
+  onFinished(packetId: number, wasReleased: boolean): void
+}
+
+export class OutgoingPackets extends Store {
+  readonly #listener: OutgoingListener
+  readonly #packets = new Map<number, Packet>()
+
+  constructor(listener: OutgoingListener) {
+    super({ clean: false })
+    this.#listener = listener
+  }
+
+  get size(): number {
+    return this.#packets.size
+  }
+
+  /** Before a connection: PUBRELs that an earlier process owes. */
+  owePubrel(packetId: number): void {
+    this.#keep({ cmd: 'pubrel', qos: 2, messageId: packetId } as unknown as Packet)
+  }
+
+  /** Of a session that has ended nothing is sent again. */
+  clear(): void {
+    for (const packetId of this.#packets.keys()) super.del({ messageId: packetId }, () => {})
+    this.#packets.clear()
+  }
+
+  override put(packet: Packet, done: Put): this {
+    if (packet.cmd !== 'pubrel') {
+      this.#keep(packet)
+      done()
+      return this
+    }
+    this.#listener.onReceived(packet.messageId!).then(
+      () => {
+        this.#keep(packet)
+        done()
+      },
+      (error: Error) => done(error),
+    )
+    return this
+  }
+
+  #keep(packet: Packet): void {
+    this.#packets.set(packet.messageId!, packet)
+    super.put(packet, () => {})
+  }
+
+  override createStream(): ReturnType<InstanceType<typeof Store>['createStream']> {
+    for (const packet of this.#packets.values()) {
+      // mqtt.js leaves it as it was sent first (MQTT 5.0 section 3.3.1.1)
+      if (packet.cmd === 'publish') packet.dup = true
+    }
+    return super.createStream()
+  }
+
+  override del(packet: Pick<Packet, 'messageId'>, done: Del): this {
+    const kept = this.#packets.get(packet.messageId!)
+    this.#packets.delete(packet.messageId!)
+    super.del(packet, done)
+    if (kept !== undefined) this.#listener.onFinished(packet.messageId!, kept.cmd === 'pubrel')
+    return this
+  }
+}

@@ -1,0 +1,45 @@
+/** What the broker's answers mean for a session or a message (MQTT 5.0 section 2.4; MQTT 3.1.1 section 3.2.2.3). */
+
+const UNSUPPORTED_VERSION = new Set([0x01, 0x84])
+/** The broker will not change its mind by itself. */
+const FINAL_REFUSALS: Readonly<Record<number, readonly [reason: string, hint: string]>> = {
+  2: ['it does not allow this client id', 'see clientIdPrefix, and what the broker allows'],
+  4: ['wrong user or password', 'check broker.user and broker.passwordFile'],
+  5: ['not authorized', 'give the user of broker.user the right to connect with this client id'],
+  133: ['it does not allow this client id', 'see clientIdPrefix, and what the broker allows'],
+  134: ['wrong user or password', 'check broker.user and broker.passwordFile'],
+  135: ['not authorized', 'give the user of broker.user the right to connect with this client id'],
+  138: ['banned', 'ask whoever runs the broker'],
+  140: ['it wants another way of authentication', 'allow user and password, or none, for the bridge'],
+}
+/** DISCONNECT after which the session is not the bridge's any more. */
+const FINAL_ENDS: Readonly<Record<number, string>> = {
+  135: 'the broker says: not authorized any more',
+  142: 'another client has connected with its client id',
+  152: 'the broker ended it by an administrative action',
+}
+/** The same message can never be taken; the others are about now. */
+const FINAL_FAULTS: Readonly<Record<number, string>> = {
+  135: 'not authorized to publish there',
+  144: 'the broker does not allow this topic',
+  149: 'too large for the broker',
+  153: 'the broker does not take this payload',
+  154: 'the broker does not take retained messages',
+}
+
+export function isUnsupportedVersion(code: number): boolean {
+  return UNSUPPORTED_VERSION.has(code)
+}
+
+export function finalRefusal(code: number): readonly [reason: string, hint: string] | null {
+  return FINAL_REFUSALS[code] ?? null
+}
+
+export function finalEnd(code: number): string | null {
+  return FINAL_ENDS[code] ?? null
+}
+
+/** @returns why never; null: it may be taken later */
+export function finalFault(code: number): string | null {
+  return FINAL_FAULTS[code] ?? null
+}
