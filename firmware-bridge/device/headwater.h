@@ -44,7 +44,7 @@
  *     crc      = 2 bytes, big-endian                    ; CRC-16/CCITT-FALSE of message: poly 0x1021, init 0xFFFF; "123456789" is 0x29B1
  *     message  = length type fields                     ; MQTT-SN 1.2; length counts itself, 2 to HW_MTU
  *
- *     PINGREQ:  message 02 16, crc F0 3C  ->  00 05 02 16 F0 3C 00
+ *     PINGREQ:  message 02 16, crc 09 9A  ->  00 05 02 16 09 9A 00
  *
  * A frame that fails COBS or CRC, is longer than HW_MTU or than its length byte says, is dropped and counted (hw_client.dropped). With
  * HW_BARE a message is a datagram, without frame and CRC.
