@@ -36,6 +36,8 @@ export class GatewayDouble {
   #out: Out | null = null
   #downTopic = 0
   #lastId = 0
+  /** That `deliver` is for. */
+  commandFilter = 'cmd'
   congestions = 0
   restarts = 0
 
@@ -48,7 +50,7 @@ export class GatewayDouble {
     return this.#queue.length === 0 && this.#out === null
   }
 
-  /** To the device's subscription `cmd`, QoS 1. */
+  /** To the device's subscription, QoS 1. */
   deliver(payload: string): void {
     this.#queue.push(payload)
   }
@@ -64,10 +66,10 @@ export class GatewayDouble {
   }
 
   poll(now: number): void {
-    if (!this.#isConnected || !this.filters.has('cmd')) return
+    if (!this.#isConnected || !this.filters.has(this.commandFilter)) return
     if (this.#downTopic === 0) {
-      this.#downTopic = this.#idOf('cmd')
-      this.#send(message(Type.register, u16(this.#downTopic), u16(this.#nextId()), 'cmd'))
+      this.#downTopic = this.#idOf(this.commandFilter)
+      this.#send(message(Type.register, u16(this.#downTopic), u16(this.#nextId()), this.commandFilter))
     }
     if (this.#out === null) {
       const payload = this.#queue.shift()

@@ -1,0 +1,83 @@
+/** A device that runs: QEMU, or this machine. Its memory is gone with each reset; the number of the boot is all that it starts with. */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { Deframer } from '../firmware-bridge/device/frames.ts'
+import { onExit } from '../support/kafka/cleanup.ts'
+import { type Board, forBoot } from './firmware.ts'
+import type { DeviceBook } from './judge.ts'
+
+const REPORT_TYPE = 0xfd
+const REPORT_BYTES = 11
+const SAID_CHARS_MAX = 4000
+
+export class DeviceProcess implements DeviceBook {
+  readonly board: Board
+  boots = 0
+  readonly acknowledged: string[] = []
+  readonly refused: string[] = []
+  /** What QEMU complained of. */
+  said = ''
+  readonly #firmware: string
+  readonly #onMessage: (message: Buffer) => void
+  #child: ChildProcessWithoutNullStreams | null = null
+
+  /** @param onMessage what goes on the wire, without the reports */
+  constructor(board: Board, firmware: string, onMessage: (message: Buffer) => void) {
+    this.board = board
+    this.#firmware = firmware
+    this.#onMessage = onMessage
+  }
+
+  get name(): string {
+    return this.board.name
+  }
+
+  start(): void {
+    const file = forBoot(this.#firmware, ++this.boots)
+    const [program, ...args] = this.board.command(file)
+    const child = spawn(program, args, { stdio: 'pipe' })
+    this.#child = child
+    const takeBack = onExit(() => child.kill('SIGKILL'))
+    const deframer = new Deframer()
+    child.stdout.on('data', (chunk: Buffer) => {
+      for (const message of deframer.push(chunk)) this.#take(message)
+    })
+    child.stderr.on('data', (chunk) => {
+      this.said = (this.said + chunk).slice(-SAID_CHARS_MAX)
+    })
+    child.stdin.on('error', () => {})
+    child.on('error', (error) => {
+      this.said += error.message
+    })
+    child.once('close', () => {
+      takeBack()
+      rmSync(file, { force: true })
+    })
+  }
+
+  /** Bytes of the wire; none arrive where it is off. */
+  receive(bytes: Buffer): void {
+    if (this.#child?.exitCode === null && this.#child.signalCode === null) this.#child.stdin.write(bytes)
+  }
+
+  /** Resolves when all that it reported has been heard. */
+  async stop(): Promise<void> {
+    const child = this.#child
+    if (child === null) return
+    this.#child = null
+    const closed = once(child, 'close')
+    child.kill('SIGKILL')
+    await closed
+  }
+
+  #take(message: Buffer): void {
+    if (message[1] !== REPORT_TYPE) {
+      this.#onMessage(message)
+      return
+    }
+    if (message.length !== REPORT_BYTES) throw new Error(`${this.name} reported ${message.toString('hex')}`)
+    const list = message[2] === 'A'.charCodeAt(0) ? this.acknowledged : this.refused
+    list.push(`${message.readUInt32BE(3)}/${message.readUInt32BE(7)}`)
+  }
+}

@@ -1,0 +1,45 @@
+/** The harness itself, short: what `npm run test:firmware` does for longer. `npm test` compiles it. */
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { isSkipped } from '../firmware-bridge/device/compilers.ts'
+import { seededRandom, testSeed } from '../support/random.ts'
+import { BOARDS } from './firmware.ts'
+import { planBlows } from './plan.ts'
+
+const MAIN = fileURLToPath(new URL('../../dist/test/firmware/main.js', import.meta.url))
+const MESSAGES = 300
+const KILLS = 2
+const RUN_MS_MAX = 240_000
+
+const skipped = isSkipped('firmware in the loop', ...BOARDS.flatMap(({ tools }) => tools))
+
+it('a seed gives the same plan of kills, and all kinds come', () => {
+  const plan = (seed: number) => planBlows(seededRandom(seed), 10_000, 40, 3)
+  expect(plan(7)).toEqual(plan(7))
+  expect(plan(7)).not.toEqual(plan(8))
+  expect(new Set(plan(7).map(({ victim }) => victim)).size).toBe(4)
+  expect(plan(7).filter(({ victim }) => victim !== 'device')).toHaveLength(40)
+  expect(planBlows(seededRandom(7), 1, 1, 1).every(({ at }) => at === 1)).toBe(true)
+})
+
+describe.skipIf(skipped)('firmware on a bad wire, with kills of bridge and broker', () => {
+  it('has each message that a device was told is acknowledged in the log once, in order', async () => {
+    if (!existsSync(MAIN)) throw new Error('run `npm run build` first: the harness is compiled')
+    const seed = testSeed()
+    const args = [MAIN, '--messages', `${MESSAGES}`, '--kills', `${KILLS}`, '--seed', `${seed}`, '--json']
+    const { stdout } = await promisify(execFile)(process.execPath, args).catch((error) => {
+      throw new Error(`HEADWATER_TEST_SEED=${seed}: ${error.stdout}\n${error.stderr}`)
+    })
+    const result = JSON.parse(stdout)
+    expect(result.problems).toEqual([])
+    expect(result.devices).toHaveLength(BOARDS.length)
+    for (const device of result.devices) {
+      expect(device.acknowledged).toBeGreaterThan(0)
+      expect(device.lost).toBeGreaterThan(0)
+      expect(device.flipped).toBeGreaterThan(0)
+    }
+  }, RUN_MS_MAX)
+})
