@@ -26,20 +26,24 @@ it('a seed gives the same plan of kills, and all kinds come', () => {
 })
 
 describe.skipIf(skipped)('firmware on a bad wire, with kills of bridge and broker', () => {
-  it('has each message that a device was told is acknowledged in the log once, in order', async () => {
-    if (!existsSync(MAIN)) throw new Error('run `npm run build` first: the harness is compiled')
-    const seed = testSeed()
-    const args = [MAIN, '--messages', `${MESSAGES}`, '--kills', `${KILLS}`, '--seed', `${seed}`, '--json']
-    const { stdout } = await promisify(execFile)(process.execPath, args).catch((error) => {
-      throw new Error(`HEADWATER_TEST_SEED=${seed}: ${error.stdout}\n${error.stderr}`)
-    })
-    const result = JSON.parse(stdout)
-    expect(result.problems).toEqual([])
-    expect(result.devices).toHaveLength(BOARDS.length)
-    for (const device of result.devices) {
-      expect(device.acknowledged).toBeGreaterThan(0)
-      expect(device.lost).toBeGreaterThan(0)
-      expect(device.flipped).toBeGreaterThan(0)
-    }
-  }, RUN_MS_MAX)
+  it(
+    'has each message that a device was told is acknowledged in the log once, in order',
+    async () => {
+      if (!existsSync(MAIN)) throw new Error('run `npm run build` first: the harness is compiled')
+      const seed = testSeed()
+      const args = [MAIN, '--messages', `${MESSAGES}`, '--kills', `${KILLS}`, '--seed', `${seed}`, '--json']
+      const { stdout } = await promisify(execFile)(process.execPath, args).catch((error) => {
+        throw new Error(`HEADWATER_TEST_SEED=${seed}: ${error.stdout}\n${error.stderr}`)
+      })
+      const result = JSON.parse(stdout)
+      expect(result.problems).toEqual([])
+      expect(result.devices).toHaveLength(BOARDS.length)
+      for (const device of result.devices) {
+        expect(device.acknowledged).toBeGreaterThan(0)
+        expect(device.lost).toBeGreaterThan(0)
+        expect(device.flipped).toBeGreaterThan(0)
+      }
+    },
+    RUN_MS_MAX,
+  )
 })
