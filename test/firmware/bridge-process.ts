@@ -20,7 +20,7 @@ export function bridgeConfiguration({ brokerPort, statusPort, ports }: BridgeSet
   return `
 data: ./bridge-data
 broker: { url: "mqtt://127.0.0.1:${brokerPort}" }
-status: { address: "127.0.0.1:${statusPort}" }
+status: { address: "127.0.0.1:${statusPort}", topicPrefix: "" }
 links:
 ${links.join('')}`
 }

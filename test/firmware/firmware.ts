@@ -10,7 +10,7 @@ const MARK = Buffer.from('HWBOOT01')
 
 /** Short, so that a run has many repetitions and reconnections; all else is as a firmware has it. */
 const TIMES = [
-  'HW_RETRY_MS=150',
+  'HW_RETRY_MS=70',
   'HW_RETRY_MS_MAX=1000',
   'HW_RETRIES=5',
   'HW_RECONNECT_MS_MAX=1000',
