@@ -16,6 +16,8 @@ export class DeviceProcess implements DeviceBook {
   boots = 0
   readonly acknowledged: string[] = []
   readonly refused: string[] = []
+  /** Of the time that it got from the bridge, when it told it, to a second or so; null: it never got it. */
+  clockErrorMs: number | null = null
   /** What QEMU complained of. */
   said = ''
   readonly #firmware: string
@@ -77,7 +79,12 @@ export class DeviceProcess implements DeviceBook {
       return
     }
     if (message.length !== REPORT_BYTES) throw new Error(`${this.name} reported ${message.toString('hex')}`)
-    const list = message[2] === 'A'.charCodeAt(0) ? this.acknowledged : this.refused
-    list.push(`${message.readUInt32BE(3)}/${message.readUInt32BE(7)}`)
+    const [kind, value] = [String.fromCharCode(message[2]!), message.readUInt32BE(7)]
+    if (kind === 'T') {
+      this.clockErrorMs = Math.max(this.clockErrorMs ?? 0, Math.abs(Date.now() - value * 1024))
+      return
+    }
+    const list = kind === 'A' ? this.acknowledged : this.refused
+    list.push(`${message.readUInt32BE(3)}/${value}`)
   }
 }

@@ -1,10 +1,11 @@
 /** The harness itself, short: what `npm run test:firmware` does for longer. `npm test` compiles it. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { isSkipped } from '../firmware-bridge/device/compilers.ts'
+import { isSkipped, ROOT } from '../firmware-bridge/device/compilers.ts'
 import { seededRandom, testSeed } from '../support/random.ts'
 import { BOARDS } from './firmware.ts'
 import { planBlows } from './plan.ts'
@@ -14,7 +15,8 @@ const MESSAGES = 300
 const KILLS = 2
 const RUN_MS_MAX = 240_000
 
-const skipped = isSkipped('firmware in the loop', ...BOARDS.flatMap(({ tools }) => tools))
+const hasBridge = existsSync(join(ROOT, 'bridge.ts'))
+const skipped = !hasBridge || isSkipped('firmware in the loop', ...BOARDS.flatMap(({ tools }) => tools))
 
 it('a seed gives the same plan of kills, and all kinds come', () => {
   const plan = (seed: number) => planBlows(seededRandom(seed), 10_000, 40, 3)
@@ -40,6 +42,7 @@ describe.skipIf(skipped)('firmware on a bad wire, with kills of bridge and broke
       expect(result.devices).toHaveLength(BOARDS.length)
       for (const device of result.devices) {
         expect(device.acknowledged).toBeGreaterThan(0)
+        expect(device.clockErrorMs).not.toBeNull()
         expect(device.lost).toBeGreaterThan(0)
         expect(device.flipped).toBeGreaterThan(0)
       }

@@ -6,7 +6,9 @@ const record = (boot: number, number: number, device = 'm3'): LogRecord => {
   const origin = { device, boot, number }
   return { topic: topicOf(origin), value: payloadOf(origin) }
 }
-const book = (...acknowledged: string[]) => [{ name: 'm3', boots: 2, acknowledged, refused: [] }]
+const book = (...acknowledged: string[]) => [
+  { name: 'm3', boots: 2, acknowledged, refused: [], clockErrorMs: 1500 },
+]
 const problems = (books: Parameters<typeof judge>[0], ...records: LogRecord[]) =>
   judge(books, records).problems
 
@@ -24,6 +26,14 @@ it('finds what is missing, twice, out of order, unknown or refused', () => {
     'm3: 1 in the log of which the device knows nothing: 1/3',
   ])
   expect(problems([{ ...book('1/1')[0]!, refused: ['1/2'] }], record(1, 1))).toEqual(['m3: 1 refused: 1/2'])
+})
+
+it('finds a clock that is wrong, and asks of no device that it has one', () => {
+  const [good] = book('1/1')
+  expect(problems([{ ...good!, clockErrorMs: null }], record(1, 1))).toEqual([])
+  expect(problems([{ ...good!, clockErrorMs: 60_000 }], record(1, 1))).toEqual([
+    'm3: its clock was wrong by 60000 ms',
+  ])
 })
 
 it('finds a record that is not what its device made: another byte, another topic, another device', () => {

@@ -12,6 +12,7 @@ export interface DeviceBook {
   /** `boot/number`, in the order in which the device reported them. */
   readonly acknowledged: readonly string[]
   readonly refused: readonly string[]
+  readonly clockErrorMs: number | null
 }
 
 export interface Verdict {
@@ -21,6 +22,8 @@ export interface Verdict {
 }
 
 const NAMED_MAX = 5
+/** A report of the time is cut to 1.024 s and takes its way. */
+const CLOCK_MS_MAX = 10_000
 
 export function judge(books: readonly DeviceBook[], records: readonly LogRecord[]): Verdict {
   const problems: string[] = []
@@ -58,6 +61,8 @@ function judgeDevice(book: DeviceBook, found: readonly string[]): string[] {
     found.filter((each, i) => i > 0 && isBefore(each, found[i - 1]!)),
   )
   tell('refused', book.refused)
+  if (book.clockErrorMs !== null && book.clockErrorMs > CLOCK_MS_MAX)
+    problems.push(`${book.name}: its clock was wrong by ${book.clockErrorMs} ms`)
   // in flight when the device was reset: one a boot, the last of its boot
   const known = new Set(book.acknowledged)
   const others = [...present].filter((each) => !known.has(each))

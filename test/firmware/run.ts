@@ -33,6 +33,7 @@ export interface DeviceResult {
   readonly boots: number
   readonly acknowledged: number
   readonly records: number
+  readonly clockErrorMs: number | null
   readonly frames: number
   readonly lost: number
   readonly flipped: number
@@ -96,13 +97,14 @@ export class FirmwareRun {
     const devices = this.#devices.map((device, i): DeviceResult => {
       const { frames, lost, flipped } = this.#wires[i]!
       const acknowledged = device.acknowledged.length
-      const { name, boots, board } = device
+      const { name, boots, board, clockErrorMs } = device
       return {
         name,
         what: board.what,
         boots,
         acknowledged,
         records: records.get(name) ?? 0,
+        clockErrorMs,
         frames,
         lost,
         flipped,

@@ -5,6 +5,7 @@
  *   payload = DEVICE ' ' boot ' ' number ' ' padding       padding: number * 7 % 60 bytes, the i-th is number * 31 + i * 17, modulo 256
  *   report  = 0B FD 'A' boot:4 number:4                    big-endian; the message of this number was acknowledged
  *             0B FD 'R' boot:4 number:4                    it was refused
+ *             0B FD 'T' boot:4 time:4                      the time came to be known; Unix ms / 1024
  *
  * Topics go round: two names and a short one.
  */
@@ -28,14 +29,14 @@ static hw_topic topics[] = {
 static uint32_t number;
 static bool is_answered = true;
 
-static void report(uint8_t kind) {
+static void report(uint8_t kind, uint32_t value) {
   uint8_t head[11];
   uint8_t i;
   head[1] = 0xFD;
   head[2] = kind;
   for (i = 0; i < 4; i++) head[3 + i] = plan.boot[i];
-  hwi_put_u16(head + 7, (uint16_t)(number >> 16));
-  hwi_put_u16(head + 9, (uint16_t)number);
+  hwi_put_u16(head + 7, (uint16_t)(value >> 16));
+  hwi_put_u16(head + 9, (uint16_t)value);
   hwi_send(&hw, head, 11, NULL, 0);
 }
 
@@ -43,7 +44,7 @@ static void on_result(void *context, hw_action action, hw_topic *topic, hw_resul
   (void)context;
   (void)action;
   (void)topic;
-  report(result == HW_ACKNOWLEDGED ? 'A' : 'R');
+  report(result == HW_ACKNOWLEDGED ? 'A' : 'R', number);
   is_answered = true;
 }
 
@@ -83,14 +84,20 @@ static const hw_config config = {
 };
 
 int main(void) {
+  bool is_time_told = false;
   board_start();
   hw_start(&hw, &config);
+  hw_sync_time(&hw);
   hw_connect(&hw);
   for (;;) {
     uint8_t byte;
     while (board_read(&byte)) hw_receive(&hw, &byte, 1);
     hw_poll(&hw);
     if (is_answered) publish();
+    if (!is_time_told && hw_time_ms(&hw) != 0) {
+      is_time_told = true;
+      report('T', (uint32_t)(hw_time_ms(&hw) >> 10));
+    }
     board_wait();
   }
 }
