@@ -6,6 +6,7 @@
  *   now MS · in HEX · poll          connect · disconnect · sleep S · wake · time   pub I FLAGS HEX · sub I QOS · unsub I · cancel
  *   answer R                        what on_message returns                        accept R    what on_topic returns
  *   read                            state, dropped, repeated, busy, due, unix ms, trusted
+ *   of I                            whether the last message is of this topic
  *   garbage SEED N                  hw_receive of so many random bytes, in pieces
  *
  *   out HEX · state N · result ACTION TOPIC RESULT · message TYPE ID FLAGS HEX · name ID TEXT · error N · value ...
@@ -25,6 +26,7 @@ static hw_topic topics[TOPICS];
 static char names[TOPICS][256];
 static char client_id[64];
 static uint32_t clock_ms;
+static hw_message last_message;
 static hw_result message_answer = HW_ACKNOWLEDGED;
 static hw_result name_answer = HW_ACKNOWLEDGED;
 
@@ -64,6 +66,7 @@ static void on_result(void *context, hw_action action, hw_topic *topic, hw_resul
 
 static hw_result on_message(void *context, const hw_message *message) {
   (void)context;
+  last_message = *message;
   printf("message %d %d %d ", message->topic_type, message->topic_id, message->flags);
   print_hex(message->payload, message->length);
   printf("\n");
@@ -191,6 +194,7 @@ int main(void) {
     else if (!strcmp(line, "answer")) message_answer = (hw_result)atoi(arguments);
     else if (!strcmp(line, "accept")) name_answer = (hw_result)atoi(arguments);
     else if (!strcmp(line, "garbage")) garbage(arguments);
+    else if (!strcmp(line, "of")) printf("value %d\n", hw_is_of(&last_message, &topics[atoi(arguments)]));
     else if (!strcmp(line, "read")) report();
     else exit(2);
     printf("ok\n");
