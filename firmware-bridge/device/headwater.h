@@ -213,7 +213,7 @@ typedef struct hw_config {
   const char *client_id;
   /** Without a message for so long a PINGREQ is sent; 0: never, and a lost gateway is found by the next QoS 1 message. */
   uint16_t keep_alive_s;
-  /** The first CONNECT goes on with the session of before the reset. Only for a device that keeps hw_client.message_id over a reset. */
+  /** The first CONNECT goes on with the session of before the reset. Only for a device that keeps hw_client.message_id over a reset, and sets it after hw_start. */
   bool resume;
   /** Handed to all callbacks. */
   void *context;
@@ -319,7 +319,7 @@ void hw_disconnect(hw_client *hw);
 void hw_receive(hw_client *hw, const void *bytes, size_t n);
 /** Repeats, keeps alive, reconnects. */
 void hw_poll(hw_client *hw);
-/** Milliseconds until hw_poll has something to do, unless bytes come before: for a device that halts in between. */
+/** Milliseconds until hw_poll has something to do, unless bytes come before: for a device that halts in between. The time is asked for when it is called. */
 uint32_t hw_due_ms(const hw_client *hw);
 
 /**
@@ -657,7 +657,6 @@ static void hwi_registered(hw_client *hw, const uint8_t *message, uint8_t n) {
     result = hw->config->on_topic(hw->config->context, hwi_u16(message + 2), name, name_n);
   hwi_acknowledge(hw, HWI_REGACK, message + 2, result);
 }
-
 #endif
 
 #if HW_WITH_SUBSCRIBE || HW_WITH_TIME
