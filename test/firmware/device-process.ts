@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { Deframer } from '../firmware-bridge/device/frames.ts'
-import { onExit } from '../support/kafka/cleanup.ts'
+import { onExit, whenOrphaned } from '../support/kafka/cleanup.ts'
 import { type Board, forBoot } from './firmware.ts'
 import type { DeviceBook } from './judge.ts'
 
@@ -41,6 +41,8 @@ export class DeviceProcess implements DeviceBook {
     const child = spawn(program, args, { stdio: 'pipe' })
     this.#child = child
     const takeBack = onExit(() => child.kill('SIGKILL'))
+    // QEMU does not end with its standard input
+    const calmDown = whenOrphaned('kill -9 "$1"', [`${child.pid}`])
     const deframer = new Deframer()
     child.stdout.on('data', (chunk: Buffer) => {
       for (const message of deframer.push(chunk)) this.#take(message)
@@ -54,6 +56,7 @@ export class DeviceProcess implements DeviceBook {
     })
     child.once('close', () => {
       takeBack()
+      calmDown()
       rmSync(file, { force: true })
     })
   }
