@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { ROOT } from '../firmware-bridge/device/compilers.ts'
-import { onExit } from '../support/kafka/cleanup.ts'
+import { onExit, whenOrphaned } from '../support/kafka/cleanup.ts'
 
 export const BRIDGE = `${ROOT}dist/bridge.js`
 const OUTPUT_CHARS_MAX = 200_000
@@ -47,7 +47,11 @@ export class BridgeProcess {
     })
     this.#child = child
     const takeBack = onExit(() => child.kill('SIGKILL'))
-    child.once('exit', takeBack)
+    const calmDown = whenOrphaned('kill -9 "$1"', [`${child.pid}`])
+    child.once('exit', () => {
+      takeBack()
+      calmDown()
+    })
     const keep = (chunk: Buffer): void => {
       this.output = (this.output + chunk.toString()).slice(-OUTPUT_CHARS_MAX)
     }

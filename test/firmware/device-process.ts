@@ -1,6 +1,5 @@
 /** A device that runs: QEMU, or this machine. Its memory is gone with each reset; the number of the boot is all that it starts with. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { Deframer } from '../firmware-bridge/device/frames.ts'
 import { onExit, whenOrphaned } from '../support/kafka/cleanup.ts'
@@ -23,6 +22,8 @@ export class DeviceProcess implements DeviceBook {
   readonly #firmware: string
   readonly #onMessage: (message: Buffer) => void
   #child: ChildProcessWithoutNullStreams | null = null
+  /** All that the present boot wrote has been read, and it is gone. */
+  #closed: Promise<void> = Promise.resolve()
 
   /** @param onMessage what goes on the wire, without the reports */
   constructor(board: Board, firmware: string, onMessage: (message: Buffer) => void) {
@@ -54,10 +55,13 @@ export class DeviceProcess implements DeviceBook {
     child.on('error', (error) => {
       this.said += error.message
     })
-    child.once('close', () => {
-      takeBack()
-      calmDown()
-      rmSync(file, { force: true })
+    this.#closed = new Promise((resolve) => {
+      child.once('close', () => {
+        takeBack()
+        calmDown()
+        rmSync(file, { force: true })
+        resolve()
+      })
     })
   }
 
@@ -68,12 +72,9 @@ export class DeviceProcess implements DeviceBook {
 
   /** Resolves when all that it reported has been heard. */
   async stop(): Promise<void> {
-    const child = this.#child
-    if (child === null) return
+    this.#child?.kill('SIGKILL')
     this.#child = null
-    const closed = once(child, 'close')
-    child.kill('SIGKILL')
-    await closed
+    await this.#closed
   }
 
   #take(message: Buffer): void {

@@ -65,7 +65,7 @@ export class Wire {
   async close(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer)
     const port = this.#port
-    if (port === null || port.exitCode !== null) return
+    if (port === null || port.exitCode !== null || port.signalCode !== null) return
     const closed = once(port, 'close')
     port.stdin.end()
     await closed
