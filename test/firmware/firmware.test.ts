@@ -1,7 +1,11 @@
 /** The harness itself, short: what `npm run test:firmware` does for longer. `npm test` compiles it. */
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
@@ -14,9 +18,22 @@ const MAIN = fileURLToPath(new URL('../../dist/test/firmware/main.js', import.me
 const MESSAGES = 300
 const KILLS = 2
 const RUN_MS_MAX = 240_000
+const FIRST_BOOT = `${BOARDS.at(-1)!.name}-1.elf`
 
 const hasBridge = existsSync(join(ROOT, 'bridge.ts'))
 const skipped = !hasBridge || isSkipped('firmware in the loop', ...BOARDS.flatMap(({ tools }) => tools))
+
+/** Of all processes; one that ends meanwhile has none. */
+function commandLines(): string[] {
+  const processes = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return processes.map((id) => {
+    try {
+      return readFileSync(`/proc/${id}/cmdline`, 'utf8')
+    } catch {
+      return ''
+    }
+  })
+}
 
 it('a seed gives the same plan of kills, and all kinds come', () => {
   const plan = (seed: number) => planBlows(seededRandom(seed), 10_000, 40, 3)
@@ -45,6 +62,42 @@ describe.skipIf(skipped)('firmware on a bad wire, with kills of bridge and broke
         expect(device.clockErrorMs).not.toBeNull()
         expect(device.lost).toBeGreaterThan(0)
         expect(device.flipped).toBeGreaterThan(0)
+      }
+    },
+    RUN_MS_MAX,
+  )
+
+  it(
+    'that is broken off leaves no process and no directory',
+    async () => {
+      const directory = await mkdtemp(join(tmpdir(), 'headwater-broken-off-'))
+      try {
+        const env = { ...process.env, TMPDIR: directory }
+        const child = spawn(process.execPath, [MAIN, '--messages', '100000', '--json'], { env })
+        let [stdout, stderr, isOver] = ['', '', false]
+        child.stdout.on('data', (text) => {
+          stdout += text
+        })
+        child.stderr.on('data', (text) => {
+          stderr += text
+        })
+        const closed = once(child, 'close').then(([code]) => {
+          isOver = true
+          return code
+        })
+        const hasDevices = () =>
+          readdirSync(directory).some((run) => existsSync(join(directory, run, FIRST_BOOT)))
+        while (!isOver && !hasDevices()) await delay(50)
+        child.kill('SIGTERM')
+        expect({ code: await closed, stdout, stderr }).toEqual({
+          code: 130,
+          stdout: '',
+          stderr: 'broken off; cleaning up\n',
+        })
+        expect(readdirSync(directory)).toEqual([])
+        expect(commandLines().filter((line) => line.includes(directory))).toEqual([])
+      } finally {
+        await rm(directory, { recursive: true, force: true })
       }
     },
     RUN_MS_MAX,

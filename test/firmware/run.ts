@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { BrokerProcess, CLI } from '../support/broker-process.ts'
+import { whenOrphaned } from '../support/kafka/cleanup.ts'
 import { freePort } from '../support/kafka/ports.ts'
 import { seededRandom } from '../support/random.ts'
 import { BridgeProcess, bridgeConfiguration } from './bridge-process.ts'
@@ -59,6 +60,7 @@ export class FirmwareRun {
   #devices: DeviceProcess[] = []
   #wires: Wire[] = []
   #isAbandoned = false
+  #calmDown = () => {}
 
   constructor(options: RunOptions, onProgress: (acknowledged: number) => void) {
     this.#options = options
@@ -87,6 +89,7 @@ export class FirmwareRun {
       await this.#play()
       await Promise.all(this.#devices.map((device) => device.stop()))
       await this.#bridge.end('SIGTERM')
+      if (this.#isAbandoned) throw new Error('broken off')
       const verdict = judge(this.#devices, await this.#readLog())
       records = verdict.records
       problems.push(...verdict.problems)
@@ -137,7 +140,7 @@ export class FirmwareRun {
       await wire.open(holder, ports[i]!)
     }
     this.#broker = new BrokerProcess(['--config', brokerFile])
-    await this.#broker.start()
+    await this.#startBroker()
     this.#bridge = new BridgeProcess(bridgeFile)
     this.#bridge.start()
     for (const device of this.#devices) device.start()
@@ -176,14 +179,21 @@ export class FirmwareRun {
       return
     }
     const [hasBridge, hasBroker] = [victim.includes('bridge'), victim.includes('broker')]
-    await Promise.all([
-      hasBridge ? this.#bridge.end('SIGKILL') : null,
-      hasBroker ? this.#broker.end('SIGKILL') : null,
-    ])
+    await Promise.all([hasBridge ? this.#bridge.end('SIGKILL') : null, hasBroker ? this.#endBroker() : null])
     await delay(downMs)
     if (this.#isAbandoned) return
     if (hasBridge) this.#bridge.start()
-    if (hasBroker) await this.#broker.start()
+    if (hasBroker) await this.#startBroker()
+  }
+
+  async #startBroker(): Promise<void> {
+    await this.#broker.start()
+    this.#calmDown = whenOrphaned('kill -9 "$1"', [`${this.#broker.pid}`])
+  }
+
+  async #endBroker(): Promise<void> {
+    this.#calmDown()
+    await this.#broker?.end('SIGKILL')
   }
 
   async #readLog(): Promise<LogRecord[]> {
@@ -195,7 +205,7 @@ export class FirmwareRun {
   async #takeDown(): Promise<void> {
     await Promise.all(this.#devices.map((device) => device.stop()))
     await this.#bridge?.end('SIGKILL')
-    await this.#broker?.end('SIGKILL')
+    await this.#endBroker()
     await Promise.all(this.#wires.map((wire) => wire.close()))
   }
 
