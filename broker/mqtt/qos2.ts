@@ -8,17 +8,18 @@
  * an old one and dropped.
  *
  * In notes (log/note.ts): added := [op, …], op := [0, client, packetId, digest] in flight | [1, client, packetId] released
- * | [2, client] session cleaned. Snapshot := [[client, isCleaned, [[packetId, digest], …]], …].
+ * | [2, client] session cleaned. Snapshot := [[client, cleaned, [[packetId, digest], …]], …], cleaned := false none of its ids | true all of them
+ * | [packetId, …] these.
  */
 import type { CommitState } from '../log/commit-state.ts'
 import { crc32c } from '../storage/crc32c.ts'
 
 type Op = [0, string, number, number] | [1, string, number] | [2, string]
-type Snapshot = [client: string, isCleaned: boolean, ids: [packetId: number, digest: number][]][]
+type Snapshot = [client: string, cleaned: boolean | number[], ids: [packetId: number, digest: number][]][]
 
 interface ClientIds {
   /** The session began anew since these ids came: they only match repetitions marked DUP. */
-  isCleaned: boolean
+  readonly cleaned: Set<number>
   readonly digests: Map<number, number>
 }
 
@@ -51,7 +52,7 @@ export class Qos2Ids implements CommitState {
 
   isRepetition(message: Qos2Message): boolean {
     const client = this.#live.clients.get(message.clientId)
-    if (client === undefined || (client.isCleaned && !message.isDup)) return false
+    if (client === undefined || (client.cleaned.has(message.packetId) && !message.isDup)) return false
     return client.digests.get(message.packetId) === digestOf(message)
   }
 
@@ -70,7 +71,7 @@ export class Qos2Ids implements CommitState {
   /** CONNECT with a clean session. @returns false when that changes nothing. */
   clean(clientId: string): boolean {
     const client = this.#live.clients.get(clientId)
-    if (client === undefined || client.isCleaned) return false
+    if (client === undefined || client.cleaned.size === client.digests.size) return false
     this.#do([2, clientId])
     return true
   }
@@ -114,27 +115,39 @@ class IdTable {
   restore(snapshot: Snapshot): void {
     this.clients.clear()
     this.count = 0
-    for (const [client, isCleaned, ids] of snapshot) {
-      this.clients.set(client, { isCleaned, digests: new Map(ids) })
+    for (const [client, cleaned, ids] of snapshot) {
+      const digests = new Map(ids)
+      this.clients.set(client, {
+        cleaned: new Set(cleaned === true ? digests.keys() : cleaned || []),
+        digests,
+      })
       this.count += ids.length
     }
   }
 
   snapshot(): Snapshot {
-    return [...this.clients].map(([client, { isCleaned, digests }]) => [client, isCleaned, [...digests]])
+    return [...this.clients].map(([client, { cleaned, digests }]) => {
+      const isAll = cleaned.size === digests.size
+      return [client, isAll || (cleaned.size > 0 && [...cleaned]), [...digests]]
+    })
   }
 
   apply(op: Op): void {
     const clientId = op[1]
-    const client = this.clients.get(clientId) ?? { isCleaned: false, digests: new Map<number, number>() }
+    const client = this.clients.get(clientId) ?? {
+      cleaned: new Set<number>(),
+      digests: new Map<number, number>(),
+    }
     this.clients.delete(clientId)
     if (op[0] === 0) {
       if (!client.digests.has(op[2])) this.count++
       client.digests.set(op[2], op[3])
+      client.cleaned.delete(op[2])
     } else if (op[0] === 1) {
       if (client.digests.delete(op[2])) this.count--
+      client.cleaned.delete(op[2])
     } else {
-      client.isCleaned = true
+      for (const packetId of client.digests.keys()) client.cleaned.add(packetId)
     }
     if (client.digests.size > 0) this.clients.set(clientId, client)
     while (this.count > IDS_MAX) this.#forgetOne()

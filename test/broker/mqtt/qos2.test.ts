@@ -29,6 +29,20 @@ describe('a QoS 2 message that comes again', () => {
     expect(ids.isRepetition(message(1, 'on', { isDup: true }))).toBe(true)
   })
 
+  it('of the new session is one as always, whatever the old one left', () => {
+    const ids = new Qos2Ids()
+    ids.add(message(1))
+    ids.clean('c1')
+    ids.add(message(2))
+    ids.takePending()
+    const again = restored(stored(ids.snapshot()))
+    for (const each of [ids, again]) {
+      expect([1, 2].map((id) => each.isRepetition(message(id)))).toEqual([false, true])
+    }
+    ids.add(message(1))
+    expect(ids.isRepetition(message(1))).toBe(true)
+  })
+
   it('is another message when its payload, its topic, its id or its client differs, DUP or not', () => {
     const ids = new Qos2Ids()
     ids.add(message(1))
