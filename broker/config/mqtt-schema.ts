@@ -240,6 +240,13 @@ export const LimitsSchema = Type.Object(
       268_435_456,
       1_048_576,
     ),
+    outboxesBytesMax: integer(
+      'The same for all clients together. At them each client may have 64 KiB that wait: clients that do not read must not take ' +
+        'the memory of the others.',
+      1_048_576,
+      4_294_967_296,
+      67_108_864,
+    ),
     queuedMessagesMax: integer(
       'Messages of QoS 1 and 2 that wait for a client. At them one that is connected without a session that ' +
         'stays is disconnected; for others new messages are dropped, counted and logged. Each takes 24 bytes of ' +

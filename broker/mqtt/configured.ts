@@ -50,6 +50,7 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
     keepAliveSecondsMax: limits.keepAliveSecondsMax,
     receiveMaximum: limits.receiveMaximum,
     outboxBytesMax: limits.outboxBytesMax,
+    outboxesBytesMax: limits.outboxesBytesMax,
   }
 }
 

@@ -121,7 +121,7 @@ export class Front implements MqttFront {
       sessions,
       topics: new TopicCache(router, limits),
       commits: new PendingCommits((message) => this.#committed(message)),
-      pool: new OutboxPool(),
+      pool: new OutboxPool(limits.outboxesBytesMax),
       wheel,
       takeovers: new Takeovers(wheel, limited),
       encoders: new Encoders(),

@@ -363,6 +363,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#session?.disconnect('lost', null)
     this.#release('closed')
     this.#context.wheel.clear(this)
+    this.#outbox.release()
     this.#onClosed(this)
   }
 

@@ -15,6 +15,8 @@ export interface ConnectionLimits extends PacketLimits {
   readonly topicAliasMaximum: number
   /** Bytes that wait to be written; at them messages to the client stop, and nothing more is read from it. */
   readonly outboxBytesMax: number
+  /** Of all connections together; at it each may have 64 KiB. */
+  readonly outboxesBytesMax: number
   /** SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for the disk; at them nothing more is read from it. */
   readonly subscribesUnderWayMax: number
 }
@@ -26,5 +28,6 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   receiveMaximum: 1_000,
   topicAliasMaximum: 32,
   outboxBytesMax: 1024 * 1024,
+  outboxesBytesMax: 64 * 1024 * 1024,
   subscribesUnderWayMax: 16,
 }

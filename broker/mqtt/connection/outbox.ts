@@ -15,14 +15,29 @@ const FREE_CHUNKS_MAX = 64
 /** What is written uncopied: a copy would cost more than a second piece in the same write. */
 const UNCOPIED_BYTES_MIN = 4 * 1024
 
+/** What one outbox may hold while all together hold their limit. */
+export const CROWDED_BYTES_MAX = 64 * 1024
+
 /** Chunks that are not in use, and the outboxes that have something to write: one for all connections. */
 export class OutboxPool {
+  readonly #bytesMax: number
   readonly #free: Buffer[] = []
   #dirty: Outbox[] = []
   /** Handed to sockets since the start, and the packets written to outboxes. */
   sentBytes = 0
   sentPackets = 0
+  /** Bytes that wait in all of them, counted once a turn. */
+  heldBytes = 0
   readonly #flushAll = () => this.flush()
+
+  /** @param bytesMax of all outboxes together; at it each may hold only `CROWDED_BYTES_MAX` */
+  constructor(bytesMax = Number.POSITIVE_INFINITY) {
+    this.#bytesMax = bytesMax
+  }
+
+  get isCrowded(): boolean {
+    return this.heldBytes >= this.#bytesMax
+  }
 
   take(): Buffer {
     return this.#free.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES)
@@ -52,6 +67,9 @@ export class Outbox {
   #chunk: Buffer | null = null
   #isScheduled = false
   #isEnded = false
+  /** What the pool has been told of it. */
+  #countedBytes = 0
+  #isReleased = false
   /** Full chunks and large payloads before the chunk in use; beside each the chunk that is free once it is written, or null. */
   #waiting: Buffer[] = []
   #waitingChunks: (Buffer | null)[] = []
@@ -79,11 +97,15 @@ export class Outbox {
     return this.at - this.#from + this.#waitingBytes
   }
 
+  get #limit(): number {
+    return this.#pool.isCrowded ? Math.min(CROWDED_BYTES_MAX, this.#bytesMax) : this.#bytesMax
+  }
+
   get isFull(): boolean {
-    if (this.bytes < this.#bytesMax) return false
+    if (this.bytes < this.#limit) return false
     // a turn can bring more than the limit, and the kernel may take it
     this.#sendNext()
-    if (this.bytes < this.#bytesMax) return false
+    if (this.bytes < this.#limit) return false
     this.#wasFull = true
     return true
   }
@@ -126,6 +148,21 @@ export class Outbox {
   flush(): void {
     this.#isScheduled = false
     this.#sendNext()
+    this.#count()
+  }
+
+  /** The connection has ended: what it held is gone. */
+  release(): void {
+    this.#pool.heldBytes -= this.#countedBytes
+    this.#countedBytes = 0
+    this.#isReleased = true
+  }
+
+  #count(): void {
+    if (this.#isReleased) return
+    const { bytes } = this
+    this.#pool.heldBytes += bytes - this.#countedBytes
+    this.#countedBytes = bytes
   }
 
   #sendNext(): void {
@@ -177,7 +214,8 @@ export class Outbox {
     this.#stream.write(bytes, (error) => {
       if (chunk !== null && !error) this.#pool.give(chunk)
       this.#sendNext()
-      if (this.#wasFull && this.bytes < this.#bytesMax / 2) {
+      this.#count()
+      if (this.#wasFull && this.bytes < this.#limit / 2) {
         this.#wasFull = false
         this.onRoom()
       }

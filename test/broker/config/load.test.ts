@@ -24,6 +24,7 @@ const LIMITS = {
   receiveMaximum: 1_000,
   inFlightMax: 100,
   outboxBytesMax: 1_048_576,
+  outboxesBytesMax: 67_108_864,
   queuedMessagesMax: 20_000,
   subscriberRateMin: 1_000,
   subscriberStallSecondsMax: 5,

@@ -106,6 +106,27 @@ describe('an outbox', () => {
     expect(outbox.bytes).toBe(0)
   })
 
+  it('has less room while all together hold their limit, and what a connection held that has ended counts no more', async () => {
+    const pool = new OutboxPool(300_000)
+    const sockets = [new SlowSocket(), new SlowSocket(), new SlowSocket()] as const
+    const outboxes = sockets.map((socket) => new Outbox(socket, pool, 1e6))
+    const [one, two, three] = outboxes as [Outbox, Outbox, Outbox]
+    let rooms = 0
+    one.onRoom = () => rooms++
+    one.write(Buffer.alloc(100_000))
+    two.write(Buffer.alloc(150_000))
+    await turn()
+    expect([one.isFull, two.isFull, pool.heldBytes]).toEqual([false, false, 250_000])
+    three.write(Buffer.alloc(50_000))
+    await turn()
+    expect([one.isFull, two.isFull, three.isFull]).toEqual([true, true, false])
+    two.release()
+    expect(pool.heldBytes).toBe(150_000)
+    expect(one.isFull).toBe(false)
+    await sockets[0].drained()
+    expect([rooms, pool.heldBytes]).toEqual([1, 50_000])
+  })
+
   it('that is ended while a write is under way writes what it has, then ends', async () => {
     const { pool, socket, outbox } = outboxOf(1e6)
     outbox.write(Buffer.from('one'))
