@@ -19,6 +19,13 @@ import { StatusTopics } from './status/status-topics.ts'
 import { openLevelWindowDb } from './uplink/level-window-db.ts'
 import { MqttUplink } from './uplink/mqtt-uplink.ts'
 
+/** Of the session of the bridge itself. */
+const ownClientId = (gatewayId: number) => `headwater-bridge-${gatewayId}`
+
+/** Of the session of a link that publishes by itself. */
+const outletClientId = ({ clientId, port }: LineLinkConfig | ModbusLinkConfig) =>
+  clientId ?? `bridge-${portName(port)}`
+
 export interface BridgeParts {
   readonly config: BridgeConfig
   readonly version: string
@@ -76,7 +83,7 @@ export class Bridge {
     const { config, log } = this.#parts
     const { broker, sessions, clientIdPrefix, window, gateway, status } = config
     const db = await openLevelWindowDb(config.data)
-    const bridgeClientId = `${clientIdPrefix}headwater-bridge-${gateway.id}`
+    const bridgeClientId = `${clientIdPrefix}${ownClientId(gateway.id)}`
     const will = StatusTopics.will(status.topicPrefix, gateway.id)
     try {
       this.#uplink = await MqttUplink.start({
@@ -126,6 +133,7 @@ export class Bridge {
       config: config.gateway,
       topics: config.topics,
       allow: config.devices.allow,
+      reserved: this.#ownClientIds(),
       bodies: new BodyMapper(config.devices.bodies),
       clock: systemClock,
       isClockTrusted,
@@ -139,6 +147,15 @@ export class Bridge {
       await self.start()
     }
     this.#topics.start()
+  }
+
+  /** Without the prefix, as devices have theirs. */
+  #ownClientIds(): Set<string> {
+    const { links, gateway } = this.#parts.config
+    const own = links.flatMap((link) =>
+      link.kind === 'serial' && link.protocol !== 'mqtt-sn' ? [outletClientId(link)] : [],
+    )
+    return new Set([ownClientId(gateway.id), ...own])
   }
 
   /** Each kind of link is loaded where there is one: serialport takes 5 MB. */
@@ -176,7 +193,7 @@ export class Bridge {
 
   #outbox(entry: LineLinkConfig | ModbusLinkConfig): Outbox {
     const host = { uplink: this.#uplink, clock: systemClock, log: this.#parts.log, random: Math.random }
-    return new Outbox(entry.clientId ?? `bridge-${portName(entry.port)}`, entry, host)
+    return new Outbox(outletClientId(entry), entry, host)
   }
 
   #selfPublishing(link: LineLink | ModbusLink, protocol: 'line' | 'modbus'): SelfPublishing {

@@ -80,7 +80,7 @@ export class BodyMapper {
     if (malformed === 'refuse') return { kind: 'refused', reason }
     const passed = { kind: 'mapped', payload: Buffer.from(body), deviceTimeMs: null, fault: reason } as const
     if (malformed === 'pass') return passed
-    return { ...passed, topic: deadLetterTopic.replaceAll('%c', clientId ?? UNCONNECTED) }
+    return { ...passed, topic: deadLetterTopic.replaceAll('%c', () => clientId ?? UNCONNECTED) }
   }
 }
 

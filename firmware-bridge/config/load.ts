@@ -52,6 +52,10 @@ function brokerFaults({ broker }: BridgeConfig): Fault[] {
     const message = 'broker.tls has a certificate without its key, or a key without its certificate'
     found.push({ path: ['broker', 'tls'], message, hint: 'give both certFile and keyFile, or neither' })
   }
+  if (!URL.canParse(url)) {
+    const hint = 'it is mqtt://host:port, with a port from 1 to 65535'
+    found.push({ path: ['broker', 'url'], message: `broker.url "${url}" is no address`, hint })
+  }
   const isPlain = url.startsWith('mqtt://')
   if (isPlain && Object.values(tls).some((file) => file !== undefined)) {
     const hint = 'write mqtts:// for an encrypted connection, or remove broker.tls'

@@ -38,6 +38,8 @@ export interface GatewayParts {
   readonly topics: TopicsConfig
   /** Patterns of client ids. */
   readonly allow: readonly string[]
+  /** Client ids of the bridge's own sessions: a device that had one would end them, and publish in their name. */
+  readonly reserved: ReadonlySet<string>
   readonly bodies: BodyMapper
   readonly clock: Clock
   /** Whether the clock's Unix time can be believed. */
@@ -53,6 +55,7 @@ export class Gateway implements PacketSink {
   readonly counters: GatewayCounters = newGatewayCounters()
   readonly #context: GatewayContext
   readonly #allowed: AllowedClients
+  readonly #reserved: ReadonlySet<string>
   readonly #unconnected: UnconnectedPublishing
   readonly #ports: ReadonlyMap<object, { readonly port: LinkPort; readonly discovery: Discovery }>
   readonly #devices = new Map<string, Device>()
@@ -73,6 +76,7 @@ export class Gateway implements PacketSink {
       priorities: new Priorities(parts.topics.priority),
     }
     this.#allowed = new AllowedClients(parts.allow)
+    this.#reserved = parts.reserved
     const takesUnconnected = config.unconnectedPublish ?? this.#allowed.allowsAll
     this.#unconnected = new UnconnectedPublishing(this.#context, takesUnconnected)
     this.#ports = new Map(
@@ -154,7 +158,15 @@ export class Gateway implements PacketSink {
       return
     }
     // It believes that it is connected (the gateway was started again, or took it for lost): it is to connect anew.
+    this.#tellToConnect(route)
+  }
+
+  /** Once in `retryMs`: a peer that sends back what it hears would be answered for ever. */
+  #tellToConnect(route: Route): void {
     this.counters.notConnected++
+    const now = this.#context.clock.monotonic()
+    if (now - route.toldAt < route.retryMs) return
+    route.toldAt = now
     route.send({ type: Type.disconnect, duration: null })
   }
 
@@ -191,8 +203,7 @@ export class Gateway implements PacketSink {
   #onWaking(route: Route, packet: PingRequest): void {
     const device = this.#devices.get(packet.clientId)
     if (device === undefined || !device.isSleeping) {
-      this.counters.notConnected++
-      route.send({ type: Type.disconnect, duration: null })
+      this.#tellToConnect(route)
       return
     }
     if (route.device !== null) route.device.giveUp()
@@ -227,6 +238,7 @@ export class Gateway implements PacketSink {
     if (protocolId !== PROTOCOL_ID) return ['protocol', `its protocol id is ${protocolId}`]
     const fault = clientIdFault(clientId, this.#context.config.clientIdCharactersMax)
     if (fault !== null) return ['client-id', fault]
+    if (this.#reserved.has(clientId)) return ['not-allowed', 'it is one of the bridge’s own']
     return this.#allowed.has(clientId) ? null : ['not-allowed', 'it is not among devices.allow']
   }
 
@@ -252,7 +264,7 @@ export class Gateway implements PacketSink {
   }
 }
 
-/** What a device sends, and a gateway does not: two gateways do not answer each other for ever. */
+/** What a device sends, and a gateway does not, except DISCONNECT. */
 function isFromDevice(packet: Packet): boolean {
   switch (packet.type) {
     case Type.publish:

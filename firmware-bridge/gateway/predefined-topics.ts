@@ -22,7 +22,7 @@ export class PredefinedTopics {
   topic(topicId: number, clientId: string | null): string | undefined {
     const template = this.#templates.get(topicId)
     if (template === undefined || !template.includes('%c')) return template
-    return clientId === null ? undefined : template.replaceAll('%c', clientId)
+    return clientId === null ? undefined : template.replaceAll('%c', () => clientId)
   }
 }
 

@@ -21,6 +21,8 @@ export class Route {
   readonly #counters: GatewayCounters
   /** Who has connected over it. */
   device: Device | null = null
+  /** Monotonic ms at which it was last told to connect. */
+  toldAt = Number.NEGATIVE_INFINITY
 
   constructor(
     link: Link,

@@ -1,4 +1,5 @@
 /** The packets of MQTT-SN 1.2 as values. What they are on the wire is in decoder.ts. */
+import { isUtf8 } from 'node:buffer'
 
 /** On the wire: never change. MQTT-SN 1.2, section 5.2.2; 0x03, 0x11, 0x19, 0x1E to 0xFD and 0xFF are reserved. */
 export const Type = {
@@ -218,7 +219,8 @@ export function shortTopicId(name: string): number | null {
   return bytes.length === 2 ? bytes.readUInt16BE(0) : null
 }
 
-/** @returns the name that is in a short topic id; it may be no well-formed text, and then has U+FFFD in it */
+/** @returns the name that is in a short topic id; the empty one where that is no well-formed text: different ids must not be one topic */
 export function shortTopicName(topicId: number): string {
-  return Buffer.from([topicId >> 8, topicId & 0xff]).toString('utf8')
+  const bytes = Buffer.from([topicId >> 8, topicId & 0xff])
+  return isUtf8(bytes) ? bytes.toString('utf8') : ''
 }

@@ -21,7 +21,8 @@ export class StatusServer {
     const server = createServer(
       { maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_MS_MAX },
       (request, response) => {
-        const { pathname } = new URL(request.url ?? '/', 'http://bridge')
+        // no URL: what a client asks for need not be one
+        const [pathname] = (request.url ?? '/').split('?', 1)
         const isRead = request.method === 'GET' || request.method === 'HEAD'
         if (isRead && pathname === '/metrics')
           response.setHeader('content-type', CONTENT_TYPE).end(prometheusText(report()))

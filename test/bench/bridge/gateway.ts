@@ -63,6 +63,7 @@ async function measure(qos: QoS, rounds: number): Promise<number> {
     config: { ...Value.Create(GatewaySchema), advertiseSeconds: 0, messagesPerSecondMax: 100_000 },
     topics: Value.Create(TopicsSchema),
     allow: ['*'],
+    reserved: new Set(),
     bodies: opaqueBodies,
     clock: systemClock,
     isClockTrusted: () => true,

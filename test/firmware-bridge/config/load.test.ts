@@ -63,6 +63,10 @@ describe('what is wrong is told with line and column, and with the nearest key',
       '1:16: broker.url is "tcp://x" - it is mqtt://host:port or mqtts://host:port, without a user',
     ],
     [
+      'broker: { url: mqtt://x:99999 }',
+      '1:16: broker.url "mqtt://x:99999" is no address - it is mqtt://host:port, with a port from 1 to 65535',
+    ],
+    [
       `links: [{ ${SERIAL}, protocol: mqttsn }]`,
       '1:55: links[0].protocol is "mqttsn" - did you mean "mqtt-sn"?',
     ],

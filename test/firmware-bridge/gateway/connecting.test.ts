@@ -38,8 +38,9 @@ describe('CONNECT', () => {
     ['a client id with a wildcard', connect({ clientId: 'a+' }), 'client-id'],
     ['a client id with a control character', connect({ clientId: 'a\nb' }), 'client-id'],
     ['a client id that no pattern allows', connect({ clientId: 'pumpe' }), 'not-allowed'],
+    ['a client id of the bridge itself', connect({ clientId: 'headwater-bridge-1' }), 'not-allowed'],
   ])('with %s is not supported', async (_, packet, reason) => {
-    const bench = await Bench.with({ allow: ['pump', 'sensor-*'] })
+    const bench = await Bench.with({ allow: ['pump', 'sensor-*', 'headwater-*'] })
     expect(told(await bench.send(packet))).toEqual(['connack unsupported'])
     expect(bench.gateway.counters.refused).toEqual(new Map([[reason, 1]]))
     expect(bench.uplink.connects).toEqual([])
@@ -332,6 +333,15 @@ describe('a device that is not connected', () => {
     expect(told(await bench.send(packet))).toEqual(['disconnect'])
     expect(bench.gateway.counters.notConnected).toBe(1)
     expect(bench.uplink.published).toEqual([])
+  })
+
+  it('is told so once in the time of a retry: one that sends back what it hears is not answered for ever', async () => {
+    const bench = await Bench.with()
+    expect(told(await bench.send(disconnect()))).toEqual(['disconnect'])
+    for (let n = 0; n < 5; n++) expect(await bench.send(disconnect())).toEqual([])
+    await bench.advance(1_000)
+    expect(told(await bench.send(publish()))).toEqual(['disconnect'])
+    expect(bench.gateway.counters.notConnected).toBe(7)
   })
 
   it.each([

@@ -57,6 +57,7 @@ export class Bench {
       config: { ...Value.Create(GatewaySchema), advertiseSeconds: 0, ...options.config },
       topics: { ...Value.Create(TopicsSchema), ...options.topics },
       allow: options.allow ?? ['*'],
+      reserved: new Set(['headwater-bridge-1']),
       bodies: options.bodies ?? opaqueBodies,
       clock: this.clock,
       isClockTrusted: () => options.isClockTrusted ?? true,

@@ -150,6 +150,7 @@ describe('short topics', () => {
     expect(shortTopicName(0x6162)).toBe('ab')
     expect(shortTopicId('ö')).toBe(0xc3b6)
     expect(shortTopicName(0xc3b6)).toBe('ö')
+    expect([0x8081, 0xc0ff].map(shortTopicName), 'no text: no two of them are one topic').toEqual(['', ''])
     expect(shortTopicId('a')).toBeNull()
     expect(shortTopicId('abc')).toBeNull()
   })

@@ -122,7 +122,7 @@ it('the server answers two paths, and says which', async () => {
   expect(metrics.headers.get('content-type')).toContain('version=0.0.4')
   expect(await metrics.text()).toBe(prometheusText(report()))
   expect(await (await at('/status?x=1')).json()).toEqual(report())
-  expect((await at('/')).status).toBe(404)
+  for (const path of ['/', '//', '//[', '/%']) expect((await at(path)).status).toBe(404)
   expect((await at('/status', 'POST')).status).toBe(405)
   await expect(StatusServer.start({ host: '127.0.0.1', port: server.port }, report)).rejects.toMatchObject({
     code: 'HW_BRIDGE_STATUS_ADDRESS',
