@@ -172,10 +172,13 @@ export class UdpLink implements Link {
       // an address in a list of networks has one form then
       ipv6Only: isIpv6,
       recvBufferSize: this.#config.receiveBufferBytes,
+      // peers are numbers already: they need not be looked up, a turn later
+      lookup: (host, _options, found) => found(null, host, isIpv6 ? 6 : 4),
     })
+    const listening = once(socket, 'listening')
     socket.bind(port, address)
     try {
-      await once(socket, 'listening')
+      await listening
     } catch (error) {
       socket.close()
       throw error

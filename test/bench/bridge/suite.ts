@@ -2,6 +2,7 @@
 import { type BenchOptions, chosen } from '../options.ts'
 import type { Report, Section } from '../report.ts'
 import { decoder } from './decoder.ts'
+import { devices } from './devices.ts'
 import { gateway } from './gateway.ts'
 
 interface Part {
@@ -12,6 +13,7 @@ interface Part {
 const PARTS: readonly Part[] = [
   { name: 'decoder', measure: async ({ runs, quick }) => decoder(runs, quick) },
   { name: 'gateway', measure: ({ runs, quick }) => gateway(runs, quick) },
+  { name: 'devices', measure: devices },
 ]
 
 export async function bridge(options: BenchOptions): Promise<Report> {
