@@ -1,5 +1,6 @@
 /**
- * The windows of all clients on one disk. Writes of all devices that come while one is under way go as the next one, with one fsync.
+ * The windows of all clients on one disk. Writes of all devices that come while one is under way, or within 2 ms of its beginning, go as
+ * the next one, with one fsync.
  * Clients that were silent longest are forgotten once there are too many.
  */
 import { ClientWindow } from './client-window.ts'
@@ -18,6 +19,9 @@ import {
   type StoredClient,
   type StoredEntry,
 } from './window-format.ts'
+
+/** Between the beginnings of two commits, on a disk that is faster than this: each costs some 80 us of a core, and flash its life. */
+const COMMIT_MS = 2
 
 export interface WindowStoreOptions {
   /** Messages remembered a client. */
@@ -42,6 +46,7 @@ export class WindowStore {
   #touched = 0
   #group: Group | null = null
   #isWriting = false
+  #beganAt = Number.NEGATIVE_INFINITY
   /** Writes that reached the disk, and those that did not. */
   readonly counters = { commits: 0, failedCommits: 0 }
 
@@ -103,6 +108,10 @@ export class WindowStore {
     if (this.#isWriting) return
     this.#isWriting = true
     while (this.#group !== null) {
+      const pauseMs = this.#beganAt + COMMIT_MS - performance.now()
+      // what comes meanwhile goes with it
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      this.#beganAt = performance.now()
       const group = this.#group
       this.#group = null
       try {

@@ -15,7 +15,8 @@ Examples:
   npm run bench -- sync --records 200000     a smaller backlog into the test Kafka
   npm run bench -- sync --only beside        what publishers notice while a backlog drains
   npm run bench -- sync --only wire          bytes on the wire by codec, for a typical stream of JSON
-  npm run bench -- bridge                    the firmware bridge: its decoder, its gateway
+  npm run bench -- bridge                    the firmware bridge: its decoder, its gateway, 200 devices
+  npm run bench -- bridge --only devices     200 devices through the bridge, beside MQTT clients of the broker
   npm run bench -- log --quick --json        a look in seconds, for a program to read
 `
 
@@ -76,7 +77,7 @@ bench(
 
 bench(
   'bridge',
-  'the firmware bridge: bytes of a serial line to checked messages; what a message costs the gateway',
+  'the firmware bridge: bytes of a serial line to checked messages; what a message costs the gateway; 200 devices end to end',
 ).action(run(async () => (await import('./bridge/suite.ts')).bridge))
 
 // a reader that has seen enough (`| head`) is no error

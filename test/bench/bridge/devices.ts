@@ -21,7 +21,8 @@ const PAYLOAD_BYTES = 17
 const WORKER = new URL('./devices-worker.js', import.meta.url)
 /** With the settings that operators have. */
 const COMMAND = fileURLToPath(new URL('../../../../bin/headwater-bridge', import.meta.url))
-/** For a profile: Node takes its flag from no environment. */
+/** For a profile, whose flag Node takes from no environment: what the command gives Node. */
+const NODE_FLAGS = ['--max-semi-space-size=2', '--no-parallel-scavenge']
 const MAIN = fileURLToPath(new URL('../../../bridge.js', import.meta.url))
 
 interface Row extends DevicesResult {
@@ -126,7 +127,7 @@ async function startBridge(
   const program =
     flags.length === 0
       ? startProgram(COMMAND, start)
-      : startProgram(process.execPath, [...flags, '--max-semi-space-size=2', MAIN, ...start])
+      : startProgram(process.execPath, [...flags, ...NODE_FLAGS, MAIN, ...start])
   const bridge = await running(program, statusPort, () => scratch.discard(directory))
   return { ...bridge, port }
 }
