@@ -14,9 +14,13 @@ export interface CodedAttempt extends Attempt {
   readonly code: number | null
 }
 
-/** @param failure what mqtt.js said first: CONNACK's code as a number, or a socket's error */
+/**
+ * @param failure what mqtt.js said first: CONNACK's code as a number, or a socket's error
+ * @param isAnswered CONNACK had come: what then ended the connection is this session's affair, and the broker is there for the others
+ */
 export function failed(
   failure: (Error & { code?: number | string }) | null,
+  isAnswered: boolean,
   clientId: string,
   broker: string,
 ): CodedAttempt {
@@ -24,7 +28,7 @@ export function failed(
   if (code === null) {
     const reason = failure?.message || (failure?.code ?? 'it closed the connection')
     return {
-      outcome: 'unreachable',
+      outcome: isAnswered ? 'reached' : 'unreachable',
       error: new BrokerUnreachableError(broker, String(reason), failure),
       code,
     }

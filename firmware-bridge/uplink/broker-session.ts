@@ -181,11 +181,15 @@ export class BrokerSession {
       }
       let failure: (Error & { code?: number | string }) | null = null
       let end: string | null = null
+      let isAnswered = false
       this.#client = client
       client.on('error', (error) => {
         failure ??= error
       })
-      client.on('packetreceive', (packet) => this.#onPacket(client, packet as { cmd: string }))
+      client.on('packetreceive', (packet) => {
+        isAnswered ||= packet.cmd === 'connack'
+        this.#onPacket(client, packet as { cmd: string })
+      })
       client.on('disconnect', ({ reasonCode }: IDisconnectPacket) => {
         end = finalEnd(reasonCode ?? 0)
       })
@@ -195,7 +199,7 @@ export class BrokerSession {
         resolve({ outcome: 'reached', error: null, code: 0 })
       })
       client.on('close', () => {
-        resolve(failed(failure, this.clientId, this.#parts.transport.name))
+        resolve(failed(failure, isAnswered, this.clientId, this.#parts.transport.name))
         if (this.#client === client) this.#onClosed(end)
       })
     })

@@ -11,6 +11,10 @@ const FINAL_REFUSALS: Readonly<Record<number, readonly [reason: string, hint: st
   135: ['not authorized', 'give the user of broker.user the right to connect with this client id'],
   138: ['banned', 'ask whoever runs the broker'],
   140: ['it wants another way of authentication', 'allow user and password, or none, for the bridge'],
+  144: ['it does not allow the topic of the will', 'give the device another will topic'],
+  149: ['its will is too large for the broker', 'give the device a shorter will message'],
+  153: ['it does not take the payload of the will', 'give the device another will message'],
+  154: ['it does not take retained messages, and the will is one', 'give the device a will without RETAIN'],
 }
 /** DISCONNECT after which the session is not the bridge's any more. */
 const FINAL_ENDS: Readonly<Record<number, string>> = {

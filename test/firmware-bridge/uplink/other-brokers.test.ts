@@ -1,7 +1,7 @@
 /** The bridge is an ordinary MQTT client: brokers that know 3.1.1 alone, and Mosquitto where it is installed. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Aedes } from 'aedes'
@@ -42,6 +42,31 @@ describe('a broker without MQTT 5', () => {
     await session.end('clean')
     await uplink.close()
   })
+})
+
+it('a broker that forgets its sessions gets all their subscriptions again', async () => {
+  let aedes = await Aedes.createBroker()
+  const sockets = new Set<Socket>()
+  const server = createServer((socket) => {
+    sockets.add(socket)
+    aedes.handle(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const uplink = await startUplink((server.address() as AddressInfo).port, new MemoryWindowDb())
+  const session = await uplink.connect(connectOf('remembered', { isClean: true }))
+  for (const filter of ['down/1', 'down/2', 'down/3']) expect(await session.subscribe(filter, 1)).toBe(1)
+
+  const filters: string[] = []
+  aedes = await Aedes.createBroker()
+  aedes.on('subscribe', (made, client) => {
+    if (client.id === 'remembered') filters.push(...made.map(({ topic }) => topic))
+  })
+  for (const socket of sockets) socket.destroy()
+  await until(() => filters.includes('down/3'))
+  expect(filters).toEqual(['down/1', 'down/2', 'down/3'])
+  await session.end('clean')
+  await uplink.close()
+  server.close()
 })
 
 const hasMosquitto = spawnSync('mosquitto', ['-h']).error === undefined
