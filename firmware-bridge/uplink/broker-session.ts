@@ -97,6 +97,7 @@ export class BrokerSession {
     this.#subscriptions = new Subscriptions(
       () => this.#client,
       () => this.#unreachable(),
+      parts.log,
     )
     this.#held = new HeldDeliveries(
       (message) => owner.onMessage(message),
@@ -234,12 +235,13 @@ export class BrokerSession {
     else if (!sessionPresent && this.#isPresent && !this.#isKept) {
       // subscriptions from before this process are not known here: the device makes them again
       this.#endedByBroker('the broker does not know the session any more')
-    } else if (!sessionPresent) void this.#subscriptions.makeAgain()
+    } else if (!sessionPresent) this.#subscriptions.isForgotten = true
   }
 
   #onReady(): void {
     this.#state = 'ready'
     this.#readyAt = this.#parts.now()
+    void this.#subscriptions.makeAgain()
     this.#tellReady()
     this.#owner.onUp?.()
   }

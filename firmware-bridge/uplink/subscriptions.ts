@@ -1,5 +1,6 @@
 /** The subscriptions of one session that this process made, for a broker that forgets the session while it is away. */
 import type { MqttClient as Client } from 'mqtt'
+import type { LogSink } from '../../broker/log-sink.ts'
 import type { BridgeError } from '../errors.ts'
 import type { QoS } from './uplink.ts'
 
@@ -7,11 +8,15 @@ export class Subscriptions {
   readonly #made = new Map<string, QoS>()
   readonly #client: () => Client | null
   readonly #unreachable: () => BridgeError
+  readonly #log: LogSink
+  /** The broker has none of them. */
+  isForgotten = false
 
   /** @param client of the present connection */
-  constructor(client: () => Client | null, unreachable: () => BridgeError) {
+  constructor(client: () => Client | null, unreachable: () => BridgeError, log: LogSink) {
     this.#client = client
     this.#unreachable = unreachable
+    this.#log = log
   }
 
   /** @returns null when the broker refuses it. @throws BrokerUnreachableError */
@@ -41,7 +46,16 @@ export class Subscriptions {
     })
   }
 
+  /** Once connected, not before: mqtt.js rejects until then. Whatever the connection does not last for is made on the next one. */
   async makeAgain(): Promise<void> {
-    for (const [filter, qos] of this.#made) await this.subscribe(filter, qos).catch(() => {})
+    if (!this.isForgotten) return
+    try {
+      for (const [filter, qos] of this.#made) {
+        if ((await this.subscribe(filter, qos)) !== null) continue
+        this.#made.delete(filter)
+        this.#log.warn('the broker forgot a subscription and refuses it now', { filter })
+      }
+      this.isForgotten = false
+    } catch {}
   }
 }
