@@ -53,7 +53,7 @@ export class SharedSession implements Omit<SessionOwner, 'onEnded'> {
     const { session, store, slots, broker } = this.#shared
     if (!session.isReady) throw new BrokerUnreachableError(broker, 'there is no connection now')
     const { clientId, isClean } = connect
-    const before = [...this.#publishings].find((one) => one.window.clientId === clientId)
+    const before = [...this.#publishings].find((one) => !one.isObsolete && one.window.clientId === clientId)
     let publishing = before
     if (before === undefined || isClean) {
       before?.becomeObsolete()

@@ -1,0 +1,74 @@
+/** Devices that share the bridge's one session: what they do at the same moment. */
+import mqtt, { type MqttClient } from 'mqtt'
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { MqttUplink } from '../../../firmware-bridge/uplink/mqtt-uplink.ts'
+import { MqttProxy } from './mqtt-proxy.ts'
+import {
+  connectOf,
+  MemoryWindowDb,
+  message,
+  startBroker,
+  startUplink,
+  type TestBroker,
+  TestDevice,
+  until,
+} from './support.ts'
+
+/** What the proxy says that the broker allows. */
+const RECEIVE_MAX = 4
+
+let broker: TestBroker
+let proxy: MqttProxy
+let uplink: MqttUplink
+let sender: MqttClient
+
+const pass: MqttProxy['watch'] = (packet) => {
+  if (packet.cmd === 'connack') packet.properties = { ...packet.properties, receiveMaximum: RECEIVE_MAX }
+  return 'pass'
+}
+
+beforeAll(async () => {
+  broker = await startBroker()
+  proxy = await MqttProxy.start(broker.port)
+  proxy.watch = pass
+  uplink = await startUplink(proxy.port, new MemoryWindowDb(), {
+    sessions: 'aggregated',
+    bridgeClientId: 'own-aggregated',
+  })
+  sender = await mqtt.connectAsync(`mqtt://127.0.0.1:${broker.port}`)
+})
+beforeEach(() => {
+  proxy.watch = pass
+})
+afterAll(async () => {
+  sender.end(true)
+  await uplink.close()
+  await proxy.close()
+  await broker.stop()
+})
+
+it('a device that began anew gets its new window, though something of the one before is on its way', async () => {
+  const first = await uplink.connect(connectOf('anew', { isClean: true }))
+  let isLost = false
+  proxy.watch = (packet, isUp) => {
+    if (packet.cmd !== 'pubrec' || isUp) return pass(packet, isUp)
+    isLost = true
+    return 'drop'
+  }
+  void first.publish(message('t/anew', 'old', { messageId: 7 }))
+  await until(() => isLost)
+  await uplink.connect(connectOf('anew', { isClean: true }))
+  const third = await uplink.connect(connectOf('anew'))
+  // the connection is lost only now: what is on its way was there all the while
+  const told = third.publish(message('t/anew', 'new', { messageId: 8 }))
+  proxy.watch = pass
+  proxy.cut()
+  await until(() => uplink.isUp)
+  await told
+  const again = () => third.publish(message('t/anew', 'new', { messageId: 8, isDup: true }))
+  await until(() => uplink.isUp && uplink.status().inFlight === 0)
+  expect((await again()).kind).not.toBe('congested')
+  expect((await again()).kind).toBe('repeated')
+  expect((await broker.records('t/anew')).map(({ payload }) => payload)).toEqual(['old', 'new'])
+  await third.end('clean')
+})
