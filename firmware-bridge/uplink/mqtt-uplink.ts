@@ -1,7 +1,7 @@
 /** `Uplink` over MQTT: the devices' sessions, the bridge's own, and the window that all of them share. */
 import { LimitedLog } from '../../broker/limited-log.ts'
 import type { LogSink } from '../../broker/log-sink.ts'
-import { SessionEndedError } from '../errors.ts'
+import { BrokerUnreachableError, SessionEndedError } from '../errors.ts'
 import { BrokerSession, type SessionOwner, type SessionParts } from './broker-session.ts'
 import type { UplinkConfig } from './config.ts'
 import type { UplinkCounters } from './flight.ts'
@@ -147,6 +147,9 @@ export class MqttUplink implements Uplink {
     if (this.#shared !== null) return counting(await this.#shared.connect(connect), this.#counters)
     await this.#sessions.get(clientId)?.leave()
     const { config } = this.#parts
+    const { reconnects, transport } = this.#session
+    // before the window: a clean session's epoch is an fsync, and devices knock as long as the broker is away
+    if (reconnects.isAway) throw new BrokerUnreachableError(transport.name, 'it was away a moment ago')
     const session = await OwnSession.open(connect, {
       session: this.#session,
       store: this.#store,
