@@ -200,7 +200,9 @@ export class BrokerSession {
         resolve({ outcome: 'reached', error: null, code: 0 })
       })
       client.on('close', () => {
-        resolve(failed(failure, isAnswered, this.clientId, this.#parts.transport.name))
+        const made = failed(failure, isAnswered, this.clientId, this.#parts.transport.name)
+        // what was ended here says nothing about the broker
+        resolve(this.#state === 'ended' ? { ...made, outcome: 'dropped' } : made)
         if (this.#client === client) this.#onClosed(end)
       })
     })

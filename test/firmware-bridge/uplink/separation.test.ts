@@ -49,6 +49,25 @@ it('a message upon which the broker ends the connection again and again keeps no
   await session.end('clean')
 })
 
+it('a device that leaves while its session connects anew does not make the broker away for the others', async () => {
+  const session = await uplink.connect(connectOf('leaving', { isClean: true }))
+  const { watch } = proxy
+  let isConnecting = false
+  proxy.watch = (packet, isUp) => {
+    if (packet.cmd !== 'connack') return watch(packet, isUp)
+    isConnecting = true
+    return 'drop'
+  }
+  proxy.cut()
+  await until(() => isConnecting && connects.includes('leaving'))
+  const { brokerLosses } = uplink.status()
+  await session.end('lost')
+  expect(uplink.status().brokerLosses).toBe(brokerLosses)
+  proxy.watch = watch
+  proxy.cut()
+  await until(() => uplink.isUp)
+})
+
 it('a will that the broker never takes is refused, not put off', async () => {
   const will = { topic: TOO_DEEP, payload: Buffer.from('gone'), qos: 1, isRetained: false } as const
   await expect(uplink.connect(connectOf('deep-will', { isClean: true, will }))).rejects.toMatchObject({
