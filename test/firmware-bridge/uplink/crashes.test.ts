@@ -116,8 +116,9 @@ describe.each(['device', 'aggregated'] as SessionsMode[])('sessions: %s', (sessi
       if (row.isTold) expect((await told).kind).toBe('accepted')
       await broker.process.end('SIGKILL')
       proxy.cut()
-      await broker.process.start()
+      // before it is back: the uplink connects as soon as it can
       proxy.watch = () => 'pass'
+      await broker.process.start()
       const answer = await repeated(session, topic)
       // what was in flight was sent again by itself: the repetition may find it done
       expect(['accepted', 'repeated']).toContain(answer)
