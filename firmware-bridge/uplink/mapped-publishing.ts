@@ -68,6 +68,8 @@ export class MappedPublishing {
   #sendNew(message: UplinkMessage, digest: string): Promise<PublishResult> | PublishResult {
     const { messageId } = message
     if (!this.#session.isReady || this.#byPacket.size >= this.#slots) return CONGESTED
+    // a mapping is two writes: none for what the broker does not take now
+    if (this.#session.packets.size >= this.#session.inFlightMax) return CONGESTED
     const packetId = this.#session.ids.free()
     if (packetId === null) return CONGESTED
     const place = () => this.#window.place({ messageId, packetId, digest, state: EntryState.sent })
@@ -109,9 +111,22 @@ export class MappedPublishing {
       this.#giveUp(flight, CONGESTED)
       return result
     }
-    // the mapping stays: the device repeats, and goes on with it
-    if (!this.#session.publish(packetId, message, isDup)) this.#giveUp(flight, CONGESTED)
+    if (this.#session.publish(packetId, message, isDup)) return result
+    // the broker may have what is repeated: the mapping stays, and the device goes on with it
+    if (!isDup) this.#unmap(entry)
+    this.#giveUp(flight, CONGESTED)
     return result
+  }
+
+  /** The broker has never seen it: its packet id is free as soon as the disk says nothing else. */
+  #unmap(entry: WindowEntry): void {
+    const { ids, packets } = this.#session
+    // the window on disk is the next one's
+    const removed = this.#isObsolete ? Promise.resolve() : this.#store.write([this.#window.remove(entry)])
+    removed.then(
+      () => ids.unreserve(entry.packetId),
+      () => packets.owePubrel(entry.packetId),
+    )
   }
 
   owns(packetId: number): boolean {

@@ -18,25 +18,29 @@ export interface OutgoingListener {
 export class OutgoingPackets extends Store {
   readonly #listener: OutgoingListener
   readonly #packets = new Map<number, Packet>()
+  /** PUBRELs that leave with the next connection; of this one they are nothing. A packet id each, so 65,535 at the most. */
+  readonly #owed = new Set<number>()
 
   constructor(listener: OutgoingListener) {
     super({ clean: false })
     this.#listener = listener
   }
 
+  /** What counts towards the broker's receive maximum on this connection. */
   get size(): number {
     return this.#packets.size
   }
 
-  /** Before a connection: PUBRELs that an earlier process owes. */
+  /** Of an earlier process, or of a message that was given up: sent when the next connection begins. */
   owePubrel(packetId: number): void {
-    this.#keep({ cmd: 'pubrel', qos: 2, messageId: packetId } as unknown as Packet)
+    this.#owed.add(packetId)
   }
 
   /** Of a session that has ended nothing is sent again. */
   clear(): void {
     for (const packetId of this.#packets.keys()) super.del({ messageId: packetId }, () => {})
     this.#packets.clear()
+    this.#owed.clear()
   }
 
   override put(packet: Packet, done: Put): this {
@@ -61,6 +65,10 @@ export class OutgoingPackets extends Store {
   }
 
   override createStream(): ReturnType<InstanceType<typeof Store>['createStream']> {
+    for (const messageId of this.#owed) {
+      this.#keep({ cmd: 'pubrel', qos: 2, messageId } as unknown as Packet)
+    }
+    this.#owed.clear()
     for (const packet of this.#packets.values()) {
       // mqtt.js leaves it as it was sent first (MQTT 5.0 section 3.3.1.1)
       if (packet.cmd === 'publish') packet.dup = true

@@ -10,7 +10,6 @@ import {
   startBroker,
   startUplink,
   type TestBroker,
-  TestDevice,
   until,
 } from './support.ts'
 
@@ -71,4 +70,21 @@ it('a device that began anew gets its new window, though something of the one be
   expect((await again()).kind).toBe('repeated')
   expect((await broker.records('t/anew')).map(({ payload }) => payload)).toEqual(['old', 'new'])
   await third.end('clean')
+})
+it('messages that devices give up while the broker takes no more keep nobody out', async () => {
+  const busy = await Promise.all(
+    ['a', 'b'].map((name) => uplink.connect(connectOf(`busy-${name}`, { isClean: true }))),
+  )
+  for (let round = 0; round < 4; round++) {
+    const all = busy.flatMap((session) =>
+      Array.from({ length: 16 }, (_, index) =>
+        session.publish(message('t/busy', 'm', { messageId: round * 16 + index + 1 })),
+      ),
+    )
+    expect((await Promise.all(all)).some(({ kind }) => kind === 'congested')).toBe(true)
+  }
+  await until(() => uplink.status().inFlight === 0)
+  const quiet = await uplink.connect(connectOf('quiet', { isClean: true }))
+  expect((await quiet.publish(message('t/quiet', 'm'))).kind).toBe('accepted')
+  for (const session of [...busy, quiet]) await session.end('clean')
 })
