@@ -194,12 +194,21 @@ class SharedDevice implements DeviceSession {
   }
 
   async subscribe(filter: string, qos: QoS): Promise<QoS | null> {
-    // QoS 2 for all: what another device asked of the same filter is not to be lowered
-    const granted = await this.#session.subscribe(filter, 2)
-    if (granted === null) return null
-    const own = Math.min(qos, granted) as QoS
-    this.filters.set(filter, own)
-    return own
+    // the broker shares between its clients, and the bridge is one: whose of the devices a message is it does not say
+    if (filter.startsWith('$share/')) return null
+    const before = this.filters.get(filter)
+    // wanted from now on: another device that unsubscribes meanwhile is not to take it away
+    this.filters.set(filter, qos)
+    let granted: QoS | null = null
+    try {
+      // QoS 2 for all: what another device asked of the same filter is not to be lowered
+      granted = await this.#session.subscribe(filter, 2)
+    } finally {
+      if (granted !== null) this.filters.set(filter, Math.min(qos, granted) as QoS)
+      else if (before === undefined) this.filters.delete(filter)
+      else this.filters.set(filter, before)
+    }
+    return granted === null ? null : (Math.min(qos, granted) as QoS)
   }
 
   async unsubscribe(filter: string): Promise<void> {

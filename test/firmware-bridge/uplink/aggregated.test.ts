@@ -10,6 +10,7 @@ import {
   startBroker,
   startUplink,
   type TestBroker,
+  TestDevice,
   until,
 } from './support.ts'
 
@@ -88,3 +89,27 @@ it('messages that devices give up while the broker takes no more keep nobody out
   expect((await quiet.publish(message('t/quiet', 'm'))).kind).toBe('accepted')
   for (const session of [...busy, quiet]) await session.end('clean')
 })
+it('a shared subscription is refused: which of the devices it would be for is not known', async () => {
+  const session = await uplink.connect(connectOf('sharing', { isClean: true }))
+  expect(await session.subscribe('$share/group/jobs', 1)).toBeNull()
+  await session.end('clean')
+})
+
+it.each(['unsubscribe', 'end'] as const)(
+  '%s of one device takes nothing from another that subscribes meanwhile',
+  async (how) => {
+    const filter = `down/${how}`
+    const listener = new TestDevice()
+    const one = await uplink.connect(connectOf(`one-${how}`, { isClean: true }))
+    const other = await uplink.connect(connectOf(`other-${how}`, { isClean: true, listener }))
+    await one.subscribe(filter, 1)
+    const [granted] = await Promise.all([
+      other.subscribe(filter, 1),
+      how === 'end' ? one.end('clean') : one.unsubscribe(filter),
+    ])
+    expect(granted).toBe(1)
+    await sender.publishAsync(filter, 'for the other', { qos: 1 })
+    await until(() => listener.messages.length === 1)
+    await other.end('clean')
+  },
+)
