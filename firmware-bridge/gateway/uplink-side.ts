@@ -24,6 +24,9 @@ export interface Attach {
   readonly isResuming: boolean
 }
 
+/** `busy`: another change is under way; the device is to ask later. */
+export type WillChange = 'changed' | 'busy' | 'impossible'
+
 export class UplinkSide {
   readonly #owner: UplinkOwner
   session: DeviceSession | null = null
@@ -33,6 +36,7 @@ export class UplinkSide {
   /** Whose messages are listened to. */
   #token: object | null = null
   #last: Promise<void> = Promise.resolve()
+  #isChangingWill = false
 
   constructor(owner: UplinkOwner) {
     this.#owner = owner
@@ -48,12 +52,26 @@ export class UplinkSide {
     return this.#inTurn(() => this.#end(how))
   }
 
-  /** @throws BridgeError of the uplink */
-  setWill(will: Will | null): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.session?.setWill(will)
-      this.will = will
-    })
+  /**
+   * One at a time: with a session of its own each is a connection of its own to the broker.
+   * @param change of the will that there is when its turn has come; undefined: it cannot be
+   * @throws BridgeError of the uplink
+   */
+  async setWill(change: (before: Will | null) => Will | null | undefined): Promise<WillChange> {
+    if (this.#isChangingWill) return 'busy'
+    this.#isChangingWill = true
+    let will: Will | null | undefined
+    try {
+      await this.#inTurn(async () => {
+        will = change(this.will)
+        if (will === undefined) return
+        await this.session?.setWill(will)
+        this.will = will
+      })
+    } finally {
+      this.#isChangingWill = false
+    }
+    return will === undefined ? 'impossible' : 'changed'
   }
 
   async #attach({ isClean, keepAliveSeconds, will, isResuming }: Attach): Promise<void> {

@@ -3,23 +3,26 @@ import { type Packet, ReturnCode, Type, type WillMessage, type WillTopic } from 
 import type { Will } from '../uplink/uplink.ts'
 import type { DevicePort } from './device-port.ts'
 import { isTopicName } from './topic-names.ts'
-import type { UplinkSide } from './uplink-side.ts'
+import type { UplinkSide, WillChange } from './uplink-side.ts'
 
 const NO_MESSAGE = new Uint8Array(0)
+const RETURN_CODES: Readonly<Record<WillChange, ReturnCode>> = {
+  changed: ReturnCode.accepted,
+  busy: ReturnCode.congestion,
+  impossible: ReturnCode.notSupported,
+}
 
 /** @returns false: it is another packet */
 export function updateWill(packet: Packet, port: DevicePort, uplink: UplinkSide): boolean {
   if (packet.type !== Type.willTopicUpdate && packet.type !== Type.willMessageUpdate) return false
   const type = packet.type === Type.willTopicUpdate ? Type.willTopicResponse : Type.willMessageResponse
   const answer = (returnCode: ReturnCode) => void port.send({ type, returnCode })
-  const will = 'message' in packet ? withMessage(packet, uplink.will) : withTopic(packet, uplink.will)
-  if (will === undefined) answer(ReturnCode.notSupported)
-  else {
-    uplink.setWill(will).then(
-      () => answer(ReturnCode.accepted),
-      () => answer(ReturnCode.congestion),
-    )
-  }
+  const change = (before: Will | null) =>
+    'message' in packet ? withMessage(packet, before) : withTopic(packet, before)
+  uplink.setWill(change).then(
+    (became) => answer(RETURN_CODES[became]),
+    () => answer(ReturnCode.congestion),
+  )
   return true
 }
 

@@ -3,6 +3,7 @@
  * CONNECT, keep alive, the handshakes and their repetition after a reconnect; when to connect, with what, and what an acknowledgement
  * waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { MqttClient as Client, IConnackPacket, IDisconnectPacket, IPublishPacket } from 'mqtt'
 import type { LogSink } from '../../broker/log-sink.ts'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
@@ -372,6 +373,7 @@ export class BrokerSession {
 
   /** A will stands in CONNECT alone: the session connects anew with it. Resolves when it is in force; with the broker away at once. */
   async setWill(will: Will | null): Promise<void> {
+    if (isDeepStrictEqual(will, this.#will)) return
     this.#will = will
     const client = this.#client
     if (client === null || this.#state !== 'ready') return

@@ -280,6 +280,26 @@ describe('the will', () => {
   })
 })
 
+it('a will is changed once at a time: the next change is put off while the broker is told of the first', async () => {
+  const bench = await Bench.with({}, 'pump')
+  bench.heard()
+  const session = bench.uplink.sessions.get('pump')!
+  let release = () => {}
+  const setWill = session.setWill.bind(session)
+  session.setWill = async (will) => {
+    await new Promise<void>((resolve) => {
+      release = resolve
+    })
+    return setWill(will)
+  }
+  const update = (topic: string) => ({ ...willTopic(topic), type: Type.willTopicUpdate })
+  expect(told(await bench.send(update('first')))).toEqual([])
+  expect(told(await bench.send(update('second')))).toEqual(['willTopicResponse congestion'])
+  release()
+  expect(told(await bench.advance(0))).toEqual(['willTopicResponse accepted'])
+  expect(session.will).toMatchObject({ topic: 'first' })
+})
+
 describe('keep alive', () => {
   it.each([
     ['PINGREQ', ping()],

@@ -68,6 +68,16 @@ it('a device that leaves while its session connects anew does not make the broke
   await until(() => uplink.isUp)
 })
 
+it('a will that is the same already costs no connection', async () => {
+  const will = { topic: 'will/same', payload: Buffer.from('gone'), qos: 1, isRetained: false } as const
+  const session = await uplink.connect(connectOf('same-will', { isClean: true, will }))
+  await session.setWill({ ...will, payload: Buffer.from('gone') })
+  expect(connects).toEqual(['same-will'])
+  await session.setWill({ ...will, payload: Buffer.from('gone for good') })
+  expect(connects).toEqual(['same-will', 'same-will'])
+  await session.end('clean')
+})
+
 it('a will that the broker never takes is refused, not put off', async () => {
   const will = { topic: TOO_DEEP, payload: Buffer.from('gone'), qos: 1, isRetained: false } as const
   await expect(uplink.connect(connectOf('deep-will', { isClean: true, will }))).rejects.toMatchObject({
