@@ -18,4 +18,5 @@ export type { LinkStatus, UpstreamEvent, UpstreamStatus } from './operations/ope
 export { crc32c } from './storage/crc32c.ts'
 export type { FactStore } from './storage/fact-store.ts'
 export { nodeDisk } from './storage/node-disk.ts'
+export { type Clock, systemClock } from './timers.ts'
 export { VERSION } from './version.ts'

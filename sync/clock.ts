@@ -1,21 +1,7 @@
-/** Time, as the replicator sees it; a test hands in its own. */
-export interface Clock {
-  /** ms since 1970; may jump. */
-  now(): number
-  /** ms from an arbitrary start; never goes back. */
-  monotonic(): number
-  /** Calls back once after `ms`. @returns the way to cancel */
-  after(ms: number, callback: () => void): () => void
-}
+/** Waiting, on a clock that a test hands in. */
+import type { Clock } from '../broker/index.ts'
 
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  after(ms, callback) {
-    const timer = setTimeout(callback, ms)
-    return () => clearTimeout(timer)
-  },
-}
+export { type Clock, systemClock } from '../broker/index.ts'
 
 /** Something happened: wakes whoever waits. A signal raised while nobody waits is kept for the next one. */
 export class Signal {
