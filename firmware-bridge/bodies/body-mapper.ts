@@ -2,21 +2,8 @@
 import { filterCovers } from '../../broker/config/topic-filter.ts'
 import { CborBody } from './cbor-body.ts'
 import type { BodyConfig } from './config.ts'
+import type { MappedBody } from './mapped-body.ts'
 import { splitTimePrefix } from './time-prefix.ts'
-
-export type MappedBody =
-  | {
-      readonly kind: 'mapped'
-      readonly payload: Uint8Array
-      /** By the device's clock, Unix ms; null: it did not say. */
-      readonly deviceTimeMs: number | null
-      /** Another topic than the device named: the dead letters'. */
-      readonly topic?: string
-      /** Why it is malformed, for the header `bridge.body-fault`. */
-      readonly fault?: string
-    }
-  /** Malformed, and to be told to the device. */
-  | { readonly kind: 'refused'; readonly reason: string }
 
 export interface BodyCounters {
   mapped: number

@@ -1,5 +1,5 @@
 /** The gateway, as the bridge puts it together. */
-export { type BodyMapper, type MappedBody, opaqueBodies } from './bodies.ts'
+export { type BodyMapper, opaqueBodies } from './bodies.ts'
 export type { DeviceCounters, GatewayCounters } from './counters.ts'
 export type { DeviceStateName, DeviceStatus } from './device-state.ts'
 export { Gateway, type GatewayParts } from './gateway.ts'

@@ -1,5 +1,5 @@
 /** What travels with a device's message as MQTT 5 user properties, and becomes headers of its record. On the wire: never change. */
-import type { MappedBody } from './bodies.ts'
+import type { MappedBody } from '../bodies/mapped-body.ts'
 import type { GatewayContext } from './context.ts'
 
 /** @param clientId null: of a device that never connects */

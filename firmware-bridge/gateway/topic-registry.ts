@@ -35,10 +35,6 @@ export class TopicRegistry {
     return this.#byName.size
   }
 
-  byId(topicId: number): RegisteredTopic | undefined {
-    return this.#byId.get(topicId)
-  }
-
   name(topicId: number): string | undefined {
     return this.#byId.get(topicId)?.name
   }

@@ -53,9 +53,8 @@ export type SubscribeTopic =
 /** The only version there is: MQTT-SN 1.2 and those before it. */
 export const PROTOCOL_ID = 0x01
 
-/** Reserved by section 5.3.11, and 0 where a topic has no id. */
+/** Where a topic has no id (section 5.3.11). */
 export const TOPIC_ID_NONE = 0x0000
-export const TOPIC_ID_RESERVED = 0xffff
 
 export interface Connect {
   readonly type: typeof Type.connect

@@ -121,11 +121,6 @@ export class BrokerSession {
     return this.#serverReceiveMax
   }
 
-  /** Messages from the broker that the device has not acknowledged. */
-  get held(): number {
-    return this.#held.size
-  }
-
   /** @throws BrokerUnreachableError, BrokerRefusedError, BridgeSecretError */
   async open(isClean: boolean): Promise<void> {
     const { reconnects, transport, broker } = this.#parts

@@ -13,7 +13,7 @@ const lines = (found: readonly Import[]) => found.map(({ from, to }) => `${from}
 const moduleOf = (path: string) => path.split('/')[0]!
 
 /** Files at the top of broker/ that all may use and that use nothing but each other. */
-const LEAVES = ['assert.ts', 'errors.ts', 'log-sink.ts', 'limited-log.ts', 'version.ts']
+const LEAVES = ['assert.ts', 'timers.ts', 'errors.ts', 'log-sink.ts', 'limited-log.ts', 'version.ts']
 /** A program each: they put the modules together. */
 const ROOTS = ['cli.ts', 'bridge.ts']
 /** A root's own folder is part of it. */
@@ -171,7 +171,7 @@ const BRIDGE_MAY_IMPORT: Record<string, string[]> = {
   outlet: ['uplink', 'leaves'],
   lines: ['links', 'framing', 'outlet', 'leaves'],
   modbus: ['links', 'framing', 'outlet', 'leaves'],
-  gateway: ['packets', 'links', 'uplink', 'leaves'],
+  gateway: ['packets', 'links', 'uplink', 'bodies', 'leaves'],
   config: ['gateway', 'bodies', 'modbus', 'lines', 'links', 'uplink', 'leaves'],
   status: ['gateway', 'links', 'uplink', 'leaves'],
   assembly: [
