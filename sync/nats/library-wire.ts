@@ -193,7 +193,7 @@ class LibraryWire implements NatsWire {
     for (let seq = 0; ; ) {
       const before = seq
       const batch = await guarded(() => consumer.fetch(read))
-      for await (const message of batch) {
+      for await (const message of guardedEach(batch)) {
         yield {
           subject: message.subject,
           seq: message.seq,
@@ -230,6 +230,15 @@ class LibraryWire implements NatsWire {
 async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
+  } catch (error) {
+    throw error instanceof NatsWireError ? error : toWireError(error)
+  }
+}
+
+/** A consumer that went with its stream, or whose server did, says so while its messages are awaited. */
+async function* guardedEach<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages
   } catch (error) {
     throw error instanceof NatsWireError ? error : toWireError(error)
   }
