@@ -41,7 +41,7 @@ const context: CommandContext = {
   loadConfig,
   ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm, askSecret } : {}),
   readInput,
-  openLog: async (directory) => (await import('./broker/broker.ts')).openLog(directory),
+  openLog: async (directory) => (await import('./broker/open-log.ts')).openLog(directory),
 }
 
 const actions: Actions = {

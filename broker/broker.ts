@@ -1,22 +1,19 @@
 /** The broker: data directory, log, ingress and MQTT front, started in this order and stopped in the reverse one. */
-import { hostname } from 'node:os'
 import { ChainClocks } from './clock/chain-clocks.ts'
 import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
 import type { Trust } from './clock/trust.ts'
 import { changeText, configChanges, isLive, type ReloadReport, withLiveChanges } from './config/changes.ts'
-import type { BrokerConfig, StreamConfig } from './config/schema.ts'
-import { DataDirectoryError } from './errors.ts'
+import type { BrokerConfig } from './config/schema.ts'
+import { edgeOf, streamsOf, WRITE_BUFFER_BYTES } from './configured.ts'
 import { dropBallast } from './log/ballast.ts'
-import type { StreamDefinition } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
-import type { StreamPolicy } from './log/stream-policy.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
 import type { ClientStatus } from './mqtt/connection/client-status.ts'
 import { Gate } from './mqtt/door/gate.ts'
 import type { Front } from './mqtt/front.ts'
-import { DEAD_LETTER_STREAM, Ingress, type IngressStates } from './mqtt/ingress.ts'
+import { Ingress, type IngressStates } from './mqtt/ingress.ts'
 import { LocalPublisher } from './mqtt/local-publisher.ts'
 import { openFront } from './mqtt/open-front.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
@@ -24,18 +21,17 @@ import { Router } from './mqtt/router.ts'
 import { SourcePositions } from './mqtt/source-positions.ts'
 import { sysStatus } from './mqtt/sys/status.ts'
 import { SysTopics } from './mqtt/sys/sys-topics.ts'
+import { ANONYMOUS } from './mqtt/who.ts'
 import { clockChangeText } from './operations/clock-text.ts'
-import type { BrokerStatus, OpenedLog, Operations } from './operations/operations.ts'
-import { type DataDirectory, isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
+import { UnknownClientError } from './operations/errors.ts'
+import type { BrokerStatus, Operations } from './operations/operations.ts'
+import { type DataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
 import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/file-system.ts'
 import { nodeDisk } from './storage/node-disk.ts'
 import type { Disk } from './storage/store.ts'
 import { Tables } from './tables/tables.ts'
 import { VERSION } from './version.ts'
-
-/** LevelDB's write buffer, of which it holds two at times. */
-const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 
 /** What the broker needs of the world; tests hand in a faulty one. */
 export interface BrokerDependencies {
@@ -250,9 +246,15 @@ export class Broker implements Operations {
     return this.#gate.door.guests.add(name, publish)
   }
 
-  /** MQTT clients that are connected now. */
   clients(): ClientStatus[] {
     return this.#front.clients()
+  }
+
+  disconnect(clientId: string): void {
+    const client = this.#front.disconnect(clientId)
+    if (client === null) throw new UnknownClientError(clientId)
+    const { user, address: from } = client
+    this.#sink.info('an operator disconnected a client', { client: clientId, from, user: user ?? ANONYMOUS })
   }
 
   /** How far this device's clock is to be believed now, and what that rests on. */
@@ -302,49 +304,6 @@ async function scheduleCompaction(
   )
 }
 
-/**
- * Opens the log of a data directory that no broker runs on, to read it.
- * @throws DataDirectoryLockedError while one runs; DataDirectoryError where there is no log.
- */
-export async function openLog(directory: string, dependencies: BrokerDependencies = {}): Promise<OpenedLog> {
-  const { disk = nodeDisk, log: sink = silentSink } = dependencies
-  if (!(await isDataDirectory(disk, directory))) {
-    throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
-  }
-  const reading = { name: '', isExplicit: false, isReading: true }
-  const data = await openDataDirectory(disk, directory, reading, sink)
-  const clocks = new ChainClocks(null)
-  const options = {
-    streams: [],
-    segmentBytes: Number.MAX_SAFE_INTEGER,
-    admittedBytesMax: WRITE_BUFFER_BYTES,
-    writeBufferBytes: WRITE_BUFFER_BYTES,
-    isReadOnly: true,
-    clockFactsOf: (chain: string) => clocks.factsOf(chain),
-  }
-  // the same states as a broker's: a backup has them in it
-  const statesOf = (chain: string) => [new Qos2Ids(), new SourcePositions(), clocks.stateOf(chain)]
-  const log = await EventLog.open(disk, data, options, sink, statesOf).catch(async (error) => {
-    await data.facts.close()
-    throw error
-  })
-  const close = log.close.bind(log)
-  let tables: Promise<Tables> | undefined
-  return Object.assign(log, {
-    facts: data.facts,
-    tables() {
-      const streams = log.streams().map(({ stream }) => stream)
-      tables ??= Tables.openStored({ disk, data: data.path, log, sink }, streams)
-      return tables
-    },
-    async close() {
-      await (await tables)?.close()
-      await close()
-      await data.facts.close()
-    },
-  })
-}
-
 /** Records are stamped from here on; what was wrong with the clock before is noted as soon as it is known. */
 async function startClock(
   watch: ClockWatch,
@@ -359,37 +318,4 @@ async function startClock(
   })
   log.onDurable(() => clocks.settle(log.chains()))
   watch.start(clocks.last(watch.bootId), await log.newestTrustedTime())
-}
-
-/** `auto` is the host's name, kept to what an edge's name may have; a data directory remembers its own. */
-function edgeOf(config: BrokerConfig): { name: string; isExplicit: boolean } {
-  if (config.edge !== 'auto') return { name: config.edge, isExplicit: true }
-  const name = hostname()
-    .replace(/[^A-Za-z0-9._-]+/g, '-')
-    .slice(0, 64)
-  return { name: name || 'edge', isExplicit: false }
-}
-
-/** The configured streams, and the dead letters where a stream can have some. */
-function streamsOf(config: BrokerConfig): StreamDefinition[] {
-  const streams: StreamDefinition[] = config.streams.map((stream) => ({
-    name: stream.name,
-    partitions: stream.partitions,
-    policy: policyOf(stream),
-  }))
-  const hasPointer = config.streams.some(({ key }) => typeof key === 'object' && 'pointer' in key)
-  const isNamed = streams.some(({ name }) => name === DEAD_LETTER_STREAM)
-  return hasPointer && !isNamed ? [...streams, { name: DEAD_LETTER_STREAM, partitions: 1 }] : streams
-}
-
-function policyOf({ cleanup, retention, tombstoneSeconds, priority }: StreamConfig): StreamPolicy {
-  return {
-    deletes: cleanup !== 'compact',
-    compacts: cleanup !== 'delete',
-    retentionBytes: retention.bytes ?? null,
-    retentionMs: retention.seconds === undefined ? null : retention.seconds * 1000,
-    unsynced: retention.unsynced,
-    priority,
-    tombstoneMs: tombstoneSeconds * 1000,
-  }
 }

@@ -258,6 +258,18 @@ export class Front implements MqttFront {
     return [...this.#connections].flatMap((connection) => connection.status() ?? [])
   }
 
+  /** Ends a client's connection for an operator; its will is published. @returns what it was, null where nobody has this client id */
+  disconnect(clientId: string): ClientStatus | null {
+    for (const connection of this.#connections) {
+      if (connection.clientId !== clientId) continue
+      const status = connection.status()
+      if (status === null) continue
+      connection.close(Reason.administrativeAction, 'an operator ended the connection')
+      return status
+    }
+    return null
+  }
+
   /** Stops taking connections and ends those there are; their wills are published. */
   async close(): Promise<void> {
     const closed = this.#listeners.close()

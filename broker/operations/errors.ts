@@ -41,6 +41,15 @@ export class UnknownUpstreamError extends HeadwaterError {
   }
 }
 
+/** Nobody is connected by this client id. */
+export class UnknownClientError extends HeadwaterError {
+  constructor(clientId: string) {
+    super('HW_UNKNOWN_CLIENT', `no client "${clientId}" is connected`, {
+      hint: 'the list of clients has those that are',
+    })
+  }
+}
+
 /** An error that came over the socket: another process's, under its own code. */
 export class RemoteError extends HeadwaterError {
   constructor(error: ErrorBody) {

@@ -11,6 +11,7 @@ import type { LogStatus } from '../log/event-log.ts'
 import type { RepairReport } from '../log/repair.ts'
 import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
+import type { ClientStatus } from '../mqtt/connection/client-status.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { SessionsStatus } from '../mqtt/session/sessions-status.ts'
 import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
@@ -267,6 +268,10 @@ export interface Operations {
   /** None where no stream has one. */
   readonly tables?: Tables
   status(): BrokerStatus
+  /** MQTT clients that are connected now. */
+  clients(): ClientStatus[]
+  /** Ends a client's connection; with MQTT 5 it is told that this was an administrative action. @throws UnknownClientError */
+  disconnect(clientId: string): void
   readonly sync?: SyncOperations
   /** Reads the configuration again. @throws ReloadRefusedError */
   reload?(): Promise<ReloadReport>

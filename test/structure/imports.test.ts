@@ -19,7 +19,7 @@ const ROOTS = ['cli.ts', 'bridge.ts']
 /** A root's own folder is part of it. */
 const isRoot = (path: string) => ROOTS.includes(path) || ROOTS.includes(`${moduleOf(path)}.ts`)
 /** What puts the broker together; only the command line and sync's one door are above them. */
-const ASSEMBLY = ['broker.ts', 'index.ts']
+const ASSEMBLY = ['broker.ts', 'configured.ts', 'open-log.ts', 'index.ts']
 
 /** A part of the broker: a folder, `leaves` or `assembly`. */
 function partOf(path: string): string {

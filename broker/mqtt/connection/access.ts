@@ -8,6 +8,8 @@ export interface PeerInfo {
   /** Of the other side: host and port, for log lines and limits by address. */
   readonly address: string
   readonly port: number
+  /** The listener that it came to, as it is bound. */
+  readonly listener?: string
   /** Named by the client's certificate, where it was asked for one. */
   readonly identity: string | null
   /** False once the listener's authorities vouch for that certificate no more; without it they always do. */

@@ -32,7 +32,7 @@ import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { PublisherWaits } from './publisher-waits.ts'
 import { Subscribing } from './subscribing.ts'
-import { TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
+import { TICK_MS, TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
@@ -52,6 +52,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   #session: Session | null = null
   /** The tick of the last whole packet. */
   #heardAt = 0
+  #heardBytes = 0
 
   constructor(
     stream: Duplex,
@@ -76,8 +77,15 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     return this.#state === 'open'
   }
 
+  get clientId(): string | null {
+    return this.#open?.connect.clientId ?? null
+  }
+
   status(): ClientStatus | null {
-    return this.#open === null ? null : clientStatus(this.peer, this.#open, this.#session, this.#outbox)
+    if (this.#open === null || this.#state !== 'open') return null
+    const { wheel, now } = this.#context
+    const heard = { at: now() - (wheel.now - this.#heardAt) * TICK_MS, bytes: this.#heardBytes }
+    return clientStatus(this.peer, this.#open, this.#session, this.#outbox, heard)
   }
 
   /** Tells the client why, where its version can, and ends the connection. Its will is published. */
@@ -168,6 +176,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     counters.receivedPackets += packets
     // frames come without their fixed header, which has 2 bytes but for long packets
     counters.receivedBytes += bytes + 2 * packets
+    this.#heardBytes += bytes + 2 * packets
     this.#heardAt = wheel.now
     if (this.#open === null || this.#state !== 'open') return
     const waitMs = this.#open.quota.charge(packets, bytes)

@@ -56,6 +56,7 @@ export class ClientDelivery implements Outgoing {
       for (const bytes of form.chunks(packetId, isDup, expiry)) outbox.write(bytes, 0)
       outbox.wrote()
     }
+    outbox.sentMessages++
     this.#encoders.sentMessages++
     return true
   }

@@ -56,6 +56,8 @@ export class Incoming {
   readonly #acknowledgements: Acknowledgements
   readonly #pressure: IncomingPressure
   #storingBytes = 0
+  /** PUBLISHes taken. */
+  messages = 0
   #last: TopicEntry | null = null
   #mayLast = false
   /** Weak: the entries are the topic cache's to keep. */
@@ -163,6 +165,7 @@ export class Incoming {
   }
 
   #admitted(view: PublishView, entry: TopicEntry): void {
+    this.messages++
     const { hub, commits, submission } = this.#context
     const { qos } = view
     const isPassedOn = submission.delta >= 0 && (view.isRetained || entry.hasTakers(hub))
@@ -179,6 +182,7 @@ export class Incoming {
 
   /** On a topic that no stream takes. */
   #passOn(view: PublishView, entry: TopicEntry, bytes: number): void {
+    this.messages++
     const { hub, ingress, commits, submission, sessions } = this.#context
     ingress.received(submission.payload.length, false)
     const isAgain = view.qos === 2 && ingress.remember(submission)

@@ -78,6 +78,9 @@ export class Outbox {
   at = 0
   /** What is before it in the chunk is set aside already. */
   #from = 0
+  /** Handed to the socket, and the PUBLISHes written here. */
+  sentBytes = 0
+  sentMessages = 0
   /** Called when it was full and no longer is. */
   onRoom: () => void = () => {}
   #wasFull = false
@@ -211,6 +214,7 @@ export class Outbox {
 
   #hand(bytes: Buffer, chunk: Buffer | null): void {
     this.#pool.sentBytes += bytes.length
+    this.sentBytes += bytes.length
     this.#stream.write(bytes, (error) => {
       if (chunk !== null && !error) this.#pool.give(chunk)
       this.#sendNext()

@@ -4,7 +4,7 @@
  */
 
 export const TICKS_PER_SECOND = 2
-const TICK_MS = 1000 / TICKS_PER_SECOND
+export const TICK_MS = 1000 / TICKS_PER_SECOND
 /** Longer times come around more than once. */
 const SLOTS = 512
 

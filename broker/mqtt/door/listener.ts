@@ -176,13 +176,14 @@ export class Listener {
     this.#arriving.delete(keyOf(socket))
     const { remoteAddress: address = '', remotePort: port = 0 } = socket
     const identity = identityOf(socket)
+    const listener = this.bound
     if (identity === null) {
-      this.#parts.onConnection(stream, { address, port, identity })
+      this.#parts.onConnection(stream, { address, port, listener, identity })
       return
     }
     const authority = authorityOf(socket as TLSSocket)
     const isVouchedFor = () => this.#authorities.has(authority)
-    this.#parts.onConnection(stream, { address, port, identity, isVouchedFor })
+    this.#parts.onConnection(stream, { address, port, listener, identity, isVouchedFor })
   }
 
   // -- servers -------------------------------------------------------------------------------------------------------

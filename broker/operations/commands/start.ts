@@ -91,6 +91,8 @@ export async function runStart<B extends RunningBroker>(
       log: broker.log,
       ...(broker.tables === undefined ? {} : { tables: broker.tables }),
       status: () => broker.status(),
+      clients: () => broker.clients(),
+      disconnect: (clientId) => broker.disconnect(clientId),
       sync: sync.operations,
       reload: reloader(broker, parts, log),
     }

@@ -23,6 +23,8 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'GET', path: '/status', handle: () => statusReport(operations) },
     { method: 'POST', path: '/reload', handle: () => reload(operations) },
     { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log, tables) }) },
+    { method: 'GET', path: '/clients', handle: () => ({ clients: operations.clients() }) },
+    { method: 'POST', path: '/clients/disconnect', handle: (request) => disconnect(operations, request) },
     { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
     { method: 'GET', path: '/table', handle: (request) => table(operations, request) },
     { method: 'GET', path: '/sync/status', handle: () => syncAnswer(operations) },
@@ -59,6 +61,11 @@ export function controlRoutes(operations: Operations): Route[] {
 function reload(operations: Operations) {
   if (operations.reload === undefined) throw new UsageError('this broker reads nothing again', 'restart it')
   return operations.reload()
+}
+
+function disconnect(operations: Operations, { query }: RouteRequest) {
+  operations.disconnect(textParameter(query, 'clientId'))
+  return { disconnected: true }
 }
 
 function syncOf({ sync }: Operations): SyncOperations {

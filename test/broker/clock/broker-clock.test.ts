@@ -1,6 +1,7 @@
 /** The whole broker on a machine whose clock comes late: what publishers, readers, operators and the log's retention see of it. */
 import { describe, expect, it } from 'vitest'
-import { type Broker, openLog } from '../../../broker/broker.ts'
+import type { Broker } from '../../../broker/broker.ts'
+import { openLog } from '../../../broker/open-log.ts'
 import type { ReadableLog } from '../../../broker/operations/operations.ts'
 import { openReading } from '../../../broker/operations/reading.ts'
 import type { RecordJson } from '../../../broker/operations/record-json.ts'

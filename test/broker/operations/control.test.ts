@@ -10,7 +10,7 @@ import { ControlServer } from '../../../broker/operations/control/control-server
 import { controlRoutes } from '../../../broker/operations/control/routes.ts'
 import type { StatusReport } from '../../../broker/operations/operations.ts'
 import type { RecordJson } from '../../../broker/operations/record-json.ts'
-import { FakeLog, fakeOperations, fakeStatus } from './fake-log.ts'
+import { FakeLog, fakeClient, fakeOperations, fakeStatus } from './fake-log.ts'
 
 let directory: string
 let log: FakeLog
@@ -64,6 +64,18 @@ test('status, streams and sync status', async () => {
   })
   expect(await client.json('GET', '/streams')).toEqual({ streams })
   expect(await client.json('GET', '/sync/status')).toEqual({ upstreams: [], downlinks: [] })
+})
+
+test('clients are listed, and one is disconnected by its client id', async () => {
+  expect(await client.json('GET', '/clients')).toEqual({ clients: [fakeClient] })
+  const disconnect = (clientId: string) => client.json('POST', '/clients/disconnect', { clientId })
+  expect(await disconnect('sensor-1')).toEqual({ disconnected: true })
+  expect(await client.json('GET', '/clients')).toEqual({ clients: [] })
+  await expect(disconnect('sensor-1')).rejects.toMatchObject({
+    code: 'HW_UNKNOWN_CLIENT',
+    message: 'no client "sensor-1" is connected',
+  })
+  await expect(disconnect('')).rejects.toMatchObject({ code: 'HW_USAGE' })
 })
 
 test('the socket is for its owner alone', () => {

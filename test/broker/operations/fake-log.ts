@@ -8,8 +8,10 @@ import { NO_RECOVERY } from '../../../broker/log/recovery-counters.ts'
 import type { RepairReport } from '../../../broker/log/repair.ts'
 import type { LogCursor, PartitionState, StoredBatch, StreamState } from '../../../broker/log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts'
+import type { ClientStatus } from '../../../broker/mqtt/connection/client-status.ts'
 import { Drops } from '../../../broker/mqtt/session/drops.ts'
 import { countSessions } from '../../../broker/mqtt/session/sessions-status.ts'
+import { UnknownClientError } from '../../../broker/operations/errors.ts'
 import type {
   BrokerStatus,
   LostOffsets,
@@ -282,6 +284,37 @@ export const fakeStatus: BrokerStatus = {
   },
 }
 
+export const fakeClient: ClientStatus = {
+  clientId: 'sensor-1',
+  user: null,
+  address: '127.0.0.1:40000',
+  listener: '127.0.0.1:1883',
+  version: 5,
+  since: 1_700_000_000_000,
+  keepAliveSeconds: 60,
+  lastSeenAt: 1_700_000_060_000,
+  messagesIn: 7,
+  messagesOut: 0,
+  bytesIn: 700,
+  bytesOut: 35,
+  unacknowledged: 0,
+  inFlight: 0,
+  queued: 0,
+  outboxBytes: 0,
+}
+
+/** One client is connected, until it is disconnected. */
+export function fakeClients(): Pick<Operations, 'clients' | 'disconnect'> {
+  let clients = [fakeClient]
+  return {
+    clients: () => clients,
+    disconnect(clientId) {
+      if (!clients.some((client) => client.clientId === clientId)) throw new UnknownClientError(clientId)
+      clients = []
+    },
+  }
+}
+
 export function fakeOperations(log: FakeLog, sync?: SyncOperations): Operations {
-  return { log, status: () => fakeStatus, ...(sync === undefined ? {} : { sync }) }
+  return { log, status: () => fakeStatus, ...fakeClients(), ...(sync === undefined ? {} : { sync }) }
 }

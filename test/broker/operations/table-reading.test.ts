@@ -13,7 +13,7 @@ import { FaultyDisk } from '../../support/faulty-disk.ts'
 import { MemoryDisk } from '../../support/memory-disk.ts'
 import { openLog } from '../log/support.ts'
 import { change, moveLogStart, openTables, STREAM } from '../tables/support.ts'
-import { fakeStatus } from './fake-log.ts'
+import { FakeLog, fakeOperations } from './fake-log.ts'
 
 const never = new AbortController().signal
 let directory: string
@@ -39,7 +39,10 @@ beforeEach(async () => {
     ['plant/1', '{"n":3}', [{ key: 'topic', value: Buffer.from('plant/1/state') }]],
     ['other', null],
   ])
-  server = await ControlServer.start(directory, controlRoutes({ log, tables, status: () => fakeStatus }))
+  server = await ControlServer.start(
+    directory,
+    controlRoutes({ ...fakeOperations(new FakeLog({})), log, tables }),
+  )
   client = await ControlClient.of(directory)
 })
 afterEach(async () => {

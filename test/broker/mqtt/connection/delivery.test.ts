@@ -1,6 +1,7 @@
 /** What goes to clients: within what they take, in one write a turn, and bounded where they do not read. */
 import type { IPublishPacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
+import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
 import { startFront, type TestClient } from './support.ts'
 
 const publishes = (client: TestClient) =>
@@ -113,19 +114,33 @@ describe('a subscriber', () => {
 })
 
 it('clients are listed with what is known of them', async () => {
-  const { connect, front, time } = await startFront()
-  const client = await connect({ version: 4, clientId: 'four' })
+  const { connect, front, time, seconds } = await startFront()
+  const client = await connect({ version: 4, clientId: 'four', keepalive: 60 })
+  const since = time.now
   await client.subscribe('a/#', 1)
   await connect({ clientId: 'five' })
+  seconds(10)
+  time.now += 10_000
   client.publish(1, 1, 'v')
   await client.next('puback')
+  await client.next('publish')
+  seconds(3)
+  time.now += 3000
   expect(front.clients()).toEqual([
     {
       clientId: 'four',
       user: null,
       address: '192.0.2.1:1000',
+      listener: null,
       version: 4,
-      since: time.now,
+      since,
+      keepAliveSeconds: 60,
+      lastSeenAt: since + 10_000,
+      messagesIn: 1,
+      messagesOut: 1,
+      // CONNECT, SUBSCRIBE, PUBLISH; CONNACK, SUBACK, PUBACK, PUBLISH
+      bytesIn: 18 + 10 + 10,
+      bytesOut: 4 + 5 + 4 + 10,
       unacknowledged: 0,
       inFlight: 1,
       queued: 0,
@@ -133,4 +148,24 @@ it('clients are listed with what is known of them', async () => {
     },
     expect.objectContaining({ clientId: 'five', version: 5 }),
   ])
+})
+
+it('an operator ends one client’s connection: MQTT 5 is told so, and its will is published', async () => {
+  const { connect, front, values } = await startFront()
+  const five = await connect({
+    clientId: 'five',
+    will: { topic: 'a/will', payload: Buffer.from('gone'), qos: 1, retain: false },
+  })
+  const four = await connect({ version: 4, clientId: 'four' })
+  const other = await connect({ clientId: 'other' })
+  expect(front.disconnect('five')).toMatchObject({ clientId: 'five', address: '192.0.2.1:1000' })
+  expect(await five.disconnected()).toBe(Reason.administrativeAction)
+  expect(front.disconnect('four')).toMatchObject({ clientId: 'four' })
+  await four.closed()
+  expect(four.received.map(({ cmd }) => cmd)).toEqual(['connack'])
+  expect(front.clients().map(({ clientId }) => clientId)).toEqual(['other'])
+  expect([front.disconnect('five'), front.disconnect('nobody')]).toEqual([null, null])
+  other.publish(1, 1, 'still here')
+  await other.next('puback')
+  expect(await values()).toEqual(['gone', 'still here'])
 })

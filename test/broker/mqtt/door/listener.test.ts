@@ -98,7 +98,9 @@ describe('TLS', () => {
     const { listener, port, peers } = await listen({ tls: TLS })
     expect(listener.bound).toBe(`mqtts://127.0.0.1:${port}`)
     expect(await echo(await tls(port))).toBe('ping')
-    expect(peers).toEqual([{ address: '127.0.0.1', port: expect.any(Number), identity: null }])
+    expect(peers).toEqual([
+      { address: '127.0.0.1', port: expect.any(Number), listener: listener.bound, identity: null },
+    ])
   })
 
   it('takes the name of the client from its certificate, where the authorities vouch for it', async () => {
