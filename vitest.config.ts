@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
+    // brokers that tests start at the same time do not fight for one port
+    env: { HEADWATER_HTTP_ADDRESS: 'null' },
     testTimeout: 30_000,
     hookTimeout: 120_000,
     pool: 'forks',

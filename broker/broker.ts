@@ -24,7 +24,7 @@ import { SysTopics } from './mqtt/sys/sys-topics.ts'
 import { ANONYMOUS } from './mqtt/who.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import { UnknownClientError } from './operations/errors.ts'
-import type { BrokerStatus, Operations } from './operations/operations.ts'
+import type { BrokerOperations, BrokerStatus } from './operations/operations.ts'
 import { type DataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
 import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/file-system.ts'
@@ -43,7 +43,7 @@ export interface BrokerDependencies {
   readonly fileSystemProbe?: FileSystemProbe
 }
 
-export class Broker implements Operations {
+export class Broker implements BrokerOperations {
   readonly log: EventLog
   readonly tables: Tables
   /** Facts that the log does not hold, such as the positions upstream acknowledged. */
@@ -206,6 +206,7 @@ export class Broker implements Operations {
         listeners: front.listeners,
         connections: front.clients,
         connectionsMax: this.#config.limits.connectionsMax,
+        isGuarded: !this.#gate.door.isUnguarded,
         needsLogin: this.#gate.door.needsLogin,
         messages: ingress.received,
         refused: front.refused + front.dropped + front.refusedMessages,

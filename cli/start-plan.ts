@@ -17,6 +17,8 @@ export interface StartPlan {
   readonly options: StartOptions
   readonly config: Config
   readonly file: string | null
+  /** http.address was written by somebody: a port that is taken is a fault then. */
+  readonly isHttpGiven: boolean
   readonly warnings: readonly string[]
 }
 
@@ -64,8 +66,9 @@ export async function readAgain(): Promise<StartPlan> {
 /** In the child. */
 export async function planStart(context: CommandContext, options: StartOptions): Promise<number> {
   const { loadedConfig } = await import('../broker/operations/commands/context.ts')
-  const { config, file, warnings } = await loadedConfig(context, options)
-  const plan: StartPlan = { options, config, file, warnings }
+  const { config, file, warnings, isGiven } = await loadedConfig(context, options)
+  const isHttpGiven = isGiven(['http', 'address'])
+  const plan: StartPlan = { options, config, file, isHttpGiven, warnings }
   if (process.send === undefined) {
     const { UpstreamSchema } = await import('../sync/config.ts')
     const { withoutSecrets } = await import('../broker/config/secret-keys.ts')

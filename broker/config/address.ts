@@ -44,15 +44,28 @@ export function formatListenAddress(address: ListenAddress): string {
   return address.host.includes(':') ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
 }
 
+/** Only this machine reaches it. */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return host !== null && (host === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host))
+}
+
 const LISTEN_REASONS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
-  EADDRINUSE: ['the port is in use', 'stop what uses it (`ss -ltnp`), or set another mqtt.listeners address'],
+  EADDRINUSE: ['the port is in use', 'stop what uses it (`ss -ltnp`), or set another KEY address'],
   EACCES: ['this user may not use the port', 'use a port above 1023'],
   EADDRNOTAVAIL: ['this machine does not have the address', 'use one that `ip address` shows'],
   ENOTFOUND: ['the host name is unknown', 'use an IP address'],
 }
 
-/** Why a server could not listen, in a person's words. */
-export function listenError(address: ListenAddress, error: NodeJS.ErrnoException): ListenError {
-  const [reason, hint] = LISTEN_REASONS[error.code ?? ''] ?? [error.message, 'check mqtt.listeners']
-  return new ListenError(formatListenAddress(address), reason, hint, error)
+/**
+ * Why a server could not listen, in a person's words.
+ * @param key of the configuration that has the address
+ */
+export function listenError(
+  address: ListenAddress,
+  error: NodeJS.ErrnoException,
+  key: 'mqtt.listeners' | 'http.address' = 'mqtt.listeners',
+): ListenError {
+  const [reason, hint] = LISTEN_REASONS[error.code ?? ''] ?? [error.message, 'check KEY']
+  const way = hint.replace('KEY address', key === 'http.address' ? key : `${key} address`).replace('KEY', key)
+  return new ListenError(formatListenAddress(address), reason, way, error)
 }

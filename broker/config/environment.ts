@@ -48,7 +48,11 @@ export function environmentKeys(schema: TObject, prefix: string, path: Path = []
 }
 
 function isScalar(schema: TSchema): boolean {
-  if (schema[Kind] === 'Union') return (schema.anyOf as TSchema[]).every((one) => one[Kind] === 'Literal')
+  if (schema[Kind] === 'Union') {
+    return (schema.anyOf as TSchema[]).every(
+      (one) => one[Kind] === 'Literal' || one[Kind] === 'Null' || isScalar(one),
+    )
+  }
   return ['String', 'Integer', 'Number', 'Boolean'].includes(schema[Kind])
 }
 
@@ -80,6 +84,10 @@ function parse(schema: TSchema, text: string): unknown {
   if (typeof schema.environment === 'string') {
     const key = schema.environment
     return text.split(',').map((part) => ({ [key]: part.trim() }))
+  }
+  if (schema[Kind] === 'Union' && (schema.anyOf as TSchema[]).some((one) => one[Kind] === 'Null')) {
+    const value = (schema.anyOf as TSchema[]).find((one) => one[Kind] !== 'Null')
+    return text === 'null' || value === undefined ? null : parse(value, text)
   }
   if (schema.path === true) return resolve(text)
   if (schema[Kind] === 'Boolean') return text === 'true' ? true : text === 'false' ? false : text

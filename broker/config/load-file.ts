@@ -36,6 +36,8 @@ export interface Loaded<C> {
   /** null: no file, defaults alone. */
   readonly file: string | null
   readonly warnings: readonly string[]
+  /** Whether file, environment or command line say something of this key. */
+  isGiven(path: Path): boolean
   /** Where a value was given, for problems that are found later. */
   place(path: Path): string
 }
@@ -93,7 +95,8 @@ export function loadFile<C>(
   const broken = rules.faults(config)
   if (broken.length > 0) return refused(broken, file, document, place)
   const warnings = [...environment.warnings, ...(rules.warnings?.(config, place) ?? [])]
-  return { ok: true, config, file, warnings, place }
+  const isGiven = (path: Path) => valueAt(given, path) !== undefined
+  return { ok: true, config, file, warnings, isGiven, place }
 }
 
 /** The problems in the order of the file. */
@@ -199,6 +202,15 @@ function setAt(target: Record<string, unknown>, path: Path, value: unknown): voi
     group = group[step] as Record<string, unknown>
   }
   group[path.at(-1)!] = value
+}
+
+function valueAt(group: unknown, path: Path): unknown {
+  let value = group
+  for (const step of path) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = (value as Record<string, unknown>)[step]
+  }
+  return value
 }
 
 function placeFinder(

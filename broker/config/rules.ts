@@ -3,6 +3,7 @@ import { validate } from 'node-cron'
 import { formatListenAddress, parseListenAddress } from './address.ts'
 import type { Path } from './document.ts'
 import { doorProblems, doorWarnings } from './door-rules.ts'
+import { httpProblems, httpWarnings } from './http-rules.ts'
 import type { Config, StreamConfig } from './schema.ts'
 import { filterCovers, streamFilterFault } from './topic-filter.ts'
 
@@ -16,6 +17,7 @@ export interface RuleProblem {
 export function ruleProblems(config: Config): RuleProblem[] {
   return [
     ...listenerProblems(config),
+    ...httpProblems(config),
     ...doorProblems(config),
     ...limitProblems(config),
     ...scheduleProblems(config),
@@ -27,7 +29,7 @@ export function ruleProblems(config: Config): RuleProblem[] {
 
 /** What is allowed and probably not meant. */
 export function ruleWarnings(config: Config, place: (path: Path) => string): string[] {
-  const warnings: string[] = doorWarnings(config, place)
+  const warnings: string[] = [...doorWarnings(config, place), ...httpWarnings(config, place)]
   for (const [index, { topics }] of config.streams.entries()) {
     for (const [at, filter] of topics.entries()) {
       if (!filter.split('/').includes('*')) continue

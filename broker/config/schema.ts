@@ -7,6 +7,7 @@
  * the configuration is read by a process that ends (cli.ts).
  */
 import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { HttpSchema } from './http-schema.ts'
 import { LimitsSchema, MqttSchema } from './mqtt-schema.ts'
 
 const closed = { additionalProperties: false } as const
@@ -236,6 +237,7 @@ const BrokerSchema = Type.Object(
       default: './data',
     }),
     mqtt: MqttSchema,
+    http: HttpSchema,
     limits: LimitsSchema,
     log: LogSchema,
     clock: ClockSchema,

@@ -20,15 +20,15 @@ import {
   writeCatalog,
 } from './catalog.ts'
 import { CatalogState } from './catalog-state.ts'
-import { Chain, type ChainCondition } from './chain.ts'
+import { Chain } from './chain.ts'
 import { offsetForTime, readPartition } from './chain-reader.ts'
 import { CommitCursor } from './commit-cursor.ts'
 import type { CommitState } from './commit-state.ts'
 import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DamageLog } from './damage-log.ts'
-import type { SpaceStatus } from './disk-space.ts'
 import { type Dumped, type DumpQuery, dumpChains } from './dump.ts'
-import { Janitor, type RetentionStatus } from './janitor.ts'
+import { Janitor } from './janitor.ts'
+import { type LogStatus, logStatus } from './log-status.ts'
 import { type LogStream, streamState } from './log-stream.ts'
 import { newestTrustedTime } from './newest-time.ts'
 import { LogPartition } from './partition.ts'
@@ -72,26 +72,6 @@ export interface EventLogOptions {
 
 /** The states that each chain commits with its records; made once a chain. */
 export type CommitStates = (chain: string) => CommitState[]
-
-export interface LogStatus {
-  readonly condition: ChainCondition['state']
-  readonly reason: string | null
-  readonly commits: number
-  readonly records: number
-  readonly bytes: number
-  readonly failedCommits: number
-  /** Records that were in them: of QoS 1 and 2 sent again by their clients, of QoS 0 gone unless the disk kept them. */
-  readonly failedRecords: number
-  readonly segments: number
-  readonly storedBytes: number
-  readonly admittedBytes: number
-  readonly commitMsP50: number
-  readonly commitMsP99: number
-  readonly commitMsMax: number
-  readonly recovery: RecoveryCounters
-  readonly space: SpaceStatus
-  readonly retention: RetentionStatus
-}
 
 export class EventLog implements LogSource {
   readonly identity: LogIdentity
@@ -326,28 +306,7 @@ export class EventLog implements LogSource {
   }
 
   status(): LogStatus {
-    const chains = [...this.#chains.values()]
-    const failed = chains.find((chain) => chain.condition.state !== 'open')?.condition
-    const sum = (of: (chain: Chain) => number) => chains.reduce((total, chain) => total + of(chain), 0)
-    const max = (of: (chain: Chain) => number) => Math.max(...chains.map(of))
-    return {
-      condition: failed?.state ?? 'open',
-      reason: failed?.state === 'failed' ? failed.reason : null,
-      commits: sum((chain) => chain.stats.commits),
-      records: sum((chain) => chain.stats.records),
-      bytes: sum((chain) => chain.stats.bytes),
-      failedCommits: sum((chain) => chain.stats.failedCommits),
-      failedRecords: sum((chain) => chain.stats.failedRecords),
-      segments: sum((chain) => chain.segments.length),
-      storedBytes: sum((chain) => chain.segments.reduce((total, segment) => total + segment.bytes, 0)),
-      admittedBytes: sum((chain) => chain.admittedBytes),
-      commitMsP50: max((chain) => chain.latency.quantile(0.5)),
-      commitMsP99: max((chain) => chain.latency.quantile(0.99)),
-      commitMsMax: max((chain) => chain.latency.maxMs),
-      recovery: { ...this.#recovery },
-      space: this.janitor.space.status(),
-      retention: this.janitor.status(),
-    }
+    return logStatus([...this.#chains.values()], this.#recovery, this.janitor)
   }
 
   /** Commits what is open, then closes all stores. */

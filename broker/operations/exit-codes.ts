@@ -18,6 +18,7 @@ export const ExitCode = {
 const CODES: Readonly<Record<string, number>> = {
   HW_CONFIG: ExitCode.usage,
   HW_USAGE: ExitCode.usage,
+  HW_HTTP_TOKEN: ExitCode.usage,
   HW_STREAM_DEFINITION: ExitCode.usage,
   HW_NOT_RUNNING: ExitCode.notRunning,
   HW_DATA_LOCKED: ExitCode.locked,

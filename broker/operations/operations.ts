@@ -7,7 +7,7 @@ import type { CommitClock } from '../clock/facts.ts'
 import type { ReloadReport } from '../config/changes.ts'
 import type { CompactionProgress, CompactionReport } from '../log/compactor.ts'
 import type { Dumped, DumpQuery } from '../log/dump.ts'
-import type { LogStatus } from '../log/event-log.ts'
+import type { LogStatus } from '../log/log-status.ts'
 import type { RepairReport } from '../log/repair.ts'
 import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
@@ -19,6 +19,8 @@ import type { FactStore } from '../storage/fact-store.ts'
 import type { FileSystem } from '../storage/file-system.ts'
 import type { TableStatus } from '../tables/table-status.ts'
 import type { Tables } from '../tables/tables.ts'
+import type { Alarm } from './alarms/alarm.ts'
+import type { HistoryReport } from './history/history.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
 export interface ReadableLog extends LogSource {
@@ -62,6 +64,8 @@ export interface MqttStatus {
   readonly listeners: readonly string[]
   readonly connections: number
   readonly connectionsMax: number
+  /** Users or permissions are configured: what none of them allows is denied, to all. */
+  readonly isGuarded: boolean
   /** Clients of this machine, too, have to say who they are. */
   readonly needsLogin: boolean
   /** PUBLISH packets taken since the start. */
@@ -263,7 +267,8 @@ export interface RewoundPosition {
   readonly to: number
 }
 
-export interface Operations {
+/** What the broker itself answers. */
+export interface BrokerOperations {
   readonly log: ReadableLog
   /** None where no stream has one. */
   readonly tables?: Tables
@@ -272,7 +277,14 @@ export interface Operations {
   clients(): ClientStatus[]
   /** Ends a client's connection; with MQTT 5 it is told that this was an administrative action. @throws UnknownClientError */
   disconnect(clientId: string): void
+}
+
+export interface Operations extends BrokerOperations {
   readonly sync?: SyncOperations
+  /** What is wrong now, the worst first. */
+  alarms(): Alarm[]
+  /** The last quarter of an hour. @param since ms since 1970: what came after it */
+  history(since?: number | null): HistoryReport
   /** Reads the configuration again. @throws ReloadRefusedError */
   reload?(): Promise<ReloadReport>
 }

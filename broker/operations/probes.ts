@@ -14,10 +14,13 @@ export interface DirectoryFault {
 }
 
 /** Listens for a moment. @returns null when the address is free. */
-export function probeListen(address: ListenAddress): Promise<ListenError | null> {
+export function probeListen(
+  address: ListenAddress,
+  key: 'mqtt.listeners' | 'http.address' = 'mqtt.listeners',
+): Promise<ListenError | null> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', (error) => resolve(listenError(address, error)))
+    server.once('error', (error) => resolve(listenError(address, error, key)))
     const options =
       address.host === null ? { port: address.port } : { host: address.host, port: address.port }
     server.listen(options, () => server.close(() => resolve(null)))

@@ -17,6 +17,8 @@ export interface TableRequest {
   readonly key: string | null
   /** Keys that begin so. */
   readonly prefix: string | null
+  /** Keys above this one, in the order of their bytes: the next page. */
+  readonly after?: string | null
   /** Changes from there on, in place of the entries; as it was typed: `parseFrom`. */
   readonly from: string | null
   /** Changes of this partition alone. */
@@ -28,9 +30,18 @@ export interface TableRequest {
 }
 
 /** @throws UsageError where the parts contradict each other */
-export function checkTableRequest({ key, prefix, from, partition }: Omit<TableRequest, 'stream'>): void {
+export function checkTableRequest({
+  key,
+  prefix,
+  after,
+  from,
+  partition,
+}: Omit<TableRequest, 'stream'>): void {
   if (key !== null && prefix !== null) {
     throw new UsageError('a key and --prefix contradict each other', 'give one of them')
+  }
+  if (after != null && (key !== null || from !== null)) {
+    throw new UsageError('after goes with neither a key nor from', 'it is the last key of the page before')
   }
   if (partition !== null && from === null) {
     throw new UsageError('--partition goes with --from', 'add --from, an offset or earliest')
@@ -49,13 +60,14 @@ export async function openTableReading(
   signal: AbortSignal,
 ): Promise<AsyncIterable<string>> {
   checkTableRequest(request)
-  const { stream, key, prefix, from, follow, count } = request
+  const { stream, key, prefix, after, from, follow, count } = request
   const started = await placesOf(log, { ...request, from: parseFrom(from ?? 'earliest') })
   if (tables === undefined || !tables.has(stream)) throw new NoTableError(stream)
   if (key !== null && from === null && !follow) return only(await lineOfKey(log, tables, stream, key))
   const range: KeyRange = {
     only: key === null ? undefined : Buffer.from(key),
     prefix: prefix === null ? undefined : Buffer.from(prefix),
+    after: after == null ? undefined : Buffer.from(after),
   }
   const left = count ?? Number.POSITIVE_INFINITY
   if (from === null) {

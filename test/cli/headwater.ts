@@ -40,7 +40,7 @@ function launch(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): C
   const child = spawn(process.execPath, [CLI, ...args], {
     cwd,
     // whatever this machine's time service says, tests see the same broker
-    env: { ...inherited, HEADWATER_CLOCK_TRUST: 'always', ...env },
+    env: { ...inherited, HEADWATER_CLOCK_TRUST: 'always', HEADWATER_HTTP_ADDRESS: 'null', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   children.add(child)

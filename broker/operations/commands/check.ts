@@ -8,12 +8,14 @@ import type { LoadedConfig } from '../../config/load.ts'
 import type { Config } from '../../config/schema.ts'
 import { HeadwaterError, StreamDefinitionError } from '../../errors.ts'
 import { mergeCatalog, readCatalog } from '../../log/catalog.ts'
+import { silentSink } from '../../log-sink.ts'
 import { listenerOptions } from '../../mqtt/configured.ts'
 import { readCertificates } from '../../mqtt/door/certificates.ts'
 import { isDataDirectory, openDataDirectory } from '../../storage/data-directory.ts'
 import { type FileSystem, fileSystemOf } from '../../storage/file-system.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
 import { ExitCode, exitCodeFor } from '../exit-codes.ts'
+import { TokenFile } from '../http/token-file.ts'
 import type { BrokerStatus, StatusReport } from '../operations.ts'
 import { nearestExisting, probeDirectory, probeListen } from '../probes.ts'
 import type { Output } from '../terminal/output.ts'
@@ -54,6 +56,7 @@ export async function runCheck(
   const problems = [
     ...data,
     ...(running === null ? await portProblems(loaded) : []),
+    ...(await httpProblems(loaded, running !== null)),
     ...(await certificateProblems(loaded)),
     ...(await streamProblems(loaded)),
     ...(await archiveProblems(loaded, data.length > 0)),
@@ -76,6 +79,25 @@ async function portProblems({ config, place }: LoadedConfig): Promise<Problem[]>
     if (typeof parsed === 'string') continue
     const error = await probeListen(parsed)
     if (error !== null) problems.push(problemOf(error, place(['mqtt', 'listeners', index, 'address'])))
+  }
+  return problems
+}
+
+/** A port that nobody chose may be taken: `start` does without it then. */
+async function httpProblems({ config: { http }, place, isGiven }: LoadedConfig, isRunning: boolean) {
+  const problems: Problem[] = []
+  const parsed = http.address === null ? null : parseListenAddress(http.address)
+  if (parsed === null || typeof parsed === 'string') return problems
+  if (!isRunning && isGiven(['http', 'address'])) {
+    const error = await probeListen(parsed, 'http.address')
+    if (error !== null) problems.push(problemOf(error, place(['http', 'address'])))
+  }
+  if (http.tokenFile === undefined) return problems
+  try {
+    await TokenFile.open(http.tokenFile, { disk: nodeDisk, log: silentSink, monotonic: () => 0 })
+  } catch (error) {
+    if (!(error instanceof HeadwaterError)) throw error
+    problems.push(problemOf(error, place(['http', 'tokenFile'])))
   }
   return problems
 }
@@ -190,6 +212,7 @@ function printSummary(out: Output, { config, file }: LoadedConfig, running: Brok
     ['edge', config.edge],
     ['data', config.data + note],
     ['mqtt', config.mqtt.listeners.map(({ address }) => address).join(', ')],
+    ['http', config.http.address ?? 'none'],
     ['upstreams', config.upstreams.map(({ name, kind }) => `${name} (${kind})`).join(', ') || 'none'],
   ])
   out.line()

@@ -5,17 +5,25 @@ import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import type { ConfigOptions } from './context.ts'
 
+/** Of the longest label. */
+const LABEL_WIDTH = 'dashboard'.length
+
 export interface BannerParts {
   readonly config: Config
   readonly file: string | null
   readonly status: BrokerStatus
+  /** The address of the HTTP listener as it is bound; null: there is none. */
+  readonly dashboard: string | null
   readonly demo: { readonly description: string } | null
   /** How the program was called, for the hints. */
   readonly options: ConfigOptions & { readonly program: string }
 }
 
-export function bannerLines(out: Output, { config, file, status, demo, options }: BannerParts): string[] {
-  const label = (text: string) => out.paint('dim', text.padEnd(9))
+export function bannerLines(
+  out: Output,
+  { config, file, status, dashboard, demo, options }: BannerParts,
+): string[] {
+  const label = (text: string) => out.paint('dim', text.padEnd(LABEL_WIDTH))
   const headwater = (command: string) => `${options.program} ${command}${sameData(options)}`
   const stream = config.streams[0]!.name
   const lines = [
@@ -31,6 +39,7 @@ export function bannerLines(out: Output, { config, file, status, demo, options }
       const where = typeof directory === 'string' ? ` in ${directory}` : ''
       return `${label(index === 0 ? 'upstreams' : '')} ${name} (${kind}${where})`
     }),
+    ...(dashboard === null ? [] : [`${label('dashboard')} ${dashboardUrl(dashboard)}`]),
     ...(demo === null ? [] : [`${label('demo')} ${demo.description}`]),
     '',
     `${label('publish')} ${publishCommand(status.mqtt)}`,
@@ -40,6 +49,11 @@ export function bannerLines(out: Output, { config, file, status, demo, options }
     '',
   ]
   return lines
+}
+
+/** For a browser: one that listens everywhere is called by this machine's own name for itself. */
+function dashboardUrl(address: string): string {
+  return `http://${address.replace(/^(0\.0\.0\.0|\[::\]|\*):/, 'localhost:')}`
 }
 
 /** The options that lead the other commands to the same data directory. */

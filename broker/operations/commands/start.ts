@@ -7,10 +7,12 @@ import { ControlServer } from '../control/control-server.ts'
 import { controlRoutes } from '../control/routes.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { createLogger, logLevel } from '../logger.ts'
-import type { Operations, SyncOperations } from '../operations.ts'
+import type { BrokerOperations, Operations, SyncOperations } from '../operations.ts'
 import { StatusLine } from '../terminal/status-line.ts'
+import { Watch } from '../watch.ts'
 import type { CommandContext, ConfigOptions } from './context.ts'
 import { bannerLines } from './start-banner.ts'
+import { startHttp } from './start-http.ts'
 import { StatusMeter } from './start-meter.ts'
 
 const STATUS_LINE_MS = 1000
@@ -20,7 +22,7 @@ const STATUS_LOG_MS = 60_000
 /** Longer than a replicator gives a round under way. What upstream has not acknowledged is sent after the next start. */
 const SYNC_CLOSE_MS_MAX = 6000
 
-export interface RunningBroker extends Operations {
+export interface RunningBroker extends BrokerOperations {
   /** Takes up what can be taken up of a configuration that was read again. */
   applyConfig?(config: Config): Promise<ReloadReport>
   /** Lets a client of this program's own in. @returns its password */
@@ -50,6 +52,8 @@ export interface StartParts<B extends RunningBroker> {
   readonly loaded: {
     readonly config: Config
     readonly file: string | null
+    /** http.address was written by somebody. */
+    readonly isHttpGiven: boolean
     readonly warnings: readonly string[]
   }
   startBroker(config: Config, log: LogSink): Promise<B>
@@ -75,7 +79,7 @@ export async function runStart<B extends RunningBroker>(
     write: (line) => statusLine.around(() => err.raw(line)),
     now: Date.now,
   })
-  const { config, file, warnings } = parts.loaded
+  const { config, file, warnings, isHttpGiven } = parts.loaded
   for (const warning of warnings) log.warn(warning)
 
   // Closed in the reverse order, whatever came to be.
@@ -87,25 +91,42 @@ export async function runStart<B extends RunningBroker>(
     closers.push(() =>
       withinTime(sync.close(), SYNC_CLOSE_MS_MAX, () => log.warn('an upstream does not end; not waited for')),
     )
-    const operations: Operations = {
+    const own = {
       log: broker.log,
       ...(broker.tables === undefined ? {} : { tables: broker.tables }),
       status: () => broker.status(),
+      sync: sync.operations,
+    }
+    const watch = new Watch(own)
+    const operations: Operations = {
+      ...own,
       clients: () => broker.clients(),
       disconnect: (clientId) => broker.disconnect(clientId),
-      sync: sync.operations,
+      alarms: () => watch.alarms(),
+      history: (since) => watch.history(since),
       reload: reloader(broker, parts, log),
     }
+    watch.start()
+    closers.push(async () => watch.close())
     const stopReloading = parts.onHangUp?.(() => {
       operations.reload?.().catch((error) => log.error(errorLine(error)))
     })
     if (stopReloading !== undefined) closers.push(async () => stopReloading())
     const control = await openControl(config, operations, log)
     if (control !== null) closers.push(() => control.close())
+    const http = await startHttp({ config: config.http, isGiven: isHttpGiven }, operations, log)
+    if (http !== null) closers.push(() => http.close())
     const demo = openDemo(broker, parts, log)
     if (demo !== null) closers.push(() => demo.close())
 
-    const banner = bannerLines(out, { config, file, status: broker.status(), demo, options })
+    const banner = bannerLines(out, {
+      config,
+      file,
+      status: broker.status(),
+      dashboard: http?.address ?? null,
+      demo,
+      options,
+    })
     for (const line of banner) out.line(line)
     const stopMeter = showStatus(context, statusLine, operations, log)
     closers.push(async () => stopMeter())

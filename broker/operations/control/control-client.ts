@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { ControlError, type ErrorBody, NotRunningError, RemoteError } from '../errors.ts'
-import { ERROR_TRAILER } from './http.ts'
+import { ERROR_TRAILER } from './answer.ts'
 import { findSocketPath } from './socket-path.ts'
 
 export type Query = Readonly<Record<string, string | number | boolean | null | undefined>>

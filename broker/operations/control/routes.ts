@@ -25,6 +25,8 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'GET', path: '/streams', handle: () => ({ streams: streamReports(log, tables) }) },
     { method: 'GET', path: '/clients', handle: () => ({ clients: operations.clients() }) },
     { method: 'POST', path: '/clients/disconnect', handle: (request) => disconnect(operations, request) },
+    { method: 'GET', path: '/alarms', handle: () => ({ alarms: operations.alarms() }) },
+    { method: 'GET', path: '/history', handle: (request) => history(operations, request) },
     { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
     { method: 'GET', path: '/table', handle: (request) => table(operations, request) },
     { method: 'GET', path: '/sync/status', handle: () => syncAnswer(operations) },
@@ -47,15 +49,24 @@ export function controlRoutes(operations: Operations): Route[] {
       (command): Route => ({
         method: 'POST',
         path: `/sync/${command}`,
-        handle: async ({ query }) => {
-          const sync = syncOf(operations)
-          await sync[command](query.get('upstream') ?? undefined)
-          await delay(SETTLE_MS)
-          return syncAnswer(operations)
-        },
+        handle: ({ query }) => commandSync(operations, command, query.get('upstream') ?? undefined),
       }),
     ),
   ]
+}
+
+export async function commandSync(
+  operations: Operations,
+  command: 'pause' | 'resume' | 'now',
+  upstream: string | undefined,
+) {
+  await syncOf(operations)[command](upstream)
+  await delay(SETTLE_MS)
+  return syncAnswer(operations)
+}
+
+export function history(operations: Operations, { query }: RouteRequest) {
+  return operations.history(countParameter(query, 'since'))
 }
 
 function reload(operations: Operations) {
@@ -86,7 +97,7 @@ async function rewind(operations: Operations, { query }: RouteRequest) {
   return { rewound: await syncOf(operations).rewind(upstream, textParameter(query, 'stream'), to) }
 }
 
-function statusReport(operations: Operations): StatusReport {
+export function statusReport(operations: Operations): StatusReport {
   return {
     running: true,
     broker: operations.status(),
@@ -95,11 +106,11 @@ function statusReport(operations: Operations): StatusReport {
   }
 }
 
-function syncAnswer({ sync }: Operations) {
+export function syncAnswer({ sync }: Operations) {
   return { upstreams: sync?.status() ?? [], downlinks: sync?.downlinks?.() ?? [] }
 }
 
-async function read({ log }: Operations, { query, signal }: RouteRequest) {
+export async function read({ log }: Operations, { query, signal }: RouteRequest) {
   const lines = await openReading(
     log,
     {
@@ -126,11 +137,12 @@ async function batches({ log }: Operations, { query }: RouteRequest) {
   }
 }
 
-async function table({ log, tables }: Operations, { query, signal }: RouteRequest) {
+export async function table({ log, tables }: Operations, { query, signal }: RouteRequest) {
   const request = {
     stream: textParameter(query, 'stream'),
     key: query.get('key'),
     prefix: query.get('prefix'),
+    after: query.get('after'),
     from: query.get('from'),
     partition: countParameter(query, 'partition'),
     follow: query.get('follow') === 'true',
@@ -139,7 +151,7 @@ async function table({ log, tables }: Operations, { query, signal }: RouteReques
   return { lines: await openTableReading(log, tables, request, signal) }
 }
 
-async function compact({ log }: Operations, { query }: RouteRequest) {
+export async function compact({ log }: Operations, { query }: RouteRequest) {
   const stream = query.get('stream')
   if (stream !== null && !log.streams().some((known) => known.stream === stream)) {
     throw new UnknownStreamError(

@@ -54,6 +54,7 @@ test('without a file the defaults hold, and relative paths start at the working 
       holdPublishersBack: true,
       sysIntervalSeconds: 10,
     },
+    http: { address: '127.0.0.1:9180', allowedHosts: [] },
     limits: LIMITS,
     log: LOG,
     clock: { trust: 'auto' },

@@ -202,6 +202,7 @@ export const fakeStatus: BrokerStatus = {
     listeners: ['127.0.0.1:1883'],
     connections: 2,
     connectionsMax: 1000,
+    isGuarded: false,
     needsLogin: false,
     messages: 7,
     refused: 0,
@@ -255,6 +256,7 @@ export const fakeStatus: BrokerStatus = {
     commitMsP50: 0.5,
     commitMsP99: 2,
     commitMsMax: 3,
+    commitLatency: { upToMs: [0.5, 2, 3.15], counts: [1, 1, 1], sumMs: 5.5 },
     recovery: NO_RECOVERY,
     space: {
       isFull: false,
@@ -316,5 +318,12 @@ export function fakeClients(): Pick<Operations, 'clients' | 'disconnect'> {
 }
 
 export function fakeOperations(log: FakeLog, sync?: SyncOperations): Operations {
-  return { log, status: () => fakeStatus, ...fakeClients(), ...(sync === undefined ? {} : { sync }) }
+  const watched = { alarms: () => [], history: () => ({ intervalSeconds: 5, samples: [] }) }
+  return {
+    log,
+    status: () => fakeStatus,
+    ...fakeClients(),
+    ...watched,
+    ...(sync === undefined ? {} : { sync }),
+  }
 }

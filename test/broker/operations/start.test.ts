@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { defaultConfig } from '../../../broker/config/load.ts'
+import type { Config } from '../../../broker/config/schema.ts'
 import type { CommandContext } from '../../../broker/operations/commands/context.ts'
 import { type RunningBroker, runStart, type StartParts } from '../../../broker/operations/commands/start.ts'
 import { Output } from '../../../broker/operations/terminal/output.ts'
@@ -20,6 +21,10 @@ beforeEach(() => {
   printed = ''
 })
 afterEach(() => rmSync(data, { recursive: true, force: true }))
+
+function withoutHttp(config: Config): Config {
+  return { ...config, http: { ...config.http, address: null } }
+}
 
 function context(): CommandContext {
   const stream = {
@@ -43,7 +48,12 @@ function context(): CommandContext {
 function parts(): StartParts<RunningBroker> {
   const closing = (name: string) => async () => void calls.push(`close ${name}`)
   return {
-    loaded: { config: defaultConfig(data), file: null, warnings: ['a warning'] },
+    loaded: {
+      config: withoutHttp(defaultConfig(data)),
+      file: null,
+      isHttpGiven: false,
+      warnings: ['a warning'],
+    },
     startBroker: async () => {
       calls.push('broker')
       return Object.assign(fakeOperations(new FakeLog({ events: 1 })), {

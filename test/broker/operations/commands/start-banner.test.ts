@@ -11,6 +11,7 @@ function publishLine(listeners: string[], needsLogin = false): string {
     config: defaultConfig('/data'),
     file: null,
     status: { ...status, mqtt: { ...status.mqtt, listeners, needsLogin } },
+    dashboard: null,
     demo: null,
     options: { program: 'headwater' },
   }

@@ -1,0 +1,53 @@
+/**
+ * Wrong tokens are held to a rate, by address: 10 at once, then one in 6 seconds. A page that goes on with an old token is one wrong token, however
+ * often it asks: it must not keep its user out who types the right one.
+ */
+
+const BURST = 10
+const REFILL_MS = 6_000
+/** Addresses remembered; the one that was heard of first is forgotten. */
+const ADDRESSES_MAX = 1_000
+/** Wrong tokens of an address that are known again. */
+const KNOWN_MAX = 16
+
+interface Tries {
+  left: number
+  at: number
+  /** Digests. */
+  readonly known: Set<string>
+}
+
+export class FailedTokens {
+  readonly #tries = new Map<string, Tries>()
+  readonly #monotonic: () => number
+
+  constructor(monotonic: () => number) {
+    this.#monotonic = monotonic
+  }
+
+  /** Whether another token of this address is looked at now. @param digest of the token */
+  mayTry(address: string, digest: string): boolean {
+    const tries = this.#of(address)
+    return tries === undefined || tries.known.has(digest) || tries.left >= 1
+  }
+
+  failed(address: string, digest: string): void {
+    const tries = this.#of(address) ?? { left: BURST, at: this.#monotonic(), known: new Set() }
+    if (tries.known.has(digest)) return
+    tries.left = Math.max(0, tries.left - 1)
+    tries.known.add(digest)
+    if (tries.known.size > KNOWN_MAX) tries.known.delete(tries.known.values().next().value as string)
+    this.#tries.set(address, tries)
+    if (this.#tries.size > ADDRESSES_MAX) this.#tries.delete(this.#tries.keys().next().value as string)
+  }
+
+  /** As much as has come back since. */
+  #of(address: string): Tries | undefined {
+    const tries = this.#tries.get(address)
+    if (tries === undefined) return undefined
+    const now = this.#monotonic()
+    tries.left = Math.min(BURST, tries.left + (now - tries.at) / REFILL_MS)
+    tries.at = now
+    return tries
+  }
+}
