@@ -4,16 +4,17 @@
  * waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { MqttClient as Client, IConnackPacket, IDisconnectPacket, IPublishPacket } from 'mqtt'
+import type { MqttClient as Client, IConnackPacket, IPublishPacket } from 'mqtt'
 import type { LogSink } from '../../broker/log-sink.ts'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
-import { type Attempt, type CodedAttempt, failed } from './attempt.ts'
-import { type ClientParts, closed, DISCONNECT, forget, goodbye, newClient } from './client.ts'
+import type { Attempt } from './attempt.ts'
+import { type ClientParts, closed, DISCONNECT, forget, goodbye } from './client.ts'
 import type { BrokerConfig } from './config.ts'
+import { type Connecting, connectOnce } from './connecting.ts'
 import { HeldDeliveries } from './held-deliveries.ts'
 import { OutgoingPackets } from './outgoing-packets.ts'
 import { PacketIds } from './packet-ids.ts'
-import { finalEnd, isUnsupportedVersion } from './reason-codes.ts'
+import { isUnsupportedVersion } from './reason-codes.ts'
 import type { AttemptOutcome, Reconnects } from './reconnects.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { Transport } from './transport.ts'
@@ -69,6 +70,7 @@ export class BrokerSession {
   readonly #subscriptions: Subscriptions
   readonly #reasons = new Map<number, number>()
   readonly #isKept: boolean
+  readonly #connecting: Connecting
   #will: Will | null
   #client: Client | null = null
   #state: 'new' | 'down' | 'ready' | 'ended' = 'new'
@@ -100,6 +102,21 @@ export class BrokerSession {
       () => this.#unreachable(),
       parts.log,
     )
+    this.#connecting = {
+      clientId,
+      brokerName: parts.transport.name,
+      isEnded: () => this.#state === 'ended',
+      onClient: (client) => {
+        this.#client = client
+      },
+      onPacket: (client, packet) => this.#onPacket(client, packet),
+      onReady: (client) => {
+        if (this.#client === client) this.#onReady()
+      },
+      onClosed: (client, end) => {
+        if (this.#client === client) this.#onClosed(end)
+      },
+    }
     this.#held = new HeldDeliveries(
       (message) => owner.onMessage(message),
       (bytes) => this.#write(bytes),
@@ -157,7 +174,7 @@ export class BrokerSession {
   async #attempt(isClean: boolean): Promise<Attempt> {
     const { protocol, log, transport } = this.#parts
     const version = protocol.version
-    const made = await this.#connect(isClean)
+    const made = await connectOnce(this.#clientParts(isClean), this.#connecting)
     if (made.code !== null && isUnsupportedVersion(made.code) && version === 5) {
       if (protocol.version === 5)
         log.info('the broker knows no MQTT 5: record headers are left out', { broker: transport.name })
@@ -165,43 +182,6 @@ export class BrokerSession {
       return this.#attempt(isClean)
     }
     return made
-  }
-
-  #connect(isClean: boolean): Promise<CodedAttempt> {
-    return new Promise((resolve) => {
-      let client: Client
-      try {
-        client = newClient(this.#clientParts(isClean))
-      } catch (error) {
-        resolve({ outcome: 'unreachable', error: error as BridgeError, code: null })
-        return
-      }
-      let failure: (Error & { code?: number | string }) | null = null
-      let end: string | null = null
-      let isAnswered = false
-      this.#client = client
-      client.on('error', (error) => {
-        failure ??= error
-      })
-      client.on('packetreceive', (packet) => {
-        isAnswered ||= packet.cmd === 'connack'
-        this.#onPacket(client, packet as { cmd: string })
-      })
-      client.on('disconnect', ({ reasonCode }: IDisconnectPacket) => {
-        end = finalEnd(reasonCode ?? 0)
-      })
-      client.on('connect', () => {
-        if (this.#client !== client || this.#state === 'ended') return
-        this.#onReady()
-        resolve({ outcome: 'reached', error: null, code: 0 })
-      })
-      client.on('close', () => {
-        const made = failed(failure, isAnswered, this.clientId, this.#parts.transport.name)
-        // what was ended here says nothing about the broker
-        resolve(this.#state === 'ended' ? { ...made, outcome: 'dropped' } : made)
-        if (this.#client === client) this.#onClosed(end)
-      })
-    })
   }
 
   #clientParts(isClean: boolean): ClientParts {
