@@ -122,6 +122,7 @@ export const ModbusLinkSchema = Type.Object(
       default: 'system',
     }),
     ...outlet,
+    clientId: { ...outlet.clientId, examples: ['meters'] },
   },
   { ...closed, description: 'devices that speak Modbus RTU on a serial port' },
 )
