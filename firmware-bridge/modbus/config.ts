@@ -121,8 +121,7 @@ export const ModbusLinkSchema = Type.Object(
       maxLength: 64,
       default: 'system',
     }),
-    ...outlet,
-    clientId: { ...outlet.clientId, examples: ['meters'] },
+    ...outlet('meters'),
   },
   { ...closed, description: 'devices that speak Modbus RTU on a serial port' },
 )
