@@ -53,6 +53,9 @@ export interface GatewayParts {
 /** A device that says nothing for so long after its CONNECT may have to make room. */
 const MUTE_MS_MIN = 10_000
 
+/** Of a client id that is refused, in the log. */
+const SHOWN_CHARACTERS_MAX = 80
+
 type Handed = Parameters<PacketSink['onPacket']>[1]
 
 export class Gateway implements PacketSink {
@@ -254,7 +257,7 @@ export class Gateway implements PacketSink {
 
   #refuse(route: Route, clientId: string, reason: string, line: string, returnCode: ReturnCode): void {
     countReason(this.counters.refused, reason)
-    const name = JSON.stringify(clientId)
+    const name = JSON.stringify(clientId.slice(0, SHOWN_CHARACTERS_MAX))
     this.#context.log.warn(
       `refused ${reason} ${route.link.name}`,
       `client id ${name} may not connect: ${line}`,
