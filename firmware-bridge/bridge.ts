@@ -3,6 +3,7 @@ import { parseListenAddress } from '../broker/config/address.ts'
 import type { LogSink } from '../broker/log-sink.ts'
 import { BodyMapper } from './bodies/body-mapper.ts'
 import { systemClock } from './clock.ts'
+import { bridgeClientId, isOutlet, outletClientId } from './config/client-ids.ts'
 import type { BridgeConfig, LinkConfig } from './config/schema.ts'
 import { newGatewayCounters } from './gateway/counters.ts'
 import { Gateway, type GatewayLink } from './gateway/index.ts'
@@ -12,19 +13,11 @@ import type { Link } from './links/link.ts'
 import type { ModbusLinkConfig } from './modbus/config.ts'
 import type { ModbusLink } from './modbus/modbus-link.ts'
 import { Outbox } from './outlet/outbox.ts'
-import { portName } from './outlet/stamp.ts'
 import { type BridgeReport, type LinkReport, linkReport } from './status/report.ts'
 import { StatusServer } from './status/status-server.ts'
 import { StatusTopics } from './status/status-topics.ts'
 import { openLevelWindowDb } from './uplink/level-window-db.ts'
 import { MqttUplink } from './uplink/mqtt-uplink.ts'
-
-/** Of the session of the bridge itself. */
-const ownClientId = (gatewayId: number) => `headwater-bridge-${gatewayId}`
-
-/** Of the session of a link that publishes by itself. */
-const outletClientId = ({ clientId, port }: LineLinkConfig | ModbusLinkConfig) =>
-  clientId ?? `bridge-${portName(port)}`
 
 export interface BridgeParts {
   readonly config: BridgeConfig
@@ -83,11 +76,13 @@ export class Bridge {
     const { config, log } = this.#parts
     const { broker, sessions, clientIdPrefix, window, gateway, status } = config
     const db = await openLevelWindowDb(config.data)
-    const bridgeClientId = `${clientIdPrefix}${ownClientId(gateway.id)}`
     const will = StatusTopics.will(status.topicPrefix, gateway.id)
     try {
       this.#uplink = await MqttUplink.start({
-        config: { broker, sessions, clientIdPrefix, window, bridgeClientId },
+        config: {
+          ...{ broker, sessions, clientIdPrefix, window },
+          bridgeClientId: `${clientIdPrefix}${bridgeClientId(config)}`,
+        },
         db,
         log,
         will,
@@ -151,11 +146,8 @@ export class Bridge {
 
   /** Without the prefix, as devices have theirs. */
   #ownClientIds(): Set<string> {
-    const { links, gateway } = this.#parts.config
-    const own = links.flatMap((link) =>
-      link.kind === 'serial' && link.protocol !== 'mqtt-sn' ? [outletClientId(link)] : [],
-    )
-    return new Set([ownClientId(gateway.id), ...own])
+    const { config } = this.#parts
+    return new Set([bridgeClientId(config), ...config.links.filter(isOutlet).map(outletClientId)])
   }
 
   /** Each kind of link is loaded where there is one: serialport takes 5 MB. */

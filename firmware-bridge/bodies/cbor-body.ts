@@ -36,8 +36,13 @@ export class CborBody {
     } catch (error) {
       return malformed(`it is no CBOR map: ${(error as Error).message}`)
     }
-    if (map.size !== pairs) return malformed('a key is there twice')
-    return this.#object(map)
+    if (pairsOf(map) !== pairs) return malformed('a key is there twice')
+    try {
+      return this.#object(map)
+    } catch (error) {
+      if (error instanceof SameNameError) return malformed(error.message)
+      throw error
+    }
   }
 
   #object(map: ReadonlyMap<unknown, unknown>): CborResult {
@@ -58,7 +63,7 @@ export class CborBody {
       const field = typeof key === 'string' ? undefined : this.#fields.get(String(key))
       if (field === undefined && unknownKeys === 'drop') continue
       const name = field?.name ?? String(key)
-      if (object.has(name)) return malformed(`two keys are called ${JSON.stringify(name)}`)
+      if (object.has(name)) throw new SameNameError(name)
       const type = field?.type ?? 'any'
       if (!isOfType(value, type)) return malformed(`key ${key} (${name}) is not ${type}`)
       object.set(name, this.#value(value, field))
@@ -77,6 +82,13 @@ export class CborBody {
 function narrowed(value: unknown): unknown {
   const isSafe = typeof value === 'bigint' && Number.isSafeInteger(Number(value))
   return isSafe ? Number(value) : value
+}
+
+/** With those of maps within it: a key that is there twice is one here. */
+function pairsOf(value: unknown): number {
+  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + pairsOf(each), 0)
+  if (!(value instanceof Map)) return 0
+  return [...value].reduce((sum, [key, each]) => sum + pairsOf(key) + pairsOf(each), value.size)
 }
 
 function malformed(reason: string): CborResult {
@@ -118,10 +130,27 @@ function plainValue(value: unknown, scale: number): unknown {
     return Buffer.from(value.buffer, value.byteOffset, value.length).toString('base64')
   }
   if (Array.isArray(value)) return value.map((each) => plainValue(each, scale))
-  if (value instanceof Map) {
-    return Object.fromEntries([...value].map(([key, each]) => [nameOf(key), plainValue(each, 1)]))
-  }
+  if (value instanceof Map) return plainMap(value)
   return value ?? null
+}
+
+/** @throws SameNameError */
+function plainMap(map: ReadonlyMap<unknown, unknown>): object {
+  const names = new Set<string>()
+  const entries = [...map].map(([key, value]) => {
+    const name = nameOf(key)
+    if (names.has(name)) throw new SameNameError(name)
+    names.add(name)
+    return [name, plainValue(value, 1)] as const
+  })
+  return Object.fromEntries(entries)
+}
+
+/** Thrown and caught within this file. */
+class SameNameError extends Error {
+  constructor(name: string) {
+    super(`two keys are called ${JSON.stringify(name)}`)
+  }
 }
 
 /** Keys of maps within the map have no schema. */

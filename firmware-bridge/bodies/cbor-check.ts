@@ -35,7 +35,7 @@ class Refusal extends Error {
   }
 }
 
-/** @returns the number of pairs in the map, or what is wrong */
+/** @returns the number of pairs in the map and in those within it, or what is wrong */
 export function checkCborMap(bytes: Uint8Array): number | CborFault {
   if (bytes.length === 0 || bytes[0]! >> 5 !== MAP) return 'not a map'
   try {
@@ -52,7 +52,6 @@ export function checkCborMap(bytes: Uint8Array): number | CborFault {
 class Walk {
   readonly #bytes: Uint8Array
   at = 0
-  /** Of the outermost map. */
   pairs = 0
   #items = 0
 
@@ -120,7 +119,7 @@ class Walk {
       const count = this.#argument(info)
       for (; entries < count; entries++) this.#entry(perEntry, depth)
     }
-    if (depth === 0) this.pairs = entries
+    if (major === MAP) this.pairs += entries
   }
 
   #entry(items: number, depth: number): void {

@@ -14,6 +14,7 @@ import { predefinedFault } from '../gateway/predefined-topics.ts'
 import { lineLinkFaults } from '../lines/rules.ts'
 import { udpLinkFaults } from '../links/rules.ts'
 import { modbusLinkFaults } from '../modbus/rules.ts'
+import { bridgeClientId, isOutlet, outletClientId } from './client-ids.ts'
 import type { EntryFault } from './entry-fault.ts'
 import { type BridgeConfig, BridgeSchema, type LinkConfig } from './schema.ts'
 
@@ -97,7 +98,8 @@ function topicFaults({ topics }: BridgeConfig): Fault[] {
 }
 
 /** Two links on one port would take each other's bytes. */
-function linkFaults({ links }: BridgeConfig): Fault[] {
+function linkFaults(config: BridgeConfig): Fault[] {
+  const { links } = config
   const found: Fault[] = []
   const seen = new Map<string, number>()
   for (const [index, link] of links.entries()) {
@@ -109,6 +111,23 @@ function linkFaults({ links }: BridgeConfig): Fault[] {
       found.push({ path: ['links', index, key], message, hint: 'a port belongs to one link' })
     }
     found.push(...entryFaults(link).map((fault) => ({ ...fault, path: ['links', index, ...fault.path] })))
+  }
+  return [...found, ...clientIdFaults(config)]
+}
+
+/** Two sessions of one client id end each other for ever. */
+function clientIdFaults(config: BridgeConfig): Fault[] {
+  const found: Fault[] = []
+  const users = new Map([[bridgeClientId(config), 'the bridge itself']])
+  for (const [index, link] of config.links.entries()) {
+    if (!isOutlet(link)) continue
+    const clientId = outletClientId(link)
+    const user = users.get(clientId)
+    if (user === undefined) users.set(clientId, `links[${index}]`)
+    else {
+      const message = `${user} publishes as "${clientId}", too`
+      found.push({ path: ['links', index, 'clientId'], message, hint: 'name another clientId' })
+    }
   }
   return found
 }

@@ -196,7 +196,7 @@ typedef struct hw_topic {
 /** By a number that the bridge's configuration gives a name (topics.predefined). */
 #define HW_PREDEFINED(number) {NULL, NULL, (number), 0, 0, HW_TOPIC_PREDEFINED, 0}
 /** A topic whose whole name is two characters. */
-#define HW_SHORT(first, second) {NULL, NULL, (uint16_t)((first) << 8 | (second)), 0, 0, HW_TOPIC_SHORT, 0}
+#define HW_SHORT(first, second) {NULL, NULL, (uint16_t)((uint16_t)(uint8_t)(first) << 8 | (uint8_t)(second)), 0, 0, HW_TOPIC_SHORT, 0}
 
 /** Valid during on_message only. */
 typedef struct hw_message {
@@ -406,7 +406,7 @@ enum { HWI_LEAVING = 0x01 };
 #define HWI_TIME_REQUEST 0xFF00
 #define HWI_TIME_ANSWER 0xFF01
 
-HWI_APART uint16_t hwi_u16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+HWI_APART uint16_t hwi_u16(const uint8_t *at) { return (uint16_t)((uint16_t)at[0] << 8 | at[1]); }
 
 static void hwi_put_u16(uint8_t *at, uint16_t value) {
   at[0] = (uint8_t)(value >> 8);
@@ -623,6 +623,8 @@ static void hwi_time_answer(hw_client *hw, const uint8_t *payload, uint8_t n) {
   if (n < 24 || !hw->is_time_asked || hwi_u32(payload + 4) != hw->time_asked_at) return;
   /* there and back, without the time at the gateway */
   way = (now - hw->time_asked_at) - (hwi_u32(payload + 20) - hwi_u32(payload + 12));
+  /* less than none: the device's clock ticks more coarsely, or the gateway's was set meanwhile */
+  if (way >> 31) way = 0;
   hw->unix_ms = ((uint64_t)hwi_u32(payload + 16) << 32 | hwi_u32(payload + 20)) + way / 2;
   hw->unix_at = now;
   hw->is_time_asked = false;

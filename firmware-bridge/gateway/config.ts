@@ -44,7 +44,7 @@ export const GatewaySchema = Type.Object(
     }),
     devicesMax: Type.Integer({
       description:
-        'Devices known at a time. One more takes the place of one that is gone; if none is, it is told to come later.',
+        'Devices known at a time. One more takes the place of one that is gone, or has said nothing since its CONNECT; if none is, it is told to come later.',
       minimum: 1,
       maximum: 100_000,
       default: 1_000,

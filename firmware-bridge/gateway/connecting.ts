@@ -4,6 +4,7 @@ import type { Will } from '../uplink/uplink.ts'
 import { countReason } from './counters.ts'
 import type { DevicePort } from './device-port.ts'
 import type { DeviceState } from './device-state.ts'
+import { TooManyJoinsError } from './joins.ts'
 import { isTopicName } from './topic-names.ts'
 import type { UplinkSide } from './uplink-side.ts'
 
@@ -96,7 +97,8 @@ export class Connecting {
     port.plan()
     try {
       const { isClean, duration } = connect
-      await this.#uplink.attach({ isClean, keepAliveSeconds: duration, will, isResuming })
+      const attach = { isClean, keepAliveSeconds: duration, will, isResuming }
+      await port.context.joins.run(() => this.#uplink.attach(attach))
       if (this.#uplink.session === null) throw new Error('the broker ended the session at once')
     } catch (error) {
       if (port.state === state) this.#refuse(error)
@@ -118,7 +120,8 @@ export class Connecting {
     const { context, clientId } = this.#port
     const isFinal = (error as { retryable?: unknown }).retryable === false
     const reason = (error as Error).message
-    countReason(context.counters.refused, isFinal ? 'broker' : 'broker-away')
+    const isFlood = error instanceof TooManyJoinsError
+    countReason(context.counters.refused, isFinal ? 'broker' : isFlood ? 'full' : 'broker-away')
     context.log.warn('no session', `device ${clientId} gets no session with the broker`, {
       reason,
     })

@@ -6,6 +6,7 @@ import type { BodyMapper } from './bodies.ts'
 import type { GatewayConfig } from './config.ts'
 import type { GatewayCounters } from './counters.ts'
 import type { Deadlines } from './deadlines.ts'
+import type { Joins } from './joins.ts'
 import type { PredefinedTopics } from './predefined-topics.ts'
 import type { Priorities } from './topic-names.ts'
 
@@ -20,6 +21,7 @@ export interface GatewayContext {
   readonly log: LimitedLog
   readonly counters: GatewayCounters
   readonly bodies: BodyMapper
+  readonly joins: Joins
   readonly predefined: PredefinedTopics
   readonly priorities: Priorities
 }

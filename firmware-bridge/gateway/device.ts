@@ -72,6 +72,11 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
     return this.state.kind === 'disconnected' || this.state.kind === 'lost'
   }
 
+  /** It has said CONNECT, then or before, and nothing since. */
+  isMuteSince(monotonic: number): boolean {
+    return this.state.kind === 'active' && this.#isConnectAlone && this.#heardAt <= monotonic
+  }
+
   get isSleeping(): boolean {
     return this.state.kind === 'asleep' || this.state.kind === 'awake'
   }
@@ -114,11 +119,10 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
 
   /** Any packet of its peer, also one that is not looked at. */
   heard(): void {
-    const now = this.context.clock.monotonic()
-    this.#heardAt = now
+    this.#heardAt = this.context.clock.monotonic()
     this.#seenAt = this.context.clock.now()
     this.counters.received++
-    this.rate.mark(now)
+    this.rate.mark(this.#heardAt)
   }
 
   /** CONNECT. The device is on its route already. */

@@ -25,6 +25,7 @@ import { Device } from './device.ts'
 import type { DeviceStatus } from './device-state.ts'
 import { Discovery } from './discovery.ts'
 import { refuseFlood } from './flood.ts'
+import { Joins } from './joins.ts'
 import { type GatewayLink, LinkPort, type PacketSink } from './link-port.ts'
 import { PredefinedTopics } from './predefined-topics.ts'
 import type { Route } from './route.ts'
@@ -49,6 +50,12 @@ export interface GatewayParts {
   readonly random: () => number
 }
 
+/** A device that says nothing for so long after its CONNECT may have to make room. */
+const MUTE_MS_MIN = 10_000
+
+/** Of a client id that is refused, in the log. */
+const SHOWN_CHARACTERS_MAX = 80
+
 type Handed = Parameters<PacketSink['onPacket']>[1]
 
 export class Gateway implements PacketSink {
@@ -72,6 +79,7 @@ export class Gateway implements PacketSink {
       deadlines: new Deadlines(clock),
       log: new LimitedLog(parts.log, () => clock.monotonic()),
       counters: this.counters,
+      joins: new Joins(config.devicesMax),
       predefined: new PredefinedTopics(parts.topics.predefined),
       priorities: new Priorities(parts.topics.priority),
     }
@@ -226,12 +234,17 @@ export class Gateway implements PacketSink {
     return device
   }
 
-  /** The one that is gone and came first. */
+  /** The one that is gone and came first; else the first that has said CONNECT and nothing since, as who makes up client ids does. */
   #forgetOne(): boolean {
-    for (const [clientId, device] of this.#devices) {
-      if (device.isGone) return this.#devices.delete(clientId)
-    }
-    return false
+    const then = this.#context.clock.monotonic() - MUTE_MS_MIN
+    const device = this.#first(({ isGone }) => isGone) ?? this.#first((each) => each.isMuteSince(then))
+    device?.giveUp()
+    return device !== undefined && this.#devices.delete(device.clientId)
+  }
+
+  #first(isSought: (device: Device) => boolean): Device | undefined {
+    for (const device of this.#devices.values()) if (isSought(device)) return device
+    return undefined
   }
 
   #refusal({ clientId, protocolId }: Connect): [reason: string, line: string] | null {
@@ -244,7 +257,7 @@ export class Gateway implements PacketSink {
 
   #refuse(route: Route, clientId: string, reason: string, line: string, returnCode: ReturnCode): void {
     countReason(this.counters.refused, reason)
-    const name = JSON.stringify(clientId)
+    const name = JSON.stringify(clientId.slice(0, SHOWN_CHARACTERS_MAX))
     this.#context.log.warn(
       `refused ${reason} ${route.link.name}`,
       `client id ${name} may not connect: ${line}`,

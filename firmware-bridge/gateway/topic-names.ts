@@ -1,10 +1,9 @@
 /** Topic names and filters of devices: checked here, because a broker ends the connection of a client that sends it a bad one. */
 import { topicFilterFault } from '../../broker/config/topic-filter.ts'
+import { NOT_IN_NAMES } from '../names.ts'
 
 /** MQTT-SN has no limit of its own; a name comes in one message. */
 const TOPIC_BYTES_MAX = 65_535
-/** MQTT 5, section 1.5.4: U+0000 must not, control characters and non-characters should not be in a name. */
-const NOT_IN_NAMES = /[\p{Cc}\p{Cs}\ufdd0-\ufdef\ufffe\uffff]/u
 
 export function isTopicName(name: string): boolean {
   return (

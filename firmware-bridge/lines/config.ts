@@ -63,7 +63,7 @@ export const LineLinkSchema = Type.Object(
       shape: 'drop-oldest or pause',
       default: 'drop-oldest',
     }),
-    ...outlet,
+    ...outlet('greenhouse'),
   },
   { ...closed, description: 'a device that prints lines of text on a serial port' },
 )

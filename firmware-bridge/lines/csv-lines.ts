@@ -61,16 +61,23 @@ function separatorOf(line: string): string {
 function fieldsOf(line: string, separator: string): string[] {
   const fields: string[] = []
   let field = ''
+  let isBlank = true
   let isQuoted = false
   for (let i = 0; i < line.length; i++) {
     const character = line[i]!
-    if (isQuoted && character === '"' && line[i + 1] === '"') field += line[i++]
-    else if (character === '"' && (isQuoted || field.trim() === '')) {
+    if (isQuoted && character === '"' && line[i + 1] === '"') {
+      field += line[i++]
+      isBlank = false
+    } else if (character === '"' && (isQuoted || isBlank)) {
       isQuoted = !isQuoted
     } else if (character === separator && !isQuoted) {
       fields.push(field.trim())
       field = ''
-    } else field += character
+      isBlank = true
+    } else {
+      field += character
+      isBlank &&= character.trim() === ''
+    }
   }
   return [...fields, field.trim()]
 }

@@ -12,10 +12,46 @@ export class JsonLines implements LineParser {
     if (typeof found !== 'object' || found === null || Array.isArray(found)) {
       return fault('not-an-object', 'let the device print an object, such as {"temperature": 21.5}')
     }
-    const values = new Map<string, LineValue>()
-    for (const [name, json] of Object.entries(found)) {
-      values.set(name, { text: typeof json === 'string' ? json : JSON.stringify(json), json })
-    }
-    return { kind: 'values', values, json: line.trim() }
+    const json = line.trim()
+    return { kind: 'values', values: valuesIn(json), json }
+  }
+}
+
+/**
+ * Values as they stand in the line: written anew, a whole number above 2^53 would be another one, and what nests deeply overflows the stack.
+ * @param object that JSON.parse takes
+ */
+function valuesIn(object: string): Map<string, LineValue> {
+  const values = new Map<string, LineValue>()
+  let nameFrom = object.indexOf('"')
+  while (nameFrom >= 0) {
+    const nameEnd = endOfString(object, nameFrom)
+    const valueFrom = object.indexOf(':', nameEnd) + 1
+    const valueEnd = endOfValue(object, valueFrom)
+    const written = object.slice(valueFrom, valueEnd).trim()
+    const text: string = written.startsWith('"') ? JSON.parse(written) : written
+    values.set(JSON.parse(object.slice(nameFrom, nameEnd)), { text, json: text })
+    nameFrom = object.indexOf('"', valueEnd)
+  }
+  return values
+}
+
+/** @param from of its first quotation mark @returns behind its last one */
+function endOfString(text: string, from: number): number {
+  let at = from + 1
+  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at + 1
+}
+
+/** @returns where the "," or "}" behind it is */
+function endOfValue(text: string, from: number): number {
+  let depth = 0
+  let at = from
+  for (;;) {
+    const character = text[at]!
+    if (depth === 0 && (character === ',' || character === '}')) return at
+    if (character === '{' || character === '[') depth++
+    if (character === '}' || character === ']') depth--
+    at = character === '"' ? endOfString(text, at) : at + 1
   }
 }

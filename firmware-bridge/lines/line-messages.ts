@@ -70,7 +70,7 @@ export class LineMessages {
 
   #onLine(bytes: Uint8Array, start: number, end: number): void {
     const line = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
-    const text = line.toString(this.#encoding).replace(/\r+$/, '')
+    const text = withoutReturns(line.toString(this.#encoding))
     if (text.trim() === '') return
     this.linesReceived++
     const isFirst = this.#isFirst
@@ -104,6 +104,13 @@ export class LineMessages {
       else this.#sink.onDropped('no-topic', text, 'let the line have what the topic of this link is made of')
     }
   }
+}
+
+/** By hand: an expression looks from each "\r" of a line to its end. */
+function withoutReturns(line: string): string {
+  let end = line.length
+  while (end > 0 && line[end - 1] === '\r') end--
+  return line.slice(0, end)
 }
 
 function parserOf({ format, columns }: LineMessagesConfig): LineParser | null {

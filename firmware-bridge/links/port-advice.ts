@@ -33,8 +33,17 @@ async function portsThere(): Promise<string> {
 
 async function permissionWayOut(port: string): Promise<string> {
   const group = await groupOf(port)
-  const user = userInfo().username
+  const user = userName()
   return `it belongs to group ${group}: \`sudo usermod -aG ${group} ${user}\`, then log in again or restart the service`
+}
+
+/** A user of a container may have a number and no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `#${process.getuid?.()}`
+  }
 }
 
 async function groupOf(port: string): Promise<string> {

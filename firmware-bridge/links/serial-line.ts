@@ -71,7 +71,10 @@ export class SerialLine {
   #isPaused = false
   #isWriting = false
   #openedAt = 0
+  /** Tries since it was open. */
   #failures = 0
+  /** Those, and losses, for which the next try waits longer: a port that was only away is no worse for it. */
+  #troubles = 0
   /** Of the failure that `trouble` tells. */
   #told: PortFailureKind | null = null
 
@@ -183,14 +186,16 @@ export class SerialLine {
     const { port: name } = this.settings
     this.#trouble = `${name} was unplugged or failed (${reason}); it is opened again when it is back`
     this.#host.log.warn(`serial port ${this.#trouble}`)
-    if (this.#host.clock.monotonic() - this.#openedAt >= STEADY_MS) this.#failures = 0
-    this.#failures++
+    if (this.#host.clock.monotonic() - this.#openedAt >= STEADY_MS) this.#troubles = 0
+    this.#failures = 1
+    this.#troubles++
     this.#listener.onGone(reason)
     this.#retryIn(this.#backoff())
   }
 
   async #onFailure(failure: PortFailure): Promise<void> {
     this.#failures++
+    if (failure.kind !== 'absent') this.#troubles++
     const isTold = failure.kind === 'absent' && this.#told === 'absent' && this.#failures % ADVISE_EVERY !== 0
     const trouble = isTold ? this.#trouble : await this.#host.advise(this.settings.port, failure)
     if (this.#isStopped) return
@@ -201,7 +206,7 @@ export class SerialLine {
   }
 
   #backoff(): number {
-    return backoffMs(BACKOFF, this.#failures, this.#host.random())
+    return backoffMs(BACKOFF, this.#troubles, this.#host.random())
   }
 
   #retryIn(ms: number): void {

@@ -121,7 +121,7 @@ export const ModbusLinkSchema = Type.Object(
       maxLength: 64,
       default: 'system',
     }),
-    ...outlet,
+    ...outlet('meters'),
   },
   { ...closed, description: 'devices that speak Modbus RTU on a serial port' },
 )

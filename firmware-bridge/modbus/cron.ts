@@ -1,15 +1,38 @@
-/** Schedules by node-cron, which is loaded when the first one is started. */
+/**
+ * Schedules in node-cron's form, which is loaded when the first one is started. The waiting is ours: node-cron walks through every time that
+ * a clock which was put forward has left out (a Pi without a battery is months behind until it has reached a time server: half a minute at
+ * every ten seconds, with nothing else done meanwhile), and after one that was put back it waits for the time of before.
+ */
+import { systemClock } from '../clock.ts'
 import type { StartSchedule } from './modbus-link.ts'
 
 /** What node-cron would print by itself. */
 const silent = { info() {}, warn() {}, error() {}, debug() {} }
+/** How long a clock that jumped goes unseen. */
+const LOOK_MS_MAX = 5000
 
 export const startCron: StartSchedule = async (expression, timezone, callback) => {
-  const { schedule } = await import('node-cron')
-  const task = schedule(expression, callback, {
+  const { createTask } = await import('node-cron')
+  const task = createTask(expression, () => {}, {
     ...(timezone === 'system' ? {} : { timezone }),
     logger: silent,
-    suppressMissedWarning: true,
   })
-  return () => void task.destroy()
+  const next = () => task.getNextRuns(1)[0]!.getTime()
+  let dueAt = next()
+  let cancel = () => {}
+  const look = (): void => {
+    const isDue = systemClock.now() >= dueAt
+    // missed ones are not made up for; put back, the clock has an earlier one
+    dueAt = isDue ? next() : Math.min(dueAt, next())
+    if (isDue) callback()
+    wait()
+  }
+  const wait = (): void => {
+    cancel = systemClock.after(Math.min(Math.max(dueAt - systemClock.now(), 1), LOOK_MS_MAX), look)
+  }
+  wait()
+  return () => {
+    cancel()
+    void task.destroy()
+  }
 }

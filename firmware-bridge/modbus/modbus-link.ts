@@ -129,8 +129,12 @@ export class ModbusLink {
       const result = await this.#read(device, read)
       if (result.kind === 'read') {
         for (const [register, value] of device.valuesOf(read, result)) values.set(register, value)
+      } else if (result.kind === 'port-closed') {
+        // unplugged meanwhile: it says nothing of the device
+        this.#publish(device, values)
+        return
       } else if (result.kind !== 'exception') {
-        isSilent = result.kind !== 'port-closed'
+        isSilent = true
         break
       }
     }

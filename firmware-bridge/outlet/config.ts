@@ -1,14 +1,15 @@
 /** What entries of `links` that publish by themselves have in common: text lines and Modbus. */
 import { Type } from '@sinclair/typebox'
 
-export const outlet = {
+/** @param clientId one to show, another for each kind of link */
+export const outlet = (clientId: string) => ({
   clientId: Type.Optional(
     Type.String({
       description:
         'The MQTT client id under which this link publishes. Without it bridge- and the name of the port.',
       pattern: '^[A-Za-z0-9._:-]{1,64}$',
       shape: '1 to 64 letters, digits, ".", "_", ":" or "-"',
-      examples: ['greenhouse'],
+      examples: [clientId],
     }),
   ),
   queueMessagesMax: Type.Integer({
@@ -23,4 +24,4 @@ export const outlet = {
     maximum: 1_073_741_824,
     default: 1_048_576,
   }),
-}
+})

@@ -4,13 +4,17 @@
  *   pattern := (text | "%%" | "%" letter | "%{" name "}")*
  *
  * Letters: p the port's name, k the name of one value, u a Modbus unit; which of them stand for something is up to who uses it. %{name} is
- * the value of that name in the same message. What is put in becomes part of one level: "/", "+", "#" and control characters become "_".
+ * the value of that name in the same message. What is put in becomes part of one level: "/", "+", "#" and what no name has become "_".
  */
+import { NOT_IN_NAMES } from '../names.ts'
+
 type Part = { readonly text: string } | { readonly letter: string } | { readonly field: string }
 
 /** Of one value that is put in; devices send what they like. */
 const VALUE_CHARACTERS_MAX = 200
-const TOPIC_BYTES_MAX = 65_535
+const NOT_IN_A_LEVEL = new RegExp(`[/+#]|${NOT_IN_NAMES.source}`, 'gu')
+/** As long as a pattern may be, and as brokers take without being told otherwise. */
+const TOPIC_BYTES_MAX = 1024
 
 export interface TopicValues {
   /** By letter. */
@@ -66,12 +70,12 @@ export class TopicPattern {
 }
 
 function levelOf(value: string): string {
-  return value.slice(0, VALUE_CHARACTERS_MAX).replace(/[/+#]|\p{Cc}|\p{Cs}/gu, '_')
+  return value.slice(0, VALUE_CHARACTERS_MAX).replace(NOT_IN_A_LEVEL, '_')
 }
 
 function topicFault(topic: string): string | null {
   if (topic === '') return 'it is empty'
-  if (/[+#]|\p{Cc}/u.test(topic)) return 'it has a wildcard or a control character'
+  if (/[+#]/.test(topic) || NOT_IN_NAMES.test(topic)) return 'it has a wildcard or a control character'
   if (topic.startsWith('$')) return 'topics that begin with "$" are the broker\'s own'
   return Buffer.byteLength(topic) > TOPIC_BYTES_MAX ? `it is longer than ${TOPIC_BYTES_MAX} bytes` : null
 }

@@ -85,6 +85,9 @@ describe('a body of CBOR', () => {
   it.each([
     ['no map', hex('01'), 'it is no CBOR map: not a map'],
     ['a key twice', hex('a2 01 01 01 02'), 'a key is there twice'],
+    ['a key twice in a map within', hex('a1 01 a2 0101 0102'), 'a key is there twice'],
+    ['a key twice deep within', hex('a1 01 81 a1 05 a2 0101 0102'), 'a key is there twice'],
+    ['two keys of one name in a map within', hex('a1 09 a2 0101 613102'), 'two keys are called "1"'],
     ['a key twice in two widths', hex('a2 01 01 1801 02'), 'a key is there twice'],
     [
       'a key twice, once in 8 bytes',

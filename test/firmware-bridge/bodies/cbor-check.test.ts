@@ -19,7 +19,7 @@ describe('a CBOR map', () => {
       6,
     ],
     ['text and bytes', 'a2 01 63616263 02 43000102', 2],
-    ['arrays and maps in it', 'a2 01 83010203 02 a10102', 2],
+    ['arrays and maps in it', 'a2 01 83010203 02 a10102', 3],
     ['one without its length', 'bf 01 02 03 04 ff', 2],
     ['an array without its length', 'a1 01 9f 01 02 ff', 1],
   ])('is well-formed: %s', (_, bytes, pairs) => {

@@ -109,6 +109,25 @@ status: { address: "x y:1" }
   })
 })
 
+it('two that publish as one client are refused, be it by the names of their ports', () => {
+  const modbus = 'protocol: modbus, devices: [{ unit: 1, registers: [{ address: 0 }] }]'
+  expect(
+    problems(`
+links:
+  - { kind: serial, port: /dev/a, protocol: line, format: json, topic: a, clientId: shed }
+  - { kind: serial, port: /dev/b, ${modbus}, clientId: shed }
+  - { kind: serial, port: /dev/serial/by-id/x, ${modbus} }
+  - { kind: serial, port: /dev/serial/by-path/x, protocol: line, format: json, topic: a }
+  - { kind: serial, port: /dev/c, protocol: line, format: json, topic: a, clientId: headwater-bridge-1 }
+  - { kind: serial, port: /dev/d, protocol: mqtt-sn }
+`).map((line) => line.replace(/^[0-9]+:[0-9]+: /, '')),
+  ).toEqual([
+    'links[0] publishes as "shed", too - name another clientId',
+    'links[2] publishes as "bridge-x", too - name another clientId',
+    'the bridge itself publishes as "headwater-bridge-1", too - name another clientId',
+  ])
+})
+
 describe('the environment', () => {
   it('goes before the file, and its names are the path in capitals', () => {
     const env = { HEADWATER_BRIDGE_BROKER_URL: 'mqtts://far:8883', HEADWATER_BRIDGE_GATEWAY_ID: '7' }

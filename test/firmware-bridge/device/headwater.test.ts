@@ -491,6 +491,14 @@ describe.skipIf(skipped)('the device library', () => {
       expect((await device.read()).unixMs).toBe(UNIX + 1025)
     })
 
+    it('is the gateway’s own where the way there and back is less than nothing, by a coarse clock', async () => {
+      await connected()
+      await device.do('time')
+      const [asked] = device.sent(await device.pass(0))
+      await hears(answer(Number(asked!.readBigUInt64BE(7)), UNIX, UNIX + 3, 1))
+      expect((await device.read()).unixMs).toBe(UNIX + 3)
+    })
+
     it('is asked for again without an answer, and each hour; over the wrap of the device’s clock', async () => {
       await connected()
       await device.pass(2 ** 32 - 20_000)

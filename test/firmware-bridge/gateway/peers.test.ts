@@ -220,6 +220,38 @@ describe('devicesMax', () => {
   })
 })
 
+describe('a peer with ever new client ids', () => {
+  it('has no more sessions asked for than there may be devices, also of those that it left', async () => {
+    const bench = await Bench.with({ config: { devicesMax: 5, messagesPerSecondMax: 10_000 } }, 'pump')
+    let open = () => {}
+    bench.uplink.gate = new Promise((resolve) => {
+      open = resolve
+    })
+    let asked = 0
+    const { connect: ask } = bench.uplink
+    bench.uplink.connect = (device) => {
+      asked++
+      return ask.call(bench.uplink, device)
+    }
+    for (let at = 0; at < 200; at++) await bench.send(connect({ clientId: `evil${at}` }), 'p2')
+    expect(asked).toBe(5)
+    expect(bench.gateway.counters.refused.get('full')).toBe(195)
+    open()
+    await bench.advance(1_000)
+    expect(told(await bench.send(connect({ clientId: 'valve' }), 'p3'))).toEqual(['connack accepted'])
+  })
+
+  it('does not keep others out for ever: who says CONNECT and nothing else makes room', async () => {
+    const bench = await Bench.with({ config: { devicesMax: 3 } }, 'pump', 'evil1', 'evil2')
+    await bench.send(ping())
+    expect(told(await bench.send(connect({ clientId: 'valve' }), 'p4'))).toEqual(['connack congestion'])
+    await bench.advance(10_000)
+    expect(told(await bench.send(connect({ clientId: 'valve' }), 'p4'))).toEqual(['connack accepted'])
+    expect([...bench.gateway.devices()].map(({ clientId }) => clientId)).toEqual(['pump', 'evil2', 'valve'])
+    expect(told(await bench.send(publish(), 'p2'))).toEqual(['disconnect'])
+  })
+})
+
 describe('what is no packet', () => {
   it('is counted by reason, logged once, and not answered', async () => {
     const bench = await Bench.with({}, 'pump')

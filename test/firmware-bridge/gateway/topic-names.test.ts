@@ -17,6 +17,8 @@ describe('a topic name', () => {
     'a\u009f',
     '\ufffe',
     '\ufdd0',
+    '\u{1fffe}',
+    '\u{10ffff}',
     '\ud800',
     'x'.repeat(65_536),
   ])('is not %j', (name) => {
@@ -29,7 +31,7 @@ describe('a topic filter', () => {
     expect(isTopicFilter(filter)).toBe(true)
   })
 
-  it.each(['', 'a#', '#/a', 'a+/b', '$share/g', 'a\u0001'])('is not %j', (filter) => {
+  it.each(['', 'a#', '#/a', 'a+/b', '$share/g', 'a\u0001', 'a/\u{2ffff}'])('is not %j', (filter) => {
     expect(isTopicFilter(filter)).toBe(false)
   })
 })

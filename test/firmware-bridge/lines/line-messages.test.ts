@@ -112,7 +112,7 @@ describe('lines', () => {
   it('become a message for each value with %k', () => {
     const { messages } = one({ topic: '%p/%k' }, '{"t":21.50,"ok":true,"s":"x","n":null,"o":{"a":[1]}}')
     expect(messages).toEqual([
-      ['uno/t', '21.5'],
+      ['uno/t', '21.50'],
       ['uno/ok', 'true'],
       ['uno/s', 'x'],
       ['uno/n', 'null'],
@@ -148,6 +148,8 @@ describe('lines', () => {
     'a '.repeat(30_000),
     'a=b '.repeat(15_000),
     '"'.repeat(60_000),
+    `${' '.repeat(30_000)}${'" '.repeat(15_000)}`,
+    '\r'.repeat(60_000),
   ])('that are long and malicious take no longer than their length (%#)', (line) => {
     for (const format of ['json', 'csv', 'key-value', 'plotter'] as const) {
       const { messages, dropped, lines } = setUp({ format, lineBytesMax: 65_536 })
@@ -158,6 +160,23 @@ describe('lines', () => {
 })
 
 describe('JSON lines', () => {
+  it('give their values as they stand in the line', () => {
+    const line = String.raw`{ "id" : 12345678901234567890, "t":21.50,"e":1e999, "s":"a,\"}b", "o":{"x":[1, {"}":2}]} ,"":null, "__proto__":true}`
+    expect(one({ topic: '%k/%{id}' }, line).messages).toEqual([
+      ['id/12345678901234567890', '12345678901234567890'],
+      ['t/12345678901234567890', '21.50'],
+      ['e/12345678901234567890', '1e999'],
+      ['s/12345678901234567890', 'a,"}b'],
+      ['o/12345678901234567890', '{"x":[1, {"}":2}]}'],
+      ['__proto__/12345678901234567890', 'true'],
+    ])
+  })
+
+  it('may nest as deeply as a line is long', () => {
+    const deep = `{"a":${'['.repeat(30_000)}${']'.repeat(30_000)},"b":1}`
+    expect(one({ topic: '%k', lineBytesMax: 65_536 }, deep, '{}').messages[1]).toEqual(['b', '1'])
+  })
+
   it('are the payload as they came', () => {
     expect(payload('json', '{"t": 21.50, "big": 12345678901234567890}')).toEqual([
       '{"t": 21.50, "big": 12345678901234567890}',

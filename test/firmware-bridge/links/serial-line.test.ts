@@ -96,6 +96,17 @@ describe('a serial line', () => {
     ])
   })
 
+  it('that was away for long is taken up as fast as ever when it is lost again at once', async () => {
+    const ports = new FakePorts()
+    ports.failures.push(...Array.from({ length: 40 }, () => new PortFailure('absent', '')))
+    const { clock, line } = lineOn(ports)
+    await line.start()
+    while (ports.opened.length === 0) await nextTry(ports, clock)
+    await eventually(() => expect(line.isOpen).toBe(true))
+    ports.last.listener.onClosed('reset into its boot loader')
+    expect(clock.waits).toEqual([250])
+  })
+
   it('that fails again and again after it was opened is opened less and less often; a steady one at once', async () => {
     const ports = new FakePorts()
     const { clock, line, told } = lineOn(ports)

@@ -221,6 +221,22 @@ describe.skipIf(noPtys !== null)('devices on a bus', () => {
     expect(uplink.texts).toEqual([])
   })
 
+  it('that were silent do not answer again by their port being unplugged', async () => {
+    const { link, log, due, clock } = await startLink([device(1, [register(0)], { timeoutMs: 300 })])
+    silent.add(1)
+    due[0]!()
+    await eventually(() => expect(link.devices[0]!.silences).toBe(1))
+    clock.offset = 60_000
+    await eventually(() => {
+      due[0]!()
+      expect(requests.length).toBe(2)
+    })
+    await ptys[0]!.unplug()
+    await eventually(() => expect(link.devices[0]!.counters.failed.get('port-closed')).toBe(1))
+    expect(link.devices[0]!.silences).toBe(1)
+    expect(log.matching('answers again')).toEqual([])
+  })
+
   it('are read by their schedules', async () => {
     const { uplink } = await startLink([device(1, [register(0)], { schedule: '* * * * * *' })], startCron)
     await eventually(() => expect(uplink.texts.length).toBeGreaterThanOrEqual(2))

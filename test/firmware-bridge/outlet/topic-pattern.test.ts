@@ -16,6 +16,7 @@ describe('a topic pattern', () => {
   it('lets a device neither add levels nor wildcards nor break a line', () => {
     expect(fill('a/%{id}', {}, { id: 'x/y+#\n\0z' })).toBe('a/x_y____z')
     expect(fill('a/%{id}', {}, { id: '\ud800' })).toBe('a/_')
+    expect(fill('a/%{id}', {}, { id: '\uffff\ufdd0\u{1fffe}x' })).toBe('a/___x')
     expect(fill('a/%{id}', {}, { id: 'x'.repeat(10_000) })).toBe(`a/${'x'.repeat(200)}`)
   })
 
@@ -23,6 +24,7 @@ describe('a topic pattern', () => {
     expect(fill('a/%{id}', {}, {})).toBeNull()
     expect(fill('a/%{id}', {}, { id: '' })).toBeNull()
     expect(fill('%{id}', {}, { id: '$SYS' })).toBeNull()
+    expect(fill('%{id}/'.repeat(6), {}, { id: 'x'.repeat(200) })).toBeNull()
   })
 
   it.each([
