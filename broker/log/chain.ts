@@ -13,9 +13,11 @@ import { CommitFailedError, LogUnavailableError } from '../errors.ts'
 import { Admission } from './admission.ts'
 import { dropBallast } from './ballast.ts'
 import { type ChainCut, CutRequests } from './chain-cut.ts'
+import type { ChainLimits } from './chain-limits.ts'
 import { LatencyHistogram } from './commit-latency.ts'
 import type { CommitState } from './commit-state.ts'
 import type { DamagedSegmentError } from './damaged-segment.ts'
+import { Gathering, systemPace } from './gathering.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
 import type { Rearrangement } from './rearrangement.ts'
@@ -23,13 +25,6 @@ import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { SegmentRow, UncertainManifestError } from './segment-row.ts'
 import type { ChainFiles } from './segment-store.ts'
-
-export interface ChainLimits {
-  /** A segment is sealed once it holds this many bytes. */
-  readonly segmentBytes: number
-  /** Bytes appended and not yet durable at which `isFull` asks producers to wait. */
-  readonly admittedBytesMax: number
-}
 
 export type ChainCondition =
   | { readonly state: 'open' }
@@ -63,6 +58,7 @@ export class Chain {
   readonly #limits: ChainLimits
   readonly #states: readonly CommitState[]
   readonly #open = new OpenCommit()
+  readonly #gathering: Gathering
   #inFlightBytes = 0
   #isRunning = false
   #idle: (() => void)[] = []
@@ -91,6 +87,7 @@ export class Chain {
     this.#limits = limits
     this.#states = states
     this.#rollAtBytes = limits.segmentBytes
+    this.#gathering = new Gathering(limits.pace ?? systemPace)
     this.admission = new Admission(limits.admittedBytesMax, () => this.admittedBytes)
     this.row = new SegmentRow(files, this.partitions, states, trustedNow)
     this.#cuts = new CutRequests(this.row, () => this.condition.state === 'open')
@@ -198,8 +195,12 @@ export class Chain {
   // -- the writer ---------------------------------------------------------------------------------------------------
 
   #schedule(): void {
-    if (this.#isRunning) return
+    if (this.#isRunning) {
+      this.#gathering.appended()
+      return
+    }
     this.#isRunning = true
+    this.#gathering.begin()
     // after this turn's socket reads, so that all they bring goes into one commit
     setImmediate(() => void this.#run())
   }
@@ -209,6 +210,7 @@ export class Chain {
       this.condition.state === 'open' &&
       (!this.#open.isEmpty || this.#isRollWanted || this.#uncertain !== null)
     ) {
+      if (!this.#isClosing && !this.admission.isFull) await this.#gathering.wait(this.#open)
       this.#cuts.answer()
       if (this.#uncertain !== null) {
         this.#fail(this.#uncertain, [])
@@ -227,6 +229,7 @@ export class Chain {
     this.#inFlightBytes = bytes
     const commit = this.durableCommit + 1
     const started = performance.now()
+    this.#gathering.started()
     try {
       const sealed = sealCommit(this.row.open.store.batch(), commit, partitions, this.#states)
       // the store has copied the batches: the builders are free for the next commit
@@ -249,6 +252,7 @@ export class Chain {
       return
     }
     this.#inFlightBytes = 0
+    this.#gathering.ended(records)
     for (const listener of listeners) listener(null)
     this.admission.letIn()
     this.onDurable()

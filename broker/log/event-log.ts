@@ -27,6 +27,7 @@ import type { CommitState } from './commit-state.ts'
 import type { CompactionProgress, CompactionReport } from './compactor.ts'
 import { DamageLog } from './damage-log.ts'
 import { type Dumped, type DumpQuery, dumpChains } from './dump.ts'
+import type { Pace } from './gathering.ts'
 import { Janitor } from './janitor.ts'
 import { type LogStatus, logStatus } from './log-status.ts'
 import { type LogStream, streamState } from './log-stream.ts'
@@ -68,6 +69,8 @@ export interface EventLogOptions {
   readonly clockFactsOf?: (chain: string) => ClockFacts
   /** The log is only read: nothing is tidied. */
   readonly isReadOnly?: boolean
+  /** Time, for the chains' writers. */
+  readonly pace?: Pace
 }
 
 /** The states that each chain commits with its records; made once a chain. */
