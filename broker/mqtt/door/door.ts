@@ -74,7 +74,7 @@ export class Door implements Access {
     const given = password ?? NO_PASSWORD
     const isRight =
       user === undefined
-        ? await this.#checks.pretend(given, isWanted)
+        ? await this.#checks.pretend(username, given, isWanted)
         : await this.#checks.isRight(user.password, given, isWanted)
     if (isRight === null)
       return { reasonCode: Reason.serverBusy, text: 'too many passwords wait to be checked' }

@@ -1,5 +1,12 @@
+import { type ScryptOptions, scrypt } from 'node:crypto'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { hashPassword, isPasswordHash, PasswordChecks } from '../../../../broker/mqtt/door/password.ts'
+import {
+  type Derive,
+  hashPassword,
+  isPasswordHash,
+  PasswordChecks,
+} from '../../../../broker/mqtt/door/password.ts'
 
 const RIGHT = Buffer.from('correct horse')
 
@@ -15,7 +22,7 @@ describe('passwords', () => {
     expect(await checks.isRight(two, RIGHT)).toBe(true)
     expect(await checks.isRight(one, Buffer.from('wrong'))).toBe(false)
     expect(await checks.isRight(one, Buffer.alloc(0))).toBe(false)
-    expect(await checks.pretend(RIGHT)).toBe(false)
+    expect(await checks.pretend('nobody', RIGHT)).toBe(false)
   })
 
   it('are not checked against a hash that asks for more than the broker gives, or is none', async () => {
@@ -40,7 +47,7 @@ describe('passwords', () => {
       return false
     }
     expect(await checks.isRight(kept, RIGHT, gone)).toBe(false)
-    expect(await checks.pretend(RIGHT, gone)).toBe(false)
+    expect(await checks.pretend('nobody', RIGHT, gone)).toBe(false)
     expect(asked).toBe(2)
     expect(await checks.isRight(kept, RIGHT)).toBe(true)
   })
@@ -52,4 +59,66 @@ describe('passwords', () => {
     expect(await Promise.all(wrong)).toEqual([false, false, false, false, false, null])
     expect(await checks.isRight(kept, RIGHT), 'and then there is room again').toBe(true)
   })
+
+  it('that are the same, of the same user, share one check; those of another user do not', async () => {
+    const [one, two] = await Promise.all([hashPassword(RIGHT), hashPassword(RIGHT)])
+    const { derived, mostBytes, derive } = counted()
+    const checks = new PasswordChecks(1, derive)
+    const same = Array.from({ length: 500 }, () => checks.isRight(one, RIGHT))
+    const other = checks.isRight(two, RIGHT)
+    const wrong = Array.from({ length: 20 }, () => checks.isRight(one, Buffer.from('wrong')))
+    expect(new Set(await Promise.all(same))).toEqual(new Set([true]))
+    expect(await other).toBe(true)
+    expect(new Set(await Promise.all(wrong))).toEqual(new Set([false]))
+    expect(derived()).toBe(3)
+    expect(mostBytes()).toBeLessThanOrEqual(32 * 1024 * 1024)
+    expect(await checks.isRight(one, Buffer.from('wrong')), 'what was wrong is not remembered').toBe(false)
+    expect(derived()).toBe(4)
+  })
+
+  it('of users that do not exist take as many checks as those of users that do', async () => {
+    const { derived, derive } = counted()
+    const checks = new PasswordChecks(10, derive)
+    const pretended = ['a', 'a', 'a', 'b'].map((name) => checks.pretend(name, RIGHT))
+    expect(await Promise.all(pretended)).toEqual([false, false, false, false])
+    expect(derived()).toBe(2)
+  })
+
+  it('are checked where one of those who share it is still there', async () => {
+    const kept = await hashPassword(RIGHT)
+    const checks = new PasswordChecks()
+    const gone = checks.isRight(kept, RIGHT, () => false)
+    const there = checks.isRight(kept, RIGHT)
+    expect(await Promise.all([gone, there])).toEqual([true, true])
+  })
+
+  it('whose checks take much memory run one after the other', async () => {
+    const large = (await hashPassword(RIGHT)).replace('ln=14', 'ln=16')
+    const small = await hashPassword(RIGHT)
+    const { derive, mostBytes } = counted()
+    const checks = new PasswordChecks(10, derive)
+    const wrong = [large, small, large].map((kept, i) => checks.isRight(kept, Buffer.from(`wrong ${i}`)))
+    expect(await Promise.all(wrong)).toEqual([false, false, false])
+    expect(mostBytes()).toBe(64 * 1024 * 1024)
+  })
 })
+
+/** scrypt, counted. */
+function counted() {
+  let [derived, bytes, mostBytes] = [0, 0, 0]
+  const derive: Derive = async (password, salt, length, options) => {
+    derived++
+    const own = 128 * options.N! * options.r!
+    bytes += own
+    mostBytes = Math.max(mostBytes, bytes)
+    const result = await promisify<Buffer, Buffer, number, ScryptOptions, Buffer>(scrypt)(
+      password,
+      salt,
+      length,
+      options,
+    )
+    bytes -= own
+    return result
+  }
+  return { derive, derived: () => derived, mostBytes: () => mostBytes }
+}
