@@ -43,6 +43,8 @@ export class Replay {
   /** A lane ran dry: what comes next in it may be older than the others' heads. */
   #isDry = true
   isLoading = false
+  /** Reads since the client took a message. */
+  readsInVain = 0
   /** Changes when a connection ends: what was read for it is of no use. */
   #epoch = 0
   #replayed: Replayed | null = null
@@ -156,6 +158,7 @@ export class Replay {
   /** @returns false where the disk is at fault */
   async load(): Promise<boolean> {
     this.isLoading = true
+    this.readsInVain++
     const epoch = this.#epoch
     try {
       this.#next ??= await this.#findTime()
@@ -221,6 +224,7 @@ export class Replay {
   /** What `peek` gave was sent. @param packetId 0 with QoS 0: nothing comes back */
   sent({ message, again }: Replayed, packetId: number): void {
     const { partition, offset } = message.place!
+    this.readsInVain = 0
     if (again === null) {
       if (packetId !== 0) this.#unacked.push({ partition: partition.partition, offset, packetId })
     } else if (packetId === 0) this.#remove(again)

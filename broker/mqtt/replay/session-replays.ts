@@ -14,10 +14,14 @@ export interface ReplayFlow {
   fitted(outgoing: Outgoing, message: Message, qos: 0 | 1, identifiers: readonly number[]): Message | null
   /** Positions have changed. */
   changed(): void
-  /** The log cannot be read now: `pump` is called later. */
+  /** The log cannot be read now, or is not to be: `pump` is called later. */
   stalled(): void
   pump(): void
 }
+
+/** So often replays of a session read 64 KiB of which the client takes nothing; then they rest. */
+export const READS_IN_VAIN_MAX = 16
+const REST_MS = 500
 
 export class SessionReplays {
   readonly #flow: ReplayFlow
@@ -28,8 +32,13 @@ export class SessionReplays {
   /** Sent on this connection and not acknowledged. */
   #inFlight = new Set<number>()
 
-  constructor(flow: ReplayFlow) {
+  readonly #now: () => number
+  #restsUntil = 0
+
+  /** @param now monotonic, ms */
+  constructor(flow: ReplayFlow, now: () => number = () => performance.now()) {
     this.#flow = flow
+    this.#now = now
   }
 
   get count(): number {
@@ -121,6 +130,14 @@ export class SessionReplays {
 
   async #load(replay: Replay): Promise<void> {
     if (replay.isLoading) return
+    if (replay.readsInVain >= READS_IN_VAIN_MAX) {
+      replay.readsInVain = 0
+      this.#restsUntil = this.#now() + REST_MS
+    }
+    if (this.#now() < this.#restsUntil) {
+      this.#flow.stalled()
+      return
+    }
     if (await replay.load()) this.#flow.pump()
     else this.#flow.stalled()
   }

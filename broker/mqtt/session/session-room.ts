@@ -10,6 +10,8 @@ import type { Wills } from './wills.ts'
 
 /** One user's wills are at most this part of all. */
 const WILLS_SHARE = 10
+/** From this share of a limit of sessions on a warning says that it comes near. */
+const NEAR_SHARE = 0.9
 
 export interface SessionRoomParts {
   readonly limits: SessionLimits
@@ -41,12 +43,32 @@ export class SessionRoom {
     if (will !== null) this.#checkWill(will, user, before, now)
     const stays = Math.min(sessionExpirySeconds, this.#parts.limits.expirySecondsMax) > 0
     const isCounted = before?.isStored === true && before.user === user
-    if (stays && !isCounted) this.#makeRoom(user, before)
+    if (!stays || isCounted) return
+    const isEvicted = this.#makeRoom(user, before)
+    if (!isEvicted) this.#warnNear(user)
   }
 
-  #makeRoom(user: string | null, before: ClientSession | undefined): void {
+  /** Before the first session has to go. */
+  #warnNear(user: string | null): void {
+    const { sessionsMax, sessionsPerUserMax } = this.#parts.limits
+    const ofUser = this.owned.countOf(user) + 1
+    const all = this.owned.count + 1
+    const warn = (kind: string, count: number, key: string, max: number) => {
+      if (count < max * NEAR_SHARE) return
+      this.#parts.limited.warn(`near ${kind}`, 'sessions that stay come near their limit', {
+        ...(user === null ? {} : { user }),
+        sessions: count,
+        reason: `${key} is ${max}: at it the session that has been away for longest ends for a new one`,
+      })
+    }
+    if (this.#isApart(user)) warn(`of ${user ?? ''}`, ofUser, 'limits.sessionsPerUserMax', sessionsPerUserMax)
+    warn('of all', all, 'limits.sessionsMax', sessionsMax)
+  }
+
+  /** @returns whether another one had to end for it */
+  #makeRoom(user: string | null, before: ClientSession | undefined): boolean {
     const limit = this.#limitOf(user, before?.isStored === true)
-    if (limit === null) return
+    if (limit === null) return false
     const oldest = this.owned.longestAway(user)
     if (oldest === null) refuse(`${limit} is reached`)
     this.evicted++
@@ -58,6 +80,7 @@ export class SessionRoom {
       reason: `${limit} is reached`,
     })
     this.#parts.end(oldest)
+    return true
   }
 
   /** @param isReplaced one session ends @returns the limit that is reached */

@@ -123,6 +123,40 @@ describe('at a limit of sessions', () => {
     expect(await isThere(ann[1]!, 'ann')).toBe(false)
   })
 
+  it('nine tenths of them are told in a line that names the key, before the first has to go', async () => {
+    const limits = { sessionsPerUserMax: 10, sessionsMax: 100 }
+    const broker = await TestBroker.open(undefined, { limits, rules: guarded })
+    const near = () => broker.sink.matching('come near their limit').map(({ fields }) => fields)
+    const names = Array.from({ length: 8 }, (_, n) => `a${n}`)
+    await clientsOf(broker, 'ann', names)
+    await clientsOf(broker, 'ann', names)
+    await clientsOf(
+      broker,
+      'ann',
+      names.map((name) => `short ${name}`),
+      { expirySeconds: 0 },
+    )
+    expect(near()).toEqual([])
+    const last = await clientsOf(broker, 'ann', ['a8', 'a9'])
+    expect(near()).toEqual([
+      {
+        user: 'ann',
+        sessions: 9,
+        reason: expect.stringContaining('limits.sessionsPerUserMax is 10:'),
+      },
+    ])
+    expect(broker.sink.matching('for a newer one of its user')).toEqual([])
+    await clientsOf(
+      broker,
+      'bob',
+      Array.from({ length: 9 }, (_, n) => `b${n}`),
+    )
+    expect(near()).toMatchObject([{ user: 'ann' }, { user: 'bob' }])
+    for (const client of last) client.lost()
+    await clientsOf(broker, 'ann', ['a10'])
+    expect(broker.sink.matching('for a newer one of its user')).toHaveLength(1)
+  })
+
   it('a user whose clients are all connected is refused; who comes again is not, nor who leaves nothing', async () => {
     const limits = { sessionsPerUserMax: 2 }
     const broker = await TestBroker.open(undefined, { limits, rules: guarded })
