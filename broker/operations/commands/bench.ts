@@ -196,7 +196,7 @@ function meaning({ fsyncMs, append, publish, cardYears: years, enduranceBytes }:
   if (years !== null) {
     const each = append[0]!.bytesPerCommit!
     lines.push(
-      `A message alone in its commit writes about ${bytes(each)}: at 1 message a second a card that takes ` +
+      `A message alone in its commit writes about ${bytes(each)}, the file system's journal left out: at 1 message a second a card that takes ` +
         `${bytes(enduranceBytes)} in its life lasts ${yearsText(years)}, at 10 ${yearsText(years / 10)}.`,
     )
   }

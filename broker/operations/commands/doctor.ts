@@ -19,7 +19,7 @@ export type DoctorOptions = ConfigOptions & { readonly json: boolean }
 
 const STYLES: Readonly<Record<Level, Style>> = { ok: 'green', warning: 'yellow', fault: 'red', none: 'dim' }
 const WORDS: Readonly<Record<Level, string>> = { ok: 'ok', warning: 'warning', fault: 'fault', none: '-' }
-const ITEM_COLUMNS = 14
+const ITEM_COLUMNS = 16
 
 export async function runDoctor(
   context: CommandContext,

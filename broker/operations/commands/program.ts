@@ -52,7 +52,6 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
     .description('Event broker for the edge: MQTT in, a durable log on this disk, Kafka upstream.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help of a command')
     .configureHelp(plainHelp)
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
@@ -72,6 +71,7 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
   program.commandsGroup('Upstream:')
   addSync(program, actions, done)
   program.commandsGroup('This device, this shell:')
+  program.helpCommand('help [command]', 'print help of a command')
   addTools(program, actions, done)
   return program
 }

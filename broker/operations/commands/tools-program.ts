@@ -13,8 +13,8 @@ export interface ToolsActions {
   man(program: Command, options: { readonly markdown: boolean }): Promise<number>
 }
 
-/** What cards of 32 GB with a figure on their packing promise: 1,000 times their size; many others bear less. */
-const ENDURANCE_BYTES = 32_000_000_000_000
+/** 300 times 32 GB: what is to be had of a card that says nothing of it; those made for it say more. */
+const ENDURANCE_BYTES = 10_000_000_000_000
 
 export function addTools(program: Command, actions: ToolsActions, done: (code: number) => void): void {
   reporting(located(program.command('doctor')))
@@ -40,7 +40,7 @@ export function addTools(program: Command, actions: ToolsActions, done: (code: n
       examples(
         "echo 'source <(headwater completion bash)' >> ~/.bashrc",
         'headwater completion bash | sudo tee /etc/bash_completion.d/headwater',
-        'headwater completion zsh > "${fpath[1]}/_headwater"',
+        'headwater completion zsh > ~/.zfunc/_headwater',
         'headwater completion fish > ~/.config/fish/completions/headwater.fish',
       ),
     )

@@ -1,14 +1,14 @@
 /** How many columns of a terminal a text takes, and a text cut to fit: wide characters are two, marks on others none, colours none. */
 
-/** Escape sequences that only paint (SGR). */
-const PAINT = /\u001b\[[0-9;]*m/y
 const ESCAPE = '\u001b'
+/** Escape sequences that only paint (SGR). */
+const PAINT = new RegExp(`${ESCAPE}\\[[0-9;]*m`, 'y')
 const ELLIPSIS = '…'
 /** East Asian Wide and Fullwidth (UAX 11), by the blocks that have them. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u
 /** Marks that sit on the character before, and what joins characters or says how they look. */
-const WITHOUT_WIDTH = /[\p{Mn}\p{Me}\u200b-\u200f\u2060\ufe00-\ufe0f]/u
+const WITHOUT_WIDTH = /\p{Mn}|\p{Me}|\p{Cf}/u
 
 /** In columns. */
 export function textWidth(text: string): number {

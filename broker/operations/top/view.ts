@@ -52,13 +52,18 @@ export function printTop(out: Output, rates: Rates, view: TopView): void {
   }
   const ofStreams = Math.max(1, Math.floor(rows * STREAMS_SHARE) - HEADING_ROWS)
   const streams = fitting(sortStreams(rates.streams, view.order), ofStreams)
-  printStreamRates(out, streams.shown, streams.left)
+  printStreamRates(out, rates, streams)
   rows -= streams.shown.length + HEADING_ROWS + (streams.left > 0 ? 1 : 0)
   const clients = fitting(sortClientRates(rates.clients, view.order), Math.max(1, rows - HEADING_ROWS))
-  printClientRates(out, clients.shown, clients.left)
+  printClientRates(out, rates, clients)
 }
 
-function fitting<T>(all: readonly T[], rowsMax: number): { shown: readonly T[]; left: number } {
+interface Fitting<T> {
+  readonly shown: readonly T[]
+  readonly left: number
+}
+
+function fitting<T>(all: readonly T[], rowsMax: number): Fitting<T> {
   if (all.length <= rowsMax) return { shown: all, left: 0 }
   const shown = all.slice(0, Math.max(0, rowsMax - 1))
   return { shown, left: all.length - shown.length }
@@ -73,10 +78,19 @@ function printHead(out: Output, rates: Rates, { order, isInteractive }: TopView)
   const state = log.condition === 'open' ? '' : `  ${out.paint('red', `the log is ${log.condition}`)}`
   const full = log.space.isFull ? `  ${out.paint('red', 'the disk is full')}` : ''
   out.line(
-    `${rate(rates.messagesPerSecond)} messages  ${bytes(rates.bytesPerSecond)}/s  ` +
-      `${rate(rates.commitsPerSecond)} commits  commit p50 ${milliseconds(log.commitMsP50)} p99 ${milliseconds(log.commitMsP99)}  ` +
-      `${count(mqtt.connections)} of ${count(mqtt.connectionsMax)} clients${state}${full}`,
+    `${pace(rates, rates.messagesPerSecond)} messages  ${size(rates, rates.bytesPerSecond)}  ` +
+      `${pace(rates, rates.commitsPerSecond)} commits  p50 ${milliseconds(log.commitMsP50)} ` +
+      `p99 ${milliseconds(log.commitMsP99)}  ${count(mqtt.connections)} of ${count(mqtt.connectionsMax)} clients${state}${full}`,
   )
+}
+
+/** The first look has nothing to compare with. */
+function pace({ seconds }: Rates, perSecond: number): string {
+  return seconds === 0 ? '-' : rate(perSecond)
+}
+
+function size({ seconds }: Rates, perSecond: number): string {
+  return seconds === 0 ? '-' : `${bytes(perSecond)}/s`
 }
 
 function printUpstreamLags(out: Output, upstreams: readonly UpstreamStatus[]): void {
@@ -102,7 +116,7 @@ function printUpstreamLags(out: Output, upstreams: readonly UpstreamStatus[]): v
   printTable(out, columns, rows)
 }
 
-function printStreamRates(out: Output, streams: readonly StreamRate[], left: number): void {
+function printStreamRates(out: Output, rates: Rates, { shown, left }: Fitting<StreamRate>): void {
   out.line()
   const columns: Column[] = [
     { title: 'STREAM' },
@@ -111,9 +125,9 @@ function printStreamRates(out: Output, streams: readonly StreamRate[], left: num
     { title: 'BYTES', align: 'right' },
     { title: 'LAG', align: 'right' },
   ]
-  const rows = streams.map((stream) => [
+  const rows = shown.map((stream) => [
     printable(stream.stream),
-    rate(stream.recordsPerSecond),
+    pace(rates, stream.recordsPerSecond),
     count(stream.records),
     bytes(stream.bytes),
     stream.lagRecords === null ? '-' : count(stream.lagRecords),
@@ -122,7 +136,7 @@ function printStreamRates(out: Output, streams: readonly StreamRate[], left: num
   if (left > 0) out.line(out.paint('dim', `${count(left)} more`))
 }
 
-function printClientRates(out: Output, clients: readonly ClientRate[], left: number): void {
+function printClientRates(out: Output, rates: Rates, { shown, left }: Fitting<ClientRate>): void {
   out.line()
   const columns: Column[] = [
     { title: 'CLIENT' },
@@ -132,11 +146,11 @@ function printClientRates(out: Output, clients: readonly ClientRate[], left: num
     { title: 'WAITING', align: 'right' },
     { title: 'ADDRESS' },
   ]
-  const rows = clients.map((client) => [
+  const rows = shown.map((client) => [
     printable(client.clientId),
-    rate(client.messagesInPerSecond),
-    rate(client.messagesOutPerSecond),
-    `${bytes(client.bytesPerSecond)}/s`,
+    pace(rates, client.messagesInPerSecond),
+    pace(rates, client.messagesOutPerSecond),
+    size(rates, client.bytesPerSecond),
     count(client.waiting),
     client.address,
   ])

@@ -72,7 +72,7 @@ complete -F ${name} ${program}
 function zsh(program: string, name: string): string {
   return `#compdef ${program}
 # ${program}: completion for zsh
-#   ${program} completion zsh > "\${fpath[1]}/_${program}"    or: source <(${program} completion zsh)
+#   ${program} completion zsh > ~/.zfunc/_${program}    (a directory in fpath), or: source <(${program} completion zsh)
 ${name}() {
   local -a lines names shown
   local line
