@@ -123,7 +123,9 @@ async function examineTls(
     return faultOf(notTls(situation, error)(server))
   }
   const servername = serverNameOf(peer)
-  const encrypted = connectTls({ ...material, socket, ...(servername === undefined ? {} : { servername }) })
+  // the host is what its certificate is compared with where it is an address, which is no server name
+  const named = servername === undefined ? {} : { servername }
+  const encrypted = connectTls({ ...material, socket, host: peer.host, ...named })
   encrypted.on('error', () => {})
   try {
     await within(stepMs, once(encrypted, 'secureConnect'))

@@ -49,10 +49,10 @@ export function helpOf(facts: ProgramFacts): string {
   ].join('\n')
 }
 
-/** Every command that does something, in the order of the help. */
+/** Every command that does something, or has something to say, in the order of the help. */
 export function commandsOf(program: Command): ManualCommand[] {
   return program.commands.flatMap((command) => [
-    ...(GROUPS.has(command) ? [] : [described(command)]),
+    ...(isWorthTelling(command) ? [described(command)] : []),
     ...commandsOf(command),
   ])
 }
@@ -72,13 +72,17 @@ export function markGroup(command: Command): void {
   GROUPS.add(command)
 }
 
+function isWorthTelling(command: Command): boolean {
+  return !GROUPS.has(command) || afterHelp(command).notes.length > 0
+}
+
 function described(command: Command): ManualCommand {
   const help = command.createHelp()
   const { notes, examples } = afterHelp(command)
   return {
     words: pathOf(command).slice(1).join(' '),
     usage: help.commandUsage(command).trim(),
-    text: command.description(),
+    text: sentence(command.description()),
     commandArguments: help
       .visibleArguments(command)
       .map((argument) => ({ term: help.argumentTerm(argument), text: help.argumentDescription(argument) })),
@@ -86,6 +90,11 @@ function described(command: Command): ManualCommand {
     notes,
     examples,
   }
+}
+
+/** Help has it as it is: lower case, without a full stop. */
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 }
 
 function pathOf(command: Command): string[] {

@@ -17,7 +17,7 @@ export function manualMarkdown(program: Command, facts: ProgramFacts): string {
       ({ words, text }) => `| [\`${name} ${words}\`](#${anchor(`${name} ${words}`)}) | ${cell(text)} |`,
     ),
     '',
-    ...section('Options of every command', optionsOf(program)),
+    ...section('Options', optionsOf(program)),
     ...commands.flatMap((command) => commandLines(name, command)),
     ...section(
       'Exit codes',
@@ -41,7 +41,7 @@ function commandLines(name: string, command: ManualCommand): string[] {
     '',
     `\`${usage}\``,
     '',
-    `${text}.`,
+    text,
     '',
     ...table([...commandArguments, ...options]),
     ...(notes.length > 0 ? ['```', ...notes, '```', ''] : []),

@@ -60,7 +60,7 @@ function commandLines({
 }: ManualCommand): string[] {
   return [
     `.SS ${quoted(usage)}`,
-    text(`${what}.`),
+    text(what),
     ...terms([...commandArguments, ...options]),
     ...(notes.length > 0 ? code(notes) : []),
     ...(examples.length > 0
