@@ -133,17 +133,21 @@ async function examineTls(
     const until = Date.parse(encrypted.getPeerCertificate().valid_to)
     return dueFinding(server, protocol, until, readClock().now)
   } catch (error) {
-    if (error instanceof TooLong) {
-      return {
-        level: 'fault',
-        what: `${server}: no answer to the TLS handshake`,
-        todo: 'check that the port is its TLS listener',
-      }
-    }
+    const silence = silenceText(error)
+    if (silence !== null) return { level: 'fault', what: `${server}: ${silence}`, todo: TLS_PORT }
     return faultOf((await explainTls(error as Error & { code?: string }, situation))(server))
   } finally {
     encrypted.destroy()
   }
+}
+
+const TLS_PORT = 'check that the port is its TLS listener, and not another one'
+
+/** No word of TLS came back: what a plain listener does with a handshake, or something on the way. */
+function silenceText(error: unknown): string | null {
+  if (error instanceof TooLong) return 'no answer to the TLS handshake'
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ECONNRESET' || code === 'EPIPE' ? 'it ends the connection at the TLS handshake' : null
 }
 
 function dueFinding(server: string, protocol: string, until: number, now: number): LinkFinding {

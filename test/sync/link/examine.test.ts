@@ -54,7 +54,7 @@ function kafka(bootstrap: string[], tls?: object): UpstreamConfig {
 
 type Trust = 'synchronized' | 'untrusted'
 const examined = (config: UpstreamConfig, now = Date.now(), trust: Trust = 'synchronized') =>
-  examineLink(config, { env: {}, readClock: () => ({ now, trust, evidence: 'chrony' }), stepMsMax: 3000 })
+  examineLink(config, { env: {}, readClock: () => ({ now, trust, evidence: 'chrony' }), stepMsMax: 1500 })
 
 test('a server that is there, one that is not, and a name that nobody knows', async () => {
   const open = await listening(createServer((socket) => socket.on('error', () => {})))
@@ -105,12 +105,19 @@ test('a certificate that is not valid yet: the clock is doubted where nobody kee
   expect(believed[0]!.what).toMatch(/is valid only from/)
 })
 
-test('a port without TLS', async () => {
-  const address = await listening(
-    createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end('no\n'))),
+test('a port without TLS, which answers in plain text, or ends the connection', async () => {
+  const answering = await listening(
+    createServer((socket) => socket.on('error', () => {}).once('data', () => socket.write('-ERR what?\r\n'))),
   )
-  const [finding] = await examined(kafka([address], { caFile }))
-  expect(finding).toMatchObject({ level: 'fault', what: expect.stringContaining('does not speak TLS') })
+  const ending = await listening(
+    createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end())),
+  )
+  const silent = await listening(createServer((socket) => socket.on('error', () => {}).resume()))
+  const findings = await examined(kafka([answering, ending, silent], { caFile }))
+  expect(findings.map(({ level }) => level)).toEqual(['fault', 'fault', 'fault'])
+  expect(findings[0]!.what).toContain('does not speak TLS')
+  expect(findings[1]!.what).toBe(`${ending}: it ends the connection at the TLS handshake`)
+  expect(findings[2]!.what).toBe(`${silent}: no answer to the TLS handshake`)
 })
 
 test('NATS says a line first, and TLS begins after it', async () => {
