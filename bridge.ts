@@ -229,6 +229,8 @@ async function main(): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
   })
+  // The same of what is told beside it; the exit code stays what it is.
+  process.stderr.on('error', () => {})
   // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is with the broker.
   process.on('uncaughtException', (error) => {
     fail(error)

@@ -14,6 +14,7 @@ import {
   ConfigProblems,
 } from './broker/operations/commands/context.ts'
 import type { Actions } from './broker/operations/commands/program.ts'
+import { explained } from './broker/operations/errors.ts'
 import { ExitCode, exitCodeFor } from './broker/operations/exit-codes.ts'
 import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
 import { Output } from './broker/operations/terminal/output.ts'
@@ -289,8 +290,9 @@ function programName(): string {
   return `node ${relative(process.cwd(), process.argv[1] ?? '')}`
 }
 
-function fail(error: unknown): void {
-  if (process.env.HEADWATER_DEBUG) console.error(error)
+function fail(thrown: unknown): void {
+  if (process.env.HEADWATER_DEBUG) console.error(thrown)
+  const error = explained(thrown)
   const lines = error instanceof ConfigProblems ? error.problems.map(errorLine) : [lineOf(error)]
   for (const line of lines) err.line(`headwater: ${printable(line)}`)
   process.exitCode = error instanceof ConfigProblems ? ExitCode.usage : exitCodeFor(error)
@@ -308,6 +310,8 @@ async function main(): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
   })
+  // The same of what is told beside it; the exit code stays what it is.
+  process.stderr.on('error', () => {})
   // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is on disk.
   process.on('uncaughtException', (error) => {
     fail(error)

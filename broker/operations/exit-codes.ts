@@ -33,6 +33,7 @@ const CODES: Readonly<Record<string, number>> = {
   HW_NOT_RUNNING: ExitCode.notRunning,
   HW_DATA_LOCKED: ExitCode.locked,
   HW_DATA_DIRECTORY: ExitCode.dataDirectory,
+  HW_FILE_ACCESS: ExitCode.dataDirectory,
   HW_LISTEN: ExitCode.listen,
 }
 

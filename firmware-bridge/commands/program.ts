@@ -123,7 +123,6 @@ function addConfiguration(program: Command, actions: BridgeActions, done: (code:
     .addHelpText('after', examples('headwater-bridge init', 'headwater-bridge init - | less'))
     .action(async (file, options) => done(await actions.init(file, options)))
   const config = program.command('config').description('the configuration')
-  config.action(() => config.help({ error: true }))
   markGroup(config)
   reporting(located(config.command('check')))
     .description('tell what is wrong with the configuration, by line and column')

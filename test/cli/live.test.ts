@@ -37,8 +37,9 @@ const terminals: Terminal[] = []
 afterEach(() => {
   for (const terminal of terminals.splice(0)) terminal.kill()
 })
-function onTerminal(args: string): Terminal {
-  const terminal = new Terminal(`${process.execPath} ${CLI} ${args}`, home)
+/** @param exec in the place of the shell, which Ctrl-C would end, too */
+function onTerminal(args: string, exec = ''): Terminal {
+  const terminal = new Terminal(`${exec}${process.execPath} ${CLI} ${args}`, home)
   terminals.push(terminal)
   return terminal
 }
@@ -60,7 +61,7 @@ test('clients disconnect: not without a word, and not one that is not there', as
   expect(unknown).toMatchObject({ code: 1, stdout: '' })
   expect(unknown.stderr).toContain('HW_UNKNOWN_CLIENT')
   const victim = await connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: 'victim', reconnectPeriod: 0 })
-  const left = new Promise((resolve) => victim.once('close', resolve))
+  const left = new Promise<void>((resolve) => victim.once('close', () => resolve()))
   expect(await headwater(['clients', 'disconnect', 'victim', '--yes', '--json'], home)).toMatchObject({
     code: 0,
     stdout: '{"disconnected":true,"clientId":"victim"}\n',
@@ -125,7 +126,7 @@ test.skipIf(noTerminal).each([
   ['Ctrl-C', '\u0003', 'top'],
   ['Ctrl-C', '\u0003', 'status --watch 0.3'],
 ])('%s gives the terminal back (%j, %s)', async (_, key, command) => {
-  const terminal = onTerminal(command)
+  const terminal = onTerminal(command, 'exec ')
   await terminal.until(OWN_SCREEN)
   await terminal.until('headwater 0')
   terminal.type(key)

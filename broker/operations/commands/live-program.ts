@@ -6,7 +6,7 @@ import type { ClientsOptions } from './clients.ts'
 import type { ConfigOptions } from './context.ts'
 import type { StatusOptions } from './status.ts'
 import type { TopOptions } from './top.ts'
-import { examples, located, positiveNumber, reporting, seconds } from './words.ts'
+import { examples, located, positiveNumber, reporting, seconds, withOthers } from './words.ts'
 
 /** Each resolves to the exit code. */
 export interface LiveActions {
@@ -51,7 +51,7 @@ export function addLive(program: Command, actions: LiveActions, done: (code: num
       examples('headwater top', 'headwater top --sort waiting', 'headwater top --count 1 | cat'),
     )
     .action(async (options) => done(await actions.top(options)))
-  const clients = reporting(located(program.command('clients')))
+  const clients = withOthers(reporting(located(program.command('clients'))))
     .description('who is connected by MQTT, with traffic and what waits')
     .addOption(
       new Option('-s, --sort <order>', 'what goes first')

@@ -15,7 +15,7 @@ import type { SyncVerifyOptions } from './sync-verify.ts'
 import type { TableCommandOptions } from './table.ts'
 import { addTools, type ToolsActions } from './tools-program.ts'
 import { addUsers, type UsersActions } from './users-program.ts'
-import { examples, group, located, positiveNumber, reporting, wholeNumber } from './words.ts'
+import { examples, group, located, positiveNumber, reporting, wholeNumber, withOthers } from './words.ts'
 
 type Reporting = ConfigOptions & { readonly json: boolean }
 
@@ -154,7 +154,7 @@ function addBackup(program: Command, actions: Actions, done: (code: number) => v
 }
 
 function addReports(program: Command, actions: Actions, done: (code: number) => void): void {
-  const streams = reporting(located(program.command('streams')))
+  const streams = withOthers(reporting(located(program.command('streams'))))
     .description('offsets of every stream and partition')
     .addHelpText('after', examples('headwater streams', 'headwater streams compact states'))
     .action(async (options) => done(await actions.streams(options)))

@@ -18,6 +18,8 @@ import { printTables } from './streams.ts'
 import { printUpstreams, waitsForPerson } from './sync-status.ts'
 
 const WATCH_SECONDS = 2
+const NOTHING_THERE =
+  'there is no log in it: `headwater start` makes one; another directory is named with --data or --config'
 const NOT_RUNNING: StatusReport = { running: false, broker: null, streams: [], upstreams: [] }
 
 export type StatusOptions = ConfigOptions & {
@@ -38,7 +40,10 @@ export async function runStatus(context: CommandContext, options: StatusOptions)
       ? { ...NOT_RUNNING, streams: await storedStreams(context, directory) }
       : await client.json<StatusReport>('GET', '/status')
   if (options.json) context.out.json(report)
-  else printStatus(context.out, directory, report)
+  else {
+    printStatus(context.out, directory, report)
+    if (client === null && report.streams.length === 0) context.out.line(NOTHING_THERE)
+  }
   return exitCodeOf(report)
 }
 
