@@ -40,10 +40,21 @@ export async function runDoctor(
     for (const text of loaded.warnings)
       found({ item: 'configuration', level: 'warning', what: text, todo: '' })
     const { config, file } = loaded
+    const isHttpGiven = loaded.isGiven(['http', 'address'])
     const broker = await brokerOn(config.data, found)
     const now = Date.now()
     const clock: Judgement = broker?.clock ?? (await judgeClock(new NodeClockHost(), now))
-    const examined = { config, configFile: file, broker, clock, now, signal, examineLink, loadNativeModules }
+    const examined = {
+      config,
+      configFile: file,
+      isHttpGiven,
+      broker,
+      clock,
+      now,
+      signal,
+      examineLink,
+      loadNativeModules,
+    }
     for await (const finding of examine({ ...examined, machine: nodeMachine })) {
       if (signal.aborted) break
       found(finding)

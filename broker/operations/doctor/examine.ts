@@ -36,6 +36,8 @@ export interface Examined {
   readonly config: Config
   /** null without one. */
   readonly configFile: string | null
+  /** `http.address` was written by a person, and is not the default. */
+  readonly isHttpGiven: boolean
   /** The broker that runs on the data directory. */
   readonly broker: BrokerStatus | null
   readonly clock: Judgement
@@ -61,7 +63,7 @@ export async function* examine(examined: Examined): AsyncGenerator<Finding, void
     config,
     brokerUid: broker === null ? null : await uidOf(machine, broker.pid),
   })
-  yield* await examinePorts(machine, wantedPorts(config), broker?.pid ?? null, probeListen)
+  yield* await examinePorts(machine, wantedPorts(examined), broker?.pid ?? null, probeListen)
   for (const { address, tls } of listenerOptions(config)) {
     if (tls === null) continue
     const view = { now, isTrusted: isTrusted(clock.trust) }
@@ -109,16 +111,17 @@ async function* examineLinks({ config, clock, examineLink }: Examined): AsyncGen
   }
 }
 
-function wantedPorts(config: Config): WantedPort[] {
+function wantedPorts({ config, isHttpGiven }: Examined): WantedPort[] {
   const wanted = config.mqtt.listeners.map(({ address }, at) => ({
     key: `mqtt.listeners[${at}]`,
     address: parseListenAddress(address),
+    isOptional: false,
   }))
-  const http = 'http' in config ? (config.http as { readonly address?: string | null }) : {}
-  if (typeof http.address === 'string') {
-    wanted.push({ key: 'http.address', address: parseListenAddress(http.address) })
+  if (config.http.address !== null) {
+    const isOptional = !isHttpGiven
+    wanted.push({ key: 'http.address', address: parseListenAddress(config.http.address), isOptional })
   }
-  return wanted.flatMap(({ key, address }) => (typeof address === 'string' ? [] : [{ key, address }]))
+  return wanted.flatMap(({ address, ...port }) => (typeof address === 'string' ? [] : [{ address, ...port }]))
 }
 
 /** proc(5): `Uid: real effective saved fs`. */

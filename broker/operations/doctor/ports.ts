@@ -1,7 +1,7 @@
 /** Whether the addresses that the configuration names can be listened on, and by whom they are taken: by /proc, as far as it tells. */
 import { formatListenAddress, type ListenAddress } from '../../config/address.ts'
 import type { ListenError } from '../../errors.ts'
-import { type Finding, fault, ok } from './finding.ts'
+import { type Finding, fault, ok, warning } from './finding.ts'
 import type { Machine } from './machine.ts'
 
 const ITEM = 'port'
@@ -11,6 +11,8 @@ export interface WantedPort {
   /** Its key in the configuration. */
   readonly key: string
   readonly address: ListenAddress
+  /** The broker runs without it where it is taken. */
+  readonly isOptional: boolean
 }
 
 /**
@@ -24,7 +26,8 @@ export async function examinePorts(
   tryListen: (address: ListenAddress) => Promise<ListenError | null>,
 ): Promise<Finding[]> {
   const findings: Finding[] = []
-  for (const { key, address } of wanted) {
+  for (const { key, address, isOptional } of wanted) {
+    const wrong = isOptional ? warning : fault
     const where = formatListenAddress(address)
     if (address.port === 0) {
       findings.push(ok(ITEM, `${key} ${where}: the system chooses one`))
@@ -35,7 +38,7 @@ export async function examinePorts(
       findings.push(
         brokerPid === null
           ? ok(ITEM, `${key} ${where} is free`)
-          : fault(ITEM, `${key} ${where}: the running broker does not listen there`, RESTART),
+          : wrong(ITEM, `${key} ${where}: the running broker does not listen there`, RESTART),
       )
       continue
     }
@@ -46,8 +49,8 @@ export async function examinePorts(
       findings.push(ok(ITEM, `${key} ${where} is in use, by the running broker as it seems`))
     } else if (holder !== null) {
       const what = `${key} ${where} is taken by ${holder.name} (pid ${holder.pid})`
-      findings.push(fault(ITEM, what, `end it, or choose another address for ${key}`))
-    } else findings.push(fault(ITEM, `${key}: ${error.message}`, error.hint))
+      findings.push(wrong(ITEM, what, `end it, or choose another address for ${key}`))
+    } else findings.push(wrong(ITEM, `${key}: ${error.message}`, error.hint))
   }
   return findings
 }

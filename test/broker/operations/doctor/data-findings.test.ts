@@ -166,7 +166,7 @@ test('who listens on a port is found by /proc', async () => {
 
 test('a port is free, the broker’s own, or taken by someone', async () => {
   const machine = fakeMachine({ files: LISTENING, links: SOCKETS })
-  const wanted = [{ key: 'mqtt.listeners[0]', address: { host: '127.0.0.1', port: 1883 } }]
+  const wanted = [{ key: 'mqtt.listeners[0]', address: { host: '127.0.0.1', port: 1883 }, isOptional: false }]
   const inUse = async () => new ListenError('127.0.0.1:1883', 'it is in use', 'choose another')
   const free = async () => null
   expect(await examinePorts(machine, wanted, null, free)).toMatchObject([{ level: 'ok' }])
@@ -175,6 +175,8 @@ test('a port is free, the broker’s own, or taken by someone', async () => {
     { level: 'fault', what: 'mqtt.listeners[0] 127.0.0.1:1883 is taken by mosquitto (pid 812)' },
   ])
   expect(await examinePorts(machine, wanted, 813, free)).toMatchObject([{ level: 'fault' }])
+  const optional = wanted.map((port) => ({ ...port, isOptional: true }))
+  expect(await examinePorts(machine, optional, null, inUse)).toMatchObject([{ level: 'warning' }])
   // without the right to look
   expect(await examinePorts(fakeMachine(), wanted, 812, inUse)).toMatchObject([{ level: 'ok' }])
 })
