@@ -11,6 +11,7 @@ import type { RefusedConfig } from './broker/config/load-file.ts'
 import { errorLine, HeadwaterError } from './broker/errors.ts'
 import { ExitCode } from './broker/operations/exit-codes.ts'
 import { createLogger, logLevel } from './broker/operations/logger.ts'
+import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
 import { Output } from './broker/operations/terminal/output.ts'
 import { printable } from './broker/operations/terminal/printable.ts'
 import { VERSION } from './broker/version.ts'
@@ -77,6 +78,17 @@ const actions: BridgeActions = {
   async ports({ json }) {
     const { listPorts } = await import('./firmware-bridge/commands/ports.ts')
     await listPorts(out, json)
+    return ExitCode.ok
+  },
+  async completion(shell) {
+    const { completionScript } = await import('./broker/operations/terminal/completion/scripts.ts')
+    out.raw(completionScript(shell, 'headwater-bridge'))
+    return ExitCode.ok
+  },
+  async man(program, { markdown }) {
+    const { BRIDGE_FACTS } = await import('./firmware-bridge/commands/program.ts')
+    const { runManual } = await import('./broker/operations/terminal/manual/run.ts')
+    runManual(out, program, BRIDGE_FACTS, { version: VERSION, seeAlso: ['headwater'] }, markdown)
     return ExitCode.ok
   },
 }
@@ -182,6 +194,22 @@ function lineOf(error: unknown): string {
   return `HW_INTERNAL: ${error.message} (${frame}) - please report it; HEADWATER_DEBUG=1 prints more`
 }
 
+/** For a shell's script. The names of devices are not completed. */
+async function complete(words: readonly string[]): Promise<void> {
+  const { buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
+  const { suggest } = await import('./broker/operations/terminal/completion/suggest.ts')
+  const { answerText } = await import('./broker/operations/terminal/completion/scripts.ts')
+  const { suggested } = suggest(
+    buildBridgeProgram(VERSION, actions, () => {}),
+    words,
+  )
+  const answer =
+    suggested.kind === 'words'
+      ? suggested
+      : { kind: suggested.kind === 'names' ? ('words' as const) : suggested.kind, words: [] }
+  out.raw(answerText(answer, words.at(-1) ?? ''))
+}
+
 async function runProgram(args: readonly string[]): Promise<void> {
   const { bridgeUsageExitCode, buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
   const program = buildBridgeProgram(VERSION, actions, (code) => {
@@ -201,6 +229,8 @@ async function main(): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
   })
+  // The same of what is told beside it; the exit code stays what it is.
+  process.stderr.on('error', () => {})
   // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is with the broker.
   process.on('uncaughtException', (error) => {
     fail(error)
@@ -209,6 +239,7 @@ async function main(): Promise<void> {
   const [command, ...args] = process.argv.slice(2)
   try {
     if (command === 'start') await start(args)
+    else if (command === COMPLETE_COMMAND) await complete(args)
     else await runProgram(command === PLAN_COMMAND ? ['start', ...args] : process.argv.slice(2))
   } catch (error) {
     fail(error)

@@ -14,7 +14,9 @@ import {
   ConfigProblems,
 } from './broker/operations/commands/context.ts'
 import type { Actions } from './broker/operations/commands/program.ts'
+import { explained } from './broker/operations/errors.ts'
 import { ExitCode, exitCodeFor } from './broker/operations/exit-codes.ts'
+import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
 import { Output } from './broker/operations/terminal/output.ts'
 import { printable } from './broker/operations/terminal/printable.ts'
 import { PLAN_COMMAND, planApart, planStart, readAgain } from './cli/start-plan.ts'
@@ -74,6 +76,16 @@ const actions: Actions = {
   },
   async status(options) {
     return (await import('./broker/operations/commands/status.ts')).runStatus(context, options)
+  },
+  async top(options) {
+    const { runTop } = await import('./broker/operations/commands/top.ts')
+    return runTop(context, options, process.stdin.isTTY ? process.stdin : null)
+  },
+  async clients(options) {
+    return (await import('./broker/operations/commands/clients.ts')).runClients(context, options)
+  },
+  async disconnect(clientId, options) {
+    return (await import('./broker/operations/commands/clients.ts')).runDisconnect(context, clientId, options)
   },
   async streams(options) {
     return (await import('./broker/operations/commands/streams.ts')).runStreams(context, options)
@@ -138,6 +150,31 @@ const actions: Actions = {
   },
   async rename(edge, options) {
     return (await import('./broker/operations/commands/rename.ts')).runRename(context, edge, options)
+  },
+  async doctor(options) {
+    const { runDoctor } = await import('./broker/operations/commands/doctor.ts')
+    const { examineLink } = await import('./sync/index.ts')
+    return runDoctor(context, options, (entry, clock) =>
+      // The schema of these entries is sync's: the configuration was checked with it.
+      examineLink(entry as unknown as UpstreamConfig, {
+        env: process.env,
+        readClock: () => ({ now: Date.now(), ...clock }),
+      }),
+    )
+  },
+  async bench(options) {
+    return (await import('./broker/operations/commands/bench.ts')).runBench(context, options)
+  },
+  async completion(shell) {
+    const { completionScript } = await import('./broker/operations/terminal/completion/scripts.ts')
+    out.raw(completionScript(shell, 'headwater'))
+    return ExitCode.ok
+  },
+  async man(program, { markdown }) {
+    const { PROGRAM_FACTS } = await import('./broker/operations/commands/program-facts.ts')
+    const { runManual } = await import('./broker/operations/terminal/manual/run.ts')
+    runManual(out, program, PROGRAM_FACTS, { version: VERSION, seeAlso: ['headwater-bridge'] }, markdown)
+    return ExitCode.ok
   },
 }
 
@@ -253,8 +290,9 @@ function programName(): string {
   return `node ${relative(process.cwd(), process.argv[1] ?? '')}`
 }
 
-function fail(error: unknown): void {
-  if (process.env.HEADWATER_DEBUG) console.error(error)
+function fail(thrown: unknown): void {
+  if (process.env.HEADWATER_DEBUG) console.error(thrown)
+  const error = explained(thrown)
   const lines = error instanceof ConfigProblems ? error.problems.map(errorLine) : [lineOf(error)]
   for (const line of lines) err.line(`headwater: ${printable(line)}`)
   process.exitCode = error instanceof ConfigProblems ? ExitCode.usage : exitCodeFor(error)
@@ -272,6 +310,8 @@ async function main(): Promise<void> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
   })
+  // The same of what is told beside it; the exit code stays what it is.
+  process.stderr.on('error', () => {})
   // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is on disk.
   process.on('uncaughtException', (error) => {
     fail(error)
@@ -280,12 +320,26 @@ async function main(): Promise<void> {
   const [command, ...args] = process.argv.slice(2)
   try {
     if (command === 'start') await start()
+    else if (command === COMPLETE_COMMAND) await complete(args)
     else await runProgram(command === PLAN_COMMAND ? ['start', ...args] : process.argv.slice(2))
   } catch (error) {
     fail(error)
   }
   // All is closed by now. A disk or a connection that does not let go is not waited for; a pipe's reader is.
   if (command === 'start') setTimeout(() => process.exit(), EXIT_MS).unref()
+}
+
+/** For a shell's script: nothing that goes wrong is worth a word there. */
+async function complete(words: readonly string[]): Promise<void> {
+  const { buildProgram } = await import('./broker/operations/commands/program.ts')
+  const { completeWords } = await import('./broker/operations/commands/complete.ts')
+  await completeWords(
+    context,
+    buildProgram(VERSION, actions, () => {}),
+    words,
+  )
+  // a question that is still under way is not waited for
+  process.stdout.write('', () => process.exit())
 }
 
 async function runProgram(args: readonly string[]): Promise<void> {

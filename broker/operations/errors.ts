@@ -26,6 +26,31 @@ export class ReloadRefusedError extends HeadwaterError {
   }
 }
 
+/** A file of the broker's that this user cannot use. */
+export class FileAccessError extends HeadwaterError {
+  constructor(path: string, reason: string, hint: string, cause?: unknown) {
+    super('HW_FILE_ACCESS', `${path}: ${reason}`, { hint, cause })
+  }
+}
+
+export const AS_ITS_USER = "run this as the broker's user, as with sudo -u headwater, or as root"
+const REASONS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
+  EACCES: ['no permission', AS_ITS_USER],
+  EPERM: ['no permission', AS_ITS_USER],
+  EROFS: ['the file system is read-only', 'mount it for writing, or choose another place'],
+  ENOSPC: ['no space is left', 'free some'],
+  EDQUOT: ['no space is left', 'free some'],
+}
+
+/** What the system refuses to a command is no fault of the program's. @returns the error itself where it is another one */
+export function explained(error: unknown): unknown {
+  if (error instanceof HeadwaterError || !(error instanceof Error)) return error
+  const { code, path } = error as NodeJS.ErrnoException
+  const [reason, hint] = REASONS[code ?? ''] ?? []
+  if (reason === undefined || path === undefined) return error
+  return new FileAccessError(path, reason, hint!, error)
+}
+
 /** The running broker did not answer as it should. */
 export class ControlError extends HeadwaterError {
   constructor(message: string, cause?: unknown) {

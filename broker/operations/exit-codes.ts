@@ -1,4 +1,4 @@
-/** The exit codes of `headwater`: part of its interface, never changed. README.md has this table. */
+/** The exit codes of `headwater`: part of its interface, never changed. Help, manual and README.md have EXIT_CODES. */
 export const ExitCode = {
   ok: 0,
   /** The operation failed, or it found a fault: damage, a lost connection, an unknown stream. */
@@ -15,6 +15,16 @@ export const ExitCode = {
   listen: 6,
 } as const
 
+export const EXIT_CODES: readonly (readonly [code: number, meaning: string])[] = [
+  [ExitCode.ok, 'done; for status, sync status, sync verify, log verify and doctor: nothing is wrong'],
+  [ExitCode.failed, 'failed, or a fault was found'],
+  [ExitCode.usage, 'wrong command line or configuration'],
+  [ExitCode.notRunning, 'no broker is running'],
+  [ExitCode.locked, 'another process uses the data directory'],
+  [ExitCode.dataDirectory, 'the data directory cannot be used'],
+  [ExitCode.listen, 'an address cannot be listened on'],
+]
+
 const CODES: Readonly<Record<string, number>> = {
   HW_CONFIG: ExitCode.usage,
   HW_USAGE: ExitCode.usage,
@@ -23,6 +33,7 @@ const CODES: Readonly<Record<string, number>> = {
   HW_NOT_RUNNING: ExitCode.notRunning,
   HW_DATA_LOCKED: ExitCode.locked,
   HW_DATA_DIRECTORY: ExitCode.dataDirectory,
+  HW_FILE_ACCESS: ExitCode.dataDirectory,
   HW_LISTEN: ExitCode.listen,
 }
 

@@ -158,7 +158,9 @@ function barrierWarning(type: string, option: string): string {
   return `${type} is mounted with ${option}: the disk's cache is not flushed, and a power cut can take what was acknowledged - mount it without ${option}`
 }
 
-interface Mount {
+export interface Mount {
+  /** major:minor of the device; 0:N where there is none. */
+  readonly device: string
   readonly mountPoint: string
   readonly type: string
   /** Of the mount and of the file system. */
@@ -173,10 +175,11 @@ function parseMounts(text: string): Mount[] {
   const mounts: Mount[] = []
   for (const line of text.split('\n')) {
     const [left = '', right = ''] = line.split(' - ')
-    const [, , , , mountPoint, options = ''] = left.split(' ')
+    const [, , device = '', , mountPoint, options = ''] = left.split(' ')
     const [type, , superOptions = ''] = right.split(' ')
     if (mountPoint === undefined || type === undefined || type === '') continue
     mounts.push({
+      device,
       mountPoint: unescaped(mountPoint),
       type: type.split('.')[0]!,
       options: new Set([...options.split(','), ...unescaped(superOptions).split(',')]),
@@ -187,6 +190,11 @@ function parseMounts(text: string): Mount[] {
 
 function unescaped(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+}
+
+/** What is mounted where a path with no symbolic links in it lies. @param mountInfo the text of /proc/self/mountinfo */
+export function mountAt(path: string, mountInfo: string): Mount | null {
+  return mountOf(path, parseMounts(mountInfo))
 }
 
 /** The deepest mount point above the path; of several on one, the last covers the others. */

@@ -1,5 +1,8 @@
 /** The words of `headwater-bridge`: commands, options, help. What they do comes in as `BridgeActions`. */
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander'
+import { SHELLS, type Shell } from '../../broker/operations/terminal/completion/scripts.ts'
+import { helpOf, markGroup, type ProgramFacts } from '../../broker/operations/terminal/manual/description.ts'
+import { plainHelp } from '../../broker/operations/terminal/manual/plain-help.ts'
 
 export interface Located {
   readonly config?: string
@@ -16,6 +19,8 @@ export interface BridgeActions {
   show(options: Reporting): Promise<number>
   status(options: Reporting & { readonly watch: boolean; readonly device?: string }): Promise<number>
   ports(options: { readonly json: boolean }): Promise<number>
+  completion(shell: Shell): Promise<number>
+  man(program: Command, options: { readonly markdown: boolean }): Promise<number>
 }
 
 /** @param done gets the exit code of the command that ran. */
@@ -30,13 +35,16 @@ export function buildBridgeProgram(
     )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
+    .helpCommand('help [command]', 'print help of a command')
+    .configureHelp(plainHelp)
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride()
-    .addHelpText('after', PROGRAM_HELP)
+    .addHelpText('after', helpOf(BRIDGE_FACTS))
   addStart(program, actions, done)
   addConfiguration(program, actions, done)
   addReports(program, actions, done)
+  addTools(program, actions, done)
   return program
 }
 
@@ -49,29 +57,38 @@ function usageLine(text: string): string {
   return `headwater-bridge: ${line} - see headwater-bridge --help\n`
 }
 
-const PROGRAM_HELP = `
-Without --config the file is $HEADWATER_BRIDGE_CONFIG, else headwater-bridge.yaml, else /etc/headwater/bridge.yaml, else defaults.
-
-Environment:
-  HEADWATER_BRIDGE_BROKER_URL, ...   single keys of the configuration (see the file that init writes)
-  HEADWATER_LOG                      debug, info, warn, error or silent: the log of start
-  HEADWATER_DEBUG=1                  print stacks of errors
-  NO_COLOR=1                         no colours
-
-Exit codes:
-  0  done; for status: nothing is wrong
-  1  failed, or a fault was found
-  2  wrong command line or configuration
-  3  no bridge is running
-  4  another bridge uses the data directory
-  5  the data directory cannot be used
-  6  an address cannot be listened on
-
-Examples:
-  headwater-bridge ports
-  headwater-bridge init
-  headwater-bridge start
-  headwater-bridge status --watch`
+/** What help and manual say beside the commands. */
+export const BRIDGE_FACTS: ProgramFacts = {
+  configuration:
+    'Without --config the file is $HEADWATER_BRIDGE_CONFIG, else headwater-bridge.yaml, else /etc/headwater/bridge.yaml, else defaults.',
+  environment: [
+    ['HEADWATER_BRIDGE_BROKER_URL, ...', 'single keys of the configuration (see the file that init writes)'],
+    ['HEADWATER_LOG', 'debug, info, warn, error or silent: the log of start'],
+    ['HEADWATER_DEBUG=1', 'print stacks of errors'],
+    ['NO_COLOR=1, FORCE_COLOR=1', 'no colours; colours in a pipe, too'],
+  ],
+  exitCodes: [
+    [0, 'done; for status: nothing is wrong'],
+    [1, 'failed, or a fault was found'],
+    [2, 'wrong command line or configuration'],
+    [3, 'no bridge is running'],
+    [4, 'another bridge uses the data directory'],
+    [5, 'the data directory cannot be used'],
+    [6, 'an address cannot be listened on'],
+  ],
+  files: [
+    [
+      '/etc/headwater/bridge.yaml',
+      'the configuration, where none is named and none is in the working directory',
+    ],
+  ],
+  examples: [
+    'headwater-bridge ports',
+    'headwater-bridge init',
+    'headwater-bridge start',
+    'headwater-bridge status --watch',
+  ],
+}
 
 function located(command: Command): Command {
   return command
@@ -106,7 +123,7 @@ function addConfiguration(program: Command, actions: BridgeActions, done: (code:
     .addHelpText('after', examples('headwater-bridge init', 'headwater-bridge init - | less'))
     .action(async (file, options) => done(await actions.init(file, options)))
   const config = program.command('config').description('the configuration')
-  config.action(() => config.help({ error: true }))
+  markGroup(config)
   reporting(located(config.command('check')))
     .description('tell what is wrong with the configuration, by line and column')
     .argument('[file]', 'the configuration; the same as --config')
@@ -143,6 +160,21 @@ function addReports(program: Command, actions: BridgeActions, done: (code: numbe
     .description('list the serial ports of this machine, by the names that stay their own')
     .addHelpText('after', examples('headwater-bridge ports', 'headwater-bridge ports --json'))
     .action(async (options) => done(await actions.ports(options)))
+}
+
+function addTools(program: Command, actions: BridgeActions, done: (code: number) => void): void {
+  program
+    .command('completion')
+    .description('print a script by which a shell completes commands and options')
+    .addArgument(new Argument('<shell>', 'for which shell').choices([...SHELLS]))
+    .addHelpText('after', examples("echo 'source <(headwater-bridge completion bash)' >> ~/.bashrc"))
+    .action(async (shell) => done(await actions.completion(shell)))
+  program
+    .command('man')
+    .description('print the manual page of this program')
+    .option('--markdown', 'as Markdown', false)
+    .addHelpText('after', examples('headwater-bridge man | man -l -'))
+    .action(async (options) => done(await actions.man(program, options)))
 }
 
 function aClientId(text: string): string {

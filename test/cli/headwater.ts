@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { connectAsync } from 'mqtt'
 import { afterAll } from 'vitest'
 
-const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
+export const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url))
 const START_MS_MAX = 20_000
 
 export interface Finished {
@@ -34,7 +34,7 @@ export function scratch(): string {
 function launch(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): ChildProcess {
   const inherited = Object.fromEntries(
     Object.entries(process.env).filter(
-      ([name]) => !name.startsWith('HEADWATER_') && name !== 'JOURNAL_STREAM',
+      ([name]) => !/^(HEADWATER_|JOURNAL_STREAM$|NO_COLOR$|FORCE_COLOR$)/.test(name),
     ),
   )
   const child = spawn(process.execPath, [CLI, ...args], {

@@ -45,6 +45,16 @@ test('the exit codes of the help are those of the README', async () => {
 test.each([
   [['frob'], "headwater: unknown command 'frob' - see headwater --help\n"],
   [['stats'], "headwater: unknown command 'stats' (Did you mean status?) - see headwater --help\n"],
+  [['sync', 'puase'], "headwater: unknown command 'puase' (Did you mean pause?) - see headwater --help\n"],
+  [
+    ['streams', 'compct'],
+    "headwater: unknown command 'compct' (Did you mean compact?) - see headwater --help\n",
+  ],
+  [['streams', 'xyz'], "headwater: unknown command 'xyz' - see headwater --help\n"],
+  [
+    ['clients', 'disconect', 'x'],
+    "headwater: unknown command 'disconect' (Did you mean disconnect?) - see headwater --help\n",
+  ],
   [['start', '--dmo'], "headwater: unknown option '--dmo' (Did you mean --demo?) - see headwater --help\n"],
   [['read'], "headwater: missing required argument 'stream' - see headwater --help\n"],
   [
@@ -67,6 +77,21 @@ test('no command prints the help, as a mistake', async () => {
   const { code, stdout, stderr } = await headwater([], home)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toContain('Usage: headwater')
+})
+
+test('a group without a command prints its help, as a mistake', async () => {
+  const { code, stdout, stderr } = await headwater(['sync'], home)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toContain('Usage: headwater sync')
+})
+
+test('status on a directory without a log says what to do', async () => {
+  const { code, stdout } = await headwater(['status', '--data', 'none'], home)
+  expect(code).toBe(3)
+  expect(stdout).toBe(
+    `headwater is not running on ${join(home, 'none')}\n` +
+      'there is no log in it: `headwater start` makes one; another directory is named with --data or --config\n',
+  )
 })
 
 test('--version', async () => {

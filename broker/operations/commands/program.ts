@@ -1,26 +1,30 @@
 /** The command line's words: commands, options, help. What they do comes in as `Actions`. */
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
+import { helpOf } from '../terminal/manual/description.ts'
+import { plainHelp } from '../terminal/manual/plain-help.ts'
 import type { BackupCommandOptions } from './backup.ts'
 import type { ConfigOptions } from './context.ts'
+import { addLive, type LiveActions } from './live-program.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
+import { PROGRAM_FACTS } from './program-facts.ts'
 import type { ReadCommandOptions } from './read.ts'
 import type { RestoreCommandOptions } from './restore.ts'
 import type { SyncRewindOptions } from './sync-rewind.ts'
 import type { SyncCommand } from './sync-status.ts'
 import type { SyncVerifyOptions } from './sync-verify.ts'
 import type { TableCommandOptions } from './table.ts'
+import { addTools, type ToolsActions } from './tools-program.ts'
 import { addUsers, type UsersActions } from './users-program.ts'
-import { examples, group, located, reporting } from './words.ts'
+import { examples, group, located, positiveNumber, reporting, wholeNumber, withOthers } from './words.ts'
 
 type Reporting = ConfigOptions & { readonly json: boolean }
 
 /** Each resolves to the exit code. */
-export interface Actions extends UsersActions {
+export interface Actions extends UsersActions, LiveActions, ToolsActions {
   start(options: ConfigOptions & { readonly demo: boolean }): Promise<number>
   init(file: string, options: { readonly force: boolean }): Promise<number>
   check(file: string | undefined, options: Reporting): Promise<number>
   reload(options: Reporting): Promise<number>
-  status(options: Reporting): Promise<number>
   streams(options: Reporting): Promise<number>
   compact(stream: string | undefined, options: Reporting): Promise<number>
   read(stream: string, options: ReadCommandOptions): Promise<number>
@@ -48,17 +52,27 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
     .description('Event broker for the edge: MQTT in, a durable log on this disk, Kafka upstream.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
+    .configureHelp(plainHelp)
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride()
-    .addHelpText('after', PROGRAM_HELP)
+    .addHelpText('after', helpOf(PROGRAM_FACTS))
+  program.commandsGroup('Set up and run:')
   addStart(program, actions, done)
   addConfiguration(program, actions, done)
   addUsers(program, actions, done)
+  program.commandsGroup('Look:')
+  addLive(program, actions, done)
   addReports(program, actions, done)
-  addSync(program, actions, done)
+  program.commandsGroup('Data:')
+  addLog(program, actions, done)
   addBackup(program, actions, done)
   addIdentity(program, actions, done)
+  program.commandsGroup('Upstream:')
+  addSync(program, actions, done)
+  program.commandsGroup('This device, this shell:')
+  program.helpCommand('help [command]', 'print help of a command')
+  addTools(program, actions, done)
   return program
 }
 
@@ -70,29 +84,6 @@ function usageLine(text: string): string {
     .replaceAll('\n', ' ')
   return `headwater: ${line} - see headwater --help\n`
 }
-
-const PROGRAM_HELP = `
-Without --config the file is $HEADWATER_CONFIG, else headwater.yaml, else /etc/headwater/headwater.yaml, else defaults.
-
-Environment:
-  HEADWATER_DATA, HEADWATER_EDGE, ...   single keys of the configuration (see the file that init writes)
-  HEADWATER_LOG                         debug, info, warn, error or silent: the log of start
-  HEADWATER_DEBUG=1                     print stacks of errors
-  NO_COLOR=1                            no colours
-
-Exit codes:
-  0  done; for status, sync status, sync verify and log verify: nothing is wrong
-  1  failed, or a fault was found
-  2  wrong command line or configuration
-  3  no broker is running
-  4  another process uses the data directory
-  5  the data directory cannot be used
-  6  an address cannot be listened on
-
-Examples:
-  headwater start --demo
-  headwater read events --from 2026-03-01T12:00:00Z --count 10
-  headwater status --json`
 
 function addStart(program: Command, actions: Actions, done: (code: number) => void): void {
   located(program.command('start'))
@@ -163,11 +154,7 @@ function addBackup(program: Command, actions: Actions, done: (code: number) => v
 }
 
 function addReports(program: Command, actions: Actions, done: (code: number) => void): void {
-  reporting(located(program.command('status')))
-    .description('how the broker is, what it holds, how far upstream is')
-    .addHelpText('after', examples('headwater status', 'headwater status --json | jq .broker.log'))
-    .action(async (options) => done(await actions.status(options)))
-  const streams = reporting(located(program.command('streams')))
+  const streams = withOthers(reporting(located(program.command('streams'))))
     .description('offsets of every stream and partition')
     .addHelpText('after', examples('headwater streams', 'headwater streams compact states'))
     .action(async (options) => done(await actions.streams(options)))
@@ -204,6 +191,9 @@ function addReports(program: Command, actions: Actions, done: (code: number) => 
     )
     .action(async (stream, options) => done(await actions.read(stream, options)))
   addTable(program, actions, done)
+}
+
+function addLog(program: Command, actions: Actions, done: (code: number) => void): void {
   const log = group(program.command('log').description('the log on this disk'))
   reporting(located(log.command('verify')))
     .description('read every byte of the log and check it; works on a running broker too')
@@ -326,17 +316,6 @@ function addSyncRewind(sync: Command, actions: Actions, done: (code: number) => 
     .action(async (upstream, stream, partition, options) =>
       done(await actions.syncRewind(upstream, stream, partition, options)),
     )
-}
-
-function wholeNumber(text: string): number {
-  if (!/^[0-9]{1,15}$/.test(text)) throw new InvalidArgumentError('It is a whole number.')
-  return Number(text)
-}
-
-function positiveNumber(text: string): number {
-  const number = wholeNumber(text)
-  if (number === 0) throw new InvalidArgumentError('It is more than 0.')
-  return number
 }
 
 /** Commander's errors: it has printed them, but for this code. */

@@ -1,32 +1,99 @@
-/** `headwater status`: how the broker is, and what it holds. */
-
+/** `headwater status`: how the broker is, and what it holds; once, or again and again. */
 import type { SessionsStatus } from '../../mqtt/session/sessions-status.ts'
 import { clockStatusText } from '../clock-text.ts'
+import type { ControlClient } from '../control/control-client.ts'
+import { NotRunningError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { BrokerStatus, StatusReport, StreamReport } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
+import { pageOf } from '../terminal/page.ts'
 import { printable } from '../terminal/printable.ts'
+import { Screen } from '../terminal/screen.ts'
 import { printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, milliseconds, plural } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
+import { nextInterval } from './intervals.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
 import { printTables } from './streams.ts'
 import { printUpstreams, waitsForPerson } from './sync-status.ts'
 
-export async function runStatus(
-  context: CommandContext,
-  options: ConfigOptions & { json: boolean },
-): Promise<number> {
+const WATCH_SECONDS = 2
+const NOTHING_THERE =
+  'there is no log in it: `headwater start` makes one; another directory is named with --data or --config'
+const NOT_RUNNING: StatusReport = { running: false, broker: null, streams: [], upstreams: [] }
+
+export type StatusOptions = ConfigOptions & {
+  readonly json: boolean
+  /** Seconds between two reports; true for the usual ones. */
+  readonly watch?: number | boolean
+}
+
+export async function runStatus(context: CommandContext, options: StatusOptions): Promise<number> {
   const directory = await dataDirectoryOf(context, options)
+  const { watch = false } = options
+  if (watch !== false) {
+    return watchStatus(context, directory, options.json, watch === true ? WATCH_SECONDS : watch)
+  }
   const client = await runningBroker(directory)
-  const report: StatusReport =
+  const report =
     client === null
-      ? { running: false, broker: null, streams: await storedStreams(context, directory), upstreams: [] }
+      ? { ...NOT_RUNNING, streams: await storedStreams(context, directory) }
       : await client.json<StatusReport>('GET', '/status')
   if (options.json) context.out.json(report)
-  else printStatus(context.out, directory, report)
+  else {
+    printStatus(context.out, directory, report)
+    if (client === null && report.streams.length === 0) context.out.line(NOTHING_THERE)
+  }
+  return exitCodeOf(report)
+}
+
+function exitCodeOf(report: StatusReport): number {
   if (!report.running) return ExitCode.notRunning
   return isHealthy(report) ? ExitCode.ok : ExitCode.failed
+}
+
+/**
+ * On a terminal the report stays in its place; in a pipe one comes after the other. Where no broker runs the data directory is left alone: the
+ * next `start` has to have it for itself.
+ */
+async function watchStatus(
+  { out, signal }: CommandContext,
+  directory: string,
+  isJson: boolean,
+  seconds: number,
+): Promise<number> {
+  const screen = out.isTerminal && !isJson ? new Screen(out) : null
+  let report = NOT_RUNNING
+  try {
+    do {
+      report = await reportNow(await runningBroker(directory))
+      if (isJson) out.line(JSON.stringify(report))
+      else if (screen === null) {
+        printStatus(out, directory, report)
+        out.line()
+      } else screen.show(pageOf(out, (page) => printWatched(page, directory, report, seconds)))
+    } while (await nextInterval(seconds, signal))
+  } finally {
+    screen?.close()
+  }
+  return exitCodeOf(report)
+}
+
+async function reportNow(client: ControlClient | null): Promise<StatusReport> {
+  if (client === null) return NOT_RUNNING
+  try {
+    return await client.json<StatusReport>('GET', '/status')
+  } catch (error) {
+    // it ended in between
+    if (error instanceof NotRunningError) return NOT_RUNNING
+    throw error
+  }
+}
+
+function printWatched(out: Output, directory: string, report: StatusReport, seconds: number): void {
+  const time = new Date().toLocaleTimeString(undefined, { hour12: false })
+  out.line(out.paint('dim', `${time}, every ${seconds} s until Ctrl-C`))
+  printStatus(out, directory, report)
 }
 
 /** A log that does not take records, or an upstream or a stream of it that waits for a person. One that is merely away is not a fault. */

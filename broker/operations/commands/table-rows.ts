@@ -2,6 +2,7 @@
 import type { Base64, GapJson, RecordJson } from '../record-json.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
+import { cutTo, padTo, textWidth } from '../terminal/width.ts'
 
 /** Columns are as wide as the first rows need, and not wider than this where they are not cut. */
 const WIDTH_MAX = 60
@@ -44,21 +45,21 @@ export class EntryRows {
     if (this.#widths === null) {
       this.#widths = this.#widthsOf(rows)
       const { key, value, place } = this.#widths
-      const titles = `${fit('KEY', key)}  ${fit('VALUE', value)}  ${'OFFSET'.padStart(place)}  TIME`
+      const titles = `${padTo('KEY', key)}  ${padTo('VALUE', value)}  ${'OFFSET'.padStart(place)}  TIME`
       heading.push(this.#out.paint('dim', titles))
     }
     return [...heading, ...rows.map((row) => this.#text(row, this.#widths!))]
   }
 
   #text({ key, value, place, time, isGap }: Row, widths: Widths): string {
-    const text = fit(this.#cut(value ?? '(removed)', widths.value), widths.value)
+    const text = padTo(this.#cut(value ?? '(removed)', widths.value), widths.value)
     const shown = isGap ? this.#out.paint('red', text) : value === null ? this.#out.paint('dim', text) : text
-    const name = fit(this.#cut(key, widths.key), widths.key)
+    const name = padTo(this.#cut(key, widths.key), widths.key)
     return `${name}  ${shown}  ${place.padStart(widths.place)}  ${time}`.trimEnd()
   }
 
   #widthsOf(rows: readonly Row[]): Widths {
-    const widest = (texts: string[]) => Math.min(Math.max(WIDTH_MIN, ...texts.map(width)), WIDTH_MAX)
+    const widest = (texts: string[]) => Math.min(Math.max(WIDTH_MIN, ...texts.map(textWidth)), WIDTH_MAX)
     let key = widest(rows.map((row) => row.key))
     let value = widest(rows.map((row) => row.value ?? ''))
     const place = Math.max('OFFSET'.length, ...rows.map((row) => row.place.length))
@@ -72,8 +73,7 @@ export class EntryRows {
 
   /** In a pipe everything is there. */
   #cut(text: string, to: number): string {
-    if (!this.#out.isTerminal || width(text) <= to) return text
-    return `${[...text].slice(0, to - 1).join('')}…`
+    return this.#out.isTerminal ? cutTo(text, to) : text
   }
 }
 
@@ -97,13 +97,4 @@ function rowOf(line: RecordJson | GapJson): Row {
 function textOf(bytes: string | Base64 | null): string {
   if (bytes === null) return ''
   return printable(typeof bytes === 'string' ? bytes : `base64:${bytes.base64}`)
-}
-
-/** Characters, not code units. */
-function width(text: string): number {
-  return [...text].length
-}
-
-function fit(text: string, to: number): string {
-  return text + ' '.repeat(Math.max(0, to - width(text)))
 }

@@ -1,7 +1,14 @@
 /** Talks to the control socket of a running broker. */
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
-import { ControlError, type ErrorBody, NotRunningError, RemoteError } from '../errors.ts'
+import {
+  AS_ITS_USER,
+  ControlError,
+  type ErrorBody,
+  FileAccessError,
+  NotRunningError,
+  RemoteError,
+} from '../errors.ts'
 import { ERROR_TRAILER } from './answer.ts'
 import { findSocketPath } from './socket-path.ts'
 
@@ -94,8 +101,10 @@ export class ControlClient {
         return new NotRunningError(this.#dataDirectory)
       case 'EACCES':
       case 'EPERM':
-        return new ControlError(
-          `no permission to ask the broker at ${this.#socketPath}; run as its user`,
+        return new FileAccessError(
+          this.#socketPath,
+          'no permission to ask the broker there',
+          AS_ITS_USER,
           error,
         )
       default:

@@ -7,6 +7,7 @@ export interface OutputStream {
   once(event: 'drain', listener: () => void): unknown
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
+  readonly rows?: number | undefined
 }
 
 export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
@@ -14,18 +15,21 @@ export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
 export class Output {
   readonly #stream: OutputStream
   readonly isTerminal: boolean
-  readonly #hasColours: boolean
+  readonly hasColours: boolean
 
   constructor(stream: OutputStream, env: NodeJS.ProcessEnv) {
     this.#stream = stream
     this.isTerminal = stream.isTTY === true
-    // https://no-color.org
-    this.#hasColours = this.isTerminal && !env.NO_COLOR && env.TERM !== 'dumb'
+    this.hasColours = wantsColours(env) ?? (this.isTerminal && env.TERM !== 'dumb')
   }
 
   get columns(): number {
     // a terminal that does not know its size says 0
     return this.#stream.columns || 80
+  }
+
+  get rows(): number {
+    return this.#stream.rows || 24
   }
 
   line(text = ''): void {
@@ -47,6 +51,12 @@ export class Output {
 
   paint(style: Style, text: string): string {
     // validateStream looks at process.stdout, whatever this one is; the choice was made above.
-    return this.#hasColours ? styleText(style, text, { validateStream: false }) : text
+    return this.hasColours ? styleText(style, text, { validateStream: false }) : text
   }
+}
+
+/** What the person said, https://force-color.org and https://no-color.org, in Node's own order; null for nothing. */
+function wantsColours({ FORCE_COLOR: force, NO_COLOR: none }: NodeJS.ProcessEnv): boolean | null {
+  if (force !== undefined && force !== '') return force !== '0' && force !== 'false'
+  return none ? false : null
 }

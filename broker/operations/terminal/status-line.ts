@@ -1,5 +1,6 @@
 /** One line at the bottom of a terminal that is written again and again; log lines go above it. */
 import type { Output } from './output.ts'
+import { cutTo } from './width.ts'
 
 const CLEAR_LINE = '\r\u001b[2K'
 
@@ -14,8 +15,7 @@ export class StatusLine {
 
   show(text: string): void {
     // A line that wraps could not be taken back.
-    const room = Math.max(10, this.#out.columns - 1)
-    this.#text = [...text].length > room ? `${[...text].slice(0, room - 1).join('')}…` : text
+    this.#text = cutTo(text, Math.max(10, this.#out.columns - 1))
     this.#out.raw(CLEAR_LINE + this.#out.paint('dim', this.#text))
   }
 

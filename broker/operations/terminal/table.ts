@@ -1,22 +1,57 @@
-/** Aligned columns, two spaces apart: numbers to the right, text to the left, nothing drawn. */
+/** Aligned columns, two spaces apart: numbers to the right, text to the left, nothing drawn. On a terminal they fit its width. */
 import type { Output } from './output.ts'
+import { cutTo, padTo, textWidth } from './width.ts'
 
 export interface Column {
   readonly title: string
   readonly align?: 'left' | 'right'
 }
 
-/** @returns lines without trailing spaces; the first is the heading. */
-export function tableLines(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-  const widths = columns.map(({ title }, index) =>
-    Math.max(width(title), ...rows.map((row) => width(row[index]!))),
+const GAP = '  '
+/** A column of text is not cut to less, or to less than its title. */
+const COLUMN_MIN = 8
+
+/**
+ * @param columnsMax of the terminal: the widest texts are cut until a line fits; without it all is there
+ * @returns lines without trailing spaces; the first is the heading.
+ */
+export function tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  columnsMax = Number.POSITIVE_INFINITY,
+): string[] {
+  const natural = columns.map(({ title }, index) =>
+    Math.max(textWidth(title), ...rows.map((row) => textWidth(row[index]!))),
   )
+  const widths = fitted(columns, natural, columnsMax)
   const line = (cells: readonly string[]) =>
     cells
-      .map((cell, index) => pad(cell, widths[index]!, columns[index]!.align ?? 'left'))
-      .join('  ')
+      .map((cell, index) =>
+        padTo(cutTo(cell, widths[index]!), widths[index]!, columns[index]!.align ?? 'left'),
+      )
+      .join(GAP)
       .trimEnd()
   return [line(columns.map(({ title }) => title)), ...rows.map(line)]
+}
+
+/** Numbers are never cut: half of one is another one. */
+function fitted(columns: readonly Column[], natural: readonly number[], columnsMax: number): number[] {
+  const widths = [...natural]
+  const least = columns.map(({ title, align }, index) =>
+    align === 'right' ? natural[index]! : Math.min(natural[index]!, Math.max(COLUMN_MIN, textWidth(title))),
+  )
+  let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (columns.length - 1) - columnsMax
+  while (excess > 0) {
+    const room = widths.map((width, index) => width - least[index]!)
+    const widest = widths.reduce(
+      (found, width, index) => (room[index]! > 0 && (found < 0 || width > widths[found]!) ? index : found),
+      -1,
+    )
+    if (widest < 0) break
+    widths[widest]!--
+    excess--
+  }
+  return widths
 }
 
 export function printTable(
@@ -24,23 +59,13 @@ export function printTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
 ): void {
-  const [heading, ...lines] = tableLines(columns, rows)
+  const [heading, ...lines] = tableLines(columns, rows, out.isTerminal ? out.columns : undefined)
   out.line(out.paint('dim', heading!))
   for (const line of lines) out.line(line)
 }
 
 /** "label   text" pairs, with the texts below one another. */
 export function printFacts(out: Output, facts: readonly (readonly [label: string, text: string])[]): void {
-  const widest = Math.max(...facts.map(([label]) => label.length))
-  for (const [label, text] of facts) out.line(`${out.paint('dim', label.padEnd(widest))}  ${text}`)
-}
-
-/** Characters, not code units; wide characters of East Asian scripts are counted as one, which names here never have. */
-function width(text: string): number {
-  return [...text].length
-}
-
-function pad(text: string, to: number, align: 'left' | 'right'): string {
-  const space = ' '.repeat(Math.max(0, to - width(text)))
-  return align === 'right' ? space + text : text + space
+  const widest = Math.max(...facts.map(([label]) => textWidth(label)))
+  for (const [label, text] of facts) out.line(`${out.paint('dim', padTo(label, widest))}${GAP}${text}`)
 }
