@@ -1,7 +1,10 @@
 /** Looks at the broker every few seconds, for what takes more than one look: charts and alarms. */
 import type { Alarm } from './alarms/alarm.ts'
 import { HISTORY_INTERVAL_SECONDS, History, type HistoryReport, type Look } from './history/history.ts'
+import { writtenBytes } from './metrics/process-facts.ts'
 import type { Operations } from './operations.ts'
+
+import { Wear, type WearReport } from './wear/wear.ts'
 
 export type Watched = Pick<Operations, 'status' | 'sync' | 'log' | 'tables'>
 
@@ -11,23 +14,29 @@ export interface WatchWorld {
   /** ms, by a clock that nobody sets */
   monotonic(): number
   residentBytes(): number
+  /** To the device since the start of this process; null where the system does not tell. */
+  writtenBytes(): number | null
 }
 
 export const processWorld: WatchWorld = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   residentBytes: () => process.memoryUsage.rss(),
+  writtenBytes,
 }
 
 export class Watch {
   readonly #watched: Watched
   readonly #world: WatchWorld
   readonly #history = new History()
+  readonly #wear: Wear
   #timer: NodeJS.Timeout | undefined
 
-  constructor(watched: Watched, world: WatchWorld = processWorld) {
+  /** @param enduranceBytes of the card; null where nobody said */
+  constructor(watched: Watched, enduranceBytes: number | null, world: WatchWorld = processWorld) {
     this.#watched = watched
     this.#world = world
+    this.#wear = new Wear(enduranceBytes)
     this.look()
   }
 
@@ -43,10 +52,15 @@ export class Watch {
   /** What there is now is remembered. */
   look(): void {
     this.#history.add(this.#look())
+    this.#wear.look(this.#world.monotonic(), this.#world.writtenBytes())
   }
 
   alarms(): Alarm[] {
     return []
+  }
+
+  wear(): WearReport {
+    return this.#wear.report()
   }
 
   /** @param since ms since 1970 */

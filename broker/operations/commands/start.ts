@@ -97,12 +97,13 @@ export async function runStart<B extends RunningBroker>(
       status: () => broker.status(),
       sync: sync.operations,
     }
-    const watch = new Watch(own)
+    const watch = new Watch(own, config.log.disk.enduranceBytes ?? null)
     const operations: Operations = {
       ...own,
       clients: () => broker.clients(),
       disconnect: (clientId) => broker.disconnect(clientId),
       alarms: () => watch.alarms(),
+      wear: () => watch.wear(),
       history: (since) => watch.history(since),
       reload: reloader(broker, parts, log),
     }
