@@ -300,6 +300,8 @@ export interface StatusReport {
   readonly broker: BrokerStatus | null
   readonly streams: readonly StreamReport[]
   readonly upstreams: readonly UpstreamStatus[]
+  /** Of a running broker: what is wrong now, the worst first. */
+  readonly alarms?: readonly Alarm[]
 }
 
 export interface StreamReport {

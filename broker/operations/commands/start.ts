@@ -105,7 +105,7 @@ export async function runStart<B extends RunningBroker>(
       alarms: () => watch.alarms(),
       wear: () => watch.wear(),
       history: (since) => watch.history(since),
-      reload: reloader(broker, parts, log),
+      reload: reloader(broker, parts, log, (keys) => watch.needsRestart(keys)),
     }
     watch.start()
     closers.push(async () => watch.close())
@@ -164,6 +164,7 @@ function reloader<B extends RunningBroker>(
   broker: B,
   { readAgain }: StartParts<B>,
   log: LogSink,
+  waitsForRestart: (keys: readonly string[]) => void,
 ): () => Promise<ReloadReport> {
   let last: Promise<unknown> = Promise.resolve()
   const reload = async (): Promise<ReloadReport> => {
@@ -171,6 +172,7 @@ function reloader<B extends RunningBroker>(
     const { config, warnings } = await readAgain()
     for (const warning of warnings) log.warn(warning)
     const report = await broker.applyConfig(config)
+    waitsForRestart(report.needsRestart)
     log.info('the configuration was read again', {
       applied: report.applied.length,
       needsRestart: report.needsRestart.length,

@@ -8,6 +8,7 @@ import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, milliseconds, plural } from '../terminal/units.ts'
+import { printAlarms } from './alarm-rows.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
 import { printTables } from './streams.ts'
@@ -55,7 +56,11 @@ async function storedStreams(context: CommandContext, directory: string): Promis
   }
 }
 
-function printStatus(out: Output, directory: string, { broker, streams, upstreams }: StatusReport): void {
+function printStatus(
+  out: Output,
+  directory: string,
+  { broker, streams, upstreams, alarms = [] }: StatusReport,
+): void {
   if (broker === null) {
     out.line(`${out.paint('bold', 'headwater')} is not running on ${directory}`)
   } else {
@@ -64,6 +69,7 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
       broker.log.condition === 'open' ? out.paint('green', 'is running') : out.paint('red', 'is ailing')
     out.line(`${out.paint('bold', `headwater ${broker.version}`)} ${state} (pid ${broker.pid}, up ${up})`)
     printFacts(out, brokerFacts(out, broker))
+    printAlarms(out, alarms)
   }
   if (streams.length > 0) {
     const hasDropped = streams.some(({ droppedRecords }) => droppedRecords > 0)

@@ -104,6 +104,7 @@ export function statusReport(operations: Operations): StatusReport {
     broker: operations.status(),
     streams: streamReports(operations.log, operations.tables),
     upstreams: operations.sync?.status() ?? [],
+    alarms: operations.alarms(),
   }
 }
 

@@ -1,5 +1,6 @@
 /** What the kernel and the runtime count for this process. */
 import { readdirSync, readFileSync } from 'node:fs'
+import { totalmem } from 'node:os'
 
 export interface ProcessFacts {
   readonly residentBytes: number
@@ -33,6 +34,12 @@ export function writtenBytes(): number | null {
   } catch {
     return null
   }
+}
+
+/** The limit that the service or the container has (MemoryMax); null where it is all of the machine. */
+export function memoryBytesMax(): number | null {
+  const limit = process.constrainedMemory()
+  return limit > 0 && limit < totalmem() ? limit : null
 }
 
 function openFiles(): number | null {

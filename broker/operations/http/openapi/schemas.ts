@@ -100,6 +100,7 @@ export const ANSWERS: Readonly<Record<ApiRouteId, TSchema | null>> = {
     broker: ref('Broker'),
     streams: Type.Array(ref('Stream')),
     upstreams: Type.Array(ref('Upstream')),
+    alarms: Type.Array(ref('Alarm')),
   }),
   streams: Type.Object({ streams: Type.Array(ref('Stream')) }),
   records: ref('RecordLine'),
