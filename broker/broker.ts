@@ -191,7 +191,7 @@ export class Broker implements BrokerOperations {
   }
 
   status(): BrokerStatus {
-    const front = this.#front.status()
+    const { listeners, clients, sessions, ...traffic } = this.#front.status()
     const ingress = this.#ingress.status()
     return {
       version: VERSION,
@@ -203,14 +203,15 @@ export class Broker implements BrokerOperations {
       fileSystem: this.#fileSystem,
       dataRecovery: { ...this.#data.recovery },
       mqtt: {
-        listeners: front.listeners,
-        connections: front.clients,
+        listeners,
+        connections: clients,
         connectionsMax: this.#config.limits.connectionsMax,
         isGuarded: !this.#gate.door.isUnguarded,
         needsLogin: this.#gate.door.needsLogin,
         messages: ingress.received,
-        refused: front.refused + front.dropped + front.refusedMessages,
-        sessions: front.sessions,
+        refused: traffic.refused + traffic.dropped + traffic.refusedMessages,
+        traffic,
+        sessions,
       },
       ingress,
       log: this.log.status(),

@@ -32,6 +32,15 @@ const DiskSchema = Type.Object(
       minimum: 1_048_576,
       default: 134_217_728,
     }),
+    enduranceBytes: Type.Optional(
+      Type.Integer({
+        description:
+          'Bytes that may be written to the card or disk before it wears out, as its maker says (TBW); or its capacity times 1,000 for ' +
+          'plain SD cards, times 3,000 for industrial ones. With it the metrics and an alarm tell how long a new one lasts.',
+        minimum: 1_000_000_000,
+        examples: [32_000_000_000_000],
+      }),
+    ),
   },
   { ...closed, description: 'What the log may take of the disk.', default: {} },
 )

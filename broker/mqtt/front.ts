@@ -30,23 +30,11 @@ import { Reason } from './packets/protocol-error.ts'
 import { PublishView } from './packets/publish-view.ts'
 import type { Router } from './router.ts'
 import type { SessionsStatus } from './session/sessions-status.ts'
+import type { Traffic } from './traffic.ts'
 
-export interface FrontStatus {
+export interface FrontStatus extends Traffic {
   readonly listeners: readonly string[]
   readonly clients: number
-  /** Connections since the start, and those that were refused or dropped with a reason. */
-  readonly connected: number
-  readonly refused: number
-  readonly dropped: number
-  /** PUBLISHes that were refused, by a rule or at a limit. */
-  readonly refusedMessages: number
-  /** Of every kind. */
-  readonly receivedPackets: number
-  readonly receivedBytes: number
-  readonly sentPackets: number
-  readonly sentBytes: number
-  /** PUBLISHes to clients. */
-  readonly sentMessages: number
   readonly sessions: SessionsStatus
 }
 
@@ -131,6 +119,8 @@ export class Front implements MqttFront {
         refused: 0,
         dropped: 0,
         refusedMessages: 0,
+        fullMessages: 0,
+        refusedLogins: 0,
         receivedPackets: 0,
         receivedBytes: 0,
       },

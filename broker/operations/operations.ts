@@ -14,6 +14,7 @@ import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { ClientStatus } from '../mqtt/connection/client-status.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { SessionsStatus } from '../mqtt/session/sessions-status.ts'
+import type { Traffic } from '../mqtt/traffic.ts'
 import type { DirectoryRecovery } from '../storage/directory-recovery.ts'
 import type { FactStore } from '../storage/fact-store.ts'
 import type { FileSystem } from '../storage/file-system.ts'
@@ -21,6 +22,7 @@ import type { TableStatus } from '../tables/table-status.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { Alarm } from './alarms/alarm.ts'
 import type { HistoryReport } from './history/history.ts'
+import type { WearReport } from './wear/wear.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
 export interface ReadableLog extends LogSource {
@@ -72,6 +74,7 @@ export interface MqttStatus {
   readonly messages: number
   /** PUBLISH packets and connections refused since the start. */
   readonly refused: number
+  readonly traffic: Traffic
   readonly sessions: SessionsStatus
 }
 
@@ -283,6 +286,8 @@ export interface Operations extends BrokerOperations {
   readonly sync?: SyncOperations
   /** What is wrong now, the worst first. */
   alarms(): Alarm[]
+  /** What is written to the device, and how long that may go on. */
+  wear(): WearReport
   /** The last quarter of an hour. @param since ms since 1970: what came after it */
   history(since?: number | null): HistoryReport
   /** Reads the configuration again. @throws ReloadRefusedError */
@@ -295,6 +300,8 @@ export interface StatusReport {
   readonly broker: BrokerStatus | null
   readonly streams: readonly StreamReport[]
   readonly upstreams: readonly UpstreamStatus[]
+  /** Of a running broker: what is wrong now, the worst first. */
+  readonly alarms?: readonly Alarm[]
 }
 
 export interface StreamReport {

@@ -5,6 +5,7 @@ import { MergedReader } from '../log/merged-reader.ts'
 import type { PartitionState } from '../log/source.ts'
 import { UsageError } from './errors.ts'
 import type { ReadableLog } from './operations.ts'
+import type { RecordFilter } from './record-filter.ts'
 import { gapJson, recordJson } from './record-json.ts'
 
 /** All partitions together hold at most this much of the log in memory, apart from one batch each. */
@@ -24,6 +25,8 @@ export interface ReadRequest {
   readonly follow: boolean
   /** Ends after this many records; null is no limit. */
   readonly count: number | null
+  /** These alone; the others are not counted. */
+  readonly filter?: RecordFilter | null
 }
 
 /** `earliest`, `latest`, an offset, or a time. @throws UsageError */
@@ -72,9 +75,9 @@ async function* readLines(
         await wake.wait()
         continue
       }
-      for (const piece of mergedLines(request.stream, reader, left)) {
+      for (const piece of mergedLines(request, reader, left)) {
         left -= piece.records
-        yield piece.text
+        if (piece.text !== '') yield piece.text
         if (signal.aborted) return
       }
     }
@@ -85,7 +88,7 @@ async function* readLines(
 
 /** Merges until a lane runs dry: what comes next in it may be older than the others' heads. */
 function* mergedLines(
-  stream: string,
+  { stream, filter }: Pick<ReadRequest, 'stream' | 'filter'>,
   reader: MergedReader,
   recordsMax: number,
 ): Generator<{ text: string; records: number }> {
@@ -96,9 +99,12 @@ function* mergedLines(
     const { record, clock } = lane.head!
     for (const hole of lane.gaps.splice(0))
       text += `${JSON.stringify(gapJson(stream, lane.partition, hole))}\n`
-    text += `${JSON.stringify(recordJson(stream, lane.partition, record, clock))}\n`
-    records++
-    left--
+    const json = recordJson(stream, lane.partition, record, clock)
+    if (filter == null || filter(json)) {
+      text += `${JSON.stringify(json)}\n`
+      records++
+      left--
+    }
     const isDry = !lane.advance()
     if (text.length >= CHUNK_CHARS || isDry || left === 0) {
       yield { text, records }

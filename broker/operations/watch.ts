@@ -1,7 +1,12 @@
 /** Looks at the broker every few seconds, for what takes more than one look: charts and alarms. */
 import type { Alarm } from './alarms/alarm.ts'
+import { AlarmBook, findings } from './alarms/alarm-book.ts'
+import { countersOf, Recent } from './alarms/look.ts'
 import { HISTORY_INTERVAL_SECONDS, History, type HistoryReport, type Look } from './history/history.ts'
-import type { Operations } from './operations.ts'
+import { memoryBytesMax, writtenBytes } from './metrics/process-facts.ts'
+import { type BrokerStatus, type Operations, streamReports, type UpstreamStatus } from './operations.ts'
+
+import { Wear, type WearReport } from './wear/wear.ts'
 
 export type Watched = Pick<Operations, 'status' | 'sync' | 'log' | 'tables'>
 
@@ -11,23 +16,35 @@ export interface WatchWorld {
   /** ms, by a clock that nobody sets */
   monotonic(): number
   residentBytes(): number
+  /** What the system gives this process; null where that is all there is. */
+  memoryBytesMax(): number | null
+  /** To the device since the start of this process; null where the system does not tell. */
+  writtenBytes(): number | null
 }
 
 export const processWorld: WatchWorld = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   residentBytes: () => process.memoryUsage.rss(),
+  memoryBytesMax,
+  writtenBytes,
 }
 
 export class Watch {
   readonly #watched: Watched
   readonly #world: WatchWorld
   readonly #history = new History()
+  readonly #wear: Wear
+  readonly #recent = new Recent()
+  readonly #book = new AlarmBook()
+  #needsRestart: readonly string[] = []
   #timer: NodeJS.Timeout | undefined
 
-  constructor(watched: Watched, world: WatchWorld = processWorld) {
+  /** @param enduranceBytes of the card; null where nobody said */
+  constructor(watched: Watched, enduranceBytes: number | null, world: WatchWorld = processWorld) {
     this.#watched = watched
     this.#world = world
+    this.#wear = new Wear(enduranceBytes)
     this.look()
   }
 
@@ -42,11 +59,24 @@ export class Watch {
 
   /** What there is now is remembered. */
   look(): void {
-    this.#history.add(this.#look())
+    const broker = this.#watched.status()
+    const upstreams = this.#watched.sync?.status() ?? []
+    this.#history.add(this.#look(broker, upstreams))
+    this.#wear.look(this.#world.monotonic(), this.#world.writtenBytes())
+    this.#judge(broker, upstreams)
+  }
+
+  /** @param keys of the configuration that changed and count from the next start; none: nothing waits for one */
+  needsRestart(keys: readonly string[]): void {
+    this.#needsRestart = keys
   }
 
   alarms(): Alarm[] {
-    return []
+    return this.#book.open()
+  }
+
+  wear(): WearReport {
+    return this.#wear.report()
   }
 
   /** @param since ms since 1970 */
@@ -54,9 +84,30 @@ export class Watch {
     return this.#history.report(since)
   }
 
-  #look(): Look {
-    const { mqtt, ingress, log } = this.#watched.status()
-    const upstreams = this.#watched.sync?.status() ?? []
+  #judge(broker: BrokerStatus, upstreams: readonly UpstreamStatus[]): void {
+    const { log, tables, sync } = this.#watched
+    const world = this.#world
+    const streams = streamReports(log, tables)
+    const at = world.now()
+    const monotonic = world.monotonic()
+    this.#recent.add(monotonic, countersOf(broker, streams, upstreams))
+    const found = findings({
+      at,
+      broker,
+      streams,
+      upstreams,
+      downlinks: sync?.downlinks?.() ?? [],
+      wear: this.#wear.report(),
+      residentBytes: world.residentBytes(),
+      memoryBytesMax: world.memoryBytesMax(),
+      needsRestart: this.#needsRestart,
+      recent: this.#recent,
+      isOpen: (id, subject) => this.#book.isOpen(id, subject),
+    })
+    this.#book.take(found, at, monotonic)
+  }
+
+  #look({ mqtt, ingress, log }: BrokerStatus, upstreams: readonly UpstreamStatus[]): Look {
     return {
       at: this.#world.now(),
       monotonic: this.#world.monotonic(),

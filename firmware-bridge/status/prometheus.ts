@@ -1,15 +1,12 @@
 /** The report in Prometheus' text format 0.0.4: base units, `_total` for counters, `headwater_bridge_` before all names. */
+import { byReason, Exposition, one, type Sample } from '../../broker/exposition.ts'
 import type { BridgeReport } from './report.ts'
 
-export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 /** Devices that have series of their own; the first by client id. */
 export const DEVICES_MAX = 1000
 
-type Labels = Readonly<Record<string, string | number>>
-type Sample = readonly [labels: Labels, value: number | null]
-
 export function prometheusText(report: BridgeReport): string {
-  const text = new Exposition()
+  const text = new Exposition('headwater_bridge_')
   writeBridge(text, report)
   writeUplink(text, report)
   writeGateway(text, report)
@@ -17,36 +14,6 @@ export function prometheusText(report: BridgeReport): string {
   writeDevices(text, report)
   return text.toString()
 }
-
-class Exposition {
-  #text = ''
-
-  /** A value of null has no sample. */
-  write(type: 'counter' | 'gauge', name: string, help: string, samples: readonly Sample[]): void {
-    const known = samples.filter(([, value]) => value !== null)
-    if (known.length === 0) return
-    this.#text += `# HELP headwater_bridge_${name} ${help}\n# TYPE headwater_bridge_${name} ${type}\n`
-    for (const [labels, value] of known)
-      this.#text += `headwater_bridge_${name}${labelText(labels)} ${value}\n`
-  }
-
-  toString(): string {
-    return this.#text
-  }
-}
-
-function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escaped(String(value))}"`)
-  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`
-}
-
-function escaped(text: string): string {
-  return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')
-}
-
-const one = (value: number): Sample[] => [[{}, value]]
-const byReason = (counts: Readonly<Record<string, number>>, more: Labels = {}): Sample[] =>
-  Object.entries(counts).map(([reason, value]) => [{ ...more, reason }, value])
 
 function writeBridge(text: Exposition, { version, startedAt, residentBytes, gatewayId }: BridgeReport): void {
   text.write('gauge', 'info', 'Version and gateway id, always 1.', [[{ version, gateway_id: gatewayId }, 1]])

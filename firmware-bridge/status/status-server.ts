@@ -1,8 +1,9 @@
 /** The report over HTTP: /metrics for Prometheus, /status as JSON for `headwater-bridge status`. */
 import { createServer, type Server } from 'node:http'
 import { formatListenAddress, type ListenAddress } from '../../broker/config/address.ts'
+import { EXPOSITION_TYPE } from '../../broker/exposition.ts'
 import { StatusAddressError } from '../errors.ts'
-import { CONTENT_TYPE, prometheusText } from './prometheus.ts'
+import { prometheusText } from './prometheus.ts'
 import type { BridgeReport } from './report.ts'
 
 const CONNECTIONS_MAX = 16
@@ -25,7 +26,7 @@ export class StatusServer {
         const [pathname] = (request.url ?? '/').split('?', 1)
         const isRead = request.method === 'GET' || request.method === 'HEAD'
         if (isRead && pathname === '/metrics')
-          response.setHeader('content-type', CONTENT_TYPE).end(prometheusText(report()))
+          response.setHeader('content-type', EXPOSITION_TYPE).end(prometheusText(report()))
         else if (isRead && pathname === '/status') {
           response.setHeader('content-type', 'application/json').end(JSON.stringify(report()))
         } else

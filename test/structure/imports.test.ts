@@ -13,7 +13,15 @@ const lines = (found: readonly Import[]) => found.map(({ from, to }) => `${from}
 const moduleOf = (path: string) => path.split('/')[0]!
 
 /** Files at the top of broker/ that all may use and that use nothing but each other. */
-const LEAVES = ['assert.ts', 'timers.ts', 'errors.ts', 'log-sink.ts', 'limited-log.ts', 'version.ts']
+const LEAVES = [
+  'assert.ts',
+  'timers.ts',
+  'errors.ts',
+  'exposition.ts',
+  'log-sink.ts',
+  'limited-log.ts',
+  'version.ts',
+]
 /** A program each: they put the modules together. */
 const ROOTS = ['cli.ts', 'bridge.ts']
 /** A root's own folder is part of it. */

@@ -302,6 +302,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     if (this.#state !== 'admitting') return
     const { counters, limited } = this.#context
     counters.refused++
+    if (reasonCode === Reason.badCredentials || reasonCode === Reason.notAuthorized) counters.refusedLogins++
     limited.warn(`client ${reasonCode}`, 'refused a client', {
       ...this.#who,
       reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
@@ -345,10 +346,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   #log(reason: string, kind: string): void {
-    this.#context.limited.warn(kind, 'dropped a connection', {
-      ...this.#who,
-      reason,
-    })
+    this.#context.limited.warn(kind, 'dropped a connection', { ...this.#who, reason })
   }
 
   /** As far as it is known. */

@@ -35,6 +35,10 @@ export interface ConnectionCounters {
   dropped: number
   /** PUBLISHes that were refused, by a rule or at a limit. */
   refusedMessages: number
+  /** Those of them for which the disk had no room. */
+  fullMessages: number
+  /** Clients that were refused for who they are, or say they are. */
+  refusedLogins: number
   /** Of every kind. */
   receivedPackets: number
   receivedBytes: number

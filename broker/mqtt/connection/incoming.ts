@@ -258,6 +258,7 @@ export class Incoming {
     const { counters, limited } = this.#context
     const { version, requestsProblemInformation, maximumPacketBytes } = this.#connect
     counters.refusedMessages++
+    if (reasonCode === Reason.quotaExceeded) counters.fullMessages++
     if (version !== 5) throw new RefusedMessageError(reasonCode, text)
     limited.warn(`refused ${reasonCode}`, 'refused a message', { ...this.#who, reason: text })
     const { qos, packetId } = view

@@ -97,14 +97,15 @@ export async function runStart<B extends RunningBroker>(
       status: () => broker.status(),
       sync: sync.operations,
     }
-    const watch = new Watch(own)
+    const watch = new Watch(own, config.log.disk.enduranceBytes ?? null)
     const operations: Operations = {
       ...own,
       clients: () => broker.clients(),
       disconnect: (clientId) => broker.disconnect(clientId),
       alarms: () => watch.alarms(),
+      wear: () => watch.wear(),
       history: (since) => watch.history(since),
-      reload: reloader(broker, parts, log),
+      reload: reloader(broker, parts, log, (keys) => watch.needsRestart(keys)),
     }
     watch.start()
     closers.push(async () => watch.close())
@@ -163,6 +164,7 @@ function reloader<B extends RunningBroker>(
   broker: B,
   { readAgain }: StartParts<B>,
   log: LogSink,
+  waitsForRestart: (keys: readonly string[]) => void,
 ): () => Promise<ReloadReport> {
   let last: Promise<unknown> = Promise.resolve()
   const reload = async (): Promise<ReloadReport> => {
@@ -170,6 +172,7 @@ function reloader<B extends RunningBroker>(
     const { config, warnings } = await readAgain()
     for (const warning of warnings) log.warn(warning)
     const report = await broker.applyConfig(config)
+    waitsForRestart(report.needsRestart)
     log.info('the configuration was read again', {
       applied: report.applied.length,
       needsRestart: report.needsRestart.length,

@@ -11,6 +11,7 @@ import { printable } from '../terminal/printable.ts'
 import { Screen } from '../terminal/screen.ts'
 import { printFacts, printTable } from '../terminal/table.ts'
 import { bytes, count, duration, milliseconds, plural } from '../terminal/units.ts'
+import { printAlarms } from './alarm-rows.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { nextInterval } from './intervals.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
@@ -122,7 +123,11 @@ async function storedStreams(context: CommandContext, directory: string): Promis
   }
 }
 
-function printStatus(out: Output, directory: string, { broker, streams, upstreams }: StatusReport): void {
+function printStatus(
+  out: Output,
+  directory: string,
+  { broker, streams, upstreams, alarms = [] }: StatusReport,
+): void {
   if (broker === null) {
     out.line(`${out.paint('bold', 'headwater')} is not running on ${directory}`)
   } else {
@@ -131,6 +136,7 @@ function printStatus(out: Output, directory: string, { broker, streams, upstream
       broker.log.condition === 'open' ? out.paint('green', 'is running') : out.paint('red', 'is ailing')
     out.line(`${out.paint('bold', `headwater ${broker.version}`)} ${state} (pid ${broker.pid}, up ${up})`)
     printFacts(out, brokerFacts(out, broker))
+    printAlarms(out, alarms)
   }
   if (streams.length > 0) {
     const hasDropped = streams.some(({ droppedRecords }) => droppedRecords > 0)

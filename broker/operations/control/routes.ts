@@ -6,6 +6,7 @@ import { UsageError } from '../errors.ts'
 import type { Operations, StatusReport, SyncOperations } from '../operations.ts'
 import { streamReports } from '../operations.ts'
 import { openReading, parseFrom } from '../reading.ts'
+import { recordFilter } from '../record-filter.ts'
 import { openTableReading } from '../table-reading.ts'
 import { repairAll, verifyAll } from '../verifying.ts'
 import { countParameter, type Route, type RouteRequest, textParameter } from './http.ts'
@@ -103,6 +104,7 @@ export function statusReport(operations: Operations): StatusReport {
     broker: operations.status(),
     streams: streamReports(operations.log, operations.tables),
     upstreams: operations.sync?.status() ?? [],
+    alarms: operations.alarms(),
   }
 }
 
@@ -119,6 +121,7 @@ export async function read({ log }: Operations, { query, signal }: RouteRequest)
       from: parseFrom(query.get('from') ?? 'earliest'),
       follow: query.get('follow') === 'true',
       count: countParameter(query, 'count'),
+      filter: recordFilter({ key: query.get('key'), grep: query.get('grep') }),
     },
     signal,
   )

@@ -1,9 +1,12 @@
 /** What the routes of route-table.ts answer. */
+import { EXPOSITION_TYPE } from '../../exposition.ts'
 import { Reply } from '../control/answer.ts'
 import type { RouteRequest } from '../control/http.ts'
 import { commandSync, compact, history, read, statusReport, syncAnswer, table } from '../control/routes.ts'
 import { UsageError } from '../errors.ts'
 import { notReady } from '../health.ts'
+import { metricsReport } from '../metrics/report.ts'
+import { metricsText } from '../metrics/text.ts'
 import { type Operations, streamReports } from '../operations.ts'
 import type { Access } from './guard.ts'
 import type { ApiRouteId } from './route-table.ts'
@@ -30,6 +33,7 @@ export function apiHandlers({ operations, openApi }: ApiWorld): Record<ApiRouteI
   return {
     live: () => ({ status: 'live' }),
     ready: ({ granted }) => ready(operations, granted),
+    metrics: () => new Reply(200, EXPOSITION_TYPE, metricsText(metricsReport(operations))),
     openapi: async () => openApiReply(await openApi()),
     status: () => statusReport(operations),
     streams: () => ({ streams: streamReports(log, tables) }),

@@ -50,6 +50,14 @@ export const API_ROUTES = [
       'Messages are taken and made durable; 503 where not, with the reasons for those who may know them.',
   },
   {
+    id: 'metrics',
+    method: 'GET',
+    path: '/metrics',
+    access: 'status',
+    answer: 'text',
+    summary: 'All numbers in the text format of Prometheus, 0.0.4.',
+  },
+  {
     id: 'openapi',
     method: 'GET',
     path: '/openapi.json',

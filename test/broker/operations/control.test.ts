@@ -61,6 +61,7 @@ test('status, streams and sync status', async () => {
     broker: fakeStatus,
     streams,
     upstreams: [],
+    alarms: [],
   })
   expect(await client.json('GET', '/streams')).toEqual({ streams })
   expect(await client.json('GET', '/sync/status')).toEqual({ upstreams: [], downlinks: [] })

@@ -206,6 +206,19 @@ export const fakeStatus: BrokerStatus = {
     needsLogin: false,
     messages: 7,
     refused: 0,
+    traffic: {
+      connected: 3,
+      refused: 0,
+      dropped: 0,
+      refusedLogins: 0,
+      refusedMessages: 0,
+      fullMessages: 0,
+      receivedPackets: 10,
+      receivedBytes: 900,
+      sentPackets: 9,
+      sentBytes: 90,
+      sentMessages: 2,
+    },
     sessions: countSessions([], {
       dropped: new Drops().counts(),
       retained: 0,
@@ -318,7 +331,12 @@ export function fakeClients(): Pick<Operations, 'clients' | 'disconnect'> {
 }
 
 export function fakeOperations(log: FakeLog, sync?: SyncOperations): Operations {
-  const watched = { alarms: () => [], history: () => ({ intervalSeconds: 5, samples: [] }) }
+  const noWear = { writtenBytes: null, bytesPerSecond: null, enduranceBytes: null, lifeSeconds: null }
+  const watched = {
+    alarms: () => [],
+    wear: () => noWear,
+    history: () => ({ intervalSeconds: 5, samples: [] }),
+  }
   return {
     log,
     status: () => fakeStatus,

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openReading, parseFrom, type ReadRequest } from '../../../broker/operations/reading.ts'
+import { recordFilter } from '../../../broker/operations/record-filter.ts'
 import type { RecordJson } from '../../../broker/operations/record-json.ts'
 import { nodeDisk } from '../../../broker/storage/node-disk.ts'
 import { append, openLog, readAll, temporaryDirectory } from '../log/support.ts'
@@ -245,4 +246,27 @@ test('reading across what is lost tells the gap in its place, and goes on', asyn
   })
   expect(lines[firstOffset + 1]).toMatchObject({ offset: nextOffset })
   expect(lines).toHaveLength(12 - (nextOffset - firstOffset) + 1)
+})
+
+test('a key or a text chooses records, and the others are not counted', async () => {
+  const log = new FakeLog({ events: 2 })
+  const headers = [{ key: 'topic', value: Buffer.from('plant/Pump/1') }]
+  log.append('events', 0, [
+    { key: 'a', value: 'one', headers },
+    { key: 'b', value: 'TWO', headers: [{ key: 'unit', value: Buffer.from('bar') }] },
+    { key: 'a', value: Buffer.from([0xff, 0x61]) },
+    { key: 'b', value: 'two again' },
+  ])
+  const chosen = async (key: string | null, grep: string | null, count: number | null = null) =>
+    (await read(log, { filter: recordFilter({ key, grep }), count })).map(({ offset }) => offset)
+  expect(await chosen('a', null)).toEqual([0, 2])
+  expect(await chosen(null, 'two')).toEqual([1, 3])
+  expect(await chosen(null, 'two', 1)).toEqual([1])
+  expect(await chosen(null, 'pump')).toEqual([0])
+  expect(await chosen(null, 'BAR')).toEqual([1])
+  expect(await chosen('b', 'again')).toEqual([3])
+  // of bytes that are no text nobody knows a text
+  expect(await chosen(null, '/2e')).toEqual([])
+  expect(await chosen('c', null)).toEqual([])
+  expect(recordFilter({ key: null, grep: '' })).toBeNull()
 })

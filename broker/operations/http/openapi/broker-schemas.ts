@@ -1,0 +1,119 @@
+/** How the broker itself is. */
+import { Type } from '@sinclair/typebox'
+import { byName, count, counts, flag, number, orNull, text, time, words } from './pieces.ts'
+
+const Sessions = Type.Object(
+  {
+    dropped: byName('Messages that were not delivered, by reason.'),
+    failure: orNull(text('Why the state of sessions cannot be written now.')),
+    ...counts(
+      '',
+      ...['sessions', 'connected', 'stored', 'subscriptions', 'queued', 'inFlight', 'evicted'],
+      ...['retained', 'retainedOwn', 'retainedBytes', 'wills', 'willsBytes', 'willsPublished', 'willsFailed'],
+      ...['willsDropped', 'heldBytes', 'waitedFor', 'letGo', 'inlineMessages', 'inlineBytes', 'replays'],
+      ...['replayed', 'writes', 'syncedWrites', 'failedWrites', 'unwritten', 'writtenBytes'],
+    ).properties,
+  },
+  { description: 'What sessions hold.' },
+)
+
+const Mqtt = Type.Object({
+  listeners: Type.Array(Type.String(), { description: 'The addresses in use.' }),
+  connections: count('Clients that are connected.'),
+  connectionsMax: count('limits.connectionsMax.'),
+  isGuarded: flag('Users or permissions are configured.'),
+  needsLogin: flag('Clients of this machine, too, have to say who they are.'),
+  messages: count('PUBLISHes taken since the start.'),
+  refused: count('PUBLISHes and connections refused since the start.'),
+  traffic: counts(
+    'What came and went since the start.',
+    ...['connected', 'refused', 'dropped', 'refusedLogins', 'refusedMessages', 'fullMessages'],
+    ...['receivedPackets', 'receivedBytes', 'sentPackets', 'sentBytes', 'sentMessages'],
+  ),
+  sessions: Sessions,
+})
+
+const Latency = Type.Object(
+  {
+    upToMs: Type.Array(orNull(Type.Number()), {
+      description: 'Upper edges of buckets, rising; null: above all.',
+    }),
+    counts: Type.Array(Type.Number(), { description: 'As many.' }),
+    sumMs: number('Of all commits.'),
+  },
+  { description: 'How long commits took since the start.' },
+)
+
+const Log = Type.Object({
+  condition: text('open, or why it takes no records: failed, closed.'),
+  reason: orNull(text('What failed.')),
+  ...counts(
+    '',
+    ...['commits', 'records', 'bytes', 'failedCommits', 'failedRecords', 'segments', 'storedBytes'],
+    ...['admittedBytes', 'commitMsP50', 'commitMsP99', 'commitMsMax'],
+  ).properties,
+  commitLatency: Latency,
+  recovery: counts(
+    'What starts and repairs had to do.',
+    ...['tornTails', 'tornBytes', 'faults', 'leftovers', 'rebuiltIndexes', 'salvagedSegments', 'lostOffsets'],
+    'rebuiltManifests',
+  ),
+  space: Type.Object({
+    isFull: flag('Nothing new is taken until there is room.'),
+    fullSince: orNull(time('Since when.')),
+    usedBytes: count("Bytes of the log's files."),
+    bytesMax: orNull(count('log.disk.bytesMax.')),
+    freeBytes: orNull(count('Bytes free on the file system.')),
+    reserveBytes: count('log.disk.reserveBytes.'),
+  }),
+  retention: Type.Object({
+    evictedBytes: byName('By stream: bytes that went within their retention, because the disk needed room.'),
+    ...counts('', 'removedSegments', 'rewrittenSegments', 'rewrittenBytes').properties,
+    compaction: Type.Object({
+      isRunning: flag('A round is under way.'),
+      ...counts('', 'rounds', 'savedBytes', 'writtenBytes', 'removedRecords').properties,
+    }),
+  }),
+})
+
+const Clock = Type.Object({
+  trust: words('How far it is to be believed.', 'synchronized', 'rtc', 'assumed', 'untrusted'),
+  evidence: text('What that rests on.'),
+  isTrusted: flag('Retention by time goes on.'),
+  bootId: text('Of this boot of the machine.'),
+  steps: count('Times that it was set, since the start.'),
+  lastStepMs: orNull(number('By how much, the last time.')),
+  correctedUntil: orNull(time('Records before it were stamped by a clock that was wrong.')),
+  correctedByMs: orNull(number('By how much.')),
+})
+
+export const Broker = Type.Object(
+  {
+    version: text('Of Headwater.'),
+    pid: count('Its process.'),
+    startedAt: time('When it was started.'),
+    edge: text("This device's name upstream."),
+    incarnation: text("A UUID that changes when the log's identity does."),
+    dataDirectory: text('Where the log is.'),
+    fileSystem: Type.Object({
+      kind: text('reliable, volatile, network, fragile, overlay, read-only or unknown.'),
+      type: text('As the mount table names it.'),
+      mountPoint: orNull(text('Where it is mounted.')),
+      warning: orNull(text('What is to be feared there.')),
+    }),
+    dataRecovery: counts(
+      'What the start mended of identity and facts.',
+      ...['identityRestored', 'identityReplaced', 'factsSalvaged', 'factsMissing', 'factsDamaged'],
+      'restoresCleared',
+    ),
+    mqtt: Mqtt,
+    ingress: counts(
+      'Messages since the start.',
+      ...['received', 'receivedBytes', 'appended', 'repetitions', 'unrouted', 'deadLetters', 'tooLarge'],
+      'failed',
+    ),
+    log: Log,
+    clock: Clock,
+  },
+  { $id: 'Broker' },
+)

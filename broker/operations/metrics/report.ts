@@ -1,0 +1,29 @@
+/** What the metrics are made of. */
+import type { Alarm } from '../alarms/alarm.ts'
+import type { BrokerStatus, DownlinkStatus, Operations, StreamReport, UpstreamStatus } from '../operations.ts'
+import { streamReports } from '../operations.ts'
+import type { WearReport } from '../wear/wear.ts'
+import { type ProcessFacts, processFacts } from './process-facts.ts'
+
+export interface MetricsReport {
+  readonly broker: BrokerStatus
+  readonly streams: readonly StreamReport[]
+  readonly upstreams: readonly UpstreamStatus[]
+  readonly downlinks: readonly DownlinkStatus[]
+  readonly alarms: readonly Alarm[]
+  readonly wear: WearReport
+  readonly process: ProcessFacts
+}
+
+export function metricsReport(operations: Operations): MetricsReport {
+  const { log, tables, sync } = operations
+  return {
+    broker: operations.status(),
+    streams: streamReports(log, tables),
+    upstreams: sync?.status() ?? [],
+    downlinks: sync?.downlinks?.() ?? [],
+    alarms: operations.alarms(),
+    wear: operations.wear(),
+    process: processFacts(),
+  }
+}
