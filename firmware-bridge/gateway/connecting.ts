@@ -14,7 +14,7 @@ const JOIN_MS_MAX = 60_000
 export interface ConnectingPort extends DevicePort {
   state: DeviceState
   /** With all that a new connection begins with. */
-  begin(connect: Connect, isResuming: boolean): void
+  begin(connect: Connect): void
   onJoined(connect: Connect): void
   /** @param how its session ends; null: it has none any more */
   leave(kind: 'disconnected' | 'lost', how: 'clean' | 'lost' | null): void
@@ -30,13 +30,12 @@ export class Connecting {
     this.#uplink = uplink
   }
 
-  /** @param isResuming the device was asleep: its session goes on */
-  begin(connect: Connect, isResuming: boolean): void {
+  begin(connect: Connect): void {
     if (!connect.hasWill) {
-      void this.#join(connect, undefined, isResuming)
+      void this.#join(connect, undefined)
       return
     }
-    this.#port.state = { kind: 'will-topic', connect, isResuming, attempts: 0, retryAt: 0 }
+    this.#port.state = { kind: 'will-topic', connect, attempts: 0, retryAt: 0 }
     this.ask()
   }
 
@@ -62,29 +61,29 @@ export class Connecting {
     const port = this.#port
     const { state } = port
     if (state.kind === 'will-topic' && packet.type === Type.willTopic) {
-      const { connect, isResuming } = state
-      if (packet.will === null) void this.#join(connect, null, isResuming)
+      const { connect } = state
+      if (packet.will === null) void this.#join(connect, null)
       else if (!isTopicName(packet.will.topic)) {
         countReason(port.context.counters.refused, 'will')
         port.send({ type: Type.connack, returnCode: ReturnCode.notSupported })
         port.leave('disconnected', 'lost')
       } else {
         const topic = packet.will
-        port.state = { kind: 'will-message', connect, isResuming, topic, attempts: 0, retryAt: 0 }
+        port.state = { kind: 'will-message', connect, topic, attempts: 0, retryAt: 0 }
         this.ask()
       }
       return true
     }
     if (state.kind === 'will-message' && packet.type === Type.willMessage) {
       const will = { ...state.topic, payload: Buffer.from(packet.message) }
-      void this.#join(state.connect, will, state.isResuming)
+      void this.#join(state.connect, will)
       return true
     }
     return false
   }
 
   /** @param will undefined: as it was */
-  async #join(connect: Connect, will: Will | null | undefined, isResuming: boolean): Promise<void> {
+  async #join(connect: Connect, will: Will | null | undefined): Promise<void> {
     const port = this.#port
     const { clock } = port.context
     const state: DeviceState = {
@@ -97,7 +96,7 @@ export class Connecting {
     port.plan()
     try {
       const { isClean, duration } = connect
-      const attach = { isClean, keepAliveSeconds: duration, will, isResuming }
+      const attach = { isClean, keepAliveSeconds: duration, will }
       await port.context.joins.run(() => this.#uplink.attach(attach))
       if (this.#uplink.session === null) throw new Error('the broker ended the session at once')
     } catch (error) {
@@ -107,7 +106,7 @@ export class Connecting {
     // It has disconnected meanwhile, or was not to wait longer: its session is ended in its turn.
     if (port.state !== state) return
     if (state.next === null) port.onJoined(connect)
-    else port.begin(state.next, false)
+    else port.begin(state.next)
   }
 
   /** The broker has not answered for too long: the device is to come again. */

@@ -10,7 +10,6 @@ import type { Connect, WillTopic } from '../packets/packet.ts'
 /** A question to the device that it has not answered. */
 interface Asking {
   readonly connect: Connect
-  readonly isResuming: boolean
   attempts: number
   retryAt: number
 }

@@ -141,7 +141,7 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
       this.#downlink.resume()
       return
     }
-    this.begin(connect, this.isSleeping)
+    this.begin(connect)
   }
 
   /** Everything but CONNECT. @returns false: it is of no use in this state */
@@ -296,10 +296,10 @@ export class Device implements DownlinkPort, ConnectingPort, UplinkOwner, Due {
     else this.topics.forgetKnown()
   }
 
-  begin(connect: Connect, isResuming: boolean): void {
+  begin(connect: Connect): void {
     this.#newConnection(connect.isClean)
     this.#keepAliveMs = connect.duration * 1000
-    this.#connecting.begin(connect, isResuming)
+    this.#connecting.begin(connect)
   }
 
   onJoined(connect: Connect): void {

@@ -149,6 +149,7 @@ export class Downlink {
     const { stage, item } = this.#inFlight ?? {}
     if (stage === undefined || stage.kind === 'release') return
     this.#inFlight = null
+    item!.wasUnknown = false
     this.#queue.putBack(item!)
   }
 

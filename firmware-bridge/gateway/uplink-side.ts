@@ -20,8 +20,6 @@ export interface Attach {
   readonly keepAliveSeconds: number
   /** undefined: as it was. */
   readonly will: Will | null | undefined
-  /** The device was not away: its session goes on although it began as a clean one. */
-  readonly isResuming: boolean
 }
 
 /** `busy`: another change is under way; the device is to ask later. */
@@ -32,7 +30,6 @@ export class UplinkSide {
   session: DeviceSession | null = null
   /** MQTT-SN keeps it over connections, as subscriptions are (section 6.3). */
   will: Will | null = null
-  #isClean = false
   /** Whose messages are listened to. */
   #token: object | null = null
   #last: Promise<void> = Promise.resolve()
@@ -74,10 +71,10 @@ export class UplinkSide {
     return will === undefined ? 'impossible' : 'changed'
   }
 
-  async #attach({ isClean, keepAliveSeconds, will, isResuming }: Attach): Promise<void> {
+  async #attach({ isClean, keepAliveSeconds, will }: Attach): Promise<void> {
     const { context, clientId } = this.#owner
-    const isOver = isClean || (this.#isClean && !isResuming)
-    if (this.session !== null && isOver) await this.#end('clean')
+    // Section 6.3: what a clean one began stays until the next clean one.
+    if (this.session !== null && isClean) await this.#end('clean')
     if (isClean) this.will = null
     if (this.session !== null) {
       if (will !== undefined) await this.session.setWill(will)
@@ -100,7 +97,6 @@ export class UplinkSide {
       // Ended by the broker before it began.
       if (token !== this.#token) return
       this.session = session
-      this.#isClean = isClean
     } catch (error) {
       this.#over('no session')
       throw error

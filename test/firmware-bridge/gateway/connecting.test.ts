@@ -177,11 +177,17 @@ describe('CleanSession', () => {
     expect(told(await bench.send(publish({ topicIdType: 'normal', topicId })))).toEqual(['puback #1 invalid'])
   })
 
-  it('of before ends with the connection: one without it is a session that stays', async () => {
+  it('of before is over: what waits for a device that has lost its gateway is delivered when it connects without', async () => {
     const bench = await Bench.with({}, 'pump')
-    await bench.send(ping())
-    await bench.send(connect({ isClean: false }))
-    expect(bench.uplink.connects.map(({ isClean }) => isClean)).toEqual([true, false])
+    await bench.send(subscribe('ab'))
+    bench.uplink.receiveMax = 1
+    bench.uplink.deliver('pump', { topic: 'ab', payload: Buffer.from('1') })
+    bench.uplink.deliver('pump', { topic: 'ab', payload: Buffer.from('2') })
+    await bench.advance(100)
+    const packets = await bench.send(connect({ isClean: false }))
+    expect(told(packets)).toEqual(['connack accepted', 'publish q1 dup short #1 1'])
+    expect(told(await bench.send(puback(1)))).toEqual(['publish q1 short #2 2'])
+    expect(bench.uplink.connects).toHaveLength(1)
   })
 
   it('of a device that was lost is not asked for again: its session is taken up, with its will', async () => {

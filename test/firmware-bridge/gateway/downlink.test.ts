@@ -139,9 +139,8 @@ describe('the topic of a message to a device', () => {
     const [first] = await bench.deliver('pump', { topic: 'plant/new' })
     await bench.send(regack(first!))
     const packets = await bench.send(connect({ isClean: false, duration: 61 }))
-    // The device had begun with a clean session, which is over.
     expect(told(packets)).toEqual(['connack accepted', 'register #3 plant/new'])
-    expect(told(await bench.send(regack(packets[1]!)))).toEqual(['publish q1 normal #4 x'])
+    expect(told(await bench.send(regack(packets[1]!)))).toEqual(['publish q1 dup normal #2 x'])
   })
 
   it('that the device says it does not know is told once more, then the message is dropped', async () => {
@@ -153,6 +152,18 @@ describe('the topic of a message to a device', () => {
     expect(told(await bench.send(puback(1, ReturnCode.invalidTopicId, topicId)))).toEqual([])
     expect(bench.status('pump')).toMatchObject({ undelivered: { refused: 1 }, queue: 0 })
     expect(bench.uplink.stored.get('pump')!.queue).toEqual([])
+  })
+
+  it('that the device does not know in one connection, and in the next, is told in both', async () => {
+    const { bench, topicId } = await subscribed()
+    await bench.deliver('pump', { topic: 'plant/set' })
+    const [register] = await bench.send(puback(1, ReturnCode.invalidTopicId, topicId))
+    expect(told(await bench.send(regack(register!)))).toEqual(['publish q1 dup normal #1 x'])
+    const packets = await bench.send(connect({ isClean: false, duration: 61 }))
+    expect(told(packets)).toEqual(['connack accepted', 'register #3 plant/set'])
+    expect(told(await bench.send(regack(packets[1]!)))).toEqual(['publish q1 dup normal #1 x'])
+    const [again] = await bench.send(puback(1, ReturnCode.invalidTopicId, topicId))
+    expect(told([again!])).toEqual(['register #4 plant/set'])
   })
 
   it('of many messages of a wildcard makes room: topic ids are bounded', async () => {
