@@ -5,6 +5,7 @@ import { Deframer } from '../firmware-bridge/device/frames.ts'
 import { onExit, whenOrphaned } from '../support/kafka/cleanup.ts'
 import { type Board, forBoot } from './firmware.ts'
 import type { DeviceBook } from './judge.ts'
+import type { Received } from './judge-commands.ts'
 
 const REPORT_TYPE = 0xfd
 const REPORT_BYTES = 11
@@ -15,6 +16,9 @@ export class DeviceProcess implements DeviceBook {
   boots = 0
   readonly acknowledged: string[] = []
   readonly refused: string[] = []
+  /** Commands in the order in which they came, and each time that it subscribed. */
+  readonly received: Received[] = []
+  commands = 0
   /** Of the time that it got from the bridge, when it told it, to a second or so; null: it never got it. */
   clockErrorMs: number | null = null
   /** What QEMU complained of. */
@@ -88,7 +92,15 @@ export class DeviceProcess implements DeviceBook {
       this.clockErrorMs = Math.max(this.clockErrorMs ?? 0, Math.abs(Date.now() - value * 1024))
       return
     }
+    const boot = message.readUInt32BE(3)
+    if (kind === 'S') this.received.push({ kind: 'subscribed', boot })
+    else if (kind === 'X') this.received.push({ kind: 'bad', boot, what: value })
+    else if (kind === 'C') {
+      this.received.push({ kind: 'command', boot, number: value })
+      this.commands = Math.max(this.commands, value)
+    }
+    if (kind !== 'A' && kind !== 'R') return
     const list = kind === 'A' ? this.acknowledged : this.refused
-    list.push(`${message.readUInt32BE(3)}/${value}`)
+    list.push(`${boot}/${value}`)
   }
 }

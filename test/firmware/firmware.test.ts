@@ -17,6 +17,9 @@ import { planBlows } from './plan.ts'
 const MAIN = fileURLToPath(new URL('../../dist/test/firmware/main.js', import.meta.url))
 const MESSAGES = 300
 const KILLS = 2
+/** To each device; both ways at once, so with fewer messages the other way. */
+const COMMANDS = 60
+const MESSAGES_BESIDE = 120
 const RUN_MS_MAX = 240_000
 const LEFT_MS_MAX = 20_000
 const FIRST_BOOT = `${BOARDS.at(-1)!.name}-1.elf`
@@ -63,6 +66,24 @@ describe.skipIf(skipped)('firmware on a bad wire, with kills of bridge and broke
         expect(device.lost).toBeGreaterThan(0)
         expect(device.flipped).toBeGreaterThan(0)
       }
+    },
+    RUN_MS_MAX,
+  )
+
+  it(
+    'has each command that the broker acknowledged to its publisher come to its device, in order',
+    async () => {
+      const seed = testSeed()
+      const options = { messages: MESSAGES_BESIDE, commands: COMMANDS, kills: KILLS, seed }
+      const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`])
+      const { stdout } = await promisify(execFile)(process.execPath, [MAIN, ...args, '--json']).catch(
+        (error) => {
+          throw new Error(`HEADWATER_TEST_SEED=${seed}: ${error.stdout}\n${error.stderr}`)
+        },
+      )
+      const result = JSON.parse(stdout)
+      expect(result.problems).toEqual([])
+      for (const device of result.devices) expect(device.commands).toBe(COMMANDS)
     },
     RUN_MS_MAX,
   )

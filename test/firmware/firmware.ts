@@ -65,14 +65,13 @@ export function whatIsMissing(): string | null {
   return missing(...new Set(BOARDS.flatMap(({ tools }) => tools)))
 }
 
-/** @returns the firmware's file in the directory */
-export function buildFirmware(board: Board, directory: string): string {
+/** @param takesCommands it subscribes, and goes on with its session when it is reset @returns the firmware's file in the directory */
+export function buildFirmware(board: Board, directory: string, takesCommands: boolean): string {
   const path = join(directory, `${board.name}.elf`)
   const [first, ...rest] = [join(SOURCES, 'app.c'), ...board.args]
   const flags = ['-std=gnu99', '-Os', ...WARNINGS.filter((each) => each !== '-pedantic')]
-  const defines = [`DEVICE="${board.name}"`, `INITIAL='${board.name[0]}'`, ...TIMES].map(
-    (each) => `-D${each}`,
-  )
+  const own = [`DEVICE="${board.name}"`, `INITIAL='${board.name[0]}'`, `DOWN=${takesCommands ? 1 : 0}`]
+  const defines = [...own, ...TIMES].map((each) => `-D${each}`)
   compile(board.compiler, [...flags, ...defines, '-I', DEVICE, '-I', BARE_METAL, first!, ...rest, '-o', path])
   return path
 }

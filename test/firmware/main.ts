@@ -4,7 +4,7 @@ import { SingleBar } from 'cli-progress'
 import { Exit, type FaultOptions, runFaultProgram, type Surroundings } from '../support/fault-program.ts'
 import { positive, wholeNumber } from '../support/number-options.ts'
 import { BRIDGE } from './bridge-process.ts'
-import { whatIsMissing } from './firmware.ts'
+import { BOARDS, whatIsMissing } from './firmware.ts'
 import { summaryOf } from './report.ts'
 import { FirmwareRun, type RunOptions } from './run.ts'
 
@@ -12,10 +12,12 @@ const HELP = `
 The device library runs on a Cortex-M3 and on an Arduino Uno, both in QEMU, and on this machine. Each publishes numbered messages with QoS 1 over a
 wire that loses 5 % of frames, turns over 0.1 % of bits, delays, splits and merges, to the bridge, which publishes to the broker. Bridge and
 broker get SIGKILL at random, devices are reset. At the end the log is read: each message that a device was told is acknowledged must be
-there once, in the device's order.
+there once, in the device's order. With --commands each device is sent numbered messages with QoS 1 meanwhile: each that the broker
+acknowledged to its publisher must come, in order, and again only after a break.
 
 Examples:
   npm run test:firmware -- --messages 10000 --kills 20
+  npm run test:firmware -- --messages 1000 --commands 1000 --kills 10   both ways
   npm run test:firmware -- --messages 1000 --kills 5 --seed 7   the same plan again; the moments within it vary
 
 Exit codes: 0 nothing missing, nothing twice; 1 a fault, all data is kept; 2 wrong command line; 77 compilers or QEMU are missing here.
@@ -25,7 +27,7 @@ type Options = RunOptions & FaultOptions
 
 async function run(options: Options, { out, err, onInterrupt }: Surroundings): Promise<number> {
   const bar = new SingleBar({
-    format: '  {bar} {percentage}%  {value} of {total} acknowledged',
+    format: '  {bar} {percentage}%  {value} of {total} acknowledged or received',
     barCompleteChar: '█',
     barIncompleteChar: '░',
     barsize: 30,
@@ -33,9 +35,10 @@ async function run(options: Options, { out, err, onInterrupt }: Surroundings): P
     clearOnComplete: true,
     stream: process.stderr,
   })
-  if (!options.json) bar.start(options.messages, 0)
-  const firmware = new FirmwareRun(options, (acknowledged) => {
-    if (!options.json) bar.update(Math.min(acknowledged, options.messages))
+  const steps = options.messages + options.commands * BOARDS.length
+  if (!options.json) bar.start(steps, 0)
+  const firmware = new FirmwareRun(options, (taken) => {
+    if (!options.json) bar.update(Math.min(taken, steps))
   })
   onInterrupt(() => firmware.abandon())
   const result = await firmware.run()
@@ -56,6 +59,12 @@ await runFaultProgram<Options>({
   addOptions: (command) => {
     command
       .option('--messages <n>', 'acknowledged messages, of all devices together', positive, 3000)
+      .option(
+        '--commands <n>',
+        'messages to each device, which keeps its session when it is reset',
+        wholeNumber,
+        0,
+      )
       .option('--kills <n>', 'SIGKILLs of bridge or broker; as many resets of devices', wholeNumber, 6)
   },
   harm: 'firmware',

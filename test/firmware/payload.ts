@@ -23,6 +23,15 @@ export function topicOf({ device, number }: Origin): string {
   return [`plant/${device}/even`, `plant/${device}/odd`, `${device[0]}/`][number % 3]!
 }
 
+/** What a device is sent. */
+export function commandOf(number: number): Buffer {
+  const head = Buffer.alloc(4)
+  head.writeUInt32BE(number)
+  return Buffer.concat([head, paddingOf(number)])
+}
+
+export const COMMANDS = 'cmd/'
+
 function paddingOf(number: number): Buffer {
   return Buffer.from(Array.from({ length: (number * 7) % 60 }, (_, i) => (number * 31 + i * 17) & 0xff))
 }

@@ -10,9 +10,12 @@ import { whenOrphaned } from '../support/kafka/cleanup.ts'
 import { freePort } from '../support/kafka/ports.ts'
 import { seededRandom } from '../support/random.ts'
 import { BridgeProcess, bridgeConfiguration } from './bridge-process.ts'
+import { Commander } from './commander.ts'
 import { DeviceProcess } from './device-process.ts'
 import { BOARDS, buildFirmware, buildPtyHolder } from './firmware.ts'
 import { judge, type LogRecord } from './judge.ts'
+import { judgeCommands } from './judge-commands.ts'
+import { COMMANDS } from './payload.ts'
 import { type Blow, planBlows, type Victim } from './plan.ts'
 import { Wire } from './wire.ts'
 
@@ -24,6 +27,8 @@ const READ_BYTES_MAX = 1024 * 1024 * 1024
 
 export interface RunOptions {
   readonly messages: number
+  /** To each device; 0: none subscribes. */
+  readonly commands: number
   readonly seed: number
   readonly kills: number
 }
@@ -34,6 +39,9 @@ export interface DeviceResult {
   readonly boots: number
   readonly acknowledged: number
   readonly records: number
+  /** Those that came, and those of them that came again. */
+  readonly commands: number
+  readonly repeated: number
   readonly clockErrorMs: number | null
   readonly frames: number
   readonly lost: number
@@ -59,6 +67,9 @@ export class FirmwareRun {
   #bridge!: BridgeProcess
   #devices: DeviceProcess[] = []
   #wires: Wire[] = []
+  #commander: Commander | null = null
+  /** Commands that came again, by device. */
+  readonly #repeated = new Map<string, number>()
   #isAbandoned = false
   #calmDown = () => {}
 
@@ -66,7 +77,12 @@ export class FirmwareRun {
     this.#options = options
     this.#onProgress = onProgress
     const random = seededRandom(options.seed)
-    this.#blows = planBlows(random, options.messages, options.kills, BOARDS.length)
+    this.#blows = planBlows(random, this.#steps, options.kills, BOARDS.length)
+  }
+
+  /** Acknowledged messages and commands that came. */
+  get #steps(): number {
+    return this.#options.messages + this.#options.commands * BOARDS.length
   }
 
   get isAbandoned(): boolean {
@@ -92,7 +108,7 @@ export class FirmwareRun {
       if (this.#isAbandoned) throw new Error('broken off')
       const verdict = judge(this.#devices, await this.#readLog())
       records = verdict.records
-      problems.push(...verdict.problems)
+      problems.push(...verdict.problems, ...this.#judgeCommands())
     } catch (error) {
       problems.push((error as Error).message)
     }
@@ -100,8 +116,10 @@ export class FirmwareRun {
     const devices = this.#devices.map((device, i): DeviceResult => {
       const { frames, lost, flipped } = this.#wires[i]!
       const acknowledged = device.acknowledged.length
-      const { name, boots, board, clockErrorMs } = device
+      const { name, boots, board, clockErrorMs, commands } = device
       return {
+        commands,
+        repeated: this.#repeated.get(name) ?? 0,
         name,
         what: board.what,
         boots,
@@ -131,7 +149,7 @@ export class FirmwareRun {
     await writeFile(bridgeFile, bridgeConfiguration({ brokerPort, statusPort, ports }))
     const holder = buildPtyHolder(directory)
     for (const [i, board] of BOARDS.entries()) {
-      const firmware = buildFirmware(board, directory)
+      const firmware = buildFirmware(board, directory, this.#options.commands > 0)
       const random = seededRandom(this.#options.seed + i + 1)
       const wire: Wire = new Wire(random, (bytes) => device.receive(bytes))
       const device = new DeviceProcess(board, firmware, (message) => wire.fromDevice(message))
@@ -144,6 +162,9 @@ export class FirmwareRun {
     this.#bridge = new BridgeProcess(bridgeFile)
     this.#bridge.start()
     for (const device of this.#devices) device.start()
+    if (this.#options.commands === 0) return
+    this.#commander = new Commander(brokerPort, this.#devices, this.#options.commands)
+    this.#commander.start()
   }
 
   async #play(): Promise<void> {
@@ -151,20 +172,24 @@ export class FirmwareRun {
     let [before, movedAt] = [0, performance.now()]
     while (!this.#isAbandoned) {
       const acknowledged = this.#devices.reduce((sum, device) => sum + device.acknowledged.length, 0)
-      if (acknowledged > before) movedAt = performance.now()
-      before = acknowledged
-      this.#onProgress(acknowledged)
+      const commands = this.#devices.reduce((sum, device) => sum + device.commands, 0)
+      const steps = Math.min(acknowledged, this.#options.messages) + commands
+      if (acknowledged + commands > before) movedAt = performance.now()
+      before = acknowledged + commands
+      this.#onProgress(steps)
       const [next] = blows
-      if (next !== undefined && acknowledged >= next.at) {
+      if (next !== undefined && steps >= next.at) {
         blows.shift()
         await this.#strike(next)
         continue
       }
-      if (acknowledged >= this.#options.messages) return
+      if (acknowledged >= this.#options.messages && (this.#commander?.isDone ?? true)) return
       if (this.#bridge.isGone)
         throw new Error(`the bridge ended by itself: ${this.#bridge.output.slice(-500)}`)
       if (performance.now() - movedAt > STALL_MS_MAX)
-        throw new Error(`nothing was acknowledged for ${STALL_MS_MAX} ms after ${acknowledged} messages`)
+        throw new Error(
+          `nothing moved for ${STALL_MS_MAX} ms after ${acknowledged} messages and ${commands} commands`,
+        )
       await delay(STEP_MS)
     }
   }
@@ -186,6 +211,18 @@ export class FirmwareRun {
     if (hasBroker) await this.#startBroker()
   }
 
+  #judgeCommands(): string[] {
+    const commander = this.#commander
+    if (commander === null) return []
+    const { bridge = 0, broker = 0, 'bridge and broker': both = 0 } = this.#struck
+    const kills = { bridge: bridge + both, broker: broker + both }
+    return this.#devices.flatMap(({ name, received }) => {
+      const verdict = judgeCommands({ name, received, sent: commander.sent(name) }, kills)
+      this.#repeated.set(name, verdict.repeated)
+      return verdict.problems
+    })
+  }
+
   async #startBroker(): Promise<void> {
     await this.#broker.start()
     this.#calmDown = whenOrphaned('kill -9 "$1"', [`${this.#broker.pid}`])
@@ -199,10 +236,12 @@ export class FirmwareRun {
   async #readLog(): Promise<LogRecord[]> {
     const args = [CLI, 'read', STREAM, '--config', join(this.#directory, 'headwater.yaml')]
     const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: READ_BYTES_MAX })
-    return stdout.split('\n').filter(Boolean).map(recordOf)
+    const records = stdout.split('\n').filter(Boolean).map(recordOf)
+    return records.filter(({ topic }) => !topic.startsWith(COMMANDS))
   }
 
   async #takeDown(): Promise<void> {
+    await this.#commander?.end()
     await Promise.all(this.#devices.map((device) => device.stop()))
     await this.#bridge?.end('SIGKILL')
     await this.#endBroker()
@@ -214,8 +253,8 @@ export class FirmwareRun {
       'broker.log': this.#broker.output,
       'bridge.log': this.#bridge.output,
       'devices.json': JSON.stringify(
-        this.#devices.map(({ name, boots, acknowledged, refused, said }) => ({
-          ...{ name, boots, acknowledged, refused, said },
+        this.#devices.map(({ name, boots, acknowledged, refused, received, said }) => ({
+          ...{ name, boots, acknowledged, refused, received, said },
         })),
       ),
     }

@@ -8,6 +8,13 @@
  *             0B FD 'T' boot:4 time:4                      the time came to be known; Unix ms / 1024
  *
  * Topics go round: two names and a short one.
+ *
+ * With DOWN it takes commands, too, and a device that was reset goes on with the session of before:
+ *
+ *   command = number:4 padding                           to "cmd/" DEVICE, QoS 1; big-endian, padding as above
+ *   report  = 0B FD 'S' boot:4 connection:4                it is subscribed, for the first time in this connection
+ *             0B FD 'C' boot:4 number:4                    the command of this number came; before its PUBACK
+ *             0B FD 'X' boot:4 length:4                    one came that is none
  */
 #define HEADWATER_IMPLEMENTATION
 #include "headwater.h"
@@ -26,8 +33,15 @@ static hw_topic topics[] = {
     HW_TOPIC("plant/" DEVICE "/odd"),
     HW_SHORT(INITIAL, '/'),
 };
+#if DOWN
+static hw_topic commands = HW_TOPIC("cmd/" DEVICE);
+#endif
 static uint32_t number;
 static bool is_answered = true;
+
+static uint32_t boot_number(void) {
+  return (uint32_t)plan.boot[0] << 24 | (uint32_t)plan.boot[1] << 16 | (uint32_t)plan.boot[2] << 8 | plan.boot[3];
+}
 
 static void report(uint8_t kind, uint32_t value) {
   uint8_t head[11];
@@ -42,11 +56,33 @@ static void report(uint8_t kind, uint32_t value) {
 
 static void on_result(void *context, hw_action action, hw_topic *topic, hw_result result) {
   (void)context;
-  (void)action;
   (void)topic;
+#if DOWN
+  if (action == HW_SUBSCRIBED) {
+    report(result == HW_ACKNOWLEDGED ? 'S' : 'X', hw.connection);
+    return;
+  }
+#endif
+  (void)action;
   report(result == HW_ACKNOWLEDGED ? 'A' : 'R', number);
   is_answered = true;
 }
+
+#if DOWN
+static hw_result on_message(void *context, const hw_message *message) {
+  const uint8_t *from = message->payload;
+  uint32_t command;
+  uint8_t i;
+  bool is_good = message->length >= 4;
+  (void)context;
+  if (!hw_is_of(message, &commands)) return HW_INVALID_TOPIC;
+  command = (uint32_t)hwi_u16(from) << 16 | hwi_u16(from + 2);
+  if (is_good) is_good = message->length == 4 + command * 7 % 60;
+  for (i = 4; is_good && i < message->length; i++) is_good = from[i] == (uint8_t)(command * 31 + (i - 4u) * 17u);
+  report(is_good ? 'C' : 'X', is_good ? command : message->length);
+  return HW_ACKNOWLEDGED;
+}
+#endif
 
 static uint8_t *put_number(uint8_t *to, uint32_t value) {
   uint8_t digits[10];
@@ -65,7 +101,7 @@ static void publish(void) {
   uint8_t payload[HW_PAYLOAD_MAX];
   uint8_t *to = payload;
   uint8_t i;
-  uint32_t boot = (uint32_t)plan.boot[0] << 24 | (uint32_t)plan.boot[1] << 16 | (uint32_t)plan.boot[2] << 8 | plan.boot[3];
+  uint32_t boot = boot_number();
   number++;
   for (i = 0; name[i] != 0; i++) *to++ = (uint8_t)name[i];
   to = put_number(to, boot);
@@ -75,18 +111,29 @@ static void publish(void) {
   hw_publish(&hw, &topics[number % 3], payload, (size_t)(to - payload), HW_QOS_1);
 }
 
-static const hw_config config = {
+static hw_config config = {
     .client_id = DEVICE,
     .keep_alive_s = 5,
     .write = board_write,
     .now_ms = board_now_ms,
     .on_result = on_result,
+#if DOWN
+    .on_message = on_message,
+#endif
 };
 
 int main(void) {
   bool is_time_told = false;
   board_start();
+#if DOWN
+  config.resume = boot_number() > 1;
+#endif
   hw_start(&hw, &config);
+#if DOWN
+  /* what a device that goes on would have kept: ids of this boot are others than those of the last */
+  hw.message_id = (uint16_t)(boot_number() << 10);
+  hw_subscribe(&hw, &commands, HW_QOS_1);
+#endif
   hw_sync_time(&hw);
   hw_connect(&hw);
   for (;;) {
