@@ -180,7 +180,7 @@ const BRIDGE_MAY_IMPORT: Record<string, string[]> = {
   lines: ['links', 'framing', 'outlet', 'leaves'],
   modbus: ['links', 'framing', 'outlet', 'leaves'],
   gateway: ['packets', 'links', 'uplink', 'bodies', 'leaves'],
-  config: ['gateway', 'bodies', 'modbus', 'lines', 'links', 'uplink', 'leaves'],
+  config: ['gateway', 'bodies', 'modbus', 'lines', 'links', 'outlet', 'uplink', 'leaves'],
   status: ['gateway', 'links', 'uplink', 'leaves'],
   assembly: [
     'config',
@@ -199,7 +199,7 @@ const BRIDGE_MAY_IMPORT: Record<string, string[]> = {
 
 function bridgePartOf(path: string): string {
   const [, second] = path.split('/')
-  if (['errors.ts', 'clock.ts', 'backoff.ts'].includes(second!)) return 'leaves'
+  if (['errors.ts', 'clock.ts', 'backoff.ts', 'names.ts'].includes(second!)) return 'leaves'
   // a type of whoever says what is wrong with its own entry
   if (path === 'firmware-bridge/config/entry-fault.ts') return 'leaves'
   return ['bridge.ts', 'index.ts'].includes(second!) ? 'assembly' : second!
