@@ -1,9 +1,9 @@
 /** `npm run test:firmware -- --messages N --seed S --kills K` */
 import { existsSync } from 'node:fs'
 import { SingleBar } from 'cli-progress'
+import { BRIDGE } from '../support/bridge-process.ts'
 import { Exit, type FaultOptions, runFaultProgram, type Surroundings } from '../support/fault-program.ts'
 import { positive, wholeNumber } from '../support/number-options.ts'
-import { BRIDGE } from './bridge-process.ts'
 import { BOARDS, whatIsMissing } from './firmware.ts'
 import { summaryOf } from './report.ts'
 import { FirmwareRun, type RunOptions } from './run.ts'

@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { BridgeProcess } from '../support/bridge-process.ts'
 import { BrokerProcess, CLI } from '../support/broker-process.ts'
 import { whenOrphaned } from '../support/kafka/cleanup.ts'
 import { freePort } from '../support/kafka/ports.ts'
 import { seededRandom } from '../support/random.ts'
-import { BridgeProcess, bridgeConfiguration } from './bridge-process.ts'
 import { Commander } from './commander.ts'
+import { bridgeConfiguration, brokerConfiguration, STREAM } from './configurations.ts'
 import { DeviceProcess } from './device-process.ts'
 import { BOARDS, buildFirmware, buildPtyHolder } from './firmware.ts'
 import { judge, type LogRecord } from './judge.ts'
@@ -19,7 +20,6 @@ import { COMMANDS } from './payload.ts'
 import { type Blow, planBlows, type Victim } from './plan.ts'
 import { Wire } from './wire.ts'
 
-const STREAM = 'events'
 const STEP_MS = 20
 /** Without one acknowledgement for so long something is stuck. */
 const STALL_MS_MAX = 90_000
@@ -159,8 +159,8 @@ export class FirmwareRun {
     }
     this.#broker = new BrokerProcess(['--config', brokerFile])
     await this.#startBroker()
-    this.#bridge = new BridgeProcess(bridgeFile)
-    this.#bridge.start()
+    this.#bridge = new BridgeProcess(['--config', bridgeFile])
+    this.#bridge.launch()
     for (const device of this.#devices) device.start()
     if (this.#options.commands === 0) return
     this.#commander = new Commander(brokerPort, this.#devices, this.#options.commands)
@@ -207,7 +207,7 @@ export class FirmwareRun {
     await Promise.all([hasBridge ? this.#bridge.end('SIGKILL') : null, hasBroker ? this.#endBroker() : null])
     await delay(downMs)
     if (this.#isAbandoned) return
-    if (hasBridge) this.#bridge.start()
+    if (hasBridge) this.#bridge.launch()
     if (hasBroker) await this.#startBroker()
   }
 
@@ -270,16 +270,4 @@ function recordOf(line: string): LogRecord {
   if (gap !== undefined) throw new Error(`the log has a gap: ${line}`)
   const bytes = typeof value === 'string' ? Buffer.from(value, 'utf8') : Buffer.from(value.base64, 'base64')
   return { topic, value: bytes }
-}
-
-/** One partition, so that the order of all of a device's messages can be judged, whatever their topics. */
-function brokerConfiguration(port: number): string {
-  return `
-edge: firmware-test
-data: ./data
-mqtt:
-  listeners: [{ address: "127.0.0.1:${port}" }]
-streams:
-  - { name: ${STREAM}, topics: ["#"], key: topic, partitions: 1 }
-`
 }
