@@ -103,6 +103,8 @@ test('doctor finds what is wrong, says what to do, and exits with 1', async () =
       tls: { certFile: cert.pem, keyFile: key.pem }
 upstreams:
   - { name: central, kind: kafka, bootstrap: ["no-such-host.invalid:9092"] }
+downlinks:
+  - { name: commands, topic: commands, connection: { bootstrap: ["none.invalid:9092"] } }
 `,
   )
   const { code, ok, of } = await doctor(directory, {})
@@ -114,6 +116,9 @@ upstreams:
   expect(of('certificate')).toMatchObject([{ level: 'fault', what: expect.stringContaining('expired on') }])
   expect(of('permissions')).toMatchObject([
     { level: 'fault', todo: `chmod o-rwx ${join(directory, 'key.pem')}` },
+  ])
+  expect(of('downlink commands')).toMatchObject([
+    { level: 'fault', what: expect.stringContaining('none.invalid') },
   ])
   expect(of('upstream central')).toMatchObject([
     { level: 'fault', what: expect.stringContaining('is not known') },

@@ -44,7 +44,7 @@ export interface Examined {
   /** ms since 1970 */
   readonly now: number
   readonly signal: AbortSignal
-  /** What is to be said of one upstream's link; the command line asks sync. */
+  /** What is to be said of one upstream's link, or of a downlink's own; the command line asks sync. */
   examineLink(entry: Config['upstreams'][number], clock: Judgement): Promise<Omit<Finding, 'item'>[]>
   loadNativeModules(): Promise<NativeModule[]>
 }
@@ -108,6 +108,12 @@ async function* examineLinks({ config, clock, examineLink }: Examined): AsyncGen
       continue
     }
     for (const found of await examineLink(entry, clock)) yield { item: `upstream ${entry.name}`, ...found }
+  }
+  for (const { name, connection } of config.downlinks) {
+    // else it has its upstream's
+    if (typeof connection !== 'object' || connection === null) continue
+    const entry = { ...connection, name, kind: 'kafka' }
+    for (const found of await examineLink(entry, clock)) yield { item: `downlink ${name}`, ...found }
   }
 }
 

@@ -95,8 +95,9 @@ const memory = (totalKb: number, groups: Record<string, string> = {}) =>
 test('the smallest limit of the control groups above counts', async () => {
   expect(await examineMemory(memory(1_000_000), 'self')).toMatchObject({ level: 'ok' })
   const limited = memory(1_000_000, {
-    '/sys/fs/cgroup/system.slice/headwater.service/memory.max': 'max\n',
+    '/sys/fs/cgroup/system.slice/headwater.service/memory.max': '300000000\n',
     '/sys/fs/cgroup/system.slice/memory.max': '80000000\n',
+    '/sys/fs/cgroup/memory.max': 'max\n',
   })
   const finding = await examineMemory(limited, 'self')
   expect(finding).toMatchObject({ level: 'fault' })

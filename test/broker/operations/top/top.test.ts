@@ -8,6 +8,7 @@ import { printTop, sortClientRates, sortStreams } from '../../../../broker/opera
 interface Told {
   readonly at: number
   readonly pid?: number
+  readonly startedAt?: number
   readonly received?: number
   readonly ends?: Readonly<Record<string, number>>
   readonly clients?: Readonly<
@@ -15,11 +16,11 @@ interface Told {
   >
 }
 
-function snapshot({ at, pid = 1, received = 0, ends = {}, clients = {} }: Told): Snapshot {
+function snapshot({ at, pid = 1, startedAt = 0, received = 0, ends = {}, clients = {} }: Told): Snapshot {
   const broker = {
     version: '1.0.0',
     pid,
-    startedAt: 0,
+    startedAt,
     edge: 'pi',
     mqtt: { connections: Object.keys(clients).length, connectionsMax: 1000 },
     ingress: { received, receivedBytes: received * 10 },
@@ -101,6 +102,9 @@ test('a broker or a connection that began anew counts from its beginning, not be
   const before = snapshot({ at: 0, received: 100, clients: { a: { in: 10 } } })
   const restarted = ratesBetween(before, snapshot({ at: 1000, pid: 2, received: 5 }))!
   expect(restarted).toMatchObject({ seconds: 0, messagesPerSecond: 0 })
+  // in a container every broker is process 1
+  const samePid = ratesBetween(before, snapshot({ at: 1000, startedAt: 500, received: 200 }))!
+  expect(samePid).toMatchObject({ seconds: 0, messagesPerSecond: 0 })
   const back = ratesBetween(
     before,
     snapshot({ at: 1000, received: 101, clients: { a: { in: 1, since: 7 } } }),
