@@ -32,6 +32,8 @@ export interface Rates {
   /** 0 for the first look, whose rates are 0. */
   readonly seconds: number
   readonly broker: BrokerStatus
+  /** Open ones; `headwater status` has them. */
+  readonly alarms: number
   readonly messagesPerSecond: number
   readonly recordsPerSecond: number
   readonly bytesPerSecond: number
@@ -43,7 +45,7 @@ export interface Rates {
 
 /** @returns null where no broker runs. @param before null for the first look */
 export function ratesBetween(before: Snapshot | null, now: Snapshot): Rates | null {
-  const { broker, streams, upstreams } = now.report
+  const { broker, streams, upstreams, alarms = [] } = now.report
   if (broker === null) return null
   const was = isSameBroker(before, broker) ? before : null
   const seconds = was === null ? 0 : Math.max((now.at - was.at) / 1000, 0.001)
@@ -54,6 +56,7 @@ export function ratesBetween(before: Snapshot | null, now: Snapshot): Rates | nu
   return {
     seconds,
     broker,
+    alarms: alarms.length,
     messagesPerSecond: perSecond(broker.ingress.received, former?.ingress.received),
     recordsPerSecond: perSecond(broker.log.records, former?.log.records),
     bytesPerSecond: perSecond(broker.ingress.receivedBytes, former?.ingress.receivedBytes),

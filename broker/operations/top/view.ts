@@ -4,7 +4,7 @@ import type { UpstreamStatus } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { type Column, printTable } from '../terminal/table.ts'
-import { bytes, count, duration, milliseconds, rate } from '../terminal/units.ts'
+import { bytes, count, duration, milliseconds, plural, rate } from '../terminal/units.ts'
 import type { TopOrder } from './orders.ts'
 import type { ClientRate, Rates, StreamRate } from './rates.ts'
 
@@ -74,7 +74,8 @@ function printHead(out: Output, rates: Rates, { order, isInteractive }: TopView)
   const { log, mqtt } = broker
   const name = out.paint('bold', `headwater ${broker.version}`)
   const keys = isInteractive ? out.paint('dim', `   by ${order}: s   quit: q`) : ''
-  out.line(`${name}  ${broker.edge}  up ${duration(Date.now() - broker.startedAt)}${keys}`)
+  const alarms = rates.alarms === 0 ? '' : `  ${out.paint('red', plural(rates.alarms, 'alarm'))}`
+  out.line(`${name}  ${broker.edge}  up ${duration(Date.now() - broker.startedAt)}${alarms}${keys}`)
   const state = log.condition === 'open' ? '' : `  ${out.paint('red', `the log is ${log.condition}`)}`
   const full = log.space.isFull ? `  ${out.paint('red', 'the disk is full')}` : ''
   out.line(

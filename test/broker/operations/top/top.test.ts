@@ -66,7 +66,8 @@ function snapshot({ at, pid = 1, startedAt = 0, received = 0, ends = {}, clients
       unacknowledged: 0,
     }),
   )
-  const report = { running: true, broker, streams, upstreams } as unknown as StatusReport
+  const alarms = [{ id: 'disk-full' }]
+  const report = { running: true, broker, streams, upstreams, alarms } as unknown as StatusReport
   return { at, report, clients: told as unknown as Snapshot['clients'] }
 }
 
@@ -157,7 +158,7 @@ test('all fits on a screen of 24 rows, and what does not is counted', () => {
     isInteractive: true,
   })
   expect(lines.length).toBeLessThanOrEqual(24)
-  expect(lines[0]).toMatch(/by rate: s {3}quit: q/)
+  expect(lines[0]).toMatch(/ 1 alarm {3}by rate: s {3}quit: q/)
   expect(lines.some((line) => line.startsWith('c99 '))).toBe(true)
   const shown = lines.filter((line) => /^c\d+ /.test(line)).length
   expect(lines.at(-1)).toBe(`${100 - shown} more\n`)
