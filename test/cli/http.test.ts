@@ -221,6 +221,9 @@ test('with a token and users: who shows it has everything, who does not the heal
   ])
   expect(await status(records, 'a-token-of-24-characters')).toBe(200)
   expect(started.broker.stdout + started.broker.stderr).not.toContain('a-token-of')
+  expect(started.broker.stderr).toContain(
+    `can be read or changed by others: chmod 600 ${join(home, 'token')}`,
+  )
   expect(await started.broker.end('SIGTERM')).toBe(0)
   writeFileSync(join(home, 'token'), 'short')
   const refused = await headwater(['start'], home, {

@@ -1,5 +1,5 @@
 /** Puts the HTTP listener of a running broker together. */
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseListenAddress } from '../../config/address.ts'
@@ -14,6 +14,8 @@ import { PageFiles } from '../http/page-files.ts'
 import { TokenFile } from '../http/token-file.ts'
 import type { Operations } from '../operations.ts'
 
+/** Bits of a file's mode: what group and others may. */
+const OTHERS = 0o077
 /** Written by the build. */
 const PAGE = fileURLToPath(new URL('../../dashboard/assets/', import.meta.url))
 const OPEN_API = fileURLToPath(new URL('../http/openapi.json', import.meta.url))
@@ -37,6 +39,7 @@ export async function startHttp(
     config.tokenFile === undefined
       ? null
       : await TokenFile.open(config.tokenFile, { disk: nodeDisk, log, monotonic })
+  if (config.tokenFile !== undefined) await warnOfReaders(config.tokenFile, log)
   const isGuarded = () => operations.status().mqtt.isGuarded
   const hosts = [...config.allowedHosts, ...ownNames(hostname())].map((host) => host.toLowerCase())
   const guard = new Guard({ token, hosts, isGuarded, log, monotonic })
@@ -51,6 +54,16 @@ export async function startHttp(
     log.warn(`no dashboard and no metrics: ${error.line}; http.address: null says that none are wanted`)
     return null
   }
+}
+
+/** Who can read the file has the token. */
+async function warnOfReaders(path: string, log: LogSink): Promise<void> {
+  const mode = await stat(path).then(
+    (found) => found.mode,
+    () => 0,
+  )
+  if ((mode & OTHERS) === 0) return
+  log.warn(`http.tokenFile ${path} can be read or changed by others: chmod 600 ${path}`)
 }
 
 /** Of this machine: nobody else can have them lead here. */

@@ -63,8 +63,11 @@ export class Guard {
   /** @returns what this request may ask @throws HttpRefusedError, HttpLimitError */
   async granted(asker: Asker): Promise<Access> {
     const access = await this.#accessOf(asker)
-    this.#checkOrigin(asker)
-    if (this.#parts.token === null || access !== 'full') this.#checkHost(asker)
+    const showsToken = this.#parts.token !== null && access === 'full'
+    if (!showsToken) {
+      this.#checkOrigin(asker)
+      this.#checkHost(asker)
+    }
     return access
   }
 

@@ -168,6 +168,12 @@ describe('a page of somebody else', () => {
     const host = 'metrics.example.org'
     expect((await ask('/api/v1/status', { headers: { host } })).status).toBe(403)
     expect((await ask('/api/v1/status', { headers: { host, ...bearer(TOKEN).headers } })).status).toBe(200)
+    // as through a proxy that has its own Host
+    const across = post(
+      { clientId: 'sensor-1' },
+      { origin: 'https://metrics.example.org', ...bearer(TOKEN).headers },
+    )
+    expect((await ask('/api/v1/clients/disconnect', across)).status).toBe(200)
   })
 
   it.each(['http://evil.example', 'null', 'https://127.0.0.1', 'http://localhost:1'])(
