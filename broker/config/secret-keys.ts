@@ -11,7 +11,7 @@ export function withoutSecrets(schema: TSchema, config: unknown): unknown {
   return JSON.parse(JSON.stringify(config, replaced))
 }
 
-function secretKeys(schema: TSchema, found = new Set<string>()): Set<string> {
+export function secretKeys(schema: TSchema, found = new Set<string>()): Set<string> {
   for (const [key, property] of Object.entries((schema.properties ?? {}) as Record<string, TSchema>)) {
     if (property.secret === true) found.add(key)
     secretKeys(property, found)
