@@ -11,6 +11,13 @@ import {
   visit,
 } from 'yaml'
 import { ConfigError } from '../errors.ts'
+import {
+  CONFIG_VERSION_KEY,
+  type Migration,
+  migrateDocument,
+  newestVersion,
+  versionOf,
+} from './migrations.ts'
 
 /** Larger than any configuration; a wrong path (a log, a core dump) is refused before it is parsed. */
 export const CONFIG_BYTES_MAX = 1_048_576
@@ -26,10 +33,15 @@ export class ConfigDocument {
   readonly #lines: LineCounter
   readonly #program: string
 
+  /** What it lacked of the newest version: the value is as if it had been migrated. */
+  readonly migrated: readonly Migration[]
+  readonly #migrations: readonly Migration[]
+
   /** @param program whose `init` writes a file to compare with */
-  constructor(file: string, text: string, program: string) {
+  constructor(file: string, text: string, program: string, migrations: readonly Migration[]) {
     this.file = file
     this.#program = program
+    this.#migrations = migrations
     this.#lines = new LineCounter()
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,
@@ -37,7 +49,29 @@ export class ConfigDocument {
       stringKeys: true,
     })
     this.problems = this.#syntaxProblems()
+    if (this.problems.length === 0) this.problems.push(...this.#newerVersion())
+    this.migrated = this.problems.length === 0 ? migrateDocument(this.#document, migrations) : []
     this.value = this.problems.length === 0 ? this.#toValue() : undefined
+  }
+
+  /** The version that it had before it was migrated. */
+  get version(): number {
+    const [first] = this.migrated
+    return first === undefined ? (versionOf(this.#document) ?? 1) : first.to - 1
+  }
+
+  /** Whether the file says this value, or a part of it. */
+  has(path: Path): boolean {
+    return path.length > 0 && this.#found(path, 'value').isWhole
+  }
+
+  #newerVersion(): ConfigError[] {
+    const version = versionOf(this.#document)
+    const newest = newestVersion(this.#migrations)
+    if (version === null || version <= newest) return []
+    const message = `the file has ${CONFIG_VERSION_KEY} ${version}, this ${this.#program} reads up to ${newest}`
+    const hint = `use the version that wrote it, or the file's backup of before: ${this.file}.backup-*`
+    return [new ConfigError(this.place([CONFIG_VERSION_KEY]), message, hint)]
   }
 
   /** Where in the file a place is, for sorting. */
@@ -54,6 +88,11 @@ export class ConfigDocument {
   }
 
   #nodeAt(path: Path, part: 'key' | 'value'): Node | null {
+    return this.#found(path, part).node
+  }
+
+  /** The deepest part of the path that is there. */
+  #found(path: Path, part: 'key' | 'value'): { readonly node: Node | null; readonly isWhole: boolean } {
     let node: unknown = this.#document.contents
     let found: Node | null = isNode(node) ? node : null
     for (const [index, step] of path.entries()) {
@@ -66,11 +105,11 @@ export class ConfigDocument {
       } else if (isSeq(node)) {
         next = node.items[Number(step)]
       }
-      if (!isNode(next)) break
+      if (!isNode(next)) return { node: found, isWhole: false }
       node = next
       found = next
     }
-    return found
+    return { node: found, isWhole: true }
   }
 
   #placeAt(offset: number): string {

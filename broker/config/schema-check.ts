@@ -53,7 +53,7 @@ function pointerSteps(pointer: string): string[] {
 }
 
 /** Names a path as people write it: `streams[0].topics[1]`. */
-function pathName(path: Path): string {
+export function pathName(path: Path): string {
   let name = ''
   for (const step of path) {
     if (/^[0-9]+$/.test(String(step))) name += `[${step}]`

@@ -18,7 +18,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   [
     'zzzzzzz: 1\n',
     [
-      '1:1: unknown key "zzzzzzz" at the top level - known here: edge, data, mqtt, http, limits, log, clock, streams, upstreams, downlinks',
+      '1:1: unknown key "zzzzzzz" at the top level - known here: configVersion, edge, data, mqtt, http, limits, log, clock, streams, upstreams, downlinks',
     ],
   ],
   [
