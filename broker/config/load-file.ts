@@ -169,7 +169,7 @@ function readDocument(
     return unreadable(command, file, error as NodeJS.ErrnoException)
   }
   const text = decode(bytes)
-  if (text === null) return new ConfigError(file, 'the file is not UTF-8 text', 'save it as UTF-8')
+  if (text === null) return new ConfigError(...encodingFault(file, bytes))
   return new ConfigDocument(file, text, command, migrations)
 }
 
@@ -179,6 +179,23 @@ function decode(bytes: Buffer): string | null {
   } catch {
     return null
   }
+}
+
+function encodingFault(file: string, bytes: Buffer): [place: string, message: string, hint: string] {
+  const [first, second] = bytes
+  const isWide = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)
+  if (isWide) return [`${file}:1:1`, 'the file is UTF-16', 'save it as UTF-8']
+  let line = 1
+  for (let from = 0; from < bytes.length; line++) {
+    const end = bytes.indexOf(0x0a, from)
+    const piece = bytes.subarray(from, end < 0 ? bytes.length : end)
+    if (decode(piece) === null) {
+      const column = piece.findIndex((byte) => byte >= 0x80) + 1
+      return [`${file}:${line}:${column}`, 'a character here is not UTF-8', 'save the file as UTF-8']
+    }
+    from += piece.length + 1
+  }
+  return [file, 'the file is not UTF-8 text', 'save it as UTF-8']
 }
 
 function unreadable(command: string, file: string, error: NodeJS.ErrnoException): ConfigError {
@@ -203,11 +220,12 @@ function givenValues(
   const value = document?.value ?? {}
   if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
   const message = `the file holds ${Array.isArray(value) ? 'a list' : 'one value'}, not keys`
-  return new ConfigError(
-    document!.place([]),
-    message,
-    `compare with the file that \`${command} init\` writes`,
-  )
+  const glued = typeof value === 'string' ? /^([A-Za-z]+):(\S+)/.exec(value) : null
+  const hint =
+    glued === null
+      ? `compare with the file that \`${command} init\` writes`
+      : `a space follows the ":" of a key: "${glued[1]}: ..."`
+  return new ConfigError(document!.place([]), message, hint)
 }
 
 /**
