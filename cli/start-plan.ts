@@ -74,7 +74,14 @@ export async function planStart(context: CommandContext, options: StartOptions):
   const { secretKeys, withoutSecrets } = await import('../broker/config/secret-keys.ts')
   const schema = configSchema(UpstreamSchema, DownlinkSchema)
   const isHttpGiven = isGiven(['http', 'address'])
-  const plan: StartPlan = { options, config, file, isHttpGiven, warnings, secretKeys: [...secretKeys(schema)] }
+  const plan: StartPlan = {
+    options,
+    config,
+    file,
+    isHttpGiven,
+    warnings,
+    secretKeys: [...secretKeys(schema)],
+  }
   if (process.send === undefined) {
     context.out.json({ ...plan, config: withoutSecrets(schema, config) })
   } else await new Promise((resolve) => process.send!(plan, resolve))

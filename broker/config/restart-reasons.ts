@@ -13,6 +13,7 @@ export const RELOAD_RULES: readonly (readonly [path: string, reason: string | nu
   ['mqtt.sysIntervalSeconds', null],
   ['mqtt.listeners', 'addresses are opened at the start, and closing one would end its connections'],
   ['mqtt', 'connections and sessions are made with it'],
+  ['http', 'its address is opened at the start'],
   ['limits.connectionsMax', null],
   ['limits.connectionsPerAddressMax', null],
   ['limits.connectsPerSecond', null],

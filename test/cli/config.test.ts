@@ -29,13 +29,12 @@ test('config show has what is set with its place, a key with its default, and ev
   writeFileSync(join(home, 'headwater.yaml'), 'edge: line-7\nlimits:\n  connectionsMax: 5\n')
   const env = { HEADWATER_LIMITS_CONNECTIONS_MAX: '7' }
   const shown = await headwater(['config', 'show'], home, env)
-  expect(shown.stdout.split('\n').slice(0, 3)).toEqual([
-    expect.stringMatching(/^KEY +VALUE +FROM$/),
-    expect.stringMatching(/^edge +line-7 +headwater\.yaml:1:7$/),
-    expect.stringMatching(
-      /^limits\.connectionsMax +7 +environment variable HEADWATER_LIMITS_CONNECTIONS_MAX$/,
-    ),
-  ])
+  expect(shown.stdout).toMatch(/^KEY +VALUE +FROM$/m)
+  expect(shown.stdout).toMatch(/^edge +line-7 +headwater\.yaml:1:7$/m)
+  expect(shown.stdout).toMatch(
+    /^limits\.connectionsMax +7 +environment variable HEADWATER_LIMITS_CONNECTIONS_MAX$/m,
+  )
+  expect(shown.stdout).not.toContain('default')
   const one = await headwater(['config', 'show', 'log.segmentBytes'], home)
   expect(one.stdout).toMatch(/^log\.segmentBytes +33554432 +default$/m)
   const all = JSON.parse((await headwater(['config', 'show', '--effective', '--json'], home)).stdout)

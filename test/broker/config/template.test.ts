@@ -25,10 +25,12 @@ test('every key is explained', () => {
 })
 
 test('the examples are valid where they stand', () => {
-  const used = template.replaceAll(
-    /^( *)# (- name|- address|- kind| {2}topics| {2}key:| {2}partitions| {2}table| {2}kind| {2}brokers)/gm,
-    '$1$2',
-  ).replace('0.0.0.0:1883', '0.0.0.0:1884')
+  const used = template
+    .replaceAll(
+      /^( *)# (- name|- address|- kind| {2}topics| {2}key:| {2}partitions| {2}table| {2}kind| {2}brokers)/gm,
+      '$1$2',
+    )
+    .replace('0.0.0.0:1883', '0.0.0.0:1884')
   const { config } = loaded(used)
   expect(config.streams.map(({ name }) => name)).toEqual(['alarms', 'events'])
   expect(config.upstreams.map(({ kind }) => kind)).toEqual(['archive', 'kafka'])
