@@ -112,7 +112,7 @@ test('init replaces nothing without --force, and writes to standard output for -
   // the schema is written beside a file alone
   const modeline = '# yaml-language-server: $schema=./a.schema.json\n'
   expect(modeline + printed.stdout).toBe(readFileSync(join(directory, 'a.yaml'), 'utf8'))
-  expect(readdirSync(directory)).toEqual(['a.yaml'])
+  expect(readdirSync(directory).toSorted()).toEqual(['a.schema.json', 'a.yaml'])
 })
 
 test('what init writes is the default configuration, also with its examples switched on', async () => {
