@@ -46,13 +46,17 @@ const actions: BridgeActions = {
   start: planStart,
   async init(file, { force }) {
     const { bridgeTemplate } = await import('./firmware-bridge/commands/configuration.ts')
-    const { writeNewFile } = await import('./broker/operations/commands/init.ts')
+    const { schemaBeside, withSchemaLine, writeNewFile } = await import(
+      './broker/operations/commands/init.ts'
+    )
     if (file === '-') {
       out.raw(bridgeTemplate())
       return ExitCode.ok
     }
-    await writeNewFile(file, bridgeTemplate(), force, 'headwater-bridge.yaml')
-    out.line(`wrote ${file}`)
+    const beside = schemaBeside(file)
+    await writeNewFile(file, withSchemaLine(bridgeTemplate(), beside), force, 'headwater-bridge.yaml')
+    await writeSchema(beside)
+    out.line(`wrote ${file}, and ${beside} by which editors complete it`)
     out.line(
       `edit it, then: headwater-bridge config check ${file} && headwater-bridge start --config ${file}`,
     )
@@ -63,10 +67,23 @@ const actions: BridgeActions = {
     const loaded = await load({ ...options, ...(file === undefined ? {} : { config: file }) })
     return reportCheck({ out, err }, loaded, options.json) ? ExitCode.ok : ExitCode.usage
   },
-  async show(options) {
-    const { showConfig } = await import('./firmware-bridge/commands/configuration.ts')
-    showConfig(out, await loaded(options), options.json)
+  async show(key, options) {
+    const { showConfig } = await import('./broker/operations/commands/config.ts')
+    const { BridgeSchema } = await import('./firmware-bridge/config/schema.ts')
+    showConfig(out, BridgeSchema, await loaded(options), { ...options, key })
     return ExitCode.ok
+  },
+  async schema(file) {
+    await writeSchema(file)
+    if (file !== '-') out.line(`wrote ${file}`)
+    return ExitCode.ok
+  },
+  async migrate(file, options) {
+    const { migrateConfig } = await import('./broker/operations/commands/config.ts')
+    const { BRIDGE_PROGRAM } = await import('./firmware-bridge/config/load.ts')
+    const { command: program, migrations } = BRIDGE_PROGRAM
+    const found = await loaded({ ...options, ...(file === undefined ? {} : { config: file }) })
+    return migrateConfig(out, found, { ...options, program, migrations })
   },
   async status(options) {
     const { showStatus } = await import('./firmware-bridge/commands/status.ts')
@@ -91,6 +108,14 @@ const actions: BridgeActions = {
     runManual(out, program, BRIDGE_FACTS, { version: VERSION, seeAlso: ['headwater'] }, markdown)
     return ExitCode.ok
   },
+}
+
+async function writeSchema(file: string): Promise<void> {
+  const { schemaText, writeGenerated } = await import('./broker/operations/commands/init.ts')
+  const { BridgeSchema } = await import('./firmware-bridge/config/schema.ts')
+  const text = schemaText(BridgeSchema, 'The firmware bridge of Headwater')
+  if (file === '-') out.raw(text)
+  else await writeGenerated(file, text)
 }
 
 async function load({ config, data }: Located): Promise<LoadedBridgeConfig | RefusedConfig> {

@@ -51,9 +51,7 @@ const actions: Actions = {
   start: (options) => planStart(context, options),
   async init(file, { force }) {
     const { runInit } = await import('./broker/operations/commands/init.ts')
-    const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
-    const schemas = { upstreamSchema: UpstreamSchema, downlinkSchema: DownlinkSchema }
-    return runInit(context, { file, force, ...schemas })
+    return runInit(context, { file, force, schema: await wholeSchema() })
   },
   async reload(options) {
     return (await import('./broker/operations/commands/reload.ts')).runReload(context, options)
@@ -73,6 +71,23 @@ const actions: Actions = {
   async check(file, options) {
     const { runCheck } = await import('./broker/operations/commands/check.ts')
     return runCheck(context, { ...options, config: file ?? options.config })
+  },
+  async configShow(key, options) {
+    const { loadedConfig } = await import('./broker/operations/commands/context.ts')
+    const { showConfig } = await import('./broker/operations/commands/config.ts')
+    showConfig(out, await wholeSchema(), await loadedConfig(context, options), { ...options, key })
+    return ExitCode.ok
+  },
+  async configSchema(file) {
+    const { writeSchema } = await import('./broker/operations/commands/init.ts')
+    return writeSchema(context, file, await wholeSchema())
+  },
+  async configMigrate(file, options) {
+    const { loadedConfig } = await import('./broker/operations/commands/context.ts')
+    const { migrateConfig } = await import('./broker/operations/commands/config.ts')
+    const { MIGRATIONS } = await import('./broker/config/migrations.ts')
+    const loaded = await loadedConfig(context, { ...options, config: file ?? options.config })
+    return migrateConfig(out, loaded, { ...options, program: 'headwater', migrations: MIGRATIONS })
   },
   async status(options) {
     return (await import('./broker/operations/commands/status.ts')).runStatus(context, options)
@@ -176,6 +191,13 @@ const actions: Actions = {
     runManual(out, program, PROGRAM_FACTS, { version: VERSION, seeAlso: ['headwater-bridge'] }, markdown)
     return ExitCode.ok
   },
+}
+
+/** Of the configuration, with what sync knows of its entries. */
+async function wholeSchema() {
+  const { configSchema } = await import('./broker/config/schema.ts')
+  const { DownlinkSchema, UpstreamSchema } = await import('./sync/config.ts')
+  return configSchema(UpstreamSchema, DownlinkSchema)
 }
 
 /** On a terminal only; anything but yes is no. */

@@ -3,10 +3,18 @@ import { ChainClocks } from './clock/chain-clocks.ts'
 import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
 import type { Trust } from './clock/trust.ts'
-import { changeText, configChanges, isLive, type ReloadReport, withLiveChanges } from './config/changes.ts'
+import {
+  changeText,
+  configChanges,
+  isLive,
+  pendingChange,
+  type ReloadReport,
+  withLiveChanges,
+} from './config/changes.ts'
 import type { BrokerConfig } from './config/schema.ts'
-import { edgeOf, streamsOf, WRITE_BUFFER_BYTES } from './configured.ts'
+import { edgeOf, logSettings, WRITE_BUFFER_BYTES } from './configured.ts'
 import { dropBallast } from './log/ballast.ts'
+import { mergeCatalog, readCatalog } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
@@ -23,6 +31,7 @@ import { sysStatus } from './mqtt/sys/status.ts'
 import { SysTopics } from './mqtt/sys/sys-topics.ts'
 import { ANONYMOUS } from './mqtt/who.ts'
 import { clockChangeText } from './operations/clock-text.ts'
+import { CompactionSchedule } from './operations/compaction-schedule.ts'
 import { UnknownClientError } from './operations/errors.ts'
 import type { BrokerOperations, BrokerStatus } from './operations/operations.ts'
 import { type DataDirectory, openDataDirectory } from './storage/data-directory.ts'
@@ -54,27 +63,31 @@ export class Broker implements BrokerOperations {
   readonly #sink: LogSink
   readonly #gate: Gate
   readonly #sys: SysTopics
+  readonly #disk: Disk
   readonly #data: DataDirectory
   readonly #watch: ClockWatch
   readonly #clocks: ChainClocks
+  readonly #router: Router
   readonly #ingress: Ingress
   readonly #front: Front
   readonly #fileSystem: FileSystem
   readonly #startedAt = Date.now()
   /** By a clock that nobody sets. */
   readonly #startedMonotonic = performance.now()
-  readonly #schedule: Schedule | null
+  readonly #schedule: CompactionSchedule
 
   private constructor(
     config: BrokerConfig,
+    disk: Disk,
     data: DataDirectory,
     watch: ClockWatch,
     clocks: ChainClocks,
     log: EventLog,
     tables: Tables,
+    router: Router,
     ingress: Ingress,
     front: Front,
-    schedule: Schedule | null,
+    schedule: CompactionSchedule,
     fileSystem: FileSystem,
     gate: Gate,
     sink: LogSink,
@@ -86,9 +99,11 @@ export class Broker implements BrokerOperations {
     this.tables = tables
     this.facts = data.facts
     this.#config = config
+    this.#disk = disk
     this.#data = data
     this.#watch = watch
     this.#clocks = clocks
+    this.#router = router
     this.#ingress = ingress
     this.#front = front
     this.publisher = new LocalPublisher(ingress, front)
@@ -127,12 +142,10 @@ export class Broker implements BrokerOperations {
         return [own.qos2, own.sources, clocks.stateOf(chain)]
       }
       const options = {
-        streams: streamsOf(config),
+        ...logSettings(config),
         segmentBytes: config.log.segmentBytes,
         admittedBytesMax: config.limits.admittedBytesMax,
         writeBufferBytes: WRITE_BUFFER_BYTES,
-        budget: { bytesMax: config.log.disk.bytesMax ?? null, reserveBytes: config.log.disk.reserveBytes },
-        dirtyShare: config.log.compaction.dirtyShare,
         hasBallast: true,
         upstreams: dependencies.upstreams ?? [],
         trustedNow: () => watch.trustedNow(),
@@ -165,14 +178,17 @@ export class Broker implements BrokerOperations {
       const guard = { access: gate.door, quotas: gate.rates }
       const world = { disk, data: data.path, log, ingress, router, sink, clock: frontClock, ...guard }
       front = await openFront(world, frontOptions)
-      const schedule = await scheduleCompaction(config, log, sink)
+      const schedule = new CompactionSchedule(() => opened.janitor.compact(), sink)
+      await schedule.follow(config)
       return new Broker(
         config,
+        disk,
         data,
         watch,
         clocks,
         log,
         tables,
+        router,
         ingress,
         front,
         schedule,
@@ -219,21 +235,32 @@ export class Broker implements BrokerOperations {
     }
   }
 
-  /** Takes up what can be taken up of a configuration that was read again, certificates and users besides. */
+  /**
+   * Takes up what can be taken up of a configuration that was read again, certificates and users besides. A message that comes meanwhile
+   * goes by the old routes or by the new ones.
+   * @throws StreamDefinitionError, and what the disk says of a new stream: nothing has changed then
+   */
   async applyConfig(config: BrokerConfig): Promise<ReloadReport> {
     const changes = configChanges(this.#config, config)
-    const applied = changes.filter(isLive).map(changeText)
-    const needsRestart = changes.filter((change) => !isLive(change)).map(({ key }) => key)
-    this.#config = withLiveChanges(this.#config, config)
+    const next = withLiveChanges(this.#config, config)
+    // also those that are to count later: a start with them would be refused
+    mergeCatalog(await readCatalog(this.#disk, this.#data.path), logSettings(config).streams)
+    await this.log.redefine(logSettings(next))
+    this.#config = next
+    this.#router.update(next.streams, (name) => this.log.stream(name))
+    const applied = changes.filter(isLive).map((change) => changeText(change))
+    const needsRestart = changes.filter((change) => !isLive(change)).map(pendingChange)
+    this.#front.connectionsMax = next.limits.connectionsMax
+    // with the routes: who may write to a stream is asked by the topic
+    if (applied.length > 0) this.#gate.update(gateSettings(next))
     for (const line of applied) this.#sink.info(`the configuration has changed: ${line}`)
-    for (const key of needsRestart)
-      this.#sink.warn(`the configuration has changed, which needs a restart: ${key}`)
+    for (const { key, reason } of needsRestart)
+      this.#sink.warn(`the configuration has changed, which needs a restart: ${key} (${reason})`)
     if (applied.length > 0) {
-      this.#front.connectionsMax = this.#config.limits.connectionsMax
-      this.#gate.update(gateSettings(this.#config))
-      this.#sys.every(this.#config.mqtt.sysIntervalSeconds)
+      this.#sys.every(next.mqtt.sysIntervalSeconds)
       this.#gate.sayWhoMayConnect(this.#front.reach())
     }
+    await this.#schedule.follow(next)
     await this.#gate.readUsers()
     await this.#front.renew()
     return { applied, needsRestart }
@@ -272,7 +299,7 @@ export class Broker implements BrokerOperations {
 
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
-    await this.#schedule?.destroy()
+    await this.#schedule.close()
     this.#gate.close()
     this.#sys.close()
     await this.#front.close()
@@ -281,29 +308,6 @@ export class Broker implements BrokerOperations {
     this.#watch.close()
     await this.facts.close()
   }
-}
-
-interface Schedule {
-  destroy(): void | Promise<void>
-}
-
-/** Looks for streams to compact by the clock; node-cron takes 5 MB and is loaded where a stream is compacted. */
-async function scheduleCompaction(
-  config: BrokerConfig,
-  log: EventLog,
-  sink: LogSink,
-): Promise<Schedule | null> {
-  if (config.streams.every(({ cleanup }) => cleanup === 'delete')) return null
-  const { schedule } = await import('node-cron')
-  return schedule(
-    config.log.compaction.schedule,
-    () =>
-      log.janitor.compact().then(
-        () => undefined,
-        (error) => sink.warn('compaction failed; it is tried again', { reason: (error as Error).message }),
-      ),
-    { noOverlap: true },
-  )
 }
 
 /** Records are stamped from here on; what was wrong with the clock before is noted as soon as it is known. */

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os'
 import type { BrokerConfig, StreamConfig } from './config/schema.ts'
 import type { StreamDefinition } from './log/catalog.ts'
+import type { EventLogOptions } from './log/event-log.ts'
 import type { StreamPolicy } from './log/stream-policy.ts'
 import { DEAD_LETTER_STREAM } from './mqtt/ingress.ts'
 
@@ -17,8 +18,20 @@ export function edgeOf(config: BrokerConfig): { name: string; isExplicit: boolea
   return { name: name || 'edge', isExplicit: false }
 }
 
+/** What a log that is open can take up again. */
+export function logSettings(
+  config: BrokerConfig,
+): Required<Pick<EventLogOptions, 'streams' | 'budget' | 'dirtyShare'>> {
+  const { disk, compaction } = config.log
+  return {
+    streams: streamsOf(config),
+    budget: { bytesMax: disk.bytesMax ?? null, reserveBytes: disk.reserveBytes },
+    dirtyShare: compaction.dirtyShare,
+  }
+}
+
 /** The configured streams, and the dead letters where a stream can have some. */
-export function streamsOf(config: BrokerConfig): StreamDefinition[] {
+function streamsOf(config: BrokerConfig): StreamDefinition[] {
   const streams: StreamDefinition[] = config.streams.map((stream) => ({
     name: stream.name,
     partitions: stream.partitions,

@@ -20,6 +20,8 @@ export interface StartPlan {
   /** http.address was written by somebody: a port that is taken is a fault then. */
   readonly isHttpGiven: boolean
   readonly warnings: readonly string[]
+  /** Keys whose values no output shows. */
+  readonly secretKeys: readonly string[]
 }
 
 /** The command by which `start` calls itself. */
@@ -67,15 +69,21 @@ export async function readAgain(): Promise<StartPlan> {
 export async function planStart(context: CommandContext, options: StartOptions): Promise<number> {
   const { loadedConfig } = await import('../broker/operations/commands/context.ts')
   const { config, file, warnings, isGiven } = await loadedConfig(context, options)
+  const { DownlinkSchema, UpstreamSchema } = await import('../sync/config.ts')
+  const { configSchema } = await import('../broker/config/schema.ts')
+  const { secretKeys, withoutSecrets } = await import('../broker/config/secret-keys.ts')
+  const schema = configSchema(UpstreamSchema, DownlinkSchema)
   const isHttpGiven = isGiven(['http', 'address'])
-  const plan: StartPlan = { options, config, file, isHttpGiven, warnings }
+  const plan: StartPlan = {
+    options,
+    config,
+    file,
+    isHttpGiven,
+    warnings,
+    secretKeys: [...secretKeys(schema)],
+  }
   if (process.send === undefined) {
-    const { UpstreamSchema } = await import('../sync/config.ts')
-    const { withoutSecrets } = await import('../broker/config/secret-keys.ts')
-    context.out.json({
-      ...plan,
-      config: { ...config, upstreams: withoutSecrets(UpstreamSchema, config.upstreams) },
-    })
+    context.out.json({ ...plan, config: withoutSecrets(schema, config) })
   } else await new Promise((resolve) => process.send!(plan, resolve))
   if (process.connected) process.disconnect()
   return ExitCode.ok

@@ -38,6 +38,8 @@ export class Replicator {
   #running: Promise<void> | null = null
 
   #builder: RoundBuilder | null = null
+  /** The log's streams are others, or have another priority, than when the builder was made. */
+  #isStale = false
 
   constructor(options: ReplicatorOptions, deps: ReplicatorDeps) {
     this.#parts = assemble(options, deps)
@@ -78,6 +80,19 @@ export class Replicator {
   rewind(change: RewindChange): Promise<Rewound> {
     this.#loop.signal.raise()
     return this.#rewinds.add(this.#parts.upstream.name, change)
+  }
+
+  /** The log has other streams, or other priorities of them: looked at before the next round. */
+  streamsChanged(): void {
+    const { standing } = this.#parts
+    standing.at(standing.positions)
+    this.#isStale = true
+    this.#durable()
+  }
+
+  /** A call upstream that was given up and goes on all the same: until it ends nobody else may ask there. */
+  get leftBehind(): Promise<void> | null {
+    return this.#parts.courier.leftBehind
   }
 
   async close(): Promise<void> {
@@ -159,6 +174,7 @@ export class Replicator {
     if (await this.#isBusy()) return { kind: 'recovering' }
     const gate = this.#parts.link.look()
     if (!this.#mayGo(gate)) return this.#hold()
+    this.#isStale = false
     this.#builder = await recover(this.#parts)
     return { kind: 'sending', lingered: true }
   }
@@ -347,6 +363,7 @@ export class Replicator {
   }
 
   #partitionsChanged(builder: RoundBuilder): boolean {
+    if (this.#isStale) return true
     const served = this.#parts.standing.wanted.filter(({ stream }) => !this.#parts.refusals.isOut(stream))
     return builder.foundUnknown || served.length !== builder.positions.size
   }

@@ -1,91 +1,131 @@
-/** What differs between the configuration that runs and one that was read again, and what of it a running broker can take up. */
-import type { BrokerConfig } from './schema.ts'
+/**
+ * What differs between the configuration that runs and one that was read again, and what of it a running broker takes up. Entries of
+ * upstreams and downlinks are sync's: see entry-changes.ts.
+ */
+import { restartReason } from './restart-reasons.ts'
+import type { BrokerConfig, StreamConfig } from './schema.ts'
 
 export interface ConfigChange {
-  /** As people write it: `limits.connectionsMax`, `streams.events.writer`. */
-  readonly key: string
+  /** Streams are under their names, and their order is `streams`, `order`. */
+  readonly path: readonly string[]
   readonly before: unknown
   readonly after: unknown
 }
 
 /** What was done with a configuration that was read again. */
 export interface ReloadReport {
-  /** `KEY: BEFORE -> AFTER` */
+  /** `KEY: BEFORE -> AFTER`, or what became of an entry: `KEY: added`. */
   readonly applied: readonly string[]
-  /** Keys that differ, and count from the next start on. */
-  readonly needsRestart: readonly string[]
+  readonly needsRestart: readonly PendingChange[]
 }
 
-const LIVE_LIMITS = [
-  'connectionsMax',
-  'connectionsPerAddressMax',
-  'connectsPerSecond',
-  'connectsPerSecondPerAddress',
-  'messagesPerSecondPerClient',
-  'bytesPerSecondPerClient',
-] as const
-const LIVE_MQTT = ['anonymous', 'permissions', 'sysIntervalSeconds'] as const
-const LIVE_KEYS = new Set([
-  ...LIVE_LIMITS.map((key) => `limits.${key}`),
-  ...LIVE_MQTT.map((key) => `mqtt.${key}`),
-])
+/** Counts from the next start on. */
+export interface PendingChange {
+  /** As people write it: `limits.sessionsMax`, `streams.events.table`. */
+  readonly key: string
+  /** Why it is not taken up, in one clause. */
+  readonly reason: string
+}
+
+/** Groups that others look after. */
+const ELSEWHERE: readonly string[] = ['upstreams', 'downlinks']
+/** Characters of one value in a line. */
+const SHOWN_CHARACTERS_MAX = 120
 
 /** Whether a running broker takes the change up. */
-export function isLive({ key }: ConfigChange): boolean {
-  return LIVE_KEYS.has(key) || /^streams\..+\.writer$/.test(key)
+export function isLive(change: ConfigChange): boolean {
+  return restartReason(change.path) === null
+}
+
+export function pendingChange({ path }: ConfigChange): PendingChange {
+  return { key: path.join('.'), reason: restartReason(path) ?? '' }
 }
 
 export function configChanges(before: BrokerConfig, after: BrokerConfig): ConfigChange[] {
-  return differences('', byName(before), byName(after))
+  const names = new Set([...Object.keys(before), ...Object.keys(after)])
+  const groups = [...names].filter((name) => name !== 'streams' && !ELSEWHERE.includes(name))
+  const values = (config: BrokerConfig) => config as unknown as Record<string, unknown>
+  return [
+    ...groups.flatMap((name) => differences([name], values(before)[name], values(after)[name])),
+    ...streamChanges(before.streams, after.streams),
+  ]
 }
+
+function streamChanges(before: readonly StreamConfig[], after: readonly StreamConfig[]): ConfigChange[] {
+  const [old, now] = [byName(before), byName(after)]
+  const names = [...new Set([...now.keys(), ...old.keys()])]
+  const changes = names.flatMap((name) => oneStream(name, old.get(name), now.get(name)))
+  const left = (list: readonly StreamConfig[]) =>
+    list.map(({ name }) => name).filter((name) => old.has(name) && now.has(name))
+  const isMoved = JSON.stringify(left(before)) !== JSON.stringify(left(after))
+  if (!isMoved) return changes
+  const order = { before: before.map(({ name }) => name), after: after.map(({ name }) => name) }
+  return [...changes, { path: ['streams', 'order'], ...order }]
+}
+
+/** Whether a table is kept is decided at the start, also that of a stream that comes or goes. */
+function oneStream(name: string, before?: StreamConfig, after?: StreamConfig): ConfigChange[] {
+  const path = ['streams', name]
+  if (before !== undefined && after !== undefined) return differences(path, before, after)
+  const whole = after === undefined ? after : { ...after, table: false }
+  const changes: ConfigChange[] = [{ path, before, after: whole }]
+  const [had, has] = [before?.table === true, after?.table === true]
+  if (had || has) changes.push({ path: [...path, 'table'], before: had, after: has })
+  return changes
+}
+
+const byName = (streams: readonly StreamConfig[]) =>
+  new Map(streams.map((stream) => [stream.name, stream] as const))
 
 /** What runs once the live ones of the changes were taken up. */
 export function withLiveChanges(before: BrokerConfig, after: BrokerConfig): BrokerConfig {
-  const writers = new Map(after.streams.map(({ name, writer }) => [name, writer]))
-  return {
-    ...before,
-    mqtt: { ...before.mqtt, ...picked(after.mqtt, LIVE_MQTT) },
-    limits: { ...without(before.limits, LIVE_LIMITS), ...picked(after.limits, LIVE_LIMITS) },
-    streams: before.streams.map(({ writer, ...stream }) => {
-      const now = writers.has(stream.name) ? writers.get(stream.name) : writer
-      return now === undefined ? stream : { ...stream, writer: now }
-    }),
+  const { streams, ...rest } = structuredClone(before)
+  const running = { ...rest, streams: Object.fromEntries(byName(streams)) } as Record<string, unknown>
+  for (const change of configChanges(before, after).filter(isLive)) {
+    if (change.path.join('.') !== 'streams.order') setAt(running, change.path, change.after)
   }
+  const kept = running.streams as Record<string, StreamConfig>
+  return { ...running, streams: after.streams.map(({ name }) => kept[name]!) } as unknown as BrokerConfig
 }
 
-/** `undefined` where a key is not there. */
-export function changeText({ key, before, after }: ConfigChange): string {
-  const text = (value: unknown) => (value === undefined ? 'not set' : JSON.stringify(value))
-  return `${key}: ${text(before)} -> ${text(after)}`
+function setAt(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  const [step, ...rest] = path as [string, ...string[]]
+  if (rest.length > 0) {
+    if (!isGroup(target[step])) target[step] = {}
+    setAt(target[step] as Record<string, unknown>, rest, value)
+  } else if (value === undefined) delete target[step]
+  else target[step] = value
 }
 
-/** Streams under their names, where their order is the same. */
-function byName(config: BrokerConfig): object {
-  const order = config.streams.map(({ name }) => name)
-  return {
-    ...config,
-    streams: { order, ...Object.fromEntries(config.streams.map((stream) => [stream.name, stream])) },
-  }
-}
-
-function differences(key: string, before: unknown, after: unknown): ConfigChange[] {
-  if (isGroup(before) && isGroup(after)) {
-    const names = new Set([...Object.keys(before), ...Object.keys(after)])
-    return [...names].flatMap((name) =>
-      differences(key === '' ? name : `${key}.${name}`, before[name], after[name]),
+/** In one line. @param shown what stands for a value; secrets are the caller's to hide */
+export function changeText({ path, before, after }: ConfigChange, shown = shownValue): string {
+  const key = path.join('.')
+  if (key === 'streams.order') return `streams: they come in another order: ${(after as string[]).join(', ')}`
+  if (path[0] === 'streams' && path.length === 2) {
+    if (before !== undefined) return `${key}: removed; what it holds stays, and no message goes to it`
+    return `${key}: added, for ${(after as StreamConfig).topics.join(', ')}`.slice(
+      0,
+      2 * SHOWN_CHARACTERS_MAX,
     )
   }
-  return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ key, before, after }]
+  return `${key}: ${shown(before)} -> ${shown(after)}`
+}
+
+/** `not set` where a key is not there. */
+export function shownValue(value: unknown): string {
+  if (value === undefined) return 'not set'
+  const text = JSON.stringify(value)
+  return text.length <= SHOWN_CHARACTERS_MAX ? text : `${text.slice(0, SHOWN_CHARACTERS_MAX - 3)}...`
+}
+
+export function differences(path: readonly string[], before: unknown, after: unknown): ConfigChange[] {
+  if (isGroup(before) && isGroup(after)) {
+    const names = new Set([...Object.keys(before), ...Object.keys(after)])
+    return [...names].flatMap((name) => differences([...path, name], before[name], after[name]))
+  }
+  return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ path, before, after }]
 }
 
 function isGroup(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function picked<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
-  return Object.fromEntries(keys.filter((key) => key in from).map((key) => [key, from[key]])) as Pick<T, K>
-}
-
-function without<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Omit<T, K> {
-  return Object.fromEntries(Object.entries(from).filter(([key]) => !keys.includes(key as K))) as Omit<T, K>
 }

@@ -38,6 +38,7 @@ export interface EnvironmentValue {
 export function environmentKeys(schema: TObject, prefix: string, path: Path = []): EnvironmentKey[] {
   const keys: EnvironmentKey[] = []
   for (const [name, property] of Object.entries(schema.properties)) {
+    if (property.environment === false) continue
     const at = [...path, name]
     if (property[Kind] === 'Object') keys.push(...environmentKeys(property as TObject, prefix, at))
     else if (isScalar(property) || typeof property.environment === 'string') {

@@ -9,7 +9,9 @@ import { Value } from '@sinclair/typebox/value'
 import { ConfigError } from '../errors.ts'
 import { CONFIG_BYTES_MAX, ConfigDocument, type Path } from './document.ts'
 import { type EnvironmentNames, type EnvironmentValue, readEnvironment } from './environment.ts'
+import type { Migration } from './migrations.ts'
 import { schemaProblems, withDefaults } from './schema-check.ts'
+import { secretWarnings } from './secret-keys.ts'
 
 /** A program that is configured by a file. */
 export interface ConfiguredProgram {
@@ -20,6 +22,7 @@ export interface ConfiguredProgram {
   /** Of the environment: names the file. */
   readonly fileVariable: string
   readonly names: EnvironmentNames
+  readonly migrations: readonly Migration[]
 }
 
 export interface FileOptions {
@@ -40,6 +43,10 @@ export interface Loaded<C> {
   isGiven(path: Path): boolean
   /** Where a value was given, for problems that are found later. */
   place(path: Path): string
+  /** Where a value comes from: a place in the file, an environment variable, an option; null: nobody gave it, it is the default. */
+  source(path: Path): string | null
+  /** The version of the file before it was migrated; null without a file. */
+  readonly version: number | null
 }
 
 export interface RefusedConfig {
@@ -94,9 +101,33 @@ export function loadFile<C>(
   rules.complete?.(config, given)
   const broken = rules.faults(config)
   if (broken.length > 0) return refused(broken, file, document, place)
-  const warnings = [...environment.warnings, ...(rules.warnings?.(config, place) ?? [])]
+  const warnings = [
+    ...(document === null ? [] : versionWarnings(program, document)),
+    ...environment.warnings,
+    ...secretWarnings(schema, given, place),
+    ...(rules.warnings?.(config, place) ?? []),
+  ]
   const isGiven = (path: Path) => valueAt(given, path) !== undefined
-  return { ok: true, config, file, warnings, isGiven, place }
+  const source = (path: Path) => {
+    const from = place(path)
+    const isOther = from !== NOWHERE && from !== document?.place(path)
+    return isOther || document?.has(path) === true ? from : null
+  }
+  const version = document?.version ?? null
+  return { ok: true, config, file, warnings, isGiven, place, source, version }
+}
+
+/** What a value's place is called that nobody gave. */
+const NOWHERE = 'default configuration'
+
+function versionWarnings(
+  { command }: ConfiguredProgram,
+  { file, version, migrated }: ConfigDocument,
+): string[] {
+  const newest = migrated.at(-1)?.to
+  if (newest === undefined) return []
+  const text = `${file}: it is written for version ${version} of the configuration and read as version ${newest}`
+  return [`${text} - \`${command} config migrate\` writes it anew, with a backup`]
 }
 
 /** The problems in the order of the file. */
@@ -122,7 +153,10 @@ function findFile(program: ConfiguredProgram, { file, env }: FileOptions): strin
   return program.files.find((candidate) => existsSync(candidate)) ?? null
 }
 
-function readDocument({ command }: ConfiguredProgram, file: string): ConfigDocument | ConfigError {
+function readDocument(
+  { command, migrations }: ConfiguredProgram,
+  file: string,
+): ConfigDocument | ConfigError {
   let bytes: Buffer
   try {
     const size = statSync(file).size
@@ -135,8 +169,8 @@ function readDocument({ command }: ConfiguredProgram, file: string): ConfigDocum
     return unreadable(command, file, error as NodeJS.ErrnoException)
   }
   const text = decode(bytes)
-  if (text === null) return new ConfigError(file, 'the file is not UTF-8 text', 'save it as UTF-8')
-  return new ConfigDocument(file, text, command)
+  if (text === null) return new ConfigError(...encodingFault(file, bytes))
+  return new ConfigDocument(file, text, command, migrations)
 }
 
 function decode(bytes: Buffer): string | null {
@@ -145,6 +179,23 @@ function decode(bytes: Buffer): string | null {
   } catch {
     return null
   }
+}
+
+function encodingFault(file: string, bytes: Buffer): [place: string, message: string, hint: string] {
+  const [first, second] = bytes
+  const isWide = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)
+  if (isWide) return [`${file}:1:1`, 'the file is UTF-16', 'save it as UTF-8']
+  let line = 1
+  for (let from = 0; from < bytes.length; line++) {
+    const end = bytes.indexOf(0x0a, from)
+    const piece = bytes.subarray(from, end < 0 ? bytes.length : end)
+    if (decode(piece) === null) {
+      const column = piece.findIndex((byte) => byte >= 0x80) + 1
+      return [`${file}:${line}:${column}`, 'a character here is not UTF-8', 'save the file as UTF-8']
+    }
+    from += piece.length + 1
+  }
+  return [file, 'the file is not UTF-8 text', 'save it as UTF-8']
 }
 
 function unreadable(command: string, file: string, error: NodeJS.ErrnoException): ConfigError {
@@ -169,11 +220,12 @@ function givenValues(
   const value = document?.value ?? {}
   if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>
   const message = `the file holds ${Array.isArray(value) ? 'a list' : 'one value'}, not keys`
-  return new ConfigError(
-    document!.place([]),
-    message,
-    `compare with the file that \`${command} init\` writes`,
-  )
+  const glued = typeof value === 'string' ? /^([A-Za-z]+):(\S+)/.exec(value) : null
+  const hint =
+    glued === null
+      ? `compare with the file that \`${command} init\` writes`
+      : `a space follows the ":" of a key: "${glued[1]}: ..."`
+  return new ConfigError(document!.place([]), message, hint)
 }
 
 /**
@@ -222,7 +274,7 @@ function placeFinder(
     if (options.data !== undefined && path[0] === 'data') return '--data'
     const variable = values.find((value) => value.path.every((step, index) => step === path[index]))
     if (variable !== undefined) return `environment variable ${variable.variable}`
-    return document === null ? 'default configuration' : document.place(path, part)
+    return document === null ? NOWHERE : document.place(path, part)
   }
 }
 

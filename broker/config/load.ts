@@ -10,6 +10,7 @@ import {
   loadFile,
   type RefusedConfig,
 } from './load-file.ts'
+import { MIGRATIONS, type Migration } from './migrations.ts'
 import { ruleProblems, ruleWarnings } from './rules.ts'
 import { type Config, configSchema, type DownlinkEntry, type UpstreamEntry } from './schema.ts'
 
@@ -18,11 +19,12 @@ export type { RefusedConfig } from './load-file.ts'
 /** Looked for in this order when no file is named. */
 export const CONFIG_FILES = ['headwater.yaml', '/etc/headwater/headwater.yaml'] as const
 
-const BROKER: ConfiguredProgram = {
+export const BROKER_PROGRAM: ConfiguredProgram = {
   command: 'headwater',
   files: CONFIG_FILES,
   fileVariable: 'HEADWATER_CONFIG',
   names: BROKER_NAMES,
+  migrations: MIGRATIONS,
 }
 
 export interface LoadOptions extends FileOptions {
@@ -30,6 +32,8 @@ export interface LoadOptions extends FileOptions {
   readonly upstreams?: UpstreamRules | undefined
   /** The same of downlinks; without it any entry with a name passes. */
   readonly downlinks?: DownlinkRules | undefined
+  /** In place of the real ones. */
+  readonly migrations?: readonly Migration[]
 }
 
 export interface DownlinkRules {
@@ -57,7 +61,7 @@ export type LoadedConfig = Loaded<Config>
 export function loadConfig(options: LoadOptions): LoadedConfig | RefusedConfig {
   const schema = configSchema(options.upstreams?.schema, options.downlinks?.schema)
   return loadFile<Config>(
-    BROKER,
+    options.migrations === undefined ? BROKER_PROGRAM : { ...BROKER_PROGRAM, migrations: options.migrations },
     schema,
     {
       complete(config, given) {

@@ -1,6 +1,9 @@
 import { distance } from 'fastest-levenshtein'
 
-/** The known word that was probably meant, or null when none is near. */
+/** More known words than this are not all told. */
+const TOLD_MAX = 12
+
+/** The known word that was probably meant, or null when none is near: a slip of the hand, or the same words in another order. */
 export function nearest(word: string, known: readonly string[]): string | null {
   let best: string | null = null
   let bestDistance = Math.min(4, Math.floor(word.length / 2)) + 1
@@ -11,12 +14,23 @@ export function nearest(word: string, known: readonly string[]): string | null {
       bestDistance = steps
     }
   }
-  return best
+  return best ?? known.find((candidate) => wordsOf(candidate) === wordsOf(word)) ?? null
+}
+
+/** `maxConnections` and `connections_max` are `connectionsMax`. */
+function wordsOf(name: string): string {
+  const words = name.split(/[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])/)
+  return words
+    .map((word) => word.toLowerCase())
+    .toSorted()
+    .join(' ')
 }
 
 /** A hint for a word that is not one of the known: the nearest, or all of them. */
 export function suggestion(word: string, known: readonly string[]): string {
   const near = nearest(word, known)
   if (near !== null) return `did you mean "${near}"?`
-  return known.length === 1 ? `the only one here is ${known[0]}` : `known here: ${known.join(', ')}`
+  if (known.length === 1) return `the only one here is ${known[0]}`
+  if (known.length <= TOLD_MAX) return `known here: ${known.join(', ')}`
+  return `it is none of the ${known.length} keys here, which the file of init explains`
 }

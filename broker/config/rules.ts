@@ -1,6 +1,6 @@
 /** What the schema cannot say: rules between keys. Each gives a path and a sentence. */
 import { validate } from 'node-cron'
-import { formatListenAddress, parseListenAddress } from './address.ts'
+import { formatListenAddress, type ListenAddress, parseListenAddress } from './address.ts'
 import type { Path } from './document.ts'
 import { doorProblems, doorWarnings } from './door-rules.ts'
 import { httpProblems, httpWarnings } from './http-rules.ts'
@@ -42,7 +42,7 @@ export function ruleWarnings(config: Config, place: (path: Path) => string): str
 
 function listenerProblems(config: Config): RuleProblem[] {
   const problems: RuleProblem[] = []
-  const seen = new Map<string, number>()
+  const seen: { readonly address: ListenAddress; readonly index: number }[] = []
   for (const [index, { address }] of config.mqtt.listeners.entries()) {
     const path = ['mqtt', 'listeners', index, 'address']
     const parsed = parseListenAddress(address)
@@ -52,13 +52,28 @@ function listenerProblems(config: Config): RuleProblem[] {
       continue
     }
     const name = formatListenAddress(parsed)
-    if (parsed.port !== 0 && seen.has(name)) {
-      const message = `${name} is listened on twice (mqtt.listeners[${seen.get(name)}] is the same)`
-      problems.push({ path, message, hint: 'remove one of them' })
+    const taken = seen.find((other) => areOnePort(other.address, parsed))
+    if (taken !== undefined) {
+      const other = formatListenAddress(taken.address)
+      const message =
+        other === name
+          ? `${name} is listened on twice (mqtt.listeners[${taken.index}] is the same)`
+          : `${name} is taken already: mqtt.listeners[${taken.index}] has this port on ${other}`
+      problems.push({ path, message, hint: other === name ? 'remove one of them' : 'give one another port' })
     }
-    seen.set(name, index)
+    seen.push({ address: parsed, index })
   }
   return problems
+}
+
+/** Whether the system refuses the second of two listeners: `::`, as no host, takes a port of both families. */
+function areOnePort(a: ListenAddress, b: ListenAddress): boolean {
+  if (a.port !== b.port || a.port === 0) return false
+  const isAny = ({ host }: ListenAddress) => host === null || host === '::'
+  const isFour = ({ host }: ListenAddress) => /^[0-9.]+$/.test(host ?? '')
+  const hasAllFour = ({ host }: ListenAddress) => host === '0.0.0.0'
+  if (a.host === b.host || isAny(a) || isAny(b)) return true
+  return (hasAllFour(a) && isFour(b)) || (hasAllFour(b) && isFour(a))
 }
 
 function limitProblems({ limits }: Config): RuleProblem[] {

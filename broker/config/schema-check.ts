@@ -53,7 +53,7 @@ function pointerSteps(pointer: string): string[] {
 }
 
 /** Names a path as people write it: `streams[0].topics[1]`. */
-function pathName(path: Path): string {
+export function pathName(path: Path): string {
   let name = ''
   for (const step of path) {
     if (/^[0-9]+$/.test(String(step))) name += `[${step}]`
@@ -106,8 +106,9 @@ function wrongValue(schema: TSchema, value: unknown, path: Path): SchemaProblem 
     const hint = `write it as a list: [${JSON.stringify(value)}]`
     return { path, atKey: false, message: `${name} is ${shown(value)}, not a list`, hint }
   }
-  const bytes = typeof value === 'string' && schema[Kind] === 'Integer' ? bytesOf(value) : null
-  const hint = bytes === null ? `it is ${wanted}` : `write it as a number: ${bytes}`
+  const isText = typeof value === 'string' && schema[Kind] === 'Integer'
+  const number = isText ? numberOf(String(path.at(-1)), value) : null
+  const hint = number === null ? `it is ${wanted}` : `write it as a number: ${number}`
   return { path, atKey: false, message: `${name} is ${shown(value)}`, hint }
 }
 
@@ -159,11 +160,27 @@ function shown(value: unknown): string {
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`
 }
 
+const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
+
+/** What a value with a unit means for a key that says its own: bytes, seconds or ms; null for other keys and other text. */
+function numberOf(key: string, text: string): number | null {
+  if (/bytes/i.test(key)) return bytesOf(text)
+  const isMs = /(^ms|Ms)(Max|Min)?$/.test(key)
+  if (!isMs && !/seconds/i.test(key)) return null
+  const match = /^([0-9]+) ?(?:(ms)|(s|m|h|d|w)[a-z]*)$/i.exec(text.trim())
+  if (match === null) return null
+  const [, digits, ms, unit] = match
+  const seconds =
+    ms === undefined ? Number(digits) * UNIT_SECONDS[unit!.toLowerCase()]! : Number(digits) / 1000
+  const number = isMs ? seconds * 1000 : seconds
+  return Number.isInteger(number) ? number : null
+}
+
 /** Bytes that "4MiB", "4 MB" or "4M" mean (all of them 4 x 2^20), or null for other text. */
 function bytesOf(text: string): number | null {
-  const match = /^([0-9]+)[ _]?([kmg])i?b?$/i.exec(text.trim())
+  const match = /^([0-9]+)[ _]?([kmgt])i?b?$/i.exec(text.trim())
   if (match === null) return null
-  return Number(match[1]) * 1024 ** ('kmg'.indexOf(match[2]!.toLowerCase()) + 1)
+  return Number(match[1]) * 1024 ** ('kmgt'.indexOf(match[2]!.toLowerCase()) + 1)
 }
 
 function unknownKey(schema: TObject, path: Path, root: TSchema): SchemaProblem {
@@ -172,7 +189,11 @@ function unknownKey(schema: TObject, path: Path, root: TSchema): SchemaProblem {
   const group = path.length === 1 ? 'at the top level' : `in ${pathName(path.slice(0, -1))}`
   const near = nearest(key, known)
   const elsewhere = near === null ? homeOf(key, root, '') : null
-  const hint = elsewhere === null ? suggestion(key, known) : `it belongs to ${elsewhere}`
+  const hint = key.startsWith('//')
+    ? 'a comment begins with "#" in YAML'
+    : elsewhere === null
+      ? suggestion(key, known)
+      : `it belongs to ${elsewhere}`
   const problem = { path, atKey: true, message: `unknown key "${key}" ${group}`, hint }
   return near === null ? problem : { ...problem, meantKey: near }
 }

@@ -226,9 +226,22 @@ const StreamSchema = Type.Object(
   { ...closed, description: 'one stream' },
 )
 
+/** Beside the schema of any program's file. */
+export const VersionSchema = Type.Optional(
+  Type.Integer({
+    description:
+      'The version of this file: what its keys are called and mean. An older one is read all the same, a newer one is refused.',
+    minimum: 1,
+    examples: [1],
+    // of the file: no variable says what a file's keys mean
+    environment: false,
+  }),
+)
+
 /** What the broker knows by itself; the entries of `upstreams` and `downlinks` are sync's (see `configSchema`). */
 const BrokerSchema = Type.Object(
   {
+    configVersion: VersionSchema,
     edge: Type.String({
       description:
         "This device's name upstream: it must be unique among the edges of one cluster and never change. " +

@@ -3,6 +3,7 @@ import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
 import { stringify } from 'yaml'
 import { BROKER_NAMES, environmentKeys } from './environment.ts'
 import { CONFIG_FILES } from './load.ts'
+import { CONFIG_VERSION, CONFIG_VERSION_KEY } from './migrations.ts'
 import { configSchema } from './schema.ts'
 
 /** Two columns are left for a group that is commented out. */
@@ -13,7 +14,11 @@ const WIDTH = 98
  * @param downlinkSchema the schema of one downlink entry, shown as an example.
  */
 export function configTemplate(upstreamSchema?: TSchema, downlinkSchema?: TSchema): string {
-  const schema = configSchema(upstreamSchema, downlinkSchema)
+  return brokerTemplate(configSchema(upstreamSchema, downlinkSchema))
+}
+
+/** @param schema of the whole configuration */
+export function brokerTemplate(schema: TObject): string {
   return schemaTemplate(schema, (example) => head(example('recordBytesMax')))
 }
 
@@ -25,6 +30,7 @@ export function schemaTemplate(
   schema: TObject,
   intro: (example: (key: string) => { path: string; variable: string }) => string,
   prefix: string = BROKER_NAMES.prefix,
+  version: number = CONFIG_VERSION,
 ): string {
   const example = (key: string) => {
     const { path, variable } = environmentKeys(schema, prefix).find((one) => one.path.at(-1) === key)!
@@ -32,7 +38,9 @@ export function schemaTemplate(
   }
   const lines = comment(intro(example), '')
   for (const [name, property] of Object.entries(schema.properties)) {
-    lines.push('', ...section(name, property as TSchema, ''))
+    // a new file says which version it is of
+    const shown = name === CONFIG_VERSION_KEY ? { ...property, default: version } : property
+    lines.push('', ...section(name, shown as TSchema, ''))
   }
   return `${lines.join('\n')}\n`
 }

@@ -7,12 +7,18 @@ export const CATALOG_STATE = 'catalog'
 /** Noted when it has changed, with the first commit after it: before the first record of a new stream. */
 export class CatalogState implements CommitState {
   readonly name = CATALOG_STATE
-  readonly #streams: readonly CatalogStream[]
-  readonly #text: string
+  #streams: readonly CatalogStream[]
+  #text: string
   /** What the log says; null before it has said anything. */
   #noted: string | null = null
 
   constructor(streams: readonly CatalogStream[]) {
+    this.#streams = streams
+    this.#text = JSON.stringify(streams)
+  }
+
+  /** The catalog as it is from now on: on disk already. */
+  update(streams: readonly CatalogStream[]): void {
     this.#streams = streams
     this.#text = JSON.stringify(streams)
   }

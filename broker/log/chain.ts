@@ -55,7 +55,7 @@ export class Chain {
   /** Called after each durable commit and after a recovery. */
   onDurable: () => void = () => {}
 
-  readonly #limits: ChainLimits
+  #limits: ChainLimits
   readonly #states: readonly CommitState[]
   readonly #open = new OpenCommit()
   readonly #gathering: Gathering
@@ -130,6 +130,10 @@ export class Chain {
   /** The size at which a segment is sealed. */
   get segmentBytes(): number {
     return this.#limits.segmentBytes
+  }
+  set segmentBytes(segmentBytes: number) {
+    this.#limits = { ...this.#limits, segmentBytes }
+    this.#rollAtBytes = segmentBytes
   }
   get admittedBytes(): number {
     return this.#open.bytes + this.#inFlightBytes

@@ -33,6 +33,8 @@ export class Compactions {
   readonly #options: CompactionsOptions
   readonly #stats = { rounds: 0, savedBytes: 0, writtenBytes: 0, removedRecords: 0 }
   #compacting: Promise<unknown> | null = null
+  /** A stream is compacted once this share of its bytes came since the last time. */
+  dirtyShare: number
 
   constructor(
     chains: readonly Chain[],
@@ -44,6 +46,7 @@ export class Compactions {
     this.#streams = streams
     this.#floors = floors
     this.#options = options
+    this.dirtyShare = options.dirtyShare
   }
 
   get isRunning(): boolean {
@@ -112,7 +115,7 @@ export class Compactions {
       sealed: chain.row.sealed,
       streams: plannedOf(own.filter(wanted), this.#floors),
       cleaned: chain.row.facts.cleaned,
-      dirtyShare: this.#options.dirtyShare,
+      dirtyShare: this.dirtyShare,
       isForced,
       now,
     })

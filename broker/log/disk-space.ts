@@ -27,8 +27,9 @@ const MARGIN_BYTES_MIN = 1024 * 1024
 export class DiskSpace {
   readonly #disk: Disk
   readonly #path: string
-  readonly #budget: DiskBudget
-  readonly #marginBytes: number
+  #budget!: DiskBudget
+  readonly #segmentBytes: number
+  #marginBytes = 0
   readonly #log: LogSink
   #usedBytes = 0
   #freeBytes: number | null = null
@@ -38,10 +39,20 @@ export class DiskSpace {
   constructor(disk: Disk, path: string, budget: DiskBudget, segmentBytes: number, log: LogSink) {
     this.#disk = disk
     this.#path = path
+    this.#segmentBytes = segmentBytes
+    this.budget = budget
+    this.#log = log
+  }
+
+  get budget(): DiskBudget {
+    return this.#budget
+  }
+
+  /** Counts from the next measurement on. */
+  set budget(budget: DiskBudget) {
     this.#budget = budget
     const small = (budget.bytesMax ?? Number.POSITIVE_INFINITY) / 16
-    this.#marginBytes = Math.min(Math.max(segmentBytes, MARGIN_BYTES_MIN), small)
-    this.#log = log
+    this.#marginBytes = Math.min(Math.max(this.#segmentBytes, MARGIN_BYTES_MIN), small)
   }
 
   get isFull(): boolean {

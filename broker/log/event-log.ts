@@ -4,21 +4,12 @@
  */
 import { join } from 'node:path'
 import type { ClockFacts, CommitClock } from '../clock/facts.ts'
-import { CorruptLogError, NotCompactedError, UnknownPartitionError, UnknownStreamError } from '../errors.ts'
+import { NotCompactedError, UnknownPartitionError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
-import { quarantine } from '../storage/quarantine.ts'
 import type { Disk } from '../storage/store.ts'
 import { backup } from './backup/backup.ts'
-import {
-  CATALOG_FILE,
-  type CatalogStream,
-  MAIN_CHAIN,
-  mergeCatalog,
-  readCatalog,
-  type StreamDefinition,
-  writeCatalog,
-} from './catalog.ts'
+import { type CatalogStream, mergeCatalog, type StreamDefinition, writeCatalog } from './catalog.ts'
 import { CatalogState } from './catalog-state.ts'
 import { Chain } from './chain.ts'
 import { offsetForTime, readPartition } from './chain-reader.ts'
@@ -29,14 +20,14 @@ import { DamageLog } from './damage-log.ts'
 import { type Dumped, type DumpQuery, dumpChains } from './dump.ts'
 import type { Pace } from './gathering.ts'
 import { Janitor } from './janitor.ts'
+import { chainsOf, knownCatalog, refuseLostCatalog } from './known-catalog.ts'
 import { type LogStatus, logStatus } from './log-status.ts'
 import { type LogStream, streamState } from './log-stream.ts'
 import { newestTrustedTime } from './newest-time.ts'
-import { LogPartition } from './partition.ts'
+import type { LogPartition } from './partition.ts'
 import { NO_RECOVERY, type RecoveryCounters } from './recovery-counters.ts'
 import { type RepairReport, repairChains } from './repair.ts'
 import { segmentBytesOf } from './segment-size.ts'
-import { recoverCatalog } from './segment-survey.ts'
 import type {
   BatchMemory,
   LogCursor,
@@ -46,7 +37,8 @@ import type {
   StoredBatch,
   StreamState,
 } from './source.ts'
-import { DEFAULT_BUDGET, DEFAULT_POLICY, type DiskBudget } from './stream-policy.ts'
+import { DEFAULT_BUDGET, type DiskBudget } from './stream-policy.ts'
+import { partitionsOf, StreamSet } from './stream-set.ts'
 import { UpstreamFloors } from './upstream-floors.ts'
 import { type VerifyProgress, type VerifyReport, verifyChains } from './verify.ts'
 
@@ -76,10 +68,31 @@ export interface EventLogOptions {
 /** The states that each chain commits with its records; made once a chain. */
 export type CommitStates = (chain: string) => CommitState[]
 
+const DIRTY_SHARE = 0.5
+
+type CatalogStates = Set<CatalogState>
+type OpenChain = (
+  name: string,
+  as: { readonly options: EventLogOptions; readonly streams: readonly CatalogStream[] },
+) => Promise<Chain>
+
+interface OpenedChains {
+  readonly chains: ReadonlyMap<string, Chain>
+  readonly counters: RecoveryCounters
+  readonly log: LogSink
+  readonly states: CatalogStates
+  readonly open: OpenChain
+}
+
 export class EventLog implements LogSource {
   readonly identity: LogIdentity
-  readonly #chains: Map<string, Chain>
-  readonly #streams = new Map<string, LogStream>()
+  readonly #chains = new Map<string, Chain>()
+  /** The same, for those who go through all; the array stays the same object. */
+  readonly #chainList: Chain[] = []
+  readonly #streams = new StreamSet()
+  readonly #states: CatalogStates
+  #catalog: readonly CatalogStream[]
+  #options: EventLogOptions
   readonly #recovery: RecoveryCounters
   readonly #clockFactsOf: EventLogOptions['clockFactsOf']
   readonly #durableListeners = new Set<() => void>()
@@ -88,29 +101,34 @@ export class EventLog implements LogSource {
   readonly janitor: Janitor
   readonly #disk: Disk
   readonly #data: DataDirectory
+  readonly #open: OpenChain
 
   private constructor(
     disk: Disk,
     data: DataDirectory,
     options: EventLogOptions,
     streams: readonly CatalogStream[],
-    opened: { chains: Map<string, Chain>; counters: RecoveryCounters; log: LogSink },
+    opened: OpenedChains,
   ) {
     const { edge, incarnation } = data.identity
     this.identity = { edge, incarnation }
     this.#disk = disk
     this.#data = data
-    this.#chains = opened.chains
     this.#recovery = opened.counters
     this.#clockFactsOf = options.clockFactsOf
-    this.#index(streams, options.streams)
+    this.#states = opened.states
+    this.#open = opened.open
+    this.#options = options
+    this.#catalog = streams
+    for (const chain of opened.chains.values()) this.#listen(chain)
+    this.#streams.update(streams, options.streams, this.#chains)
     this.floors = new UpstreamFloors(options.upstreams ?? [])
-    const { budget = DEFAULT_BUDGET, dirtyShare = 0.5, segmentBytes, trustedNow = Date.now } = options
+    const { budget = DEFAULT_BUDGET, dirtyShare = DIRTY_SHARE, segmentBytes, trustedNow = Date.now } = options
     this.janitor = new Janitor(
       disk,
       data.path,
-      this.chains(),
-      [...this.#streams.values()],
+      this.#chainList,
+      this.#streams.all,
       this.floors,
       {
         budget,
@@ -137,22 +155,26 @@ export class EventLog implements LogSource {
     const merged = mergeCatalog(catalog, options.streams)
     const damage = new DamageLog(log, counters)
     const chains = new Map<string, Chain>()
+    const states: CatalogStates = new Set()
+    const openChain: OpenChain = async (name, { options, streams }) => {
+      const files = {
+        disk,
+        directory: join(data.path, 'log', name),
+        dataDirectory: data.path,
+        storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
+        log,
+        counters,
+        damage,
+      }
+      const partitions = streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
+      const limits = { ...options, segmentBytes: segmentBytesOf(name, streams, options) }
+      const own = new CatalogState(streams)
+      states.add(own)
+      return Chain.open(name, files, limits, [own, ...statesOf(name)], partitions, options.trustedNow)
+    }
     try {
-      for (const name of new Set([MAIN_CHAIN, ...merged.streams.map((stream) => stream.chain)])) {
-        const files = {
-          disk,
-          directory: join(data.path, 'log', name),
-          dataDirectory: data.path,
-          storeOptions: { writeBufferBytes: options.writeBufferBytes, createIfMissing: false },
-          log,
-          counters,
-          damage,
-        }
-        const partitions = merged.streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
-        const limits = { ...options, segmentBytes: segmentBytesOf(name, merged.streams, options) }
-        const { trustedNow } = options
-        const states = [new CatalogState(merged.streams), ...statesOf(name)]
-        chains.set(name, await Chain.open(name, files, limits, states, partitions, trustedNow))
+      for (const name of chainsOf(merged.streams)) {
+        chains.set(name, await openChain(name, { options, streams: merged.streams }))
       }
       if (catalog.length === 0) refuseLostCatalog(data.path, chains.values())
       if (merged.isChanged) await writeCatalog(disk, data.path, merged.streams)
@@ -161,44 +183,57 @@ export class EventLog implements LogSource {
       await Promise.all([...chains.values()].map((chain) => chain.close()))
       throw error
     }
-    const eventLog = new EventLog(disk, data, options, merged.streams, { chains, counters, log })
+    const opened = { chains, counters, log, states, open: openChain }
+    const eventLog = new EventLog(disk, data, options, merged.streams, opened)
     if (options.isReadOnly !== true) eventLog.janitor.start()
     return eventLog
   }
 
-  #index(streams: readonly CatalogStream[], definitions: readonly StreamDefinition[]): void {
-    for (const { name, chain: chainName, firstId, partitions } of streams) {
-      const chain = this.#chains.get(chainName)!
-      const own = Array.from({ length: partitions }, (_, i) => chain.partitions.get(firstId + i)!)
-      // a stream that the configuration does not name any more keeps what it has
-      const policy = definitions.find((stream) => stream.name === name)?.policy ?? DEFAULT_POLICY
-      this.#streams.set(name, { name, policy, chain, partitions: own })
+  #listen(chain: Chain): void {
+    this.#chains.set(chain.name, chain)
+    this.#chainList.push(chain)
+    chain.onDurable = () => {
+      this.janitor.committed()
+      for (const listener of this.#durableListeners) listener()
     }
-    for (const chain of this.#chains.values()) {
-      chain.onDurable = () => {
-        this.janitor.committed()
-        for (const listener of this.#durableListeners) listener()
-      }
+  }
+
+  /**
+   * Takes up other streams, policies and room while records come. New streams are on disk once it resolves; those that are not named any
+   * more keep what they hold, as after a start.
+   * @throws StreamDefinitionError, and what the disk says: nothing has changed then
+   */
+  async redefine(wanted: Pick<EventLogOptions, 'streams' | 'budget' | 'dirtyShare'>): Promise<void> {
+    const options = { ...this.#options, ...wanted }
+    const { streams, isChanged } = mergeCatalog(this.#catalog, wanted.streams)
+    for (const name of chainsOf(streams)) {
+      if (!this.#chains.has(name)) this.#listen(await this.#open(name, { options, streams }))
     }
+    if (isChanged) await writeCatalog(this.#disk, this.#data.path, streams)
+    this.#catalog = streams
+    this.#options = options
+    // the log itself knows a stream before its first record
+    for (const state of this.#states) state.update(streams)
+    this.#streams.update(streams, wanted.streams, this.#chains)
+    for (const chain of this.#chainList) chain.segmentBytes = segmentBytesOf(chain.name, streams, options)
+    this.janitor.tune(options.budget ?? DEFAULT_BUDGET, options.dirtyShare ?? DIRTY_SHARE)
   }
 
   /** @throws UnknownStreamError */
   stream(name: string): LogStream {
-    const stream = this.#streams.get(name)
-    if (stream === undefined) throw new UnknownStreamError(name, [...this.#streams.keys()])
-    return stream
+    return this.#streams.get(name)
   }
 
   chains(): readonly Chain[] {
-    return [...this.#chains.values()]
+    return this.#chainList
   }
 
   streams(): StreamState[] {
-    return [...this.#streams.values()].map(streamState)
+    return this.#streams.all.map(streamState)
   }
 
   partitions(): PartitionState[] {
-    return [...this.#streams.values()].flatMap((stream) =>
+    return this.#streams.all.flatMap((stream) =>
       stream.partitions.map(({ partition, logStartOffset, durableOffset }) => ({
         stream: stream.name,
         partition,
@@ -324,47 +359,4 @@ export class EventLog implements LogSource {
     if (own === undefined) throw new UnknownPartitionError(stream, partition, found.partitions.length)
     return { chain: found.chain, partition: own }
   }
-}
-
-/** From its file, or, where that is lost, from what the log's segments know. */
-async function knownCatalog(
-  disk: Disk,
-  directory: string,
-  counters: RecoveryCounters,
-  log: LogSink,
-): Promise<readonly CatalogStream[]> {
-  let fault: unknown = null
-  const catalog = await readCatalog(disk, directory).catch((error) => {
-    fault = error
-    return []
-  })
-  if (catalog.length > 0) return catalog
-  const recovered = await recoverCatalog(disk, directory)
-  if (recovered === null) {
-    if (fault !== null) throw fault
-    return []
-  }
-  const path = join(directory, CATALOG_FILE)
-  if (fault !== null)
-    await quarantine(disk, path, join(directory, 'quarantine'), { what: String(fault) }, log)
-  await writeCatalog(disk, directory, recovered)
-  counters.rebuiltManifests++
-  log.error('the catalog of streams was lost; it was made again from the log', { streams: recovered.length })
-  return recovered
-}
-
-/** Without the catalog nobody knows which stream a record is of; new streams would get their ids. */
-function refuseLostCatalog(directory: string, chains: Iterable<Chain>): void {
-  for (const chain of chains) {
-    if ([...chain.partitions.values()].every(({ durableOffset }) => durableOffset === 0)) continue
-    const reason = 'it is missing beside a log that holds records; restore it from a backup'
-    throw new CorruptLogError(join(directory, CATALOG_FILE), reason)
-  }
-}
-
-function partitionsOf(stream: CatalogStream): LogPartition[] {
-  return Array.from(
-    { length: stream.partitions },
-    (_, i) => new LogPartition(stream.name, i, stream.firstId + i),
-  )
 }

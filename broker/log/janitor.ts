@@ -85,6 +85,13 @@ export class Janitor {
     this.wake()
   }
 
+  /** Another budget, and another share; acted upon at once. */
+  tune(budget: DiskBudget, dirtyShare: number): void {
+    this.space.budget = budget
+    this.#compactions.dirtyShare = dirtyShare
+    this.wake()
+  }
+
   async close(): Promise<void> {
     this.#isClosing = true
     clearTimeout(this.#timer)
@@ -95,7 +102,7 @@ export class Janitor {
   /** Called after each durable commit. */
   committed(): void {
     const { bytes, rolls } = this.#written()
-    const { reserveBytes } = this.#options.budget
+    const { reserveBytes } = this.space.budget
     const isMuch = bytes - this.#bytesAtCheck > Math.max(reserveBytes / 4, this.#options.segmentBytes)
     // a window is kept to within a segment only if each new one makes an old one go
     if (isMuch || rolls !== this.#rollsAtCheck) this.wake()

@@ -16,6 +16,16 @@ export class UpstreamFloors {
     this.#positions.set(name, positions)
   }
 
+  /** One more: until it has said where it stands it has nothing. */
+  add(name: string): void {
+    if (!this.#positions.has(name)) this.#positions.set(name, null)
+  }
+
+  /** Nothing waits for it any more. */
+  remove(name: string): void {
+    this.#positions.delete(name)
+  }
+
   /** All offsets below are upstream, everywhere; Infinity where there is no upstream. */
   of(stream: string, partition: number): number {
     const key = partitionKey(stream, partition)

@@ -207,12 +207,24 @@ export class Ingress {
     submission.chain = chain!
     submission.partition = null
     submission.delta = -1
-    const { qos2 } = this.#statesOf(chain!.name)
-    if (qos2.isRepetition(submission as Qos2Message)) {
+    if (this.#cameBefore(submission, chain!)) return true
+    this.#statesOf(chain!.name).qos2.add(submission as Qos2Message)
+    return false
+  }
+
+  /**
+   * Whether its id is in flight, in whichever chain: the routes may have changed since it came first, and it stays where it went by the
+   * old ones. Then that chain is to be waited for.
+   * @throws LogUnavailableError while another chain than its own cannot tell
+   */
+  #cameBefore(submission: Submission, own: Chain): boolean {
+    for (const chain of this.#log.chains()) {
+      if (chain !== own && chain.condition.state !== 'open') throw chain.unavailable()
+      if (!this.#statesOf(chain.name).qos2.isRepetition(submission as Qos2Message)) continue
+      submission.chain = chain
       this.#counters.repetitions++
       return true
     }
-    qos2.add(submission as Qos2Message)
     return false
   }
 
@@ -286,8 +298,8 @@ export class Ingress {
     const isQos2 = submission.qos === 2 && submission.packetId !== 0 && submission.clientId !== null
     const { source } = submission
     const states = isQos2 || source !== null ? this.#statesOf(chain.name) : null
-    if (isQos2 && states!.qos2.isRepetition(submission as Qos2Message)) this.#counters.repetitions++
-    else if (source !== null && states!.sources.isRepetition(source)) this.#counters.repetitions++
+    if (isQos2 && this.#cameBefore(submission, chain)) return
+    if (source !== null && states!.sources.isRepetition(source)) this.#counters.repetitions++
     else {
       const { payload } = submission
       // as MQTT clears a retained message; only a stream that keeps the last value has something to clear

@@ -28,15 +28,23 @@ export interface Route {
 const CACHED_TOPICS_MAX = 10_000
 
 export class Router {
-  readonly #routes: { filter: string[]; config: StreamConfig; stream: LogStream }[] = []
+  #routes: readonly { filter: string[]; config: StreamConfig; stream: LogStream }[] = []
   readonly #cache = new Map<string, Route | null>()
+  /** Another number means that a topic may go elsewhere. */
+  generation = 0
 
   constructor(streams: readonly StreamConfig[], streamOf: (name: string) => LogStream) {
-    for (const config of streams) {
-      for (const filter of config.topics) {
-        this.#routes.push({ filter: filter.split('/'), config, stream: streamOf(config.name) })
-      }
-    }
+    this.update(streams, streamOf)
+  }
+
+  /** Other routes, for each message that is asked about from now on. @throws what `streamOf` does: nothing has changed then */
+  update(streams: readonly StreamConfig[], streamOf: (name: string) => LogStream): void {
+    this.#routes = streams.flatMap((config) => {
+      const stream = streamOf(config.name)
+      return config.topics.map((filter) => ({ filter: filter.split('/'), config, stream }))
+    })
+    this.#cache.clear()
+    this.generation++
   }
 
   /** @returns null for a topic that no stream takes. */

@@ -32,8 +32,9 @@ interface Commanded {
 }
 
 export class UpstreamCommands implements SyncOperations {
-  readonly #replications: ReadonlyMap<string, Replication>
-  readonly #downlinks: ReadonlyMap<string, Downlinking>
+  #replications: ReadonlyMap<string, Replication>
+  #downlinks: ReadonlyMap<string, Downlinking>
+  readonly #listeners = new Map<(event: UpstreamEvent) => void, Map<Replication, () => void>>()
 
   /** @param downlinks none of which has the name of an upstream */
   constructor(
@@ -52,10 +53,32 @@ export class UpstreamCommands implements SyncOperations {
     return [...this.#downlinks.values()].map((downlink) => downlink.status())
   }
 
+  /** Others from now on; who listens, listens to them, too. */
+  replace(replications: ReadonlyMap<string, Replication>, downlinks: ReadonlyMap<string, Downlinking>): void {
+    this.#replications = replications
+    this.#downlinks = downlinks
+    for (const [listener, heard] of this.#listeners) this.#listen(listener, heard)
+  }
+
   onChange(listener: (event: UpstreamEvent) => void): () => void {
-    const stops = [...this.#replications.values()].map((replication) => replication.onChange(listener))
+    const heard = new Map<Replication, () => void>()
+    this.#listeners.set(listener, heard)
+    this.#listen(listener, heard)
     return () => {
-      for (const stop of stops) stop()
+      this.#listeners.delete(listener)
+      for (const stop of heard.values()) stop()
+    }
+  }
+
+  #listen(listener: (event: UpstreamEvent) => void, heard: Map<Replication, () => void>): void {
+    const now = new Set(this.#replications.values())
+    for (const [replication, stop] of heard) {
+      if (now.has(replication)) continue
+      stop()
+      heard.delete(replication)
+    }
+    for (const replication of now) {
+      if (!heard.has(replication)) heard.set(replication, replication.onChange(listener))
     }
   }
 

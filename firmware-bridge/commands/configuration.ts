@@ -1,6 +1,6 @@
-/** `headwater-bridge init`, `config check` and `config show`. */
-import { stringify } from 'yaml'
+/** `headwater-bridge init` and `config check`. */
 import type { RefusedConfig } from '../../broker/config/load-file.ts'
+import { newestVersion } from '../../broker/config/migrations.ts'
 import { schemaTemplate } from '../../broker/config/template.ts'
 import type { Output } from '../../broker/operations/terminal/output.ts'
 import { printable } from '../../broker/operations/terminal/printable.ts'
@@ -22,6 +22,7 @@ export function bridgeTemplate(): string {
       )
     },
     names.prefix,
+    newestVersion(BRIDGE_PROGRAM.migrations),
   )
 }
 
@@ -52,9 +53,4 @@ export function reportCheck(
     ])
   }
   return loaded.ok
-}
-
-export function showConfig(out: Output, { config }: LoadedBridgeConfig, isJson: boolean): void {
-  if (isJson) out.json(config)
-  else out.raw(stringify(config))
 }

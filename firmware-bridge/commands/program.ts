@@ -16,7 +16,9 @@ export interface BridgeActions {
   start(options: Located): Promise<number>
   init(file: string, options: { readonly force: boolean }): Promise<number>
   check(file: string | undefined, options: Reporting): Promise<number>
-  show(options: Reporting): Promise<number>
+  show(key: string | undefined, options: Reporting & { readonly effective: boolean }): Promise<number>
+  schema(file: string): Promise<number>
+  migrate(file: string | undefined, options: Reporting & { readonly dryRun: boolean }): Promise<number>
   status(options: Reporting & { readonly watch: boolean; readonly device?: string }): Promise<number>
   ports(options: { readonly json: boolean }): Promise<number>
   completion(shell: Shell): Promise<number>
@@ -132,13 +134,38 @@ function addConfiguration(program: Command, actions: BridgeActions, done: (code:
       examples('headwater-bridge config check', 'headwater-bridge config check bridge.yaml --json'),
     )
     .action(async (file, options) => done(await actions.check(file, options)))
+  addShow(config, actions, done)
+}
+
+function addShow(config: Command, actions: BridgeActions, done: (code: number) => void): void {
   reporting(located(config.command('show')))
-    .description('print what counts: the file, the environment and the defaults together')
+    .description('print what is set, each value with the file and line, or the variable, that it comes from')
+    .argument('[key]', 'this key alone, and what is below it')
+    .option('-e, --effective', 'also the defaults: all that counts', false)
     .addHelpText(
       'after',
-      examples('headwater-bridge config show', 'headwater-bridge config show --json | jq .broker'),
+      examples(
+        'headwater-bridge config show',
+        'headwater-bridge config show broker',
+        'headwater-bridge config show --effective --json | jq .config.broker',
+      ),
     )
-    .action(async (options) => done(await actions.show(options)))
+    .action(async (key, options) => done(await actions.show(key, options)))
+  config
+    .command('schema')
+    .description('print the JSON Schema of the file, for completion in editors')
+    .argument('[file]', 'where to; - is standard output', '-')
+    .addHelpText('after', examples('headwater-bridge config schema headwater-bridge.schema.json'))
+    .action(async (file) => done(await actions.schema(file)))
+  reporting(located(config.command('migrate')))
+    .description('write a file of an older version anew, after a backup beside it')
+    .argument('[file]', 'the configuration; the same as --config')
+    .option('--dry-run', 'tell what it would change, and write nothing', false)
+    .addHelpText(
+      'after',
+      examples('headwater-bridge config migrate --dry-run', 'headwater-bridge config migrate'),
+    )
+    .action(async (file, options) => done(await actions.migrate(file, options)))
 }
 
 function addReports(program: Command, actions: BridgeActions, done: (code: number) => void): void {

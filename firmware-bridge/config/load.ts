@@ -27,6 +27,8 @@ export const BRIDGE_PROGRAM: ConfiguredProgram = {
     others: ['HEADWATER_BRIDGE_CONFIG'],
     otherFamilies: null,
   },
+  // in the order of their versions; none yet: no key that was ever released has been renamed
+  migrations: [],
 }
 
 export type LoadedBridgeConfig = Loaded<BridgeConfig>

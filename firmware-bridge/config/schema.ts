@@ -3,6 +3,7 @@
  * `headwater-bridge init` come from it. What runs imports the types of this file alone: TypeBox takes 8 MB.
  */
 import { type Static, Type } from '@sinclair/typebox'
+import { VersionSchema } from '../../broker/config/schema.ts'
 import { BodySchema } from '../bodies/config.ts'
 import { AllowSchema, GatewaySchema, TopicsSchema } from '../gateway/config.ts'
 import { LineLinkSchema } from '../lines/config.ts'
@@ -55,6 +56,7 @@ const StatusSchema = Type.Object(
 
 export const BridgeSchema = Type.Object(
   {
+    configVersion: VersionSchema,
     data: Type.String({
       description:
         'The directory of what the bridge must remember over a restart: the last messages of each device.',

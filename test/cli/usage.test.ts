@@ -109,8 +109,10 @@ test('init replaces nothing without --force, and writes to standard output for -
   expect(readFileSync(join(directory, 'a.yaml'), 'utf8')).toBe('mine')
   expect((await headwater(['init', 'a.yaml', '--force'], directory)).code).toBe(0)
   const printed = await headwater(['init', '-'], directory)
-  expect(printed.stdout).toBe(readFileSync(join(directory, 'a.yaml'), 'utf8'))
-  expect(readdirSync(directory)).toEqual(['a.yaml'])
+  // the schema is written beside a file alone
+  const modeline = '# yaml-language-server: $schema=./a.schema.json\n'
+  expect(modeline + printed.stdout).toBe(readFileSync(join(directory, 'a.yaml'), 'utf8'))
+  expect(readdirSync(directory).toSorted()).toEqual(['a.schema.json', 'a.yaml'])
 })
 
 test('what init writes is the default configuration, also with its examples switched on', async () => {

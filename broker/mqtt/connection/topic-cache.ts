@@ -21,19 +21,30 @@ export function isReservedTopic(topic: string): boolean {
 export class TopicEntry {
   readonly bytes: Buffer
   readonly topic: string
-  /** null: no stream takes it. */
-  readonly route: Route | null
   /** The broker's own: no client publishes to it. */
   readonly isReserved: boolean
   #hasTakers = false
   #pressures: readonly Pressure[] = []
   #asked = -1
+  readonly #router: Router
+  #route: Route | null = null
+  #routed = -1
 
-  constructor(bytes: Buffer, topic: string, route: Route | null) {
+  constructor(bytes: Buffer, topic: string, router: Router) {
     this.bytes = bytes
     this.topic = topic
-    this.route = route
+    this.#router = router
     this.isReserved = isReservedTopic(topic)
+  }
+
+  /** As the routes are now; null: no stream takes it. */
+  get route(): Route | null {
+    const { generation } = this.#router
+    if (this.#routed !== generation) {
+      this.#routed = generation
+      this.#route = this.#router.match(this.topic)
+    }
+    return this.#route
   }
 
   /** Whether somebody subscribes to it now. */
@@ -81,7 +92,7 @@ export class TopicCache {
     const own = Buffer.allocUnsafeSlow(to - from)
     bytes.copy(own, 0, from, to)
     const topic = own.toString('utf8')
-    const entry = new TopicEntry(own, topic, this.#router.match(topic))
+    const entry = new TopicEntry(own, topic, this.#router)
     if (known === undefined && this.#entries.size >= TOPICS_MAX) {
       const oldest = this.#entries.keys().next().value
       this.#entries.delete(oldest!)

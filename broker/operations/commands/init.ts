@@ -1,8 +1,9 @@
-/** `headwater init`: writes the commented configuration. */
-
-import { writeFile } from 'node:fs/promises'
-import type { TSchema } from '@sinclair/typebox'
-import { configTemplate } from '../../config/template.ts'
+/** `headwater init`: writes the commented configuration, and beside it the schema by which editors complete it. */
+import { chmod, writeFile } from 'node:fs/promises'
+import { basename, dirname, extname, join } from 'node:path'
+import type { TObject } from '@sinclair/typebox'
+import { fileSchema } from '../../config/json-schema.ts'
+import { brokerTemplate } from '../../config/template.ts'
 import { UsageError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import type { CommandContext } from './context.ts'
@@ -11,21 +12,60 @@ export interface InitOptions {
   /** "-" is standard output. */
   readonly file: string
   readonly force: boolean
-  readonly upstreamSchema: TSchema
-  readonly downlinkSchema: TSchema
+  /** Of the whole configuration. */
+  readonly schema: TObject
 }
 
+const SCHEMA_TITLE = 'Headwater'
+
 export async function runInit(context: CommandContext, options: InitOptions): Promise<number> {
-  const { file, force, upstreamSchema, downlinkSchema } = options
-  const text = configTemplate(upstreamSchema, downlinkSchema)
+  const { file, force, schema } = options
+  const text = brokerTemplate(schema)
   if (file === '-') {
     context.out.raw(text)
     return ExitCode.ok
   }
-  await writeNewFile(file, text, force, 'headwater.yaml')
-  context.out.line(`wrote ${file}`)
+  const beside = schemaBeside(file)
+  await writeNewFile(file, withSchemaLine(text, beside), force, 'headwater.yaml')
+  await writeGenerated(beside, schemaText(schema, SCHEMA_TITLE))
+  context.out.line(`wrote ${file}, and ${beside} by which editors complete it`)
   context.out.line(`edit it, then: headwater check ${file} && headwater start --config ${file}`)
   return ExitCode.ok
+}
+
+/** `headwater config schema` */
+export async function writeSchema(context: CommandContext, file: string, schema: TObject): Promise<number> {
+  const text = schemaText(schema, SCHEMA_TITLE)
+  if (file === '-') context.out.raw(text)
+  else {
+    await writeGenerated(file, text)
+    context.out.line(`wrote ${file}`)
+  }
+  return ExitCode.ok
+}
+
+export function schemaText(schema: TObject, title: string): string {
+  return `${JSON.stringify(fileSchema(schema, title), null, 2)}\n`
+}
+
+/** headwater.yaml -> headwater.schema.json */
+export function schemaBeside(file: string): string {
+  return join(dirname(file), `${basename(file, extname(file))}.schema.json`)
+}
+
+/** What the YAML language server, and the editors with it, look for. */
+export function withSchemaLine(text: string, schemaFile: string): string {
+  return `# yaml-language-server: $schema=./${basename(schemaFile)}\n${text}`
+}
+
+/** Made by this program alone: a version of before is replaced. It holds nothing to hide. @throws UsageError */
+export async function writeGenerated(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text, { mode: 0o644 })
+    await chmod(file, 0o644)
+  } catch (error) {
+    throw cannotWrite(file, 'headwater.schema.json', error as NodeJS.ErrnoException)
+  }
 }
 
 /** @param usual the name that a hint gives. @throws UsageError */

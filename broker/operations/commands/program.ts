@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { helpOf } from '../terminal/manual/description.ts'
 import { plainHelp } from '../terminal/manual/plain-help.ts'
 import type { BackupCommandOptions } from './backup.ts'
+import { addConfig, type ConfigActions } from './config-program.ts'
 import type { ConfigOptions } from './context.ts'
 import { addLive, type LiveActions } from './live-program.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
@@ -20,10 +21,9 @@ import { examples, group, located, positiveNumber, reporting, wholeNumber, withO
 type Reporting = ConfigOptions & { readonly json: boolean }
 
 /** Each resolves to the exit code. */
-export interface Actions extends UsersActions, LiveActions, ToolsActions {
+export interface Actions extends UsersActions, ConfigActions, LiveActions, ToolsActions {
   start(options: ConfigOptions & { readonly demo: boolean }): Promise<number>
   init(file: string, options: { readonly force: boolean }): Promise<number>
-  check(file: string | undefined, options: Reporting): Promise<number>
   reload(options: Reporting): Promise<number>
   streams(options: Reporting): Promise<number>
   compact(stream: string | undefined, options: Reporting): Promise<number>
@@ -60,6 +60,7 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
   program.commandsGroup('Set up and run:')
   addStart(program, actions, done)
   addConfiguration(program, actions, done)
+  addConfig(program, actions, done)
   addUsers(program, actions, done)
   program.commandsGroup('Look:')
   addLive(program, actions, done)
@@ -102,7 +103,7 @@ function addConfiguration(program: Command, actions: Actions, done: (code: numbe
     .addHelpText('after', examples('headwater init', 'headwater init - | less'))
     .action(async (file, options) => done(await actions.init(file, options)))
   reporting(located(program.command('check')))
-    .description('tell whether start would work: configuration, ports, directories')
+    .description('tell whether start would work: configuration, ports, directories; the same as config check')
     .argument('[file]', 'the configuration; the same as --config')
     .addHelpText('after', examples('headwater check', 'headwater check edge.yaml --json'))
     .action(async (file, options) => done(await actions.check(file, options)))

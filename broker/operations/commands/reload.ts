@@ -20,7 +20,8 @@ export async function runReload(
   }
   const { applied, needsRestart } = report
   for (const line of applied) context.out.line(`now: ${printable(line)}`)
-  for (const key of needsRestart) context.out.line(`after a restart: ${printable(key)}`)
+  for (const { key, reason } of needsRestart)
+    context.out.line(`after a restart: ${printable(key)} - ${printable(reason)}`)
   if (applied.length + needsRestart.length === 0) context.out.line('the configuration is as it was')
   return ExitCode.ok
 }

@@ -32,6 +32,8 @@ export interface RunningBroker extends BrokerOperations {
 
 export interface RunningSync {
   readonly operations: SyncOperations
+  /** The same of its upstreams and downlinks, once the broker has done its part. @param secrets keys whose values are not shown */
+  apply?(config: Config, secrets: ReadonlySet<string>): Promise<ReloadReport>
   close(): Promise<void>
 }
 
@@ -45,6 +47,14 @@ export interface RunningDemo {
   /** For the banner, in one clause. */
   readonly description: string
   close(): Promise<void>
+}
+
+/** A configuration that was read again. */
+export interface ReadConfig {
+  readonly config: Config
+  readonly warnings: readonly string[]
+  /** Keys whose values are not shown. */
+  readonly secretKeys: readonly string[]
 }
 
 /** What the command line puts together for `start`. */
@@ -61,7 +71,7 @@ export interface StartParts<B extends RunningBroker> {
   /** null without --demo. @param listener an address that the broker listens on */
   startDemo: ((listener: string, login: DemoLogin, log: LogSink) => RunningDemo) | null
   /** Reads the configuration again. @throws ReloadRefusedError */
-  readAgain?(): Promise<{ readonly config: Config; readonly warnings: readonly string[] }>
+  readAgain?(): Promise<ReadConfig>
   /** Calls it at each SIGHUP. @returns the way to stop */
   onHangUp?(reload: () => void): () => void
 }
@@ -105,7 +115,7 @@ export async function runStart<B extends RunningBroker>(
       alarms: () => watch.alarms(),
       wear: () => watch.wear(),
       history: (since) => watch.history(since),
-      reload: reloader(broker, parts, log, (keys) => watch.needsRestart(keys)),
+      reload: reloader(broker, sync, parts, log, (keys) => watch.needsRestart(keys)),
     }
     watch.start()
     closers.push(async () => watch.close())
@@ -162,6 +172,7 @@ function openDemo<B extends RunningBroker>(
 /** One at a time. */
 function reloader<B extends RunningBroker>(
   broker: B,
+  sync: RunningSync,
   { readAgain }: StartParts<B>,
   log: LogSink,
   waitsForRestart: (keys: readonly string[]) => void,
@@ -169,10 +180,16 @@ function reloader<B extends RunningBroker>(
   let last: Promise<unknown> = Promise.resolve()
   const reload = async (): Promise<ReloadReport> => {
     if (readAgain === undefined || broker.applyConfig === undefined) return { applied: [], needsRestart: [] }
-    const { config, warnings } = await readAgain()
+    const { config, warnings, secretKeys } = await readAgain()
     for (const warning of warnings) log.warn(warning)
-    const report = await broker.applyConfig(config)
-    waitsForRestart(report.needsRestart)
+    const own = await broker.applyConfig(config)
+    // streams that are new are there by now
+    const others = await sync.apply?.(config, new Set(secretKeys))
+    const report = {
+      applied: [...own.applied, ...(others?.applied ?? [])],
+      needsRestart: [...own.needsRestart, ...(others?.needsRestart ?? [])],
+    }
+    waitsForRestart(report.needsRestart.map(({ key }) => key))
     log.info('the configuration was read again', {
       applied: report.applied.length,
       needsRestart: report.needsRestart.length,

@@ -18,7 +18,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   [
     'zzzzzzz: 1\n',
     [
-      '1:1: unknown key "zzzzzzz" at the top level - known here: edge, data, mqtt, http, limits, log, clock, streams, upstreams, downlinks',
+      '1:1: unknown key "zzzzzzz" at the top level - known here: configVersion, edge, data, mqtt, http, limits, log, clock, streams, upstreams, downlinks',
     ],
   ],
   [
@@ -331,7 +331,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
     'mqtt:\n\tlisteners: []\n',
     ['2:1: a tab indents this line - indent with spaces; YAML allows no tabs there'],
   ],
-  ['edge: a\nedge: b\n', ['2:1: this key stands here a second time - keep one of the two']],
+  ['edge: a\nedge: b\n', ['2:1: "edge" stands here a second time - keep one of the two']],
   [
     'edge: a\n---\nedge: b\n',
     ['2:1: a second document begins here - keep one document; remove the line "---"'],
@@ -342,8 +342,13 @@ const cases: [text: string | Buffer, lines: string[]][] = [
     'edge: a: b\n',
     ['1:7: a ": " where the value already began - indent keys alike, or put the value in quotes'],
   ],
-  ['edge: "a\n', ['2:1: a quote that was opened above is not closed - close it']],
-  ['edge: !secret x\n', ['1:7: unresolved tag: !secret - remove it']],
+  ['edge: "a\n', ['2:1: a quote that was opened here or above is not closed - close it']],
+  [
+    'edge: !secret x\n',
+    [
+      '1:7: "!secret" means nothing here - remove it; the environment gives values by names of its own, which the file of init tells',
+    ],
+  ],
   ['limits: {recordBytesMax: 4\n', ['2:1: a "{" that was opened above is not closed - close it']],
   [
     'streams:\n  - name: x\n   topics: [a]\n',
@@ -351,7 +356,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
       '3:1: this line is indented less than the list entry it follows - indent it like the first key after "-"',
     ],
   ],
-  [Buffer.from([255, 254, 97]), [' the file is not UTF-8 text - save it as UTF-8']],
+  [Buffer.from([255, 254, 97]), ['1:1: the file is UTF-16 - save it as UTF-8']],
   ['?? \n', ['1:1: the file holds one value, not keys - compare with the file that `headwater init` writes']],
 ]
 

@@ -1,5 +1,5 @@
 /** `headwater reload` and SIGHUP, on a broker as an operator runs it. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -32,7 +32,7 @@ test('a running broker takes up what it can, says what needs a restart, and refu
   configure('  anonymous: true', '  sessionsMax: 50\n  connectionsMax: 40')
   expect(await broker.ask(['reload', '--json'])).toEqual({
     applied: ['mqtt.anonymous: false -> true', 'limits.connectionsMax: 1000 -> 40'],
-    needsRestart: ['limits.sessionsMax'],
+    needsRestart: [{ key: 'limits.sessionsMax', reason: 'memory is set aside by it at the start' }],
   })
   expect(await broker.ask(['status', '--json'])).toMatchObject({ broker: { mqtt: { connectionsMax: 40 } } })
 
@@ -44,4 +44,37 @@ test('a running broker takes up what it can, says what needs a restart, and refu
   configure('  anonymous: false')
   process.kill(broker.pid!, 'SIGHUP')
   await until(() => broker.output.includes('mqtt.anonymous: true -> false'), 'it is read again')
+})
+
+test('upstreams and streams come while it runs, and a password is in no line', async () => {
+  const file = configure('  anonymous: true')
+  broker = new BrokerProcess(['--config', file])
+  await broker.start()
+  const streams = 'streams:\n  - { name: alarms, topics: ["+/alarm"] }\n  - { name: events, topics: ["#"] }\n'
+  const central = [
+    'upstreams:',
+    '  - name: central',
+    '    kind: kafka',
+    '    bootstrap: ["127.0.0.1:9"]',
+    '    sasl: { mechanism: PLAIN, username: edge, password: hidden-PASSWORD-1 }',
+    '    tls: {}',
+    '',
+  ].join('\n')
+  const text = readFileSync(file, 'utf8').replace('upstreams: []\n', streams + central)
+  writeFileSync(file, text)
+  expect(await broker.ask(['reload', '--json'])).toEqual({
+    applied: ['streams.alarms: added, for +/alarm', 'upstreams.central: added'],
+    needsRestart: [],
+  })
+  expect(await broker.ask(['status', '--json'])).toMatchObject({
+    broker: { mqtt: { connections: 0 } },
+    upstreams: [{ name: 'central', kind: 'kafka' }],
+  })
+  writeFileSync(file, text.replace('PASSWORD-1', 'PASSWORD-2'))
+  expect(await broker.ask(['reload', '--json'])).toEqual({
+    applied: ['upstreams.central.sasl.password: (not shown) -> (not shown)'],
+    needsRestart: [],
+  })
+  expect(broker.output).toContain('the configuration has changed: upstreams.central.sasl.password')
+  expect(broker.output).not.toContain('hidden-PASSWORD')
 })

@@ -33,7 +33,7 @@ const SERIAL = 'kind: serial, port: /dev/ttyUSB0'
 describe('the template', () => {
   it('is a configuration, and the one of no file', () => {
     const { config } = loaded(bridgeTemplate())
-    const none = loaded('')
+    const none = loaded('configVersion: 1')
     expect(config).toEqual(none.config)
     expect(Object.keys(parse(bridgeTemplate()))).toEqual(Object.keys(none.config))
   })

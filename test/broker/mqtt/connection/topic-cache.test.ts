@@ -8,6 +8,7 @@ import type { Route, Router } from '../../../../broker/mqtt/router.ts'
 function setUp() {
   const asked: string[] = []
   const router = {
+    generation: 1,
     match(topic: string) {
       asked.push(topic)
       return { topic } as unknown as Route
@@ -19,7 +20,7 @@ function setUp() {
     const from = Buffer.byteLength(before)
     return cache.find(bytes, from, from + Buffer.byteLength(text))
   }
-  return { find, asked }
+  return { find, asked, router }
 }
 
 it('a topic is validated and routed once, wherever its bytes lie', () => {
@@ -27,8 +28,19 @@ it('a topic is validated and routed once, wherever its bytes lie', () => {
   const entry = find('a/°C')
   expect(entry).toMatchObject({ topic: 'a/°C', route: { topic: 'a/°C' } })
   expect(find('a/°C', 'xx', 'yy')).toBe(entry)
-  expect(find('a/°').topic).toBe('a/°')
+  expect(find('a/°')).toMatchObject({ route: { topic: 'a/°' } })
+  expect(find('a/°C').route).toBe(entry.route)
   expect(asked).toEqual(['a/°C', 'a/°'])
+})
+
+it('a topic is routed again once there are other routes, in entries that somebody holds, too', () => {
+  const { find, asked, router } = setUp()
+  const held = find('a')
+  const before = held.route
+  router.generation++
+  expect(held.route).not.toBe(before)
+  expect(find('a').route).toBe(held.route)
+  expect(asked).toEqual(['a', 'a'])
 })
 
 it('what it knows does not change with the bytes it was found in', () => {
