@@ -16,6 +16,7 @@ import { OutgoingPackets } from './outgoing-packets.ts'
 import { PacketIds } from './packet-ids.ts'
 import { isUnsupportedVersion } from './reason-codes.ts'
 import type { AttemptOutcome, Reconnects } from './reconnects.ts'
+import { Releases } from './releases.ts'
 import { Subscriptions } from './subscriptions.ts'
 import type { Transport } from './transport.ts'
 import type { DownMessage, QoS, Will } from './uplink.ts'
@@ -68,6 +69,7 @@ export class BrokerSession {
   readonly #owner: SessionOwner
   readonly #held: HeldDeliveries
   readonly #subscriptions: Subscriptions
+  readonly #releases: Releases
   readonly #reasons = new Map<number, number>()
   readonly #isKept: boolean
   readonly #connecting: Connecting
@@ -101,6 +103,10 @@ export class BrokerSession {
       () => this.#client,
       () => this.#unreachable(),
       parts.log,
+    )
+    this.#releases = new Releases(
+      (bytes) => this.#state === 'ready' && this.#write(bytes),
+      () => this.#unreachable(),
     )
     this.#connecting = {
       clientId,
@@ -201,7 +207,8 @@ export class BrokerSession {
     } else if (packet.cmd === 'pubrec' || packet.cmd === 'puback') {
       const { messageId, reasonCode = 0 } = packet as { cmd: string; messageId: number; reasonCode?: number }
       if (reasonCode >= 0x80) this.#reasons.set(messageId, reasonCode)
-    }
+    } else if (packet.cmd === 'pubcomp')
+      this.#releases.onPubcomp((packet as { messageId: number } & typeof packet).messageId)
   }
 
   #onConnack({ sessionPresent, properties, returnCode, reasonCode }: IConnackPacket): void {
@@ -232,6 +239,7 @@ export class BrokerSession {
 
   #onClosed(end: string | null): void {
     this.#client = null
+    this.#releases.onDown()
     const wasReady = this.#state === 'ready'
     if (this.#state === 'ended') return
     if (end !== null) {
@@ -286,6 +294,11 @@ export class BrokerSession {
       client?.stream.destroy()
       throw error
     }
+  }
+
+  /** What an earlier process may have left with the broker under this id. @throws BridgeError there is no connection now */
+  letGo(packetId: number): Promise<void> {
+    return this.#releases.letGo(packetId)
   }
 
   /** @returns false when the session cannot take it now */
@@ -373,6 +386,7 @@ export class BrokerSession {
     if (this.#pause !== null) clearTimeout(this.#pause)
     const client = this.#client
     this.#client = null
+    this.#releases.onDown()
     if (client !== null)
       await closed(
         client,

@@ -28,6 +28,7 @@ export class OwnSession implements DeviceSession, SessionOwner {
   readonly #window: ClientWindow
   readonly #session: BrokerSession
   readonly #publishing: Publishing
+  #closing: Promise<void> | null = null
 
   private constructor(connect: DeviceConnect, window: ClientWindow, parts: OwnSessionParts) {
     this.#connect = connect
@@ -95,9 +96,16 @@ export class OwnSession implements DeviceSession, SessionOwner {
     await this.#closed()
   }
 
-  async #closed(): Promise<void> {
+  /** Another session of the client begins when this has ended: it reads what is written here. */
+  #closed(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const isSettled = await this.#publishing.isSettled()
+    await this.#parts.store.closeWindow(this.#window, isSettled).catch(() => {})
     this.#parts.onEnd(this)
-    await this.#parts.store.closeWindow(this.#window).catch(() => {})
   }
 
   // -- what the session tells --
