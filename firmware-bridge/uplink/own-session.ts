@@ -1,8 +1,9 @@
 /** `sessions: device`: a device with an MQTT session of its own. */
-import { BrokerSession, type SessionOwner, type SessionParts } from './broker-session.ts'
+import { BrokerSession } from './broker-session.ts'
 import type { ClientWindow } from './client-window.ts'
 import { ACCEPTED, CONGESTED } from './flight.ts'
 import { Publishing } from './publishing.ts'
+import type { SessionOwner, SessionParts } from './session-parts.ts'
 import type {
   DeviceConnect,
   DeviceSession,
@@ -20,6 +21,7 @@ export interface OwnSessionParts {
   readonly slots: number
   readonly clientId: string
   onEnd(session: OwnSession): void
+  onGivenUp(): void
 }
 
 export class OwnSession implements DeviceSession, SessionOwner {
@@ -124,6 +126,10 @@ export class OwnSession implements DeviceSession, SessionOwner {
 
   onDown(): void {
     this.#publishing.onDown()
+  }
+
+  onGivenUp(): void {
+    this.#parts.onGivenUp()
   }
 
   onEnded(reason: string): void {

@@ -6,7 +6,8 @@
 import { SessionEndedError } from '../errors.ts'
 import type { BrokerSession } from './broker-session.ts'
 import { type ClientWindow, digestOf, type WindowEntry } from './client-window.ts'
-import { ACCEPTED, answer, CONGESTED, type Flight, REPEATED, refusal, waitFor } from './flight.ts'
+import { ACCEPTED, answer, CONGESTED, type Flight, GivenUp, REPEATED, refusal, waitFor } from './flight.ts'
+import { GIVEN_UP } from './reason-codes.ts'
 import type { PublishResult, UplinkMessage } from './uplink.ts'
 import { EntryState } from './window-format.ts'
 import type { WindowStore } from './window-store.ts'
@@ -26,6 +27,7 @@ export class Publishing {
   readonly #completions = new Map<number, () => void>()
   /** The device knows that they are accepted, the window's disk does not yet; their ids are reserved. */
   readonly #told = new Map<number, WindowEntry>()
+  readonly #givenUp = new GivenUp()
   #acceptedHere = 0
 
   constructor(parts: {
@@ -56,6 +58,7 @@ export class Publishing {
     const flight = this.#flights.get(messageId)
     // an id is one message's until it is answered
     if (flight !== undefined) return waitFor(flight, digest)
+    if (isDup && this.#givenUp.has(messageId, digest)) return refusal(GIVEN_UP)
     const known = this.#window.find(messageId)
     if (known !== undefined && isDup && known.digest === digest) {
       if (this.#told.has(messageId)) return REPEATED
@@ -212,6 +215,7 @@ export class Publishing {
       )
       return
     }
+    this.#givenUp.add(flight, reasonCode)
     this.#giveUp(flight, refusal(reasonCode))
   }
 
