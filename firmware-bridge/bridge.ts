@@ -17,7 +17,7 @@ import { type BridgeReport, type LinkReport, linkReport } from './status/report.
 import { StatusServer } from './status/status-server.ts'
 import { StatusTopics } from './status/status-topics.ts'
 import { openLevelWindowDb } from './uplink/level-window-db.ts'
-import { MqttUplink } from './uplink/mqtt-uplink.ts'
+import { MqttUplink, witnessClientIdOf } from './uplink/mqtt-uplink.ts'
 
 export interface BridgeParts {
   readonly config: BridgeConfig
@@ -147,7 +147,8 @@ export class Bridge {
   /** Without the prefix, as devices have theirs. */
   #ownClientIds(): Set<string> {
     const { config } = this.#parts
-    return new Set([bridgeClientId(config), ...config.links.filter(isOutlet).map(outletClientId)])
+    const own = bridgeClientId(config)
+    return new Set([own, witnessClientIdOf(own), ...config.links.filter(isOutlet).map(outletClientId)])
   }
 
   /** Each kind of link is loaded where there is one: serialport takes 5 MB. */

@@ -46,6 +46,12 @@ function writeUplink(text: Exposition, { uplink }: BridgeReport): void {
     'Messages of QoS 1 and 2 of devices, by what became of them.',
     results,
   )
+  text.write(
+    'counter',
+    'messages_given_up_total',
+    'Messages upon which the broker ended the connection each time.',
+    one(counters.givenUp),
+  )
   const handed = [
     [{ result: 'handed_over' }, counters.handedOver],
     [{ result: 'dropped' }, counters.dropped],

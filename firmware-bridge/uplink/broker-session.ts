@@ -5,60 +5,26 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { MqttClient as Client, IConnackPacket, IPublishPacket } from 'mqtt'
-import type { LogSink } from '../../broker/log-sink.ts'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
 import type { Attempt } from './attempt.ts'
 import { type ClientParts, closed, DISCONNECT, forget, goodbye } from './client.ts'
-import type { BrokerConfig } from './config.ts'
 import { type Connecting, connectOnce } from './connecting.ts'
 import { HeldDeliveries } from './held-deliveries.ts'
 import { OutgoingPackets } from './outgoing-packets.ts'
 import { PacketIds } from './packet-ids.ts'
-import { isUnsupportedVersion } from './reason-codes.ts'
-import type { AttemptOutcome, Reconnects } from './reconnects.ts'
+import { GIVEN_UP, isUnsupportedVersion } from './reason-codes.ts'
+import type { AttemptOutcome } from './reconnects.ts'
+import { Releases } from './releases.ts'
+import type { OutgoingMessage, SessionOwner, SessionParts } from './session-parts.ts'
 import { Subscriptions } from './subscriptions.ts'
-import type { Transport } from './transport.ts'
-import type { DownMessage, QoS, Will } from './uplink.ts'
+import { type Suspected, Suspicion } from './suspicion.ts'
+import type { QoS, Will } from './uplink.ts'
+import { openWitness } from './witness.ts'
 
 /** A connection that lasted so long was a good one: the next attempt comes without a pause. */
 const STEADY_MS = 10_000
 /** What is written to a connection and not read by the broker; past it nothing more is sent. */
 const UNSENT_BYTES_MAX = 256 * 1024
-
-/** What all sessions of a bridge have in common. */
-export interface SessionParts {
-  readonly transport: Transport
-  readonly broker: BrokerConfig
-  /** 5 until the broker says that it knows 3.1.1 alone. */
-  readonly protocol: { version: 4 | 5 }
-  readonly reconnects: Reconnects
-  readonly log: LogSink
-  /** Monotonic ms. */
-  readonly now: () => number
-}
-
-export interface SessionOwner {
-  /** PUBREC: PUBREL leaves once this resolves. */
-  onReceived(packetId: number): Promise<void>
-  /** @param reasonCode of the broker; 0x80 and above refuse the message */
-  onFinished(packetId: number, wasReleased: boolean, reasonCode: number): void
-  onMessage(message: DownMessage): Promise<void>
-  /** Connected, and what was in flight before is answered. */
-  onUp?(): void
-  /** The connection was lost; the session goes on by itself. */
-  onDown(): void
-  /** Of a session that is kept whatever the broker says: it tries again. */
-  onEnded(reason: string): void
-  /** Each attempt that failed after the session was opened. */
-  onFailed?(error: BridgeError): void
-}
-
-export interface OutgoingMessage {
-  readonly topic: string
-  readonly payload: Uint8Array
-  readonly isRetained: boolean
-  readonly properties: Readonly<Record<string, string>>
-}
 
 export class BrokerSession {
   readonly clientId: string
@@ -68,9 +34,11 @@ export class BrokerSession {
   readonly #owner: SessionOwner
   readonly #held: HeldDeliveries
   readonly #subscriptions: Subscriptions
+  readonly #releases: Releases
   readonly #reasons = new Map<number, number>()
   readonly #isKept: boolean
   readonly #connecting: Connecting
+  readonly #suspicion: Suspicion
   #will: Will | null
   #client: Client | null = null
   #state: 'new' | 'down' | 'ready' | 'ended' = 'new'
@@ -102,6 +70,15 @@ export class BrokerSession {
       () => this.#unreachable(),
       parts.log,
     )
+    this.#releases = new Releases(
+      (bytes) => this.#state === 'ready' && this.#write(bytes),
+      () => this.#unreachable(),
+    )
+    this.#suspicion = new Suspicion({
+      firstUnanswered: () => this.packets.firstUnanswered(),
+      openWitness: () => openWitness({ ...this.#clientParts(true), clientId: parts.witnessClientId }),
+      giveUp: (suspected, connections) => this.#giveUp(suspected, connections),
+    })
     this.#connecting = {
       clientId,
       brokerName: parts.transport.name,
@@ -192,6 +169,7 @@ export class BrokerSession {
   }
 
   #onPacket(client: Client, packet: { cmd: string }): void {
+    this.#suspicion.onPacket(packet)
     if (packet.cmd === 'connack') this.#onConnack(packet as IConnackPacket)
     else if (packet.cmd === 'publish') {
       const publish = packet as IPublishPacket
@@ -201,7 +179,8 @@ export class BrokerSession {
     } else if (packet.cmd === 'pubrec' || packet.cmd === 'puback') {
       const { messageId, reasonCode = 0 } = packet as { cmd: string; messageId: number; reasonCode?: number }
       if (reasonCode >= 0x80) this.#reasons.set(messageId, reasonCode)
-    }
+    } else if (packet.cmd === 'pubcomp')
+      this.#releases.onPubcomp((packet as { messageId: number } & typeof packet).messageId)
   }
 
   #onConnack({ sessionPresent, properties, returnCode, reasonCode }: IConnackPacket): void {
@@ -232,6 +211,7 @@ export class BrokerSession {
 
   #onClosed(end: string | null): void {
     this.#client = null
+    this.#releases.onDown()
     const wasReady = this.#state === 'ready'
     if (this.#state === 'ended') return
     if (end !== null) {
@@ -257,7 +237,7 @@ export class BrokerSession {
 
   async #again(): Promise<AttemptOutcome> {
     if (this.#state !== 'down') return 'dropped'
-    const { outcome, error } = await this.#attempt(false)
+    const { outcome, error } = await this.#suspicion.watch(() => this.#attempt(false))
     // the state may have changed meanwhile
     if (error === null || (this.#state as string) === 'ended') return outcome
     this.#owner.onFailed?.(error)
@@ -269,6 +249,20 @@ export class BrokerSession {
     this.#tellReady()
     this.#connectAgain()
     return outcome
+  }
+
+  #giveUp({ packetId, topic, bytes }: Suspected, connections: number): void {
+    const { clientId } = this
+    this.#parts.log.warn('a message is given up: the broker ends the connection each time it comes', {
+      clientId,
+      topic,
+      bytes,
+      connections,
+    })
+    this.#reasons.set(packetId, GIVEN_UP)
+    this.packets.giveUp(packetId)
+    this.ids.deallocate(packetId)
+    this.#owner.onGivenUp?.()
   }
 
   #endedByBroker(reason: string): void {
@@ -286,6 +280,11 @@ export class BrokerSession {
       client?.stream.destroy()
       throw error
     }
+  }
+
+  /** What an earlier process may have left with the broker under this id. @throws BridgeError there is no connection now */
+  letGo(packetId: number): Promise<void> {
+    return this.#releases.letGo(packetId)
   }
 
   /** @returns false when the session cannot take it now */
@@ -373,6 +372,7 @@ export class BrokerSession {
     if (this.#pause !== null) clearTimeout(this.#pause)
     const client = this.#client
     this.#client = null
+    this.#releases.onDown()
     if (client !== null)
       await closed(
         client,

@@ -4,8 +4,18 @@
  */
 import { hash } from 'node:crypto'
 import { assert } from '../../broker/assert.ts'
+import { ReservedIds } from './reserved-ids.ts'
 import type { WindowChange } from './window-db.ts'
-import { DIGEST_BYTES, EntryState, encodeEntry, entryKey, type StoredEntry } from './window-format.ts'
+import {
+  DIGEST_BYTES,
+  EntryState,
+  encodeEntry,
+  encodeReserved,
+  entryKey,
+  type IdRange,
+  reservedKey,
+  type StoredEntry,
+} from './window-format.ts'
 
 /** Slots a client when nothing else is configured; a slot's number is one byte on disk. */
 export const WINDOW_MESSAGES_MAX = 255
@@ -28,13 +38,15 @@ const WRITTEN = Promise.resolve()
 export class ClientWindow {
   readonly clientId: string
   readonly epoch: number
+  readonly reserved: ReservedIds
   readonly #slots: (WindowEntry | undefined)[]
   #nextSequence = 0
 
-  constructor(clientId: string, epoch: number, slots: number) {
+  constructor(clientId: string, epoch: number, slots: number, reserved: IdRange | null = null) {
     assert(slots > 0 && slots <= WINDOW_MESSAGES_MAX, 'a window has 1 to 255 slots')
     this.clientId = clientId
     this.epoch = epoch
+    this.reserved = new ReservedIds(reserved)
     this.#slots = new Array(slots)
   }
 
@@ -117,6 +129,11 @@ export class ClientWindow {
   remove(entry: WindowEntry): WindowChange {
     this.#slots[entry.slot] = undefined
     return [entryKey(this.clientId, entry.slot), null]
+  }
+
+  /** @param range null: the broker holds nothing that is not in the window */
+  reservation(range: IdRange | null): WindowChange {
+    return [reservedKey(this.clientId), range === null ? null : encodeReserved(this.epoch, range)]
   }
 
   get completedBelow(): number {

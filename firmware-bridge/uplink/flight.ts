@@ -1,11 +1,13 @@
 /** A message between PUBLISH and PUBREC, and who waits for the answer. */
-import { finalFault } from './reason-codes.ts'
+import { finalFault, GIVEN_UP } from './reason-codes.ts'
 import type { PublishResult } from './uplink.ts'
 
 export const ACCEPTED: PublishResult = { kind: 'accepted' }
 export const REPEATED: PublishResult = { kind: 'repeated' }
 export const CONGESTED: PublishResult = { kind: 'congested' }
 
+/** Messages of one device that were given up, and are known when it repeats them. */
+const GIVEN_UP_MAX = 16
 /** Repetitions of one message that wait for the one answer. */
 const WAITERS_MAX = 8
 
@@ -21,6 +23,8 @@ export interface UplinkCounters {
   repeated: number
   congested: number
   refused: number
+  /** Of those that were refused: the broker ended the connection upon them each time. */
+  givenUp: number
   /** QoS 0 and -1: handed over, and dropped because there was no connection. */
   handedOver: number
   dropped: number
@@ -42,4 +46,21 @@ export function answer(flight: Flight, result: PublishResult): void {
 export function refusal(reasonCode: number): PublishResult {
   const reason = finalFault(reasonCode)
   return reason === null ? CONGESTED : { kind: 'refused', reason }
+}
+
+/** The device repeats what it has not heard of: what was given up stays so. In memory, of the last ones. */
+export class GivenUp {
+  readonly #digests = new Map<number, string>()
+
+  add({ messageId, digest }: Pick<Flight, 'messageId' | 'digest'>, reasonCode: number): void {
+    if (reasonCode !== GIVEN_UP) return
+    this.#digests.delete(messageId)
+    this.#digests.set(messageId, digest)
+    const oldest = this.#digests.keys().next().value
+    if (this.#digests.size > GIVEN_UP_MAX && oldest !== undefined) this.#digests.delete(oldest)
+  }
+
+  has(messageId: number, digest: string): boolean {
+    return this.#digests.get(messageId) === digest
+  }
 }

@@ -4,7 +4,8 @@
  */
 import type { BrokerSession } from './broker-session.ts'
 import { type ClientWindow, digestOf, type WindowEntry } from './client-window.ts'
-import { ACCEPTED, answer, CONGESTED, type Flight, REPEATED, refusal, waitFor } from './flight.ts'
+import { ACCEPTED, answer, CONGESTED, type Flight, GivenUp, REPEATED, refusal, waitFor } from './flight.ts'
+import { GIVEN_UP } from './reason-codes.ts'
 import type { PublishResult, UplinkMessage } from './uplink.ts'
 import { EntryState } from './window-format.ts'
 import type { WindowStore } from './window-store.ts'
@@ -20,6 +21,7 @@ export class MappedPublishing {
   readonly #slots: number
   readonly #byMessage = new Map<number, MappedFlight>()
   readonly #byPacket = new Map<number, MappedFlight>()
+  readonly #givenUp = new GivenUp()
   /** The device began anew while these were on their way: the window on disk is not theirs any more. */
   #isObsolete = false
 
@@ -52,6 +54,7 @@ export class MappedPublishing {
     const digest = digestOf(message.topic, message.payload)
     const flight = this.#byMessage.get(messageId)
     if (flight !== undefined) return waitFor(flight, digest)
+    if (isDup && this.#givenUp.has(messageId, digest)) return refusal(GIVEN_UP)
     const known = this.#window.find(messageId)
     if (known !== undefined && isDup && known.digest === digest) {
       if (known.state === EntryState.sent) return this.#send(known, message, true)
@@ -163,6 +166,7 @@ export class MappedPublishing {
         .finally(() => this.#giveUp(flight, CONGESTED))
     } else {
       this.#store.write([this.#window.remove(flight.entry)]).catch(() => {})
+      this.#givenUp.add(flight, reasonCode)
       this.#giveUp(flight, refusal(reasonCode))
     }
   }

@@ -2,11 +2,12 @@
 import { LimitedLog } from '../../broker/limited-log.ts'
 import type { LogSink } from '../../broker/log-sink.ts'
 import { BrokerUnreachableError, SessionEndedError } from '../errors.ts'
-import { BrokerSession, type SessionOwner, type SessionParts } from './broker-session.ts'
+import { BrokerSession } from './broker-session.ts'
 import type { UplinkConfig } from './config.ts'
 import type { UplinkCounters } from './flight.ts'
 import { OwnSession } from './own-session.ts'
 import { RECONNECTS, Reconnects } from './reconnects.ts'
+import type { SessionOwner, SessionParts } from './session-parts.ts'
 import { SharedSession } from './shared-session.ts'
 import { transportOf } from './transport.ts'
 import type { DeviceConnect, DeviceSession, PublishResult, Uplink, UplinkMessage, Will } from './uplink.ts'
@@ -16,6 +17,9 @@ import { WindowStore } from './window-store.ts'
 /** What is in flight has this long when the bridge stops; devices repeat the rest. */
 const DRAIN_MS_MAX = 2000
 const DRAIN_EVERY_MS = 10
+
+/** No device may have it. */
+export const witnessClientIdOf = (bridgeClientId: string) => `${bridgeClientId}-witness`
 
 export interface UplinkParts {
   readonly config: UplinkConfig
@@ -58,6 +62,7 @@ export class MqttUplink implements Uplink {
     repeated: 0,
     congested: 0,
     refused: 0,
+    givenUp: 0,
     handedOver: 0,
     dropped: 0,
   }
@@ -82,7 +87,9 @@ export class MqttUplink implements Uplink {
       },
     })
     const now = parts.now ?? (() => performance.now())
-    this.#session = { transport, broker: config.broker, protocol: { version: 5 }, reconnects, log, now }
+    const { broker, bridgeClientId } = config
+    const witnessClientId = witnessClientIdOf(bridgeClientId)
+    this.#session = { transport, broker, protocol: { version: 5 }, reconnects, witnessClientId, log, now }
     this.#own = new BrokerSession(config.bridgeClientId, parts.will, this.#owner(), this.#session, true)
     const { messages: slots } = config.window
     const shared = { session: this.#own, store, slots, broker: transport.name }
@@ -114,6 +121,7 @@ export class MqttUplink implements Uplink {
         this.#log.warn(error.code, error.line, {})
       },
       onDown: () => this.#shared?.onDown(),
+      onGivenUp: () => this.#counters.givenUp++,
       onEnded: (reason) => {
         this.#log.warn(
           'ended',
@@ -158,6 +166,7 @@ export class MqttUplink implements Uplink {
       onEnd: (ended) => {
         if (this.#sessions.get(clientId) === ended) this.#sessions.delete(clientId)
       },
+      onGivenUp: () => this.#counters.givenUp++,
     })
     this.#sessions.set(clientId, session)
     return counting(session, this.#counters)

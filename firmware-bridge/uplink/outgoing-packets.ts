@@ -3,6 +3,7 @@
  * in its place before it sends that, and sends what is in it again, one after another, before it says that it is connected.
  */
 import { Store } from './mqtt-parts.ts'
+import type { Suspected } from './suspicion.ts'
 
 type Packet = Parameters<InstanceType<typeof Store>['put']>[0]
 type Put = Parameters<InstanceType<typeof Store>['put']>[1]
@@ -20,6 +21,7 @@ export class OutgoingPackets extends Store {
   readonly #packets = new Map<number, Packet>()
   /** PUBRELs that leave with the next connection; of this one they are nothing. A packet id each, so 65,535 at the most. */
   readonly #owed = new Set<number>()
+  #first: { readonly packet: Packet; readonly suspected: Suspected } | null = null
 
   constructor(listener: OutgoingListener) {
     super({ clean: false })
@@ -33,6 +35,24 @@ export class OutgoingPackets extends Store {
 
   /** Of an earlier process, or of a message that was given up: sent when the next connection begins. */
   owePubrel(packetId: number): void {
+    this.#owed.add(packetId)
+  }
+
+  /** What the next connection sends first, if that is a message. */
+  firstUnanswered(): Suspected | null {
+    const first = this.#packets.values().next().value
+    if (first?.cmd !== 'publish' || this.#owed.size > 0) return null
+    if (this.#first?.packet !== first) {
+      const { messageId, topic, payload } = first
+      const suspected = { packetId: messageId!, topic, bytes: Buffer.byteLength(payload) }
+      this.#first = { packet: first, suspected }
+    }
+    return this.#first.suspected
+  }
+
+  /** It is never sent again. The broker may have it all the same: its id is let go first when the next connection begins. */
+  giveUp(packetId: number): void {
+    this.del({ messageId: packetId }, () => {})
     this.#owed.add(packetId)
   }
 

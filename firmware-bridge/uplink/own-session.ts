@@ -1,8 +1,9 @@
 /** `sessions: device`: a device with an MQTT session of its own. */
-import { BrokerSession, type SessionOwner, type SessionParts } from './broker-session.ts'
+import { BrokerSession } from './broker-session.ts'
 import type { ClientWindow } from './client-window.ts'
 import { ACCEPTED, CONGESTED } from './flight.ts'
 import { Publishing } from './publishing.ts'
+import type { SessionOwner, SessionParts } from './session-parts.ts'
 import type {
   DeviceConnect,
   DeviceSession,
@@ -20,6 +21,7 @@ export interface OwnSessionParts {
   readonly slots: number
   readonly clientId: string
   onEnd(session: OwnSession): void
+  onGivenUp(): void
 }
 
 export class OwnSession implements DeviceSession, SessionOwner {
@@ -28,6 +30,7 @@ export class OwnSession implements DeviceSession, SessionOwner {
   readonly #window: ClientWindow
   readonly #session: BrokerSession
   readonly #publishing: Publishing
+  #closing: Promise<void> | null = null
 
   private constructor(connect: DeviceConnect, window: ClientWindow, parts: OwnSessionParts) {
     this.#connect = connect
@@ -95,9 +98,16 @@ export class OwnSession implements DeviceSession, SessionOwner {
     await this.#closed()
   }
 
-  async #closed(): Promise<void> {
+  /** Another session of the client begins when this has ended: it reads what is written here. */
+  #closed(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const isSettled = await this.#publishing.isSettled()
+    await this.#parts.store.closeWindow(this.#window, isSettled).catch(() => {})
     this.#parts.onEnd(this)
-    await this.#parts.store.closeWindow(this.#window).catch(() => {})
   }
 
   // -- what the session tells --
@@ -116,6 +126,10 @@ export class OwnSession implements DeviceSession, SessionOwner {
 
   onDown(): void {
     this.#publishing.onDown()
+  }
+
+  onGivenUp(): void {
+    this.#parts.onGivenUp()
   }
 
   onEnded(reason: string): void {

@@ -31,6 +31,15 @@ const FINAL_FAULTS: Readonly<Record<number, string>> = {
   154: 'the broker does not take retained messages',
 }
 
+/** Our own, beside those of MQTT: the broker ends the connection upon the message each time. */
+export const GIVEN_UP = 0x100
+/** DISCONNECT that may be about the message before it: unspecified, malformed, protocol error, topic name, too large, payload format, RETAIN, QoS. */
+const MESSAGE_FAULTS = new Set([0x80, 0x81, 0x82, 0x83, 0x90, 0x95, 0x99, 0x9a, 0x9b])
+
+export function isMessageFault(code: number): boolean {
+  return MESSAGE_FAULTS.has(code)
+}
+
 export function isUnsupportedVersion(code: number): boolean {
   return UNSUPPORTED_VERSION.has(code)
 }
@@ -45,5 +54,6 @@ export function finalEnd(code: number): string | null {
 
 /** @returns why never; null: it may be taken later */
 export function finalFault(code: number): string | null {
+  if (code === GIVEN_UP) return 'the broker ends the connection each time it comes'
   return FINAL_FAULTS[code] ?? null
 }

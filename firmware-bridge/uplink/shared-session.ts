@@ -1,8 +1,9 @@
 /** `sessions: aggregated`: all devices on the bridge's own MQTT session. What MQTT does per session (subscriptions, wills) is done here per device. */
 import { type BridgeError, BrokerUnreachableError } from '../errors.ts'
-import type { BrokerSession, SessionOwner } from './broker-session.ts'
+import type { BrokerSession } from './broker-session.ts'
 import { ACCEPTED, CONGESTED } from './flight.ts'
 import { MappedPublishing } from './mapped-publishing.ts'
+import type { SessionOwner } from './session-parts.ts'
 import { filterMatches } from './topic-match.ts'
 import type {
   DeviceConnect,

@@ -4,11 +4,13 @@
  *   client := 00 clientId                        -> epoch u32, touched u48
  *   entry  := 01 clientId 00 slot                -> state u8, epoch u32, sequence u48, completedBelow u48,
  *                                                   messageId u16, packetId u16, digest 8 bytes
+ *   reserved := 02 clientId                      -> epoch u32, first u16, count u16
  *
  * Numbers are big-endian. clientId is UTF-8 and has no U+0000 (MQTT 5.0 section 1.5.4), so no client's keys lie among another's. `touched`
  * counts connects of all clients: the lowest is the client that was silent longest. `sequence` counts the entries of a client; those of an
  * epoch below `completedBelow` of any of its entries need nothing any more (PUBCOMP has come). state: 1 sent (aggregated mode: packetId
- * stands for messageId), 2 received (PUBREC has come). An entry of another epoch than the client's is nothing.
+ * stands for messageId), 2 received (PUBREC has come). An entry of another epoch than the client's is nothing. reserved: the
+ * broker may hold `count` packet ids from `first` on, for messages without an entry (after 65,535 comes 1); of another epoch it is nothing.
  *
  * Message 7 of client "a", slot 0: 01 61 00 00 -> 02 00000001 000000000000 000000000000 0007 0007 9f86d081884c7d65
  */
@@ -33,9 +35,17 @@ export interface StoredEntry {
   readonly digest: string
 }
 
+/** Packet ids from `first` on; after 65,535 comes 1. */
+export interface IdRange {
+  readonly first: number
+  readonly count: number
+}
+
 const CLIENT = 0
 const ENTRY = 1
+const RESERVED = 2
 const CLIENT_BYTES = 10
+const RESERVED_BYTES = 8
 const ENTRY_BYTES = 29
 export const DIGEST_BYTES = 8
 
@@ -62,6 +72,26 @@ export function clientOfEntryKey(key: Buffer): { clientId: string; slot: number 
 export function entryRange(clientId: string): { from: Buffer; to: Buffer } {
   const head = Buffer.concat([Buffer.of(ENTRY), Buffer.from(clientId)])
   return { from: Buffer.concat([head, Buffer.of(0)]), to: Buffer.concat([head, Buffer.of(1)]) }
+}
+
+export function reservedKey(clientId: string): Buffer {
+  return Buffer.concat([Buffer.of(RESERVED), Buffer.from(clientId)])
+}
+
+export function encodeReserved(epoch: number, { first, count }: IdRange): Buffer {
+  assert(first > 0 && count > 0, 'ids begin at 1')
+  const value = Buffer.alloc(RESERVED_BYTES)
+  value.writeUInt32BE(epoch, 0)
+  value.writeUInt16BE(first, 4)
+  value.writeUInt16BE(count, 6)
+  return value
+}
+
+/** @returns null for what is no such value, or of another epoch */
+export function decodeReserved(value: Buffer, epoch: number): IdRange | null {
+  if (value.length !== RESERVED_BYTES || value.readUInt32BE(0) !== epoch) return null
+  const range = { first: value.readUInt16BE(4), count: value.readUInt16BE(6) }
+  return range.first > 0 && range.count > 0 ? range : null
 }
 
 export function encodeClient({ epoch, touched }: StoredClient): Buffer {

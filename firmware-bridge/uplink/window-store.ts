@@ -1,6 +1,6 @@
 /**
  * The windows of all clients on one disk. Writes of all devices that come while one is under way, or within 2 ms of its beginning, go as
- * the next one, with one fsync.
+ * the next one, with one fsync; those that nobody waits for go with the next one that is waited for, or 5 ms later.
  * Clients that were silent longest are forgotten once there are too many.
  */
 import { ClientWindow } from './client-window.ts'
@@ -12,16 +12,21 @@ import {
   clientsRange,
   decodeClient,
   decodeEntry,
+  decodeReserved,
   EntryState,
   encodeClient,
   entriesRange,
   entryRange,
+  type IdRange,
+  reservedKey,
   type StoredClient,
   type StoredEntry,
 } from './window-format.ts'
 
 /** Between the beginnings of two commits, on a disk that is faster than this: each costs some 80 us of a core, and flash its life. */
 const COMMIT_MS = 2
+/** What nobody waits for. More would let PUBRELs pile up, and hold up others when they leave. */
+const SOON_MS = 5
 
 export interface WindowStoreOptions {
   /** Messages remembered a client. */
@@ -31,6 +36,8 @@ export interface WindowStoreOptions {
 }
 
 interface Group {
+  /** Monotonic ms. */
+  dueAt: number
   readonly changes: WindowChange[]
   readonly written: Promise<void>
   readonly resolve: () => void
@@ -46,6 +53,8 @@ export class WindowStore {
   #touched = 0
   #group: Group | null = null
   #isWriting = false
+  #timer: NodeJS.Timeout | null = null
+  #timerAt = 0
   #beganAt = Number.NEGATIVE_INFINITY
   /** Writes that reached the disk, and those that did not. */
   readonly counters = { commits: 0, failedCommits: 0 }
@@ -75,55 +84,86 @@ export class WindowStore {
   async openWindow(clientId: string, isClean: boolean): Promise<ClientWindow> {
     const known = this.#clients.get(clientId)
     const epoch = (known?.epoch ?? 0) + (isClean && known !== undefined ? 1 : 0)
-    const stored = known === undefined || isClean ? [] : await this.#load(clientId)
+    const isNew = known === undefined || isClean
+    const stored = isNew ? [] : await this.#load(clientId)
+    const reserved = isNew ? null : await this.#loadReserved(clientId, known.epoch)
     const client = { epoch: epoch >>> 0, touched: this.#touched++ }
     this.#clients.delete(clientId)
     this.#clients.set(clientId, client)
     this.#open.add(clientId)
-    await this.write([[clientKey(clientId), encodeClient(client)], ...(await this.#forgetSilent())])
-    const window = new ClientWindow(clientId, client.epoch, this.#options.windowMessages)
+    const window = new ClientWindow(clientId, client.epoch, this.#options.windowMessages, reserved)
     window.restore(stored)
+    // the range, too: closing the window before may still be on its way to the disk
+    const changes = [[clientKey(clientId), encodeClient(client)] as const, window.reservation(reserved)]
+    await this.write([...changes, ...(await this.#forgetSilent())])
     return window
   }
 
-  /** What is known of completed messages is kept, so that a later start has less to tell the broker; nothing depends on it. */
-  async closeWindow(window: ClientWindow): Promise<void> {
+  /**
+   * What is known of completed messages is kept, so that a later start has less to tell the broker; nothing depends on it.
+   * @param isSettled the broker holds nothing that is not in the window
+   */
+  async closeWindow(window: ClientWindow, isSettled = false): Promise<void> {
     this.#open.delete(window.clientId)
     const last = window.entries().toSorted((a, b) => b.sequence - a.sequence)[0]
-    if (last !== undefined) await this.write([window.change(last)])
+    const changes = last === undefined ? [] : [window.change(last)]
+    if (isSettled && !window.reserved.isEmpty) changes.push(window.reservation(null))
+    if (changes.length > 0) await this.write(changes)
   }
 
-  /** Resolves when all of it is on disk. */
+  /** Resolves when all of it is on disk. Changes get there in the order in which they were asked for. */
   write(changes: readonly WindowChange[]): Promise<void> {
-    if (this.#group === null) {
-      this.#group = newGroup()
-      // all that is asked for in this turn of the event loop goes together
-      if (!this.#isWriting) queueMicrotask(() => void this.#writeGroups())
-    }
+    return this.#add(changes, Number.NEGATIVE_INFINITY)
+  }
+
+  /** The same, for what nobody waits for. */
+  writeSoon(changes: readonly WindowChange[]): Promise<void> {
+    return this.#add(changes, performance.now() + SOON_MS)
+  }
+
+  #add(changes: readonly WindowChange[], dueAt: number): Promise<void> {
+    this.#group ??= newGroup()
     this.#group.changes.push(...changes)
+    if (dueAt < this.#group.dueAt) {
+      this.#group.dueAt = dueAt
+      this.#plan()
+    }
     return this.#group.written
   }
 
-  async #writeGroups(): Promise<void> {
-    if (this.#isWriting) return
+  #plan(): void {
+    if (this.#isWriting || this.#group === null) return
+    const at = Math.max(this.#group.dueAt, this.#beganAt + COMMIT_MS)
+    if (this.#timer !== null && this.#timerAt <= at) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    const ms = at - performance.now()
+    // all that is asked for in this turn of the event loop goes together
+    if (ms <= 0) queueMicrotask(() => void this.#writeGroup())
+    else {
+      this.#timerAt = at
+      this.#timer = setTimeout(() => void this.#writeGroup(), ms)
+    }
+  }
+
+  async #writeGroup(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    const group = this.#group
+    if (this.#isWriting || group === null) return
     this.#isWriting = true
-    while (this.#group !== null) {
-      const pauseMs = this.#beganAt + COMMIT_MS - performance.now()
-      // what comes meanwhile goes with it
-      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
-      this.#beganAt = performance.now()
-      const group = this.#group
-      this.#group = null
-      try {
-        await this.#db.write(group.changes, true)
-        this.counters.commits++
-        group.resolve()
-      } catch (error) {
-        this.counters.failedCommits++
-        group.reject(error)
-      }
+    this.#group = null
+    this.#beganAt = performance.now()
+    try {
+      await this.#db.write(group.changes, true)
+      this.counters.commits++
+      group.resolve()
+    } catch (error) {
+      this.counters.failedCommits++
+      group.reject(error)
     }
     this.#isWriting = false
+    this.#plan()
   }
 
   async #load(clientId: string): Promise<{ slot: number; entry: StoredEntry }[]> {
@@ -133,6 +173,12 @@ export class WindowStore {
       if (entry !== null) found.push({ slot: clientOfEntryKey(key).slot, entry })
     }
     return found
+  }
+
+  async #loadReserved(clientId: string, epoch: number): Promise<IdRange | null> {
+    const key = reservedKey(clientId)
+    const [found] = await this.#db.range({ from: key, to: Buffer.concat([key, Buffer.of(0)]) })
+    return found === undefined ? null : decodeReserved(found[1], epoch)
   }
 
   /** Packet ids that stood for a message of some device when the process before ended, and what is known of it (aggregated mode). */
@@ -158,7 +204,7 @@ export class WindowStore {
       if (this.#clients.size <= this.#options.windowClientsMax) break
       if (this.#open.has(clientId)) continue
       this.#clients.delete(clientId)
-      changes.push([clientKey(clientId), null])
+      changes.push([clientKey(clientId), null], [reservedKey(clientId), null])
       for (const [key] of await this.#db.range(entryRange(clientId))) changes.push([key, null])
     }
     return changes
@@ -181,5 +227,5 @@ function newGroup(): Group {
   })
   // whoever waits for it hears of it; nobody may wait
   written.catch(() => {})
-  return { changes: [], written, resolve, reject }
+  return { dueAt: Number.POSITIVE_INFINITY, changes: [], written, resolve, reject }
 }

@@ -22,7 +22,7 @@ const WORKER = new URL('./devices-worker.js', import.meta.url)
 /** With the settings that operators have. */
 const COMMAND = fileURLToPath(new URL('../../../../bin/headwater-bridge', import.meta.url))
 /** For a profile, whose flag Node takes from no environment: what the command gives Node. */
-const NODE_FLAGS = ['--max-semi-space-size=2', '--no-parallel-scavenge']
+const NODE_FLAGS = ['--max-semi-space-size=1', '--no-parallel-scavenge']
 const MAIN = fileURLToPath(new URL('../../../bridge.js', import.meta.url))
 
 interface Row extends DevicesResult {

@@ -48,7 +48,7 @@ function report(more: Partial<BridgeReport> = {}): BridgeReport {
       protocol: '5',
       sessions: 1,
       inFlight: 0,
-      counters: { accepted: 8, repeated: 2, congested: 1, refused: 0, handedOver: 4, dropped: 0 },
+      counters: { accepted: 8, repeated: 2, congested: 1, refused: 0, givenUp: 0, handedOver: 4, dropped: 0 },
       windowCommits: 6,
       windowFailedCommits: 0,
       brokerLosses: 0,

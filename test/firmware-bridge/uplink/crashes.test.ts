@@ -83,6 +83,7 @@ describe.each(['device', 'aggregated'] as SessionsMode[])('sessions: %s', (sessi
       if (row.isFrozen) await until(async () => (await broker.records(topic)).length === 1)
       if (row.lost !== null) await until(() => isLost)
       if (row.isTold) expect((await told).kind).toBe('accepted')
+      if (row.isTold && row.lost === null) await until(() => before.status().inFlight === 0)
       // killed: no write after this, no packet after this
       db.isFrozen = true
       proxy.watch = () => 'cut'

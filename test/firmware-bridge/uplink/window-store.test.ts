@@ -7,9 +7,11 @@ import { openLevelWindowDb } from '../../../firmware-bridge/uplink/level-window-
 import {
   decodeClient,
   decodeEntry,
+  decodeReserved,
   EntryState,
   encodeClient,
   encodeEntry,
+  encodeReserved,
   entryKey,
   entryRange,
 } from '../../../firmware-bridge/uplink/window-format.ts'
@@ -39,6 +41,8 @@ describe('the format', () => {
     }
     expect(decodeEntry(encodeEntry(entry))).toEqual(entry)
     expect(decodeClient(encodeClient({ epoch: 7, touched: 2 ** 41 }))).toEqual({ epoch: 7, touched: 2 ** 41 })
+    const range = { first: 65_535, count: 81 }
+    expect(decodeReserved(encodeReserved(7, range), 7)).toEqual(range)
   })
 
   it('is as its description’s example says', () => {
@@ -69,6 +73,9 @@ describe('the format', () => {
     expect(decodeEntry(good.subarray(1))).toBeNull()
     expect(decodeEntry(Buffer.concat([Buffer.of(9), good.subarray(1)]))).toBeNull()
     expect(decodeClient(Buffer.alloc(9))).toBeNull()
+    expect(decodeReserved(encodeReserved(7, { first: 1, count: 81 }), 8)).toBeNull()
+    expect(decodeReserved(Buffer.alloc(8), 0)).toBeNull()
+    expect(decodeReserved(Buffer.alloc(7), 0)).toBeNull()
   })
 
   it('keeps the keys of a client apart from those of one whose id begins the same', () => {
@@ -165,6 +172,19 @@ describe('the store', () => {
     const before = db.writes
     await Promise.all(windows.map((window) => accept(store, window, 1)))
     expect(db.writes - before).toBeLessThanOrEqual(2)
+  })
+
+  it('what nobody waits for goes with the next write, before it, or by itself', async () => {
+    const db = new MemoryWindowDb()
+    const store = await WindowStore.open(db, OPTIONS)
+    const [key, one, two] = [Buffer.from('k'), Buffer.from('1'), Buffer.from('2')]
+    const soon = store.writeSoon([[key, one]])
+    const now = store.write([[key, two]])
+    await Promise.all([soon, now])
+    expect(db.writes).toBe(1)
+    expect(db.kept.get(key.toString('hex'))).toEqual(two)
+    await store.writeSoon([[key, null]])
+    expect(db.kept.size).toBe(0)
   })
 
   it('a write that fails is told to all that were in it, and the next one works', async () => {
