@@ -22,7 +22,7 @@ beforeAll(async () => {
   expect(await headwater(['init'], home)).toEqual({
     code: 0,
     stdout:
-      'wrote headwater.yaml\n' +
+      'wrote headwater.yaml, and headwater.schema.json by which editors complete it\n' +
       'edit it, then: headwater check headwater.yaml && headwater start --config headwater.yaml\n',
     stderr: '',
   })
