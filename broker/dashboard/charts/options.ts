@@ -1,0 +1,109 @@
+/** How the charts look: as little ink as it takes, the same time axis in all of them. */
+import type uPlot from 'uplot'
+import { WINDOW_MS } from '../state/samples.ts'
+import type { Series } from './chart.tsx'
+
+export const HEIGHT = 150
+
+interface ChartParts {
+  readonly series: readonly Series[]
+  readonly format: (value: number) => string
+  /** An index of the data, or null when the pointer is elsewhere. */
+  readonly onPoint: (index: number | null) => void
+}
+
+/** All charts point at the same moment. */
+const SYNC_KEY = 'charts'
+const FONT = '11px system-ui, sans-serif'
+const WINDOW_SECONDS_MIN = 180
+const TIME_STEPS_SECONDS = [60, 120, 300]
+
+export function chartOptions(element: HTMLElement, { series, format, onPoint }: ChartParts): uPlot.Options {
+  const styles = getComputedStyle(element)
+  const color = (name: string) => styles.getPropertyValue(name).trim()
+  const axis: uPlot.Axis = {
+    stroke: color('--muted'),
+    font: FONT,
+    grid: { stroke: color('--grid'), width: 1 },
+    ticks: { show: false },
+  }
+  return {
+    width: Math.max(element.clientWidth, 100),
+    height: HEIGHT,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    cursor: {
+      sync: { key: SYNC_KEY },
+      y: false,
+      drag: { x: false, y: false, setScale: false },
+      points: { size: 6 },
+    },
+    scales: { x: { time: true, auto: false }, y: { range: (_plot, _min, max) => [0, ceiling(max)] } },
+    axes: [
+      {
+        ...axis,
+        size: 24,
+        gap: 4,
+        space: 60,
+        incrs: TIME_STEPS_SECONDS,
+        values: (_plot, splits) => splits.map(hourText),
+      },
+      {
+        ...axis,
+        size: 62,
+        gap: 6,
+        space: 32,
+        values: (_plot, splits) => splits.map((value) => (value === 0 ? '0' : format(value))),
+      },
+    ],
+    series: [
+      {},
+      ...series.map(
+        (one): uPlot.Series => ({
+          label: one.name,
+          stroke: color(one.color),
+          width: 1.5,
+          ...(series.length === 1 ? { fill: `${color(one.color)}22` } : {}),
+          spanGaps: false,
+          points: { show: true, size: 3, fill: color(one.color), filter: aloneIn },
+        }),
+      ),
+    ],
+    hooks: {
+      setCursor: [
+        (plot) => {
+          const { idx, left } = plot.cursor
+          onPoint(left === undefined || left < 0 || idx === undefined ? null : idx)
+        },
+      ],
+    },
+  }
+}
+
+/** A value between two gaps has no line to be seen by. @returns indices; null is none */
+function aloneIn(plot: uPlot, index: number, isShown: boolean): number[] | null {
+  const values = plot.data[index]!
+  if (!isShown) return null
+  const found: number[] = []
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] != null && values[i - 1] == null && values[i + 1] == null) found.push(i)
+  }
+  return found
+}
+
+/** Up to the newest sample: all there is, of a quarter of an hour at most. A broker that just began has more to show than an edge of the chart. */
+export function windowOf(times: readonly number[]): { min: number; max: number } {
+  const max = times.at(-1) ?? Date.now() / 1000
+  const oldest = Math.min(times[0] ?? max, max - WINDOW_SECONDS_MIN)
+  return { min: Math.max(oldest, max - WINDOW_MS / 1000), max }
+}
+
+/** A line at zero stays at the bottom, whatever the others are. */
+function ceiling(max: number | null): number {
+  return max === null || max <= 0 ? 1 : max * 1.1
+}
+
+function hourText(seconds: number): string {
+  const date = new Date(seconds * 1000)
+  return `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}`
+}
