@@ -26,23 +26,31 @@ type State =
 export function ActionDialog({ action, onEnd }: { action: Action; onEnd: (notice: string | null) => void }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const [state, setState] = useState<State>({ kind: 'asking' })
+  /** What is told once the dialog is gone. */
+  const told = useRef<string | null>(null)
   useEffect(() => dialog.current?.showModal(), [])
   const isRunning = state.kind === 'running'
   const run = async () => {
+    told.current = null
     setState({ kind: 'running', progress: '' })
     try {
       await action.run((progress) => setState({ kind: 'running', progress }))
-      onEnd(action.done)
+      told.current = action.done
     } catch (error) {
-      setState({ kind: 'failed', reason: errorText(error) })
+      told.current = errorText(error)
+      setState({ kind: 'failed', reason: told.current })
+      if (dialog.current !== null) return
     }
+    // Closing it gives the focus back to where it was; one that was left earlier tells what came of it all the same.
+    if (dialog.current === null) onEnd(told.current)
+    else dialog.current.close()
   }
   return (
     <dialog
       ref={dialog}
       aria-labelledby="action-title"
       aria-describedby="action-text"
-      onClose={() => onEnd(null)}
+      onClose={() => onEnd(state.kind === 'running' ? told.current : null)}
     >
       <h2 id="action-title">{action.title}</h2>
       <p id="action-text">{action.text}</p>

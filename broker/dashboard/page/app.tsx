@@ -42,9 +42,9 @@ export function App({ api, live, token, theme }: AppProps) {
   const [action, setAction] = useState<Action | null>(null)
   const [notice, setNotice] = useState<string | null>(null)
   const surroundings = useMemo(() => ({ api, live, theme, act: setAction }), [api, live, theme])
-  const end = useCallback((told: string | null) => {
-    setAction(null)
-    setNotice(told)
+  const end = useCallback((ended: Action, told: string | null) => {
+    setAction((current) => (current === ended ? null : current))
+    if (told !== null) setNotice(told)
   }, [])
   useEffect(() => {
     if (notice === null) return
@@ -57,7 +57,7 @@ export function App({ api, live, token, theme }: AppProps) {
       <p class={notice === null ? 'notice' : 'notice shown'} role="status">
         {notice}
       </p>
-      {action !== null && <ActionDialog action={action} onEnd={end} />}
+      {action !== null && <ActionDialog action={action} onEnd={(told) => end(action, told)} />}
     </SurroundingsContext.Provider>
   )
 }
@@ -98,11 +98,15 @@ function Shell({ token, live, theme }: Omit<AppProps, 'api'>) {
         <ThemeButton theme={theme} />
       </header>
       <LinkBanner link={link} onRetry={() => void live.poll()} />
-      <main id="main" tabIndex={-1} class={isStale ? 'stale' : ''}>
+      <main id="main" tabIndex={-1}>
         {link.state === 'locked' && <TokenForm link={link} token={token} live={live} />}
         {report === null && link.state === 'connecting' && <p class="empty">Asking the broker …</p>}
         {report === null && link.state === 'away' && <p class="empty">There was no answer yet.</p>}
-        {report !== null && <ChosenView route={route} />}
+        {report !== null && (
+          <div class={isStale ? 'view stale' : 'view'}>
+            <ChosenView route={route} />
+          </div>
+        )}
       </main>
     </>
   )

@@ -247,7 +247,7 @@ describeWithChromium('the page', (browser) => {
 
     await stage.broker.end('SIGKILL')
     await until(() => page.locator('.banner').innerText()).toContain('The broker does not answer')
-    expect(await page.locator('main').getAttribute('class')).toBe('stale')
+    expect(await page.locator('.view').getAttribute('class')).toContain('stale')
     expect(await values(page)).toEqual(['before'])
 
     await stage.broker.start()
