@@ -11,7 +11,7 @@ import { BrokerProcess } from '../support/broker-process.ts'
 import { chromiumPath, HOW_TO_INSTALL, launchChromium } from '../support/browser.ts'
 import { freePort } from '../support/kafka/ports.ts'
 
-const SIZE = { width: 1280, height: 940 }
+const SIZE = { width: 1280, height: 818 }
 const PICTURES: readonly { name: string; options: BrowserContextOptions }[] = [
   { name: 'dashboard-light', options: { viewport: SIZE, colorScheme: 'light' } },
   { name: 'dashboard-dark', options: { viewport: SIZE, colorScheme: 'dark' } },

@@ -4,7 +4,7 @@ import uPlot from 'uplot'
 import type { HistorySample } from '../api/types.ts'
 import { columnsOf, type Field } from '../state/samples.ts'
 import { timeText } from '../text/units.ts'
-import { chartOptions, HEIGHT, windowOf } from './options.ts'
+import { chartOptions, HEIGHT, type Scaling, windowOf } from './options.ts'
 
 export interface Series {
   readonly field: Field
@@ -16,6 +16,7 @@ export interface Series {
 interface ChartProps {
   readonly title: string
   readonly series: readonly Series[]
+  readonly scaling?: Scaling
   readonly samples: readonly HistorySample[]
   readonly intervalSeconds: number
   /** With its unit. */
@@ -24,7 +25,8 @@ interface ChartProps {
   readonly theme: string
 }
 
-export function Chart({ title, series, samples, intervalSeconds, format, theme }: ChartProps) {
+export function Chart(props: ChartProps) {
+  const { title, series, scaling = 'linear', samples, intervalSeconds, format, theme } = props
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
   const titleId = useId()
@@ -44,7 +46,7 @@ export function Chart({ title, series, samples, intervalSeconds, format, theme }
   // A new theme has other colours in the style sheet.
   useEffect(() => {
     const element = place.current!
-    const options = chartOptions(element, { series, format, onPoint: setPointed })
+    const options = chartOptions(element, { series, scaling, format, onPoint: setPointed })
     const made = new uPlot(options, latest.current as uPlot.AlignedData, element)
     plot.current = made
     const observer = new ResizeObserver(() => {
@@ -56,7 +58,7 @@ export function Chart({ title, series, samples, intervalSeconds, format, theme }
       made.destroy()
       plot.current = null
     }
-  }, [series, format, theme])
+  }, [series, scaling, format, theme])
 
   useEffect(() => {
     plot.current?.setData(data as uPlot.AlignedData, false)

@@ -5,8 +5,12 @@ import type { Series } from './chart.tsx'
 
 export const HEIGHT = 150
 
+/** `logarithmic`: values of very different sizes, none of them zero. */
+export type Scaling = 'linear' | 'logarithmic'
+
 interface ChartParts {
   readonly series: readonly Series[]
+  readonly scaling: Scaling
   readonly format: (value: number) => string
   /** An index of the data, or null when the pointer is elsewhere. */
   readonly onPoint: (index: number | null) => void
@@ -18,7 +22,10 @@ const FONT = '11px system-ui, sans-serif'
 const WINDOW_SECONDS_MIN = 180
 const TIME_STEPS_SECONDS = [60, 120, 300]
 
-export function chartOptions(element: HTMLElement, { series, format, onPoint }: ChartParts): uPlot.Options {
+export function chartOptions(
+  element: HTMLElement,
+  { series, scaling, format, onPoint }: ChartParts,
+): uPlot.Options {
   const styles = getComputedStyle(element)
   const color = (name: string) => styles.getPropertyValue(name).trim()
   const axis: uPlot.Axis = {
@@ -38,7 +45,7 @@ export function chartOptions(element: HTMLElement, { series, format, onPoint }: 
       drag: { x: false, y: false, setScale: false },
       points: { size: 6 },
     },
-    scales: { x: { time: true, auto: false }, y: { range: (_plot, _min, max) => [0, ceiling(max)] } },
+    scales: { x: { time: true, auto: false }, y: SCALES[scaling] },
     axes: [
       {
         ...axis,
@@ -53,7 +60,9 @@ export function chartOptions(element: HTMLElement, { series, format, onPoint }: 
         size: 62,
         gap: 6,
         space: 32,
-        values: (_plot, splits) => splits.map((value) => (value === 0 ? '0' : format(value))),
+        ...(scaling === 'logarithmic' ? { filter: powersOfTen } : {}),
+        values: (_plot, splits) =>
+          splits.map((value) => (value === null ? '' : value === 0 ? '0' : format(value))),
       },
     ],
     series: [
@@ -98,9 +107,22 @@ export function windowOf(times: readonly number[]): { min: number; max: number }
   return { min: Math.max(oldest, max - WINDOW_MS / 1000), max }
 }
 
-/** A line at zero stays at the bottom, whatever the others are. */
-function ceiling(max: number | null): number {
-  return max === null || max <= 0 ? 1 : max * 1.1
+const SCALES: Readonly<Record<Scaling, uPlot.Scale>> = {
+  // A line at zero stays at the bottom, whatever the others are.
+  linear: { range: (_plot, _min, max) => [0, max === null || max <= 0 ? 1 : max * 1.1] },
+  // Whole powers of ten: the grid stays where it is while the values move.
+  logarithmic: {
+    distr: 3,
+    range: (_plot, min, max) => {
+      const low = 10 ** Math.floor(Math.log10(Math.max(min ?? 1, 0.01)))
+      return [low, Math.max(low * 10, 10 ** Math.ceil(Math.log10(Math.max(max ?? 10, 0.01))))]
+    },
+  },
+}
+
+/** Of a logarithmic axis the powers of ten alone have a line and a number. */
+function powersOfTen(_plot: uPlot, splits: number[]): (number | null)[] {
+  return splits.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? value : null))
 }
 
 function hourText(seconds: number): string {

@@ -37,7 +37,13 @@ export function Overview() {
       <Alarms alarms={snapshot.alarms} now={now} />
       <div class="charts">
         <Chart title="Throughput" series={THROUGHPUT} format={perSecond} {...shared} />
-        <Chart title="Commit latency" series={LATENCY} format={milliseconds} {...shared} />
+        <Chart
+          title="Commit latency"
+          series={LATENCY}
+          scaling="logarithmic"
+          format={milliseconds}
+          {...shared}
+        />
         <Chart title="Volume" series={VOLUME} format={bytesPerSecond} {...shared} />
         <Chart title="Upstream lag" series={LAG} format={short} {...shared} />
       </div>
