@@ -60,9 +60,10 @@ export function chartOptions(
         size: 62,
         gap: 6,
         space: 32,
-        ...(scaling === 'logarithmic' ? { filter: powersOfTen } : {}),
-        values: (_plot, splits) =>
-          splits.map((value) => (value === null ? '' : value === 0 ? '0' : format(value))),
+        ...(scaling === 'logarithmic'
+          ? { filter: powersOfTen, grid: { ...axis.grid, filter: powersOfTen } }
+          : {}),
+        values: (_plot, splits) => splits.map((value) => (value === null ? '' : axisText(value, format))),
       },
     ],
     series: [
@@ -123,6 +124,11 @@ const SCALES: Readonly<Record<Scaling, uPlot.Scale>> = {
 /** Of a logarithmic axis the powers of ten alone have a line and a number. */
 function powersOfTen(_plot: uPlot, splits: number[]): (number | null)[] {
   return splits.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? value : null))
+}
+
+/** Round numbers, so without a zero after the point. */
+function axisText(value: number, format: (value: number) => string): string {
+  return value === 0 ? '0' : format(value).replace('.0 ', ' ')
 }
 
 function hourText(seconds: number): string {
