@@ -2,7 +2,12 @@
 import type { MqttClient } from 'mqtt'
 import type { Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import type { ClientStatus, StatusReport, UpstreamStatus } from '../../../broker/dashboard/api/types.ts'
+import type {
+  Alarm,
+  ClientStatus,
+  StatusReport,
+  UpstreamStatus,
+} from '../../../broker/dashboard/api/types.ts'
 import { bytes, count } from '../../../broker/dashboard/text/units.ts'
 import { describeWithChromium } from '../../support/chromium.ts'
 import { cells, figure, Stage, TEST_MS_MAX, until } from './stage.ts'
@@ -73,7 +78,10 @@ describeWithChromium('the page', (browser) => {
     await until(() => figure(page, 'Messages in')).toContain(`${count(broker!.ingress.received)} in all`)
     expect(broker!.ingress.received).toBe(MESSAGES + DEVICES)
     await until(() => figure(page, 'Clients')).toMatch(/^Clients\s+2\s/)
-    expect(await page.title()).toBe(`${broker!.edge} \u2013 Headwater`)
+    const { alarms } = await stage.api<{ alarms: Alarm[] }>('alarms')
+    const badge = alarms.length === 0 ? '' : `(${alarms.length}) `
+    await until(() => page.title()).toBe(`${badge}${broker!.edge} \u2013 Headwater`)
+    expect(await page.locator('.alarm').count()).toBe(alarms.length)
     expect(await page.locator('#main').innerText()).toContain(broker!.incarnation)
     await page.goto(`${stage.url}/#upstreams`)
     const { sentRecords } = upstreams[0]!
@@ -91,6 +99,27 @@ describeWithChromium('the page', (browser) => {
         .hover({ position: { x: 400, y: 60 } })
       return page.locator('.chart').first().innerText()
     }).toMatch(/Throughput\s+\d\d:\d\d:\d\d\s+messages in [\d.]+k?\/s/)
+  })
+
+  it('shows alarms with what to do, the worst first, and counts them in the title', {
+    timeout: TEST_MS_MAX,
+  }, async () => {
+    const alarm = { subject: 'card', summary: 'it stands', hint: 'run `headwater sync now card`', since: 0 }
+    const alarms: Alarm[] = [
+      { ...alarm, id: 'note', severity: 'info' },
+      { ...alarm, id: 'stalled', severity: 'warning' },
+      { ...alarm, id: 'disk-full', severity: 'critical', summary: '<b>full</b>' },
+    ]
+    const page = await stage.page(browser(), 'streams')
+    await page.route('**/api/v1/alarms', (route) => route.fulfill({ json: { alarms } }))
+    await until(() => page.title()).toMatch(/^\(3\) /)
+    await page.getByRole('link', { name: '3 alarms' }).click()
+    await until(() => page.locator('.alarm b').allInnerTexts()).toEqual(['critical', 'warning', 'info'])
+    expect(await page.locator('.alarm').first().innerText()).toContain('<b>full</b>')
+    expect(await page.locator('.alarm .hint code').first().innerText()).toBe('headwater sync now card')
+    alarms.length = 0
+    await until(() => page.locator('.alarms').innerText()).toContain('No alarms.')
+    expect(await page.title()).not.toContain('(')
   })
 
   it('lists clients, sorted and filtered, and disconnects one that is confirmed', {
