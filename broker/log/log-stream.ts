@@ -21,6 +21,7 @@ export function streamState({ name, policy, chain, partitions }: LogStream): Str
     droppedRecords: chain.row.facts.dropped?.[name] ?? 0,
     isCompacted: policy.compacts,
     priority: policy.priority,
+    policy,
   }
 }
 

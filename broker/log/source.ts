@@ -3,6 +3,8 @@
  * see a record that is not fsynced.
  */
 
+import type { StreamPolicy } from './stream-policy.ts'
+
 export interface LogIdentity {
   /** The edge's name, stable over its life: the group and transactional id upstream. */
   readonly edge: string
@@ -32,6 +34,8 @@ export interface StreamState {
   readonly isCompacted: boolean
   /** From 0 to 9, 5 where it is not given: the higher goes upstream first, the lower gives way when the disk is full. */
   readonly priority?: number
+  /** What may go, and when; as the configuration of who opened the log has it. */
+  readonly policy?: StreamPolicy
 }
 
 /** One stored RecordBatch v2 (record-batch.ts): its bytes are as they stand on disk, real base offset and CRC included. */

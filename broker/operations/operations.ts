@@ -10,6 +10,7 @@ import type { Dumped, DumpQuery } from '../log/dump.ts'
 import type { LogStatus } from '../log/log-status.ts'
 import type { RepairReport } from '../log/repair.ts'
 import type { LogSource, StoredBatch } from '../log/source.ts'
+import type { StreamPolicy } from '../log/stream-policy.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { ClientStatus } from '../mqtt/connection/client-status.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
@@ -313,6 +314,8 @@ export interface StreamReport {
   /** Records that went before every upstream had them, ever. */
   readonly droppedRecords: number
   readonly isCompacted: boolean
+  /** What may go from it, and when. */
+  readonly policy?: StreamPolicy
   readonly partitions: readonly PartitionReport[]
   /** Where the stream has one. */
   readonly table?: TableStatus
@@ -329,7 +332,7 @@ export interface PartitionReport {
 export function streamReports(log: LogSource, tables?: Tables): StreamReport[] {
   const partitions = log.partitions()
   const statuses = new Map(tables?.status().map((status) => [status.stream, status]))
-  return log.streams().map(({ stream, records: counts, bytes, droppedRecords, isCompacted }) => {
+  return log.streams().map(({ stream, records: counts, bytes, droppedRecords, isCompacted, policy }) => {
     const own = partitions
       .filter((state) => state.stream === stream)
       .map(({ partition, logStartOffset, durableOffset }) => ({
@@ -339,8 +342,16 @@ export function streamReports(log: LogSource, tables?: Tables): StreamReport[] {
         records: counts[partition] ?? 0,
       }))
     const records = own.reduce((sum, partition) => sum + partition.records, 0)
-    const report = { stream, records, bytes, droppedRecords, isCompacted, partitions: own }
     const table = statuses.get(stream)
-    return table === undefined ? report : { ...report, table }
+    return {
+      stream,
+      records,
+      bytes,
+      droppedRecords,
+      isCompacted,
+      ...(policy === undefined ? {} : { policy }),
+      partitions: own,
+      ...(table === undefined ? {} : { table }),
+    }
   })
 }

@@ -48,6 +48,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   tables: ['log', 'storage', 'leaves'],
   consumers: ['log', 'storage', 'config', 'leaves'],
   mqtt: ['log', 'storage', 'config', 'leaves'],
+  // the page: it knows the API by its types
+  dashboard: ['operations'],
   operations: ['mqtt', 'consumers', 'tables', 'log', 'storage', 'clock', 'config', 'leaves'],
   assembly: ['operations', 'mqtt', 'consumers', 'tables', 'log', 'storage', 'clock', 'config', 'leaves'],
 }
@@ -91,7 +93,7 @@ describe('the parser of imports', () => {
   it('finds every imported file among the files there are', () => {
     const files = new Set(sourceFiles())
     expect(
-      lines(own.filter(({ to }) => to.endsWith('.ts') && !to.startsWith('test/') && !files.has(to))),
+      lines(own.filter(({ to }) => /\.tsx?$/.test(to) && !to.startsWith('test/') && !files.has(to))),
     ).toEqual([])
     expect(own.length).toBeGreaterThan(100)
   })
@@ -157,6 +159,21 @@ describe('the broker', () => {
       return partOf(to) !== part && !allowed.includes(partOf(to))
     })
     expect(lines(found)).toEqual([])
+  })
+
+  it('shares with its page nothing but types and the way numbers look: the page runs elsewhere', () => {
+    const ofPage = (path: string) => path.startsWith('broker/dashboard/')
+    const found = own.filter(({ from, to, isTypeOnly }) => {
+      return ofPage(from) && !ofPage(to) && !isTypeOnly && to !== 'broker/operations/terminal/units.ts'
+    })
+    expect(lines(found)).toEqual([])
+    const packages = imports.filter(
+      ({ from, to, isPackage }) => ofPage(from) && isPackage && !to.startsWith('node:'),
+    )
+    expect(new Set(packages.map(({ to }) => to))).toEqual(
+      new Set(['preact', 'preact/hooks', 'rolldown', 'uplot']),
+    )
+    expect(own.filter(({ from, to }) => ofPage(to) && !ofPage(from))).toEqual([])
   })
 
   it('keeps LevelDB in one file and aedes in another', () => {

@@ -23,7 +23,7 @@ export function sourceFiles(): string[] {
       const path = join(directory, entry.name)
       if (entry.isDirectory()) {
         if (!LEFT_OUT.has(path) && !entry.name.startsWith('.')) visit(path)
-      } else if (/\.[cm]?ts$/.test(entry.name)) files.push(path)
+      } else if (/\.([cm]?ts|tsx)$/.test(entry.name)) files.push(path)
     }
   }
   visit('')
