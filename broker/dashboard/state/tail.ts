@@ -59,6 +59,10 @@ export class Tail {
   /** Next offsets by partition: what is below has been seen. */
   readonly #next = new Map<number, number>()
   #newest: string | null = null
+  /** The time of the first record of a tail from now: what is older is of before it. */
+  #first: string | null = null
+  /** After an interruption: from when on it reads what it may have seen. */
+  #overlapFrom: string | null = null
   #go: (() => void) | null = null
   #isPaused = false
   #shown = 0
@@ -150,12 +154,15 @@ export class Tail {
   /** After an interruption: from a little before the newest record seen. What was seen is left out by its offset. */
   #from(): string {
     if (this.#newest === null) return this.#request.from
-    return new Date(Date.parse(this.#newest) - OVERLAP_MS).toISOString()
+    this.#overlapFrom = new Date(Date.parse(this.#newest) - OVERLAP_MS).toISOString()
+    return this.#overlapFrom
   }
 
   #skip(): 'skipped' {
     this.rows.note('The stream is faster than this page shows; it goes on from now.')
     this.#newest = null
+    this.#first = null
+    this.#overlapFrom = null
     this.#next.clear()
     return 'skipped'
   }
@@ -178,7 +185,8 @@ export class Tail {
         this.rows.note(gapText(line))
         continue
       }
-      if (line.offset < (this.#next.get(line.partition) ?? 0)) continue
+      if (this.#isKnown(line)) continue
+      this.#first ??= line.timestamp
       this.#next.set(line.partition, line.offset + 1)
       this.#newest = line.timestamp
       read++
@@ -189,6 +197,14 @@ export class Tail {
     }
     this.#set({ read, matched })
     return at
+  }
+
+  /** Shown before, or, of a partition that none was shown of, from before this tail began. */
+  #isKnown({ partition, offset, timestamp }: RecordJson): boolean {
+    const next = this.#next.get(partition)
+    if (next !== undefined) return offset < next
+    if (!this.#isLive || this.#first === null || this.#overlapFrom === null) return false
+    return timestamp >= this.#overlapFrom && timestamp < this.#first
   }
 
   get #isFull(): boolean {

@@ -110,6 +110,24 @@ describe('a tail', () => {
     expect(waits).toEqual([1_000, 1_000, 1_000])
   })
 
+  it('shows nothing of before it began when it goes on, also of partitions that it has seen none of', async () => {
+    const old = [7, 8].map((offset) => record(offset, { partition: 1, timestamp: record(97).timestamp }))
+    const later = record(9, { partition: 1, timestamp: record(101).timestamp })
+    const { shown } = stage([
+      { pieces: [[record(100)]], end: 'end' },
+      { pieces: [[...old, record(100), later]], end: 'wait' },
+    ])
+    await until(() => shown().length === 2)
+    expect(shown()).toEqual([100, 9])
+  })
+
+  it('takes what a clock that was set back has stamped', async () => {
+    const before = record(3, { partition: 1, timestamp: record(1).timestamp })
+    const { shown } = stage([{ pieces: [[record(100)], [before]], end: 'wait' }])
+    await until(() => shown().length === 2)
+    expect(shown()).toEqual([100, 3])
+  })
+
   it('waits longer each time while nothing comes', async () => {
     const away: Connection = { pieces: [], end: new AwayError('') }
     const { waits } = stage(Array(7).fill(away))
