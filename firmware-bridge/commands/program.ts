@@ -111,7 +111,10 @@ function addStart(program: Command, actions: BridgeActions, done: (code: number)
     .description('run the bridge until Ctrl-C or SIGTERM')
     .addHelpText(
       'after',
-      examples('headwater-bridge start', 'headwater-bridge start --config /etc/headwater/headwater-bridge.yaml'),
+      examples(
+        'headwater-bridge start',
+        'headwater-bridge start --config /etc/headwater/headwater-bridge.yaml',
+      ),
     )
     .action(async (options) => done(await actions.start(options)))
 }
