@@ -83,7 +83,7 @@ export class ServiceManager {
     } catch (error) {
       // told once: it will be the same in half a minute
       if (!this.#hasFailed) {
-        this.#log.error('systemd could not be told how this service is; it will restart it', {
+        this.#log.error('systemd could not be told how this service is', {
           told: assignments[0],
           reason: (error as Error).message,
         })

@@ -21,8 +21,8 @@ system_files() {
 # As `init` writes it, with the places of a package.
 configuration() {
   local etc="$1/etc/headwater"
-  node "$PROJECT/dist/cli.js" init - | sed 's#^data: ./data$#data: /var/lib/headwater#' >"$etc/headwater.yaml"
-  node "$PROJECT/dist/bridge.js" init - | sed 's#^data: ./bridge-data$#data: /var/lib/headwater-bridge#' >"$etc/headwater-bridge.yaml"
+  node "$PROJECT/dist/cli.js" init - | sed 's#: \./data\b#: /var/lib/headwater#' >"$etc/headwater.yaml"
+  node "$PROJECT/dist/bridge.js" init - | sed 's#: \./bridge-data\b#: /var/lib/headwater-bridge#' >"$etc/headwater-bridge.yaml"
   grep -q '^data: /var/lib/headwater$' "$etc/headwater.yaml" || fail 'the template has no data: ./data'
   grep -q '^data: /var/lib/headwater-bridge$' "$etc/headwater-bridge.yaml" || fail 'the bridge'"'"'s template has no data: ./bridge-data'
 }
