@@ -9,6 +9,8 @@ STEPS=${STEPS:-install publish sandbox memory kill watchdog configuration bridge
 
 # shellcheck source-path=SCRIPTDIR
 . "$HERE/images.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$HERE/boot.sh"
 need_root debootstrap systemd-nspawn
 
 work=$(mktemp -d)
@@ -22,18 +24,4 @@ case " $STEPS " in *' upgrade '* | *' broken '*)
   ;;
 esac
 image=$(debian_image amd64 "$SUITE")
-cp "$HERE/guest.sh" "$HERE/checks.sh" "$work/"
-write_unit "$work/package-test.service" "$STEPS" 1
-
-# All changes of the system are in memory, and gone at its end.
-status=0
-timeout --signal=TERM --kill-after=60 1200 \
-  systemd-nspawn --quiet --directory="$image" --volatile=overlay --register=no --keep-unit --private-network \
-  --bind="$work:/test" --bind-ro="$work/package-test.service:/etc/systemd/system/package-test.service" --boot --console=pipe \
-  systemd.unit=package-test.service </dev/null >"$work/console" 2>&1 || status=$?
-cat "$work/log" 2>/dev/null || cat "$work/console"
-if ! grep -q '^passed: ' "$work/log" 2>/dev/null; then
-  echo "the system ended with $status; its journal of the service:"
-  tail -n 60 "$work/journal" 2>/dev/null || true
-  exit 1
-fi
+boot_and_test "$image" "$work" "$STEPS" 1 1200

@@ -43,15 +43,18 @@ fetch_debian() {
   rm -rf "$cache/archives"
   mkdir -p "$cache/lists/partial" "$cache/archives/partial"
   : >"$cache/status"
-  cat >"$cache/sources.list" <<END
-deb [arch=$architecture signed-by=$keys] $mirror/debian $DEBIAN_SUITE main
-deb [arch=$architecture signed-by=$keys] $mirror/debian-security $DEBIAN_SUITE-security main
-END
+  local entry="deb [arch=$architecture signed-by=$keys] $mirror"
+  local main="$entry/debian $DEBIAN_SUITE main" security="$entry/debian-security $DEBIAN_SUITE-security main"
+  printf '%s\n%s\n' "$main" "$security" >"$cache/sources.list"
   local options=(-o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o "Dir::Etc::SourceList=$cache/sources.list"
     -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$cache/lists" -o "Dir::State::status=$cache/status" -o "Dir::Cache=$cache"
     -o Debug::NoLocking=1 -o APT::Sandbox::User= -o Acquire::Retries=3 -qq)
   say "asking Debian $DEBIAN_SUITE for nodejs of $architecture"
-  apt-get "${options[@]}" update || fail 'apt-get update failed'
+  if ! apt-get "${options[@]}" update; then
+    say 'WARNING: the security archive cannot be read now: Node is that of the last point release (RUNTIME says which)'
+    echo "$main" >"$cache/sources.list"
+    apt-get "${options[@]}" update || fail 'apt-get update failed'
+  fi
   apt-get "${options[@]}" install -y --no-install-recommends --download-only nodejs >/dev/null || fail 'nodejs could not be fetched'
 }
 
@@ -61,7 +64,7 @@ copy_libraries() {
   readelf -d "$binary" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r name; do
     [ -e "$lib/$name" ] && continue
     case $name in ld-linux-*) continue ;; esac
-    path=$(find "$unpacked/usr/lib" "$unpacked/lib" -name "$name" 2>/dev/null | head -n 1)
+    path=$(find "$unpacked" -path '*/lib/*' -name "$name" -print -quit)
     [ -n "$path" ] || fail "$(basename "$binary") needs $name, which no package brought"
     cp -L "$path" "$lib/$name"
     chmod 0644 "$lib/$name"
@@ -69,8 +72,8 @@ copy_libraries() {
   done
   # programs of before glibc 2.34 name these as well
   for name in libpthread.so.0 libdl.so.2 librt.so.1; do
-    path=$(find "$unpacked" -name "$name" | head -n 1)
-    [ -n "$path" ] && cp -L "$path" "$lib/$name"
+    path=$(find "$unpacked" -name "$name" -print -quit)
+    if [ -n "$path" ]; then cp -L "$path" "$lib/$name"; fi
   done
 }
 
