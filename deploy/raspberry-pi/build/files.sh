@@ -50,9 +50,12 @@ generated() {
   mkdir -p "$share/man/man1" "$share/bash-completion/completions" "$share/zsh/vendor-completions" "$share/fish/vendor_completions.d"
   made_by cli.js man >"$share/man/man1/headwater.1"
   made_by bridge.js man >"$share/man/man1/headwater-bridge.1"
-  made_by cli.js completion bash >"$share/bash-completion/completions/headwater"
-  made_by cli.js completion zsh >"$share/zsh/vendor-completions/_headwater"
-  made_by cli.js completion fish >"$share/fish/vendor_completions.d/headwater.fish"
+  local entry
+  for entry in cli.js:headwater bridge.js:headwater-bridge; do
+    made_by "${entry%%:*}" completion bash >"$share/bash-completion/completions/${entry##*:}"
+    made_by "${entry%%:*}" completion zsh >"$share/zsh/vendor-completions/_${entry##*:}"
+    made_by "${entry%%:*}" completion fish >"$share/fish/vendor_completions.d/${entry##*:}.fish"
+  done
   find "$share/man" "$share/bash-completion" "$share/zsh" "$share/fish" -empty -type f -delete
   for file in "$share"/man/man1/*; do
     if [ -f "$file" ]; then gzip -9n "$file"; fi
