@@ -36,6 +36,8 @@ prune_packages() {
   find "$modules" -mindepth 2 -type d -path '*/prebuilds/*' ! -name "linux-$cpu" -prune -exec rm -rf {} +
   find "$modules" -type f \( -name '*.musl.node' -o -name '*.armv6.*node' \) -delete
   find "$modules" -type d -empty -delete
+  # native ones are libraries, and nobody calls the others' commands
+  find "$modules" -type f -perm /111 -exec chmod a-x {} +
   local machine
   machine=$(elf_machine "$cpu")
   find "$modules" -type f -name '*.node' -print0 | while IFS= read -r -d '' binary; do
