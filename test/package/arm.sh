@@ -35,5 +35,8 @@ for architecture in ${ARCHITECTURES:-arm64 armhf}; do
   emulation_begin "$architecture"
   image=$(debian_image "$architecture" "${SUITES[$architecture]}")
   echo "== $architecture: built in $((built - began)) s, system there after $(($(date +%s) - built)) s, $(qemu-aarch64-static --version | head -n 1)"
-  boot_and_test "$image" "$work" "$STEPS" "$PATIENCE" 3600
+  if boots_here "${SUITES[$architecture]}"; then boot_and_test "$image" "$work" "$STEPS" "$PATIENCE" 3600; else
+    echo "the systemd of ${SUITES[$architecture]} wants cgroups of version 2, which this machine has not: the broker is started without it"
+    plain_test "$image" "$work" "$PATIENCE" 3600
+  fi
 done
