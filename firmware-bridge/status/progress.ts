@@ -28,8 +28,8 @@ export function judgeProgress(
     return { seen: before, halted: `no write came to its end for ${seconds(uplink.windowWaitingMs)} s` }
   }
   if (!uplink.isUp || uplink.inFlight === 0) return { seen: null, halted: null }
-  const { accepted, repeated, congested, refused, handedOver, dropped } = uplink.counters
-  const counted = [accepted, repeated, congested, refused, handedOver, dropped]
+  const { accepted, repeated, congested, refused, handedOver, dropped, givenUp } = uplink.counters
+  const counted = [accepted, repeated, congested, refused, handedOver, dropped, givenUp]
   const signs = [...counted, uplink.inFlight, uplink.brokerLosses].join(' ')
   const seen = before?.signs === signs ? before : { signs, at }
   const waited = at - seen.at

@@ -1,5 +1,5 @@
 /** A systemd-notify in a directory of its own, for PATH: writes down what it is told, one line a call. */
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -14,6 +14,8 @@ export class FakeSystemd {
       `#!/bin/sh\n(IFS='|'; echo "$NOTIFY_SOCKET|$*") >> '${this.#told}'\nexit ${exitCode}\n`,
     )
     chmodSync(program, 0o755)
+    // found first by commands that look for it
+    symlinkSync(process.execPath, join(this.directory, 'node'))
   }
 
   /** For the process that is to tell. @param watchdogMs how long it says that it waits */

@@ -13,7 +13,7 @@ function report(more: Partial<Uplink> = {}): Pick<BridgeReport, 'uplink'> {
       protocol: '5',
       sessions: 1,
       inFlight: 2,
-      counters: { accepted: 8, repeated: 0, congested: 0, refused: 0, handedOver: 0, dropped: 0 },
+      counters: { accepted: 8, repeated: 0, congested: 0, refused: 0, handedOver: 0, dropped: 0, givenUp: 0 },
       windowCommits: 6,
       windowFailedCommits: 0,
       windowWaitingMs: 0,
