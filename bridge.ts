@@ -163,7 +163,14 @@ async function start(args: readonly string[]): Promise<void> {
   })
   const { runBridge } = await import('./firmware-bridge/commands/start.ts')
   const isClockTrusted = await clockTrust()
-  await runBridge(plan, { out, log, version: VERSION, signal: interrupted(), isClockTrusted })
+  await runBridge(plan, {
+    out,
+    log,
+    version: VERSION,
+    signal: interrupted(),
+    env: process.env,
+    isClockTrusted,
+  })
 }
 
 /** The broker's own judgement of this machine's clock. */

@@ -121,12 +121,10 @@ export class Chain {
   get active(): Segment {
     return this.row.active
   }
-
   /** The last commit that is on disk. */
   get durableCommit(): number {
     return this.active.lastCommit
   }
-
   /** The size at which a segment is sealed. */
   get segmentBytes(): number {
     return this.#limits.segmentBytes
@@ -137,6 +135,10 @@ export class Chain {
   }
   get admittedBytes(): number {
     return this.#open.bytes + this.#inFlightBytes
+  }
+  /** How long what was appended has waited without a commit coming to its end, ms. */
+  get waitingMs(): number {
+    return this.admittedBytes === 0 || !this.#isRunning ? 0 : this.#gathering.sinceMs
   }
 
   /**

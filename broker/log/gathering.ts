@@ -48,6 +48,7 @@ export class Gathering {
   #startedAt = 0
   #endedAt = 0
   #endedBefore = 0
+  #begunAt = 0
   #records = 0
   #recordsBefore = 0
   /** The last turn of the event loop in which something was appended. */
@@ -65,6 +66,12 @@ export class Gathering {
   /** The writer was idle. */
   begin(): void {
     this.#commits = 0
+    this.#begunAt = this.#pace.monotonic()
+  }
+
+  /** Since the writer was idle, or a commit came to its end. */
+  get sinceMs(): number {
+    return this.#pace.monotonic() - Math.max(this.#begunAt, this.#endedAt)
   }
 
   /** Something was appended while a commit is under way. */

@@ -17,6 +17,8 @@ export interface LogStatus {
   readonly segments: number
   readonly storedBytes: number
   readonly admittedBytes: number
+  /** How long appends have waited without a commit coming to its end, ms; in a chain that is open. */
+  readonly waitingMs: number
   readonly commitMsP50: number
   readonly commitMsP99: number
   readonly commitMsMax: number
@@ -46,6 +48,7 @@ export function logStatus(
     segments: sum((chain) => chain.segments.length),
     storedBytes: sum((chain) => chain.segments.reduce((total, segment) => total + segment.bytes, 0)),
     admittedBytes: sum((chain) => chain.admittedBytes),
+    waitingMs: max((chain) => (chain.condition.state === 'open' ? chain.waitingMs : 0)),
     commitMsP50: max((chain) => chain.latency.quantile(0.5)),
     commitMsP99: max((chain) => chain.latency.quantile(0.99)),
     commitMsMax: max((chain) => chain.latency.maxMs),

@@ -62,7 +62,7 @@ function usageLine(text: string): string {
 /** What help and manual say beside the commands. */
 export const BRIDGE_FACTS: ProgramFacts = {
   configuration:
-    'Without --config the file is $HEADWATER_BRIDGE_CONFIG, else headwater-bridge.yaml, else /etc/headwater/bridge.yaml, else defaults.',
+    'Without --config the file is $HEADWATER_BRIDGE_CONFIG, else headwater-bridge.yaml, else /etc/headwater/headwater-bridge.yaml, else defaults.',
   environment: [
     ['HEADWATER_BRIDGE_BROKER_URL, ...', 'single keys of the configuration (see the file that init writes)'],
     ['HEADWATER_LOG', 'debug, info, warn, error or silent: the log of start'],
@@ -80,7 +80,7 @@ export const BRIDGE_FACTS: ProgramFacts = {
   ],
   files: [
     [
-      '/etc/headwater/bridge.yaml',
+      '/etc/headwater/headwater-bridge.yaml',
       'the configuration, where none is named and none is in the working directory',
     ],
   ],
@@ -111,7 +111,10 @@ function addStart(program: Command, actions: BridgeActions, done: (code: number)
     .description('run the bridge until Ctrl-C or SIGTERM')
     .addHelpText(
       'after',
-      examples('headwater-bridge start', 'headwater-bridge start --config /etc/headwater/bridge.yaml'),
+      examples(
+        'headwater-bridge start',
+        'headwater-bridge start --config /etc/headwater/headwater-bridge.yaml',
+      ),
     )
     .action(async (options) => done(await actions.start(options)))
 }

@@ -20,7 +20,7 @@ import { type BridgeConfig, BridgeSchema, type LinkConfig } from './schema.ts'
 
 export const BRIDGE_PROGRAM: ConfiguredProgram = {
   command: 'headwater-bridge',
-  files: ['headwater-bridge.yaml', '/etc/headwater/bridge.yaml'],
+  files: ['headwater-bridge.yaml', '/etc/headwater/headwater-bridge.yaml'],
   fileVariable: 'HEADWATER_BRIDGE_CONFIG',
   names: {
     prefix: 'HEADWATER_BRIDGE_',

@@ -45,6 +45,8 @@ export interface UplinkStatus {
   readonly counters: Readonly<UplinkCounters>
   readonly windowCommits: number
   readonly windowFailedCommits: number
+  /** How long the write under way has taken, ms; 0 where none is. */
+  readonly windowWaitingMs: number
   readonly brokerLosses: number
 }
 
@@ -200,6 +202,7 @@ export class MqttUplink implements Uplink {
       counters: { ...this.#counters },
       windowCommits: this.#store.counters.commits,
       windowFailedCommits: this.#store.counters.failedCommits,
+      windowWaitingMs: this.#store.waitingMs,
       brokerLosses: this.#losses,
     }
   }

@@ -58,6 +58,10 @@ export class WindowStore {
   #beganAt = Number.NEGATIVE_INFINITY
   /** Writes that reached the disk, and those that did not. */
   readonly counters = { commits: 0, failedCommits: 0 }
+  /** How long the write under way has taken, ms; 0 where none is. */
+  get waitingMs(): number {
+    return this.#isWriting ? Math.max(0, performance.now() - this.#beganAt) : 0
+  }
 
   private constructor(db: WindowDb, options: WindowStoreOptions) {
     this.#db = db

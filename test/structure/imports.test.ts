@@ -21,6 +21,8 @@ const LEAVES = [
   'log-sink.ts',
   'limited-log.ts',
   'version.ts',
+  'service-manager.ts',
+  'watchdog.ts',
 ]
 /** A program each: they put the modules together. */
 const ROOTS = ['cli.ts', 'bridge.ts']

@@ -70,8 +70,10 @@ export class BridgeProcess {
 
   /** Does not wait until it runs. */
   launch(): ChildProcessByStdio<null, Readable, Readable> {
-    // its `node` is the one that runs this
-    const env = { ...this.#env, PATH: `${dirname(process.execPath)}:${this.#env.PATH ?? ''}` }
+    // its `node` is the one that runs this, unless a test has programs of its own
+    const isOwnPath = this.#env.PATH !== process.env.PATH
+    const path = `${dirname(process.execPath)}:${this.#env.PATH ?? ''}`
+    const env = { ...this.#env, ...(isOwnPath ? {} : { PATH: path }) }
     const child = spawn(COMMAND, ['start', ...this.#args], { stdio: ['ignore', 'pipe', 'pipe'], env })
     this.#child = child
     this.#isEnded = false

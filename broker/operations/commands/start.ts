@@ -8,6 +8,7 @@ import { controlRoutes } from '../control/routes.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { createLogger, logLevel } from '../logger.ts'
 import type { BrokerOperations, Operations, SyncOperations } from '../operations.ts'
+import { Supervision } from '../supervise/supervision.ts'
 import { StatusLine } from '../terminal/status-line.ts'
 import { Watch } from '../watch.ts'
 import type { CommandContext, ConfigOptions } from './context.ts'
@@ -92,6 +93,7 @@ export async function runStart<B extends RunningBroker>(
   const { config, file, warnings, isHttpGiven } = parts.loaded
   for (const warning of warnings) log.warn(warning)
 
+  const supervision = new Supervision({ env, log })
   // Closed in the reverse order, whatever came to be.
   const closers: (() => Promise<void>)[] = []
   try {
@@ -115,7 +117,7 @@ export async function runStart<B extends RunningBroker>(
       alarms: () => watch.alarms(),
       wear: () => watch.wear(),
       history: (since) => watch.history(since),
-      reload: reloader(broker, sync, parts, log, (keys) => watch.needsRestart(keys)),
+      reload: reloader(broker, sync, parts, supervision, log, (keys) => watch.needsRestart(keys)),
     }
     watch.start()
     closers.push(async () => watch.close())
@@ -141,7 +143,9 @@ export async function runStart<B extends RunningBroker>(
     for (const line of banner) out.line(line)
     const stopMeter = showStatus(context, statusLine, operations, log)
     closers.push(async () => stopMeter())
+    supervision.ready(operations)
     await aborted(signal)
+    supervision.stopping()
     statusLine.end()
     log.info('stopping')
   } finally {
@@ -174,6 +178,7 @@ function reloader<B extends RunningBroker>(
   broker: B,
   sync: RunningSync,
   { readAgain }: StartParts<B>,
+  supervision: Supervision,
   log: LogSink,
   waitsForRestart: (keys: readonly string[]) => void,
 ): () => Promise<ReloadReport> {
@@ -197,7 +202,7 @@ function reloader<B extends RunningBroker>(
     return report
   }
   return () => {
-    const done = last.then(reload)
+    const done = last.then(() => supervision.reloading(reload))
     last = done.catch(() => {})
     return done
   }

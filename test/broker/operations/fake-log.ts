@@ -266,6 +266,7 @@ export const fakeStatus: BrokerStatus = {
     segments: 1,
     storedBytes: 4096,
     admittedBytes: 0,
+    waitingMs: 0,
     commitMsP50: 0.5,
     commitMsP99: 2,
     commitMsMax: 3,

@@ -51,6 +51,7 @@ function report(more: Partial<BridgeReport> = {}): BridgeReport {
       counters: { accepted: 8, repeated: 2, congested: 1, refused: 0, givenUp: 0, handedOver: 4, dropped: 0 },
       windowCommits: 6,
       windowFailedCommits: 0,
+      windowWaitingMs: 0,
       brokerLosses: 0,
     },
     gateway: {

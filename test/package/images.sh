@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# Debian systems to test the package in, made once and kept outside the project; and what is put into them.
+
+CACHE="${XDG_CACHE_HOME:-$HOME/.cache}/headwater/images"
+# What a test uses beside the package: a client of somebody else's, and what a small system has.
+PACKAGES=systemd,systemd-sysv,dbus,debconf,adduser,procps,libstdc++6,mosquitto-clients,ca-certificates,systemd-timesyncd
+
+need_root() {
+  [ "$(id -u)" = 0 ] || {
+    echo 'needs root: it makes and boots a system' >&2
+    exit 1
+  }
+  local tool
+  for tool in "$@"; do
+    command -v "$tool" >/dev/null || {
+      echo "$tool is not there: apt-get install debootstrap systemd-container qemu-user-static" >&2
+      exit 1
+    }
+  done
+}
+
+# debian_image ARCHITECTURE SUITE: prints where the system is.
+debian_image() {
+  local image="$CACHE/$1-$2"
+  if [ ! -f "$image/.complete" ]; then
+    echo "making a Debian $2 for $1, once" >&2
+    rm -rf "$image"
+    mkdir -p "$CACHE"
+    debootstrap --variant=minbase --arch="$1" --include="$PACKAGES" "$2" "$image" ${HEADWATER_DEBIAN_MIRROR:+"$HEADWATER_DEBIAN_MIRROR/debian"} >&2
+    rm -rf "$image"/var/cache/apt/archives/*.deb
+    touch "$image/.complete"
+  fi
+  echo "$image"
+}
+
+# broken_package NEXT VERSION OUT: like NEXT, but its broker ends at once.
+broken_package() {
+  local unpacked
+  unpacked=$(mktemp -d)
+  dpkg-deb -R "$1" "$unpacked"
+  sed -i "s/^Version: .*/Version: $2/" "$unpacked/DEBIAN/control"
+  echo "$2" >"$unpacked/opt/headwater/package/VERSION"
+  echo "console.error('this version is broken'); process.exit(1)" >"$unpacked/opt/headwater/package/app/dist/cli.js"
+  dpkg-deb --root-owner-group -Znone --build "$unpacked" "$3" >/dev/null
+  rm -rf "$unpacked"
+}
+
+# write_unit FILE STEPS PATIENCE: what the booted system runs, and then ends.
+write_unit() {
+  cat >"$1" <<END
+[Unit]
+Description=Test of the Headwater package
+Requires=basic.target dbus.socket
+After=basic.target dbus.socket
+SuccessAction=exit-force
+FailureAction=exit-force
+[Service]
+Type=oneshot
+Environment=PATIENCE=$3
+TimeoutStartSec=infinity
+StandardOutput=file:/test/log
+StandardError=inherit
+ExecStart=/bin/bash /test/guest.sh $2
+ExecStopPost=/bin/bash -c 'journalctl --no-pager -o short-monotonic > /test/journal'
+END
+}
