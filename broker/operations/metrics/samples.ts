@@ -9,7 +9,7 @@ import type { MetricsReport } from './report.ts'
 export const PARTITION_SERIES_MAX = 1000
 /** Edges of the histogram of commits, seconds. */
 const COMMIT_EDGES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
-const UPSTREAM_STATES = [
+export const UPSTREAM_STATES = [
   'idle',
   'sending',
   'recovering',
