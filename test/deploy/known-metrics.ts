@@ -12,12 +12,15 @@ const BRIDGE: BridgeReport = {
   residentBytes: 5e7,
   uplink: {
     isUp: true,
+    trouble: null,
+    broker: 'mqtt://127.0.0.1:1883',
+    protocol: '5',
     brokerLosses: 0,
     sessions: 1,
     inFlight: 0,
     windowCommits: 1,
     windowFailedCommits: 0,
-    counters: { accepted: 1, repeated: 0, congested: 0, refused: 0, handedOver: 0, dropped: 0 },
+    counters: { accepted: 1, repeated: 0, congested: 0, refused: 0, handedOver: 0, dropped: 0, givenUp: 0 },
   },
   gateway: {
     messagesReceived: 1,

@@ -108,7 +108,7 @@ export const bridge: Row = {
         id: 708,
         title: 'Lost and not delivered',
         about:
-          'Messages of devices that are lost, those that devices will not get, and those of lines and registers that gave way to newer ones.',
+          'Messages of devices that are lost, those that devices will not get, those that the broker never took (given up), and those of lines and registers that gave way to newer ones.',
         docs: 'operate.md#bridge-messages-lost',
       },
       { unit: 'cps' },
@@ -120,6 +120,7 @@ export const bridge: Row = {
         `sum by (instance, reason) (rate(${P}_device_undelivered_messages_total{${G}}[$__rate_interval]))`,
         '{{instance}} not delivered: {{reason}}',
       ],
+      [`rate(${P}_messages_given_up_total{${G}}[$__rate_interval])`, '{{instance}} given up'],
       [
         `sum by (instance) (rate(${P}_link_lost_messages_total{${G}}[$__rate_interval]))`,
         '{{instance}} of lines and registers',
