@@ -4,7 +4,7 @@
  * One dashboard for a fleet and for one edge: the fleet's row is of all edges that are chosen, the others as well, one line an edge; who chooses one
  * edge sees that one. Rows below the first are closed: hundreds of edges are not asked for what nobody looks at.
  */
-import { DATASOURCE, type JsonObject, type Panel, type Row } from './panel.ts'
+import { DATASOURCE, docsLink, type JsonObject, type Panel, type Row } from './panel.ts'
 import { bridge } from './rows/bridge.ts'
 import { commits } from './rows/commits.ts'
 import { device } from './rows/device.ts'
@@ -148,9 +148,7 @@ export function dashboard(): JsonObject {
     timepicker: {},
     refresh: '30s',
     liveNow: false,
-    links: [
-      { title: 'Operate', type: 'link', icon: 'doc', url: '$docs/operate.md', targetBlank: true, tags: [] },
-    ],
+    links: [docsLink('Operate', 'operate.md')],
     annotations: {
       list: [
         {

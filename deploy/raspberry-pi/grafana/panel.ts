@@ -73,6 +73,22 @@ function targets(queries: readonly Query[], more: JsonObject = {}): JsonObject[]
 
 const INSTANT = { range: false, instant: true }
 
+/** @param page in docs/, with its anchor */
+export function docsLink(title: string, page: string): JsonObject {
+  return {
+    title,
+    type: 'link',
+    url: `\${docs}/${page}`,
+    icon: 'doc',
+    tooltip: '',
+    tags: [],
+    targetBlank: true,
+    asDropdown: false,
+    includeVars: false,
+    keepTime: false,
+  }
+}
+
 function panel(text: PanelText, type: string, size: readonly [number, number], more: JsonObject): Panel {
   const [width, height] = size
   const json = {
@@ -81,7 +97,7 @@ function panel(text: PanelText, type: string, size: readonly [number, number], m
     title: text.title,
     description: text.about,
     datasource: DATASOURCE,
-    links: [{ title: 'What it means, what to do', url: `\${docs}/${text.docs}`, targetBlank: true }],
+    links: [docsLink('What it means, what to do', text.docs)],
     ...more,
   }
   return { id: text.id, width: text.width ?? width, height, json }
