@@ -1,9 +1,22 @@
 /** The report in Prometheus' text format 0.0.4: base units, `_total` for counters, `headwater_bridge_` before all names. */
 import { byReason, Exposition, one, type Sample } from '../../broker/exposition.ts'
+import type { DeviceStatus } from '../gateway/index.ts'
 import type { BridgeReport } from './report.ts'
 
 /** Devices that have series of their own; the first by client id. */
 export const DEVICES_MAX = 1000
+/** Of a damaged frame. From 0 on: the growth of a series that begins with what happened is not seen. */
+const FRAME_FAULTS = { cobs: 0, crc: 0, length: 0, oversize: 0, truncated: 0 }
+const DEVICE_STATES: Readonly<Record<DeviceStatus['state'], 0>> = {
+  active: 0,
+  asleep: 0,
+  awake: 0,
+  joining: 0,
+  'will-topic': 0,
+  'will-message': 0,
+  disconnected: 0,
+  lost: 0,
+}
 
 export function prometheusText(report: BridgeReport): string {
   const text = new Exposition('headwater_bridge_')
@@ -68,7 +81,12 @@ function writeUplink(text: Exposition, { uplink }: BridgeReport): void {
     'Writes with an fsync that remember messages.',
     one(uplink.windowCommits),
   )
-  text.write('counter', 'window_failed_commits_total', 'Those that failed.', one(uplink.windowFailedCommits))
+  text.write(
+    'counter',
+    'window_failed_commits_total',
+    'Writes that were to remember messages and failed.',
+    one(uplink.windowFailedCommits),
+  )
 }
 
 function writeGateway(text: Exposition, { gateway }: BridgeReport): void {
@@ -140,7 +158,9 @@ function writeLinks(text: Exposition, { links }: BridgeReport): void {
     'Bytes sent.',
     each((link) => link.bytesSent),
   )
-  const dropped = links.flatMap((link) => byReason(link.dropped, { link: link.name }))
+  const dropped = links.flatMap((link) =>
+    byReason({ ...(hasFrames(link) ? FRAME_FAULTS : {}), ...link.dropped }, { link: link.name }),
+  )
   text.write('counter', 'link_dropped_frames_total', 'What was dropped, by reason.', dropped)
   text.write(
     'counter',
@@ -151,19 +171,22 @@ function writeLinks(text: Exposition, { links }: BridgeReport): void {
   text.write(
     'counter',
     'link_lost_messages_total',
-    'Those that gave way to newer ones, or were refused.',
+    'Messages of lines and registers that gave way to newer ones, or were refused.',
     each((link) => (link.published === null ? null : link.published.dropped + link.published.refused)),
   )
   text.write(
     'gauge',
     'link_waiting_messages',
-    'Those that wait for the broker.',
+    'Messages of lines and registers that wait for the broker.',
     each((link) => link.published?.waiting ?? null),
   )
 }
 
+const hasFrames = ({ kind, protocol }: BridgeReport['links'][number]) =>
+  kind === 'serial' && protocol === 'mqtt-sn'
+
 function writeDevices(text: Exposition, report: BridgeReport): void {
-  const states = new Map<string, number>()
+  const states = new Map<string, number>(Object.entries(DEVICE_STATES))
   for (const { state } of report.devices) states.set(state, (states.get(state) ?? 0) + 1)
   text.write(
     'gauge',

@@ -12,3 +12,9 @@ export function checkMetrics(text: string): string {
   const said = `${stdout}${stderr}`.trim()
   return status === 0 || said !== '' ? said : `promtool ended with ${status}`
 }
+
+/** @returns what it says against it; empty where it is content */
+export function promtool(args: readonly string[]): string {
+  const { status, stderr, stdout } = spawnSync('promtool', args, { encoding: 'utf8' })
+  return status === 0 ? '' : `${stdout}${stderr}`.trim() || `promtool ended with ${status}`
+}

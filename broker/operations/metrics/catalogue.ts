@@ -2,7 +2,8 @@
  * Every metric of the broker: name, type, help, labels. `headwater_` stands before all of them but the ones that Prometheus' own clients
  * have under these names in every process. Base units: seconds, bytes; counters count since the start unless they say "ever".
  *
- * Names are part of the interface: alert rules and dashboards have them (deploy/raspberry-pi/). One is added, none is changed.
+ * Names are part of the interface: alert rules and dashboards have them (deploy/raspberry-pi/). One is added, none is changed. A help is read alone,
+ * in a list of its metric only: it names what it counts, never the line above.
  */
 import type { MetricType } from '../../exposition.ts'
 
@@ -18,7 +19,7 @@ const histogram = (help: string): Metric => ({ type: 'histogram', help, labels: 
 
 const MQTT = {
   headwater_mqtt_connections: gauge('MQTT clients that are connected.'),
-  headwater_mqtt_connections_max: gauge('limits.connectionsMax.'),
+  headwater_mqtt_connections_max: gauge('MQTT clients that may be connected: limits.connectionsMax.'),
   headwater_mqtt_connections_total: counter('MQTT connections that were let in.'),
   headwater_mqtt_refused_connections_total: counter('Connections that were refused.', 'reason'),
   headwater_mqtt_dropped_connections_total: counter('Connections that were ended for a fault.'),
@@ -29,7 +30,7 @@ const MQTT = {
   headwater_mqtt_received_bytes_total: counter('Bytes received by MQTT.'),
   headwater_mqtt_sent_bytes_total: counter('Bytes sent by MQTT.'),
   headwater_messages_received_total: counter('PUBLISHes taken from clients.'),
-  headwater_messages_received_bytes_total: counter('Bytes of their payloads.'),
+  headwater_messages_received_bytes_total: counter('Bytes of the payloads of PUBLISHes taken from clients.'),
   headwater_messages_sent_total: counter('PUBLISHes sent to clients.'),
   headwater_rejected_messages_total: counter('PUBLISHes that were not taken.', 'reason'),
   headwater_unrouted_messages_total: counter('PUBLISHes that no stream takes: passed on, not recorded.'),
@@ -45,7 +46,7 @@ const MQTT = {
 const LOG = {
   headwater_log_open: gauge('1 while the log takes records.'),
   headwater_records_appended_total: counter('Records made durable.'),
-  headwater_appended_bytes_total: counter('Bytes of their batches.'),
+  headwater_appended_bytes_total: counter('Bytes of the record batches made durable.'),
   headwater_stream_records: gauge('Records that can be read.', 'stream'),
   headwater_stream_bytes: gauge('Bytes of stored batches.', 'stream'),
   headwater_stream_appended_records_total: counter('Records ever appended.', 'stream'),
@@ -64,7 +65,7 @@ const LOG = {
   ),
   headwater_commits_total: counter('Group commits, one fsync each.'),
   headwater_failed_commits_total: counter('Group commits that did not reach the disk.'),
-  headwater_failed_records_total: counter('Records that were in them.'),
+  headwater_failed_records_total: counter('Records in group commits that did not reach the disk.'),
   headwater_commit_duration_seconds: histogram('Time of a group commit with its fsync.'),
   headwater_fsyncs_total: counter('Writes that waited for an fsync.', 'store'),
   headwater_admitted_bytes: gauge('Bytes accepted and not yet on disk.'),
@@ -76,7 +77,7 @@ const LOG = {
   headwater_quarantined_segments_total: counter(
     'Damaged segments that were salvaged and put into quarantine.',
   ),
-  headwater_lost_offsets_total: counter('Offsets that went with them.'),
+  headwater_lost_offsets_total: counter('Offsets that went with damaged segments.'),
   headwater_torn_tails_total: counter('Unfinished commits that the start dropped; none was acknowledged.'),
   headwater_log_faults_total: counter('Faults that starts and repairs found in the log.'),
   headwater_table_current: gauge('1 while the table has caught up with its stream.', 'stream'),
@@ -88,19 +89,34 @@ const LOG = {
 
 const DEVICE = {
   headwater_disk_used_bytes: gauge("Bytes of the log's files."),
-  headwater_disk_limit_bytes: gauge('log.disk.bytesMax, where it is set.'),
+  headwater_disk_limit_bytes: gauge(
+    "Bytes that the log's files may have: log.disk.bytesMax, where it is set.",
+  ),
   headwater_disk_free_bytes: gauge("Bytes free on the data directory's file system."),
-  headwater_disk_reserve_bytes: gauge('log.disk.reserveBytes: what is left free.'),
+  headwater_disk_reserve_bytes: gauge(
+    'Bytes of the file system that the log leaves free: log.disk.reserveBytes.',
+  ),
   headwater_disk_full: gauge('1 while nothing new is taken for want of room.'),
   headwater_disk_written_bytes_total: counter(
     'Bytes that this process had written to the device, as the kernel counts them.',
   ),
-  headwater_card_endurance_bytes: gauge('log.disk.enduranceBytes, where it is set.'),
+  headwater_card_endurance_bytes: gauge(
+    'Bytes that a new card takes before it wears out: log.disk.enduranceBytes, where it is set.',
+  ),
   headwater_card_life_seconds: gauge(
     'How long a new card lasts if it goes on as in the last day, or since the start.',
   ),
+  headwater_clock_time_seconds: gauge(
+    "The edge's own clock, Unix time: set against when it is scraped it tells how wrong that is.",
+  ),
   headwater_clock_trusted: gauge('1 while the clock is to be believed.'),
   headwater_clock_steps_total: counter('Times that the clock was set by more than it may drift.'),
+  headwater_memory_limit_bytes: gauge(
+    'Memory that the service or the container may have, where it is limited.',
+  ),
+  headwater_event_loop_active_seconds_total: counter(
+    'Time that the one thread which serves all clients was busy: a rate near 1 is all it can do.',
+  ),
   headwater_alarms: gauge('Alarms that are open.', 'severity'),
   headwater_alarm_open: gauge('1 for each alarm that is open.', 'id', 'severity', 'subject'),
   headwater_build_info: gauge('Version, runtime and edge; always 1.', 'version', 'node', 'edge'),
@@ -109,13 +125,13 @@ const DEVICE = {
 const SYNC = {
   headwater_upstream_state: gauge('1 for the state that the upstream is in.', 'upstream', 'state'),
   headwater_upstream_lag_records: gauge('Records that upstream is to get.', 'upstream'),
-  headwater_upstream_lag_bytes: gauge('Their bytes, about.', 'upstream'),
+  headwater_upstream_lag_bytes: gauge('Bytes of the records that upstream is to get, about.', 'upstream'),
   headwater_upstream_lag_seconds: gauge(
-    'Age of the oldest of them by its own time; 0 where there is none.',
+    'Age of the oldest record that upstream is to get, by its own time; 0 where there is none.',
     'upstream',
   ),
   headwater_upstream_partition_lag_records: gauge(
-    'The same of one partition.',
+    'Records of one partition that upstream is to get.',
     'upstream',
     'stream',
     'partition',
@@ -147,8 +163,15 @@ const SYNC = {
   ),
   headwater_downlink_lag_records: gauge('Records of the topic that are to be published here.', 'downlink'),
   headwater_downlink_delivered_total: counter('Records that were published here.', 'downlink'),
-  headwater_downlink_passed_over_total: counter('Records that were not.', 'downlink', 'reason'),
-  headwater_downlink_running: gauge('0 while it is stopped, paused or waits after a failure.', 'downlink'),
+  headwater_downlink_passed_over_total: counter(
+    'Records of the topic that were not published here.',
+    'downlink',
+    'reason',
+  ),
+  headwater_downlink_running: gauge(
+    '0 while the downlink is stopped, paused or waits after a failure.',
+    'downlink',
+  ),
 } as const
 
 /** As every Prometheus client has them. */
@@ -157,6 +180,7 @@ const PROCESS = {
   process_cpu_seconds_total: counter('Total user and system CPU time spent in seconds.'),
   process_start_time_seconds: gauge('Start time of the process since unix epoch in seconds.'),
   process_open_fds: gauge('Number of open file descriptors.'),
+  process_max_fds: gauge('Maximum number of open file descriptors.'),
   nodejs_heap_size_used_bytes: gauge('Process heap size used from Node.js in bytes.'),
 } as const
 

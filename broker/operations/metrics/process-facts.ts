@@ -8,6 +8,11 @@ export interface ProcessFacts {
   readonly cpuSeconds: number
   /** null where the system does not tell: elsewhere than on Linux. */
   readonly openFiles: number | null
+  readonly openFilesMax: number | null
+  /** Since the start; the rest of the time the loop had nothing to do. */
+  readonly loopActiveSeconds: number
+  /** The limit that the service or the container has; null where it is all of the machine. */
+  readonly memoryBytesMax: number | null
   /**
    * `write_bytes` of /proc/self/io: what this process had the kernel write to the device, in whole pages, from the log, tables and sessions to the
    * archive. LevelDB's own numbers would leave out what is written beside it, and know of no pages: on a card a page is what wears.
@@ -22,6 +27,9 @@ export function processFacts(): ProcessFacts {
     heapBytes: process.memoryUsage().heapUsed,
     cpuSeconds: (user + system) / 1e6,
     openFiles: openFiles(),
+    openFilesMax: openFilesMax(),
+    loopActiveSeconds: performance.eventLoopUtilization().active / 1000,
+    memoryBytesMax: memoryBytesMax(),
     writtenBytes: writtenBytes(),
   }
 }
@@ -46,6 +54,15 @@ function openFiles(): number | null {
   try {
     // one of them is this look
     return readdirSync('/proc/self/fd').length - 1
+  } catch {
+    return null
+  }
+}
+
+function openFilesMax(): number | null {
+  try {
+    const [, soft] = /^Max open files +(\d+) /m.exec(readFileSync('/proc/self/limits', 'latin1')) ?? []
+    return soft === undefined ? null : Number(soft)
   } catch {
     return null
   }

@@ -6,6 +6,8 @@ import type { WearReport } from '../wear/wear.ts'
 import { type ProcessFacts, processFacts } from './process-facts.ts'
 
 export interface MetricsReport {
+  /** ms since 1970, as the system's clock has it */
+  readonly now: number
   readonly broker: BrokerStatus
   readonly streams: readonly StreamReport[]
   readonly upstreams: readonly UpstreamStatus[]
@@ -15,9 +17,10 @@ export interface MetricsReport {
   readonly process: ProcessFacts
 }
 
-export function metricsReport(operations: Operations): MetricsReport {
+export function metricsReport(operations: Operations, now = Date.now()): MetricsReport {
   const { log, tables, sync } = operations
   return {
+    now,
     broker: operations.status(),
     streams: streamReports(log, tables),
     upstreams: sync?.status() ?? [],

@@ -9,7 +9,7 @@ import type { MetricsReport } from './report.ts'
 export const PARTITION_SERIES_MAX = 1000
 /** Edges of the histogram of commits, seconds. */
 const COMMIT_EDGES = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const
-const UPSTREAM_STATES = [
+export const UPSTREAM_STATES = [
   'idle',
   'sending',
   'recovering',
@@ -30,9 +30,10 @@ export function metricSamples(report: MetricsReport): Samples {
     ...sessionSamples(report),
     ...logSamples(report),
     ...recoverySamples(report),
-    ...streamSamples(report.streams),
+    ...streamSamples(report),
     ...tableSamples(report.streams),
     ...diskSamples(report),
+    ...clockSamples(report),
     ...upstreamSamples(report.upstreams),
     ...downlinkSamples(report),
     ...processSamples(report),
@@ -109,9 +110,6 @@ function logSamples({ broker: { log, mqtt } }: MetricsReport) {
     headwater_compactions_total: one(compaction.rounds),
     headwater_compacted_records_total: one(compaction.removedRecords),
     headwater_compaction_written_bytes_total: one(compaction.writtenBytes),
-    headwater_evicted_bytes_total: Object.entries(log.retention.evictedBytes).map(
-      ([stream, bytes]): Sample => [{ stream }, bytes],
-    ),
   }
 }
 
@@ -133,7 +131,8 @@ function recoverySamples({ broker: { log } }: MetricsReport) {
   }
 }
 
-function streamSamples(streams: readonly StreamReport[]) {
+function streamSamples({ streams, broker }: MetricsReport) {
+  const { evictedBytes } = broker.log.retention
   const each = (of: (stream: StreamReport) => number): Sample[] =>
     streams.map((report) => [{ stream: report.stream }, of(report)])
   const partitions = streams.flatMap(({ stream, partitions: own }) =>
@@ -149,6 +148,8 @@ function streamSamples(streams: readonly StreamReport[]) {
       stream.partitions.reduce((sum, { durableOffset }) => sum + durableOffset, 0),
     ),
     headwater_dropped_unsynced_records_total: each(({ droppedRecords }) => droppedRecords),
+    // from 0 on: the growth of a series that begins with what happened is not seen
+    headwater_evicted_bytes_total: each(({ stream }) => evictedBytes[stream] ?? 0),
     headwater_partitions: one(partitions.length),
     headwater_log_start_offset: ofEach(({ logStartOffset }) => logStartOffset),
     headwater_log_end_offset: ofEach(({ durableOffset }) => durableOffset),
@@ -168,7 +169,7 @@ function tableSamples(streams: readonly StreamReport[]) {
   }
 }
 
-function diskSamples({ broker: { log, clock }, alarms, wear, process: facts }: MetricsReport) {
+function diskSamples({ broker: { log }, alarms, wear, process: facts }: MetricsReport) {
   const { space } = log
   const bySeverity = SEVERITIES.map(
     (severity): Sample => [{ severity }, alarms.filter((alarm) => alarm.severity === severity).length],
@@ -182,10 +183,16 @@ function diskSamples({ broker: { log, clock }, alarms, wear, process: facts }: M
     headwater_disk_written_bytes_total: one(facts.writtenBytes),
     headwater_card_endurance_bytes: one(wear.enduranceBytes),
     headwater_card_life_seconds: one(wear.lifeSeconds),
-    headwater_clock_trusted: flag(clock.isTrusted),
-    headwater_clock_steps_total: one(clock.steps),
     headwater_alarms: bySeverity,
     headwater_alarm_open: alarms.map(({ id, severity, subject }): Sample => [{ id, severity, subject }, 1]),
+  }
+}
+
+function clockSamples({ broker: { clock }, now }: MetricsReport) {
+  return {
+    headwater_clock_time_seconds: one(now / 1000),
+    headwater_clock_trusted: flag(clock.isTrusted),
+    headwater_clock_steps_total: one(clock.steps),
   }
 }
 
@@ -248,6 +255,9 @@ function processSamples({ broker, process: facts }: MetricsReport) {
     process_cpu_seconds_total: one(facts.cpuSeconds),
     process_start_time_seconds: one(broker.startedAt / 1000),
     process_open_fds: one(facts.openFiles),
+    process_max_fds: one(facts.openFilesMax),
+    headwater_memory_limit_bytes: one(facts.memoryBytesMax),
+    headwater_event_loop_active_seconds_total: one(facts.loopActiveSeconds),
     nodejs_heap_size_used_bytes: one(facts.heapBytes),
   }
 }

@@ -93,6 +93,11 @@ it('metrics are in base units, with escaped labels, help and type once a name', 
     'headwater_bridge_link_dropped_frames_total{link="serial /dev/ttyUSB0",reason="crc"} 4\n',
   )
   expect(text).toContain('headwater_bridge_publishes_total{result="repeated"} 2\n')
+  // what has not happened is 0, so that the first time is seen as growth
+  expect(text).toContain(
+    'headwater_bridge_link_dropped_frames_total{link="serial /dev/ttyUSB0",reason="cobs"} 0\n',
+  )
+  expect(text).toContain('headwater_bridge_devices{state="lost"} 0\n')
   const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)]
   expect(new Set(types.map(([, name]) => name)).size).toBe(types.length)
   for (const [, name, type] of types) expect(name!.endsWith('_total'), name).toBe(type === 'counter')

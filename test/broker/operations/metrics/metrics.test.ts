@@ -31,6 +31,7 @@ function stream(name: string, partitions: number, more: Partial<StreamReport> = 
 function fullReport(more: Partial<MetricsReport> = {}): MetricsReport {
   const { log } = fakeStatus
   return {
+    now: 1.7e12,
     broker: {
       ...fakeStatus,
       log: {
@@ -70,7 +71,16 @@ function fullReport(more: Partial<MetricsReport> = {}): MetricsReport {
       },
     ],
     wear: { writtenBytes: 1e6, bytesPerSecond: 100, enduranceBytes: 1e12, lifeSeconds: 1e10 },
-    process: { residentBytes: 6e7, heapBytes: 1e7, cpuSeconds: 1.5, openFiles: 30, writtenBytes: 1e6 },
+    process: {
+      residentBytes: 6e7,
+      heapBytes: 1e7,
+      cpuSeconds: 1.5,
+      openFiles: 30,
+      openFilesMax: 1024,
+      loopActiveSeconds: 2.5,
+      memoryBytesMax: 2e8,
+      writtenBytes: 1e6,
+    },
     ...more,
   }
 }
@@ -141,6 +151,20 @@ describe('the metrics', () => {
     expect(seriesValue(text, 'headwater_commit_duration_seconds_sum')).toBe(0.0055)
   })
 
+  it('begin at 0, so that their first growth is seen', () => {
+    const text = metricsText(fullReport({ streams: [stream('events', 1), stream('other', 1)] }))
+    expect(seriesValue(text, 'headwater_evicted_bytes_total{stream="events"}')).toBe(7)
+    expect(seriesValue(text, 'headwater_evicted_bytes_total{stream="other"}')).toBe(0)
+  })
+
+  it('have a help that is understood alone', () => {
+    const helps = Object.values(METRICS).map(({ help }) => help)
+    expect(
+      helps.filter((help) => /^(Their|Those|The same|limits\.|log\.)|\b(in|of|with) them\b/.test(help)),
+    ).toEqual([])
+    expect(helps.filter((help, index) => helps.indexOf(help) !== index)).toEqual([])
+  })
+
   it('leave out what nobody knows', () => {
     const text = metricsText(metricsReport(fakeOperations(new FakeLog({ events: 1 }))))
     expect(text).not.toMatch(/null|undefined|NaN/)
@@ -166,5 +190,7 @@ it.runIf(process.platform === 'linux')('this process has been given memory, time
   expect(facts.residentBytes).toBeGreaterThan(1e7)
   expect(facts.cpuSeconds).toBeGreaterThan(0)
   expect(facts.openFiles).toBeGreaterThan(2)
+  expect(facts.openFilesMax).toBeGreaterThan(facts.openFiles!)
+  expect(facts.loopActiveSeconds).toBeGreaterThan(0)
   expect(facts.writtenBytes).toBeGreaterThanOrEqual(0)
 })
