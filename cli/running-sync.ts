@@ -192,8 +192,10 @@ export class RunningUpstreams {
 
   async #begin(entry: UpstreamEntry): Promise<void> {
     this.#waiting.delete(entry.name)
+    if (this.#isClosed) return
     const running = await this.#create(entry)
-    if (!this.#isClosed) running.start()
+    if (this.#isClosed) await running.close()
+    else running.start()
   }
 
   async #create(entry: UpstreamEntry): Promise<RunningReplication> {

@@ -11,7 +11,11 @@ const EVENTS = { name: 'events', partitions: 2 }
 const compacted = { ...DEFAULT_POLICY, compacts: true, deletes: false }
 const kept = (name: string, partitions = 1) => ({ name, partitions, policy: compacted })
 type Wanted = Parameters<EventLog['redefine']>[0]
-const settings = (streams: Wanted['streams']): Wanted => ({ streams, budget: DEFAULT_BUDGET, dirtyShare: 0.5 })
+const settings = (streams: Wanted['streams']): Wanted => ({
+  streams,
+  budget: DEFAULT_BUDGET,
+  dirtyShare: 0.5,
+})
 
 test('a stream that could not be made leaves nothing of itself to one with another name', async () => {
   const disk = new FaultyDisk(nodeDisk)

@@ -6,7 +6,11 @@ import { MemoryDisk } from '../../../support/memory-disk.ts'
 import { append, temporaryDirectory } from '../support.ts'
 import { backupInSteps, check, collect, openAll, recordsIn, restore } from './support.ts'
 
-const states = { name: 'states', partitions: 1, policy: { ...DEFAULT_POLICY, compacts: true, deletes: false } }
+const states = {
+  name: 'states',
+  partitions: 1,
+  policy: { ...DEFAULT_POLICY, compacts: true, deletes: false },
+}
 const wanted = {
   streams: [{ name: 'events', partitions: 2 }, states],
   budget: DEFAULT_BUDGET,
