@@ -54,6 +54,10 @@ export class RunningUpstreams {
   readonly #commands = new UpstreamCommands(this.#replications, this.#downlinks)
   /** Entries that begin once what they follow has ended. */
   readonly #waiting = new Map<string, UpstreamEntry>()
+  /** Upstreams that were removed and have not ended: one that comes under such a name must not meet it. */
+  readonly #leaving = new Map<string, Promise<void>>()
+  /** What is done to upstreams: one thing at a time. */
+  #turn: Promise<unknown> = Promise.resolve()
   #config: SyncConfig = { upstreams: [], downlinks: [] }
   #isClosed = false
 
@@ -75,8 +79,25 @@ export class RunningUpstreams {
     this.#tell()
   }
 
+  /**
+   * Retention waits from now on for the upstreams that this configuration brings: before other streams and policies are taken up.
+   * @returns takes it back, for a configuration that is not taken up
+   */
+  expect({ upstreams }: SyncConfig): () => void {
+    const { floors } = this.#parts
+    const added = upstreams.map(({ name }) => name).filter((name) => !floors.has(name))
+    for (const name of added) floors.add(name)
+    return () => {
+      for (const name of added) floors.remove(name)
+    }
+  }
+
   /** @param secrets keys whose values no line shows */
-  async apply(config: SyncConfig, secrets: ReadonlySet<string>): Promise<ReloadReport> {
+  apply(config: SyncConfig, secrets: ReadonlySet<string>): Promise<ReloadReport> {
+    return this.#inTurn(() => this.#apply(config, secrets))
+  }
+
+  async #apply(config: SyncConfig, secrets: ReadonlySet<string>): Promise<ReloadReport> {
     const upstreams = entryChanges('upstreams', this.#config.upstreams, config.upstreams, secrets)
     const downlinks = entryChanges('downlinks', this.#config.downlinks, config.downlinks, secrets)
     const areUpstreamsOther = upstreams.lines.length > 0
@@ -87,6 +108,12 @@ export class RunningUpstreams {
     await Promise.all([...downlinks.removed, ...stale].map(({ name }) => this.#endDownlink(name)))
     const late = await this.#end(upstreams)
     const failed: PendingChange[] = []
+    for (const entry of upstreams.added) {
+      const ended = this.#leaving.get(entry.name)
+      if (ended === undefined) continue
+      late.add(entry.name)
+      this.#beginLater(entry, ended)
+    }
     for (const entry of [...upstreams.changed, ...upstreams.added]) {
       if (late.has(entry.name)) failed.push({ key: `upstreams.${entry.name}`, reason: LATE })
       else await this.#begin(entry).catch((error) => failed.push(this.#failed('upstreams', entry, error)))
@@ -125,7 +152,7 @@ export class RunningUpstreams {
           late.add(name)
           this.#beginLater(entry, ended)
           return
-        }
+        } else this.#leave(name, ended)
         this.#parts.floors.remove(name)
         this.#replications.delete(name)
       }),
@@ -133,11 +160,18 @@ export class RunningUpstreams {
     return late
   }
 
+  #leave(name: string, ended: Promise<void>): void {
+    this.#leaving.set(name, ended)
+    void ended.then(() => {
+      if (this.#leaving.get(name) === ended) this.#leaving.delete(name)
+    })
+  }
+
   #beginLater(entry: UpstreamEntry, ended: Promise<void>): void {
     const { name } = entry
     this.#waiting.set(name, entry)
     this.#parts.sink.warn(`upstream ${name}: ${LATE}`)
-    void ended.then(async () => {
+    const begin = async () => {
       if (this.#waiting.get(name) !== entry || this.#isClosed) return
       try {
         await this.#begin(entry)
@@ -146,13 +180,22 @@ export class RunningUpstreams {
         this.#failed('upstreams', entry, error)
       }
       this.#tell()
-    })
+    }
+    void ended.then(() => this.#inTurn(begin))
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
   }
 
   async #begin(entry: UpstreamEntry): Promise<void> {
     this.#waiting.delete(entry.name)
+    if (this.#isClosed) return
     const running = await this.#create(entry)
-    if (!this.#isClosed) running.start()
+    if (this.#isClosed) await running.close()
+    else running.start()
   }
 
   async #create(entry: UpstreamEntry): Promise<RunningReplication> {

@@ -84,8 +84,7 @@ export class Replicator {
 
   /** The log has other streams, or other priorities of them: looked at before the next round. */
   streamsChanged(): void {
-    const { standing } = this.#parts
-    standing.at(standing.positions)
+    this.#parts.standing.streamsChanged()
     this.#isStale = true
     this.#durable()
   }

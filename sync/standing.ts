@@ -98,6 +98,12 @@ export class Standing {
     this.#floors = floors
   }
 
+  /** The log has other streams, or other priorities of them. */
+  streamsChanged(): void {
+    this.#urgent = null
+    this.at(this.#positions)
+  }
+
   /** @param done up to where nothing waits, of what goes there now */
   read(done: Positions): void {
     this.#done = new Map([...this.#positions, ...done])
@@ -126,7 +132,7 @@ export class Standing {
     })
   }
 
-  /** Streams are there from the start on: they are looked up once. */
+  /** Looked up once, until `streamsChanged`. */
   #streamsFrom(priorityMin: number): ReadonlySet<string> {
     if (this.#urgent?.priorityMin !== priorityMin) {
       const streams = this.#log.streams().filter((state) => {

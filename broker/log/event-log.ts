@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import type { ClockFacts, CommitClock } from '../clock/facts.ts'
-import { NotCompactedError, UnknownPartitionError } from '../errors.ts'
+import { LogUnavailableError, NotCompactedError, UnknownPartitionError } from '../errors.ts'
 import type { LogSink } from '../log-sink.ts'
 import type { DataDirectory } from '../storage/data-directory.ts'
 import type { Disk } from '../storage/store.ts'
@@ -65,12 +65,15 @@ export interface EventLogOptions {
   readonly pace?: Pace
 }
 
+/** What can be other while the log is open. */
+type Redefinition = Pick<EventLogOptions, 'streams' | 'budget' | 'dirtyShare'>
+
 /** The states that each chain commits with its records; made once a chain. */
 export type CommitStates = (chain: string) => CommitState[]
 
 const DIRTY_SHARE = 0.5
 
-type CatalogStates = Set<CatalogState>
+type CatalogStates = Map<string, CatalogState>
 type OpenChain = (
   name: string,
   as: { readonly options: EventLogOptions; readonly streams: readonly CatalogStream[] },
@@ -102,6 +105,9 @@ export class EventLog implements LogSource {
   readonly #disk: Disk
   readonly #data: DataDirectory
   readonly #open: OpenChain
+  /** One at a time: each begins with the catalog that the one before has written. */
+  #redefining: Promise<void> = Promise.resolve()
+  #isClosing = false
 
   private constructor(
     disk: Disk,
@@ -155,7 +161,7 @@ export class EventLog implements LogSource {
     const merged = mergeCatalog(catalog, options.streams)
     const damage = new DamageLog(log, counters)
     const chains = new Map<string, Chain>()
-    const states: CatalogStates = new Set()
+    const states: CatalogStates = new Map()
     const openChain: OpenChain = async (name, { options, streams }) => {
       const files = {
         disk,
@@ -169,7 +175,7 @@ export class EventLog implements LogSource {
       const partitions = streams.filter((stream) => stream.chain === name).flatMap(partitionsOf)
       const limits = { ...options, segmentBytes: segmentBytesOf(name, streams, options) }
       const own = new CatalogState(streams)
-      states.add(own)
+      states.set(name, own)
       return Chain.open(name, files, limits, [own, ...statesOf(name)], partitions, options.trustedNow)
     }
     try {
@@ -201,19 +207,37 @@ export class EventLog implements LogSource {
   /**
    * Takes up other streams, policies and room while records come. New streams are on disk once it resolves; those that are not named any
    * more keep what they hold, as after a start.
-   * @throws StreamDefinitionError, and what the disk says: nothing has changed then
+   * @throws StreamDefinitionError, LogUnavailableError when it closes, and what the disk says: nothing has changed then
    */
-  async redefine(wanted: Pick<EventLogOptions, 'streams' | 'budget' | 'dirtyShare'>): Promise<void> {
+  redefine(wanted: Redefinition): Promise<void> {
+    const done = this.#redefining.then(() => this.#redefine(wanted))
+    this.#redefining = done.catch(() => undefined)
+    return done
+  }
+
+  async #redefine(wanted: Redefinition): Promise<void> {
+    if (this.#isClosing) throw new LogUnavailableError('it is closed')
     const options = { ...this.#options, ...wanted }
     const { streams, isChanged } = mergeCatalog(this.#catalog, wanted.streams)
-    for (const name of chainsOf(streams)) {
-      if (!this.#chains.has(name)) this.#listen(await this.#open(name, { options, streams }))
+    const opened: Chain[] = []
+    try {
+      for (const name of chainsOf(streams)) {
+        if (!this.#chains.has(name)) opened.push(await this.#open(name, { options, streams }))
+      }
+      if (isChanged) await writeCatalog(this.#disk, this.#data.path, streams)
+    } catch (error) {
+      // their partitions are those of streams that do not exist: the next try may give the same ids to others
+      await Promise.all(opened.map((chain) => chain.close()))
+      throw error
     }
-    if (isChanged) await writeCatalog(this.#disk, this.#data.path, streams)
+    for (const chain of opened) {
+      this.#listen(chain)
+      chain.admission.hold(this.janitor.space.isFull)
+    }
     this.#catalog = streams
     this.#options = options
     // the log itself knows a stream before its first record
-    for (const state of this.#states) state.update(streams)
+    for (const state of this.#states.values()) state.update(streams)
     this.#streams.update(streams, wanted.streams, this.#chains)
     for (const chain of this.#chainList) chain.segmentBytes = segmentBytesOf(chain.name, streams, options)
     this.janitor.tune(options.budget ?? DEFAULT_BUDGET, options.dirtyShare ?? DIRTY_SHARE)
@@ -349,6 +373,8 @@ export class EventLog implements LogSource {
 
   /** Commits what is open, then closes all stores. */
   async close(): Promise<void> {
+    this.#isClosing = true
+    await this.#redefining
     await this.janitor.close()
     await Promise.all([...this.#chains.values()].map((chain) => chain.close()))
   }

@@ -16,6 +16,10 @@ export class UpstreamFloors {
     this.#positions.set(name, positions)
   }
 
+  has(name: string): boolean {
+    return this.#positions.has(name)
+  }
+
   /** One more: until it has said where it stands it has nothing. */
   add(name: string): void {
     if (!this.#positions.has(name)) this.#positions.set(name, null)

@@ -11,6 +11,7 @@ export class CompactionSchedule {
   readonly #sink: LogSink
   #cron: string | null = null
   #task: Task | null = null
+  #isClosed = false
 
   constructor(compact: () => Promise<unknown>, sink: LogSink) {
     this.#compact = compact
@@ -21,14 +22,21 @@ export class CompactionSchedule {
   async follow({ streams, log }: BrokerConfig): Promise<void> {
     const cron = streams.every(({ cleanup }) => cleanup === 'delete') ? null : log.compaction.schedule
     if (cron === this.#cron) return
-    await this.close()
+    await this.#end()
     if (cron === null) return
     const { schedule } = await import('node-cron')
+    // a stop overtook it: its timer would keep the process
+    if (this.#isClosed) return
     this.#task = schedule(cron, () => this.#run(), { noOverlap: true })
     this.#cron = cron
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#isClosed = true
+    return this.#end()
+  }
+
+  async #end(): Promise<void> {
     const task = this.#task
     this.#task = null
     this.#cron = null

@@ -289,8 +289,8 @@ export class BrokerSession {
 
   /** @returns false when the session cannot take it now */
   publish(packetId: number, message: OutgoingMessage, isDup: boolean): boolean {
-    if (!this.#canSend() || this.packets.size >= this.#serverReceiveMax || this.ids.isUsed(packetId))
-      return false
+    if (!this.#canSend() || this.packets.size >= this.#serverReceiveMax) return false
+    if (this.ids.isUsed(packetId) || this.#releases.isLettingGo(packetId)) return false
     const qos = this.#serverQosMax
     if (qos === 0) return false
     this.ids.next = packetId

@@ -23,6 +23,11 @@ export class Releases {
     })
   }
 
+  /** PUBCOMP is on its way: to mqtt.js it would be the answer to what goes under this id meanwhile. */
+  isLettingGo(packetId: number): boolean {
+    return this.#waiting.has(packetId)
+  }
+
   onPubcomp(packetId: number): void {
     this.#waiting.get(packetId)?.resolve()
     this.#waiting.delete(packetId)

@@ -155,6 +155,8 @@ function standIns() {
   const calls: string[] = []
   const hanging = new Map<string, Promise<void>>()
   const failing = new Set<string>()
+  /** Taken out once it is waited for. */
+  const creating = new Map<string, Promise<void>>()
   const sink = new RecordingSink()
   const base = (label: string) => ({
     pause: () => {},
@@ -173,6 +175,9 @@ function standIns() {
       async createReplication(entry) {
         const label = `${entry.name} ${entry.version}`
         if (failing.has(label)) throw new Error('no such thing')
+        const made = creating.get(label)
+        creating.delete(label)
+        await made
         calls.push(`create ${label}`)
         return {
           ...base(label),
@@ -203,7 +208,7 @@ function standIns() {
     downlinks: downlinks.map((name) => ({ name })),
   })
   const done = () => calls.splice(0)
-  return { running, floors, config, done, hanging, failing, sink }
+  return { running, floors, config, done, hanging, creating, failing, sink }
 }
 
 test('what has not changed goes on; what changes is closed before anything begins', async () => {
@@ -333,4 +338,58 @@ test('who listens to upstreams hears those that come, and no more those that hav
   expect(done().filter((call) => call.includes('heard'))).toEqual(['unheard a 1', 'heard b 1'])
   stop()
   expect(done()).toEqual(['unheard b 1'])
+})
+
+test('one that is removed while a call to it hangs, and comes back, begins once that call has ended', async () => {
+  const { running, config, done, hanging, floors } = standIns()
+  await running.start(config([['a', 1]]))
+  let end = () => {}
+  hanging.set('a 1', new Promise((resolve) => (end = resolve))) // prettier-ignore
+  await running.apply(config([]), NO_SECRETS)
+  expect(floors.of('events', 0)).toBe(Number.POSITIVE_INFINITY)
+  done()
+  const report = await running.apply(config([['a', 2]]), NO_SECRETS)
+  expect(done()).toEqual([])
+  expect(floors.of('events', 0)).toBe(0)
+  expect(report.needsRestart).toMatchObject([{ key: 'upstreams.a' }])
+  end()
+  await until(() => running.operations.status()[0]?.name === 'a 2', 'it begins')
+  expect(done()).toEqual(['create a 2', 'start a 2'])
+})
+
+test('one that begins late while it is changed again is closed before its successor begins', async () => {
+  const { running, config, done, hanging, creating } = standIns()
+  await running.start(config([['a', 1]]))
+  let end = () => {}
+  hanging.set('a 1', new Promise((resolve) => (end = resolve))) // prettier-ignore
+  await running.apply(config([['a', 2]]), NO_SECRETS)
+  done()
+  let create = () => {}
+  creating.set('a 2', new Promise((resolve) => (create = resolve))) // prettier-ignore
+  end()
+  await until(() => creating.size === 0, 'it is being made')
+  const applied = running.apply(config([['a', 3]]), NO_SECRETS)
+  await new Promise((resolve) => setImmediate(resolve))
+  create()
+  await applied
+  expect(done()).toEqual(['create a 2', 'start a 2', 'close a 2', 'create a 3', 'start a 3'])
+  expect(running.operations.status().map(({ name }) => name)).toEqual(['a 3'])
+})
+
+test('retention waits for an upstream before the broker takes the rest up, and no more if it does not', async () => {
+  const { running, config, floors } = standIns()
+  await running.start(config([['a', 1]]))
+  const wanted = config([
+    ['a', 1],
+    ['b', 1],
+  ]) // prettier-ignore
+  const takeBack = running.expect(wanted)
+  expect(floors.of('events', 0)).toBe(0)
+  takeBack()
+  expect(floors.of('events', 0)).toBe(5)
+  running.expect(wanted)
+  await running.apply(wanted, NO_SECRETS)
+  expect(floors.of('events', 0)).toBe(5)
+  await running.apply(config([['a', 1]]), NO_SECRETS)
+  expect(floors.has('b')).toBe(false)
 })

@@ -33,10 +33,12 @@ export interface BackupSource {
  * @throws LogUnavailableError
  */
 export async function* backup(source: BackupSource): AsyncGenerator<Buffer, void, void> {
-  const { disk, directory, identity, chains } = source
+  const { disk, directory, identity } = source
   // in this order: no fact speaks of an offset behind the cut, and the catalog names all that is before it
   const facts: Fact[][] = []
   for await (const page of source.facts.pages()) facts.push(page)
+  // a chain that is opened from here on has nothing before the cut
+  const chains = [...source.chains]
   const cuts = await Promise.all(chains.map((chain) => patiently(chain, () => chain.cut())))
   const streams = await readCatalog(disk, directory)
   const { edge, incarnation, createdAt } = identity

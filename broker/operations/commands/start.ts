@@ -33,6 +33,8 @@ export interface RunningBroker extends BrokerOperations {
 
 export interface RunningSync {
   readonly operations: SyncOperations
+  /** Retention waits for the upstreams that come, from before the broker has done its part. @returns takes it back */
+  expect?(config: Config): () => void
   /** The same of its upstreams and downlinks, once the broker has done its part. @param secrets keys whose values are not shown */
   apply?(config: Config, secrets: ReadonlySet<string>): Promise<ReloadReport>
   close(): Promise<void>
@@ -187,7 +189,12 @@ function reloader<B extends RunningBroker>(
     if (readAgain === undefined || broker.applyConfig === undefined) return { applied: [], needsRestart: [] }
     const { config, warnings, secretKeys } = await readAgain()
     for (const warning of warnings) log.warn(warning)
-    const own = await broker.applyConfig(config)
+    // with a shorter retention in the same file, what they have not had would be gone before they begin
+    const takeBack = sync.expect?.(config)
+    const own = await broker.applyConfig(config).catch((error) => {
+      takeBack?.()
+      throw error
+    })
     // streams that are new are there by now
     const others = await sync.apply?.(config, new Set(secretKeys))
     const report = {

@@ -157,3 +157,51 @@ test('an upstream that does not end is not waited for', async () => {
     vi.useRealTimers()
   }
 })
+
+test('at a reload retention waits for new upstreams before the broker takes up the rest, and not for those it refuses', async () => {
+  const all = parts()
+  const { startBroker, startSync } = all
+  let hangUp = () => {}
+  let isRefused = false
+  const running = runStart(
+    context(),
+    { program: 'headwater' },
+    {
+      ...all,
+      startBroker: async (...args) =>
+        Object.assign(await startBroker(...args), {
+          applyConfig: async () => {
+            calls.push('apply broker')
+            if (isRefused) throw new Error('refused')
+            return { applied: [], needsRestart: [] }
+          },
+        }),
+      startSync: async (...args) => ({
+        ...(await startSync(...args)),
+        expect() {
+          calls.push('expect')
+          return () => void calls.push('take back')
+        },
+        apply: async () => {
+          calls.push('apply sync')
+          return { applied: [], needsRestart: [] }
+        },
+      }),
+      readAgain: async () => ({ config: all.loaded.config, warnings: [], secretKeys: [] }),
+      onHangUp(reload) {
+        hangUp = reload
+        return () => {}
+      },
+    },
+  )
+  await vi.waitFor(() => expect(calls).toContain('demo'))
+  calls.length = 0
+  hangUp()
+  await vi.waitFor(() => expect(calls).toEqual(['expect', 'apply broker', 'apply sync']))
+  calls.length = 0
+  isRefused = true
+  hangUp()
+  await vi.waitFor(() => expect(calls).toEqual(['expect', 'apply broker', 'take back']))
+  stop.abort()
+  await running
+})

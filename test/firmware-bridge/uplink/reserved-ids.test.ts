@@ -171,6 +171,25 @@ describe('killed after the device was told, before the window is on disk', () =>
     await after.close()
   })
 
+  it('PUBCOMP of an id that is let go is no answer to a message that goes under it meanwhile', async () => {
+    const { topic, after, session } = await killedAfterTelling()
+    let meanwhile: Promise<{ kind: string }> | null = null
+    proxy.watch = (packet, isUp) => {
+      if (isUp && packet.cmd === 'pubrel') {
+        meanwhile ??= session.publish(message(topic, 'other', { messageId: 7, isDup: true }))
+      }
+      // lost on its way, as by a network that breaks there
+      return isUp && packet.cmd === 'publish' ? 'drop' : 'pass'
+    }
+    await session.release(7)
+    expect(await meanwhile).toEqual({ kind: 'congested' })
+    proxy.watch = () => 'pass'
+    proxy.cut()
+    expect(await sent(session, topic, 7, 'other', true)).toBe('accepted')
+    expect(await payloads(topic)).toEqual(['first', 'once', 'other'])
+    await after.close()
+  })
+
   it('what the device never names again is let go once it cannot be repeating it', async () => {
     const { clientId, topic, after, session, kept } = await killedAfterTelling()
     const released = new Set<number>()
