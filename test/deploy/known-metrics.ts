@@ -20,6 +20,7 @@ const BRIDGE: BridgeReport = {
     inFlight: 0,
     windowCommits: 1,
     windowFailedCommits: 0,
+    windowWaitingMs: 0,
     counters: { accepted: 1, repeated: 0, congested: 0, refused: 0, handedOver: 0, dropped: 0, givenUp: 0 },
   },
   gateway: {
