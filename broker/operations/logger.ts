@@ -6,7 +6,7 @@
  * Own code in place of pino: measured, pino takes 6.5 MB of the broker's memory and writes JSON that nobody reads raw.
  */
 import type { LogSink } from '../log-sink.ts'
-import { printable } from './terminal/printable.ts'
+import { printable, printableJson } from './terminal/printable.ts'
 
 const LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LEVELS)[number]
@@ -53,8 +53,9 @@ function fieldText(fields: Record<string, unknown> | undefined): string {
 }
 
 function fieldValue(value: unknown): string {
-  if (value instanceof Error) return JSON.stringify(value.message)
+  if (value instanceof Error) return printableJson(JSON.stringify(value.message))
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
   const cut = text.length > FIELD_CHARS_MAX ? `${text.slice(0, FIELD_CHARS_MAX)}...` : text
-  return typeof value === 'string' && /[\s"=\p{Cc}]|^$/u.test(cut) ? JSON.stringify(cut) : printable(cut)
+  if (typeof value === 'string' && /[\s"=\p{Cc}]|^$/u.test(cut)) return printableJson(JSON.stringify(cut))
+  return printable(cut)
 }

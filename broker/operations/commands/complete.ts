@@ -21,11 +21,16 @@ export async function completeWords(
   const { suggested, located } = suggest(program, words)
   const answer: Answer =
     suggested.kind === 'names'
-      ? { kind: 'words', words: await namesOf(context, suggested.of, located) }
+      ? { kind: 'words', words: (await namesOf(context, suggested.of, located)).filter(isArgument) }
       : suggested.kind === 'words'
         ? suggested
         : { kind: suggested.kind, words: [] }
   context.out.raw(answerText(answer, words.at(-1) ?? ''))
+}
+
+/** A client may call itself `--yes`: where its name stands alone, the program would take it for an option. */
+function isArgument({ word }: Suggestion): boolean {
+  return !word.startsWith('-')
 }
 
 async function namesOf(

@@ -1,5 +1,6 @@
 /** `headwater init`: writes the commented configuration, and beside it the schema by which editors complete it. */
-import { chmod, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { open, writeFile } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import type { TObject } from '@sinclair/typebox'
 import { fileSchema } from '../../config/json-schema.ts'
@@ -58,11 +59,20 @@ export function withSchemaLine(text: string, schemaFile: string): string {
   return `# yaml-language-server: $schema=./${basename(schemaFile)}\n${text}`
 }
 
-/** Made by this program alone: a version of before is replaced. It holds nothing to hide. @throws UsageError */
+/**
+ * Made by this program alone: a version of before is replaced, and nothing that a link leads to: whoever may write the directory could have
+ * put one there. It holds nothing to hide. @throws UsageError
+ */
 export async function writeGenerated(file: string, text: string): Promise<void> {
   try {
-    await writeFile(file, text, { mode: 0o644 })
-    await chmod(file, 0o644)
+    const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants
+    const opened = await open(file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o644)
+    try {
+      await opened.writeFile(text)
+      if ((await opened.stat()).isFile()) await opened.chmod(0o644)
+    } finally {
+      await opened.close()
+    }
   } catch (error) {
     throw cannotWrite(file, 'headwater.schema.json', error as NodeJS.ErrnoException)
   }
@@ -85,6 +95,8 @@ function cannotWrite(file: string, usual: string, error: NodeJS.ErrnoException):
     case 'ENOENT':
     case 'ENOTDIR':
       return new UsageError(`${file}: there is no such directory`, 'make it first')
+    case 'ELOOP':
+      return new UsageError(`${file} is a symbolic link`, 'name the file that it leads to, or remove it')
     case 'EISDIR':
       return new UsageError(`${file} is a directory`, `name a file, such as ${file}/${usual}`)
     default:

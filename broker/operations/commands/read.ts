@@ -4,7 +4,7 @@ import { UsageError } from '../errors.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { parseFrom } from '../reading.ts'
 import { bytesOf, type RecordJson } from '../record-json.ts'
-import { printableJson } from '../terminal/printable.ts'
+import { printableJson, printableLines } from '../terminal/printable.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { openLogAccess, type ReadOptions } from './log-access.ts'
 
@@ -52,12 +52,18 @@ async function writeLines(context: CommandContext, pieces: AsyncIterable<string 
   for await (const line of splitLines(pieces)) await context.out.piece(`${printableJson(line)}\n`)
 }
 
-/** The payloads as they were published, each with a newline; a tombstone has none and is left out. */
+/**
+ * The payloads as they were published, each with a newline; a tombstone has none and is left out. A terminal does not get what would
+ * steer it.
+ */
 async function writeValues(context: CommandContext, pieces: AsyncIterable<string | Buffer>): Promise<void> {
   const newline = Buffer.from('\n')
   for await (const line of splitLines(pieces)) {
     const { value } = JSON.parse(line) as Partial<RecordJson>
     // neither a tombstone nor a gap has a payload
-    if (value != null) await context.out.piece(Buffer.concat([bytesOf(value), newline]))
+    if (value == null) continue
+    const bytes = bytesOf(value)
+    if (context.out.isTerminal) await context.out.piece(`${printableLines(bytes.toString('utf8'))}\n`)
+    else await context.out.piece(Buffer.concat([bytes, newline]))
   }
 }

@@ -11,7 +11,8 @@
  *     without it, another one  open (it does not get here: the configuration listens on the loopback alone)
  *
  * A browser is asked by pages of others to ask us. A page that has its own name lead here (DNS rebinding) is told by `Host`, one that sends a form or a
- * request across by `Origin`. Who shows the token is no such page.
+ * request across by `Origin`, and one that only loads what is ours (it cannot read it, but it can keep all streams busy) by what its browser says in
+ * `Sec-Fetch-Site`. A link to the page is followed. Who shows the token is no such page.
  */
 import { isIP } from 'node:net'
 import { LimitedLog } from '../../limited-log.ts'
@@ -44,7 +45,7 @@ export interface GuardParts {
 
 const RANK: Readonly<Record<Access, number>> = { open: 0, status: 1, full: 2 }
 /** A proxy says so: who asks is not on this machine, though the proxy is. */
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'] as const
+const FORWARDED = /^(?:forwarded|x-forwarded(?:-.*)?|x-real-ip|x-client-ip|x-original-.*|via)$/
 const HOW = 'send it as `Authorization: Bearer TOKEN`'
 
 export class Guard {
@@ -95,7 +96,7 @@ export class Guard {
   async #accessOf(asker: Asker): Promise<Access> {
     const { token, isGuarded } = this.#parts
     if (token === null) {
-      if (!isLocal(asker.address) || FORWARDED.some((name) => asker.headers[name] !== undefined))
+      if (!isLocal(asker.address) || Object.keys(asker.headers).some((name) => FORWARDED.test(name)))
         return 'open'
       return isGuarded() ? 'status' : 'full'
     }
@@ -106,7 +107,10 @@ export class Guard {
     if (!this.#failed.mayTry(address, digest)) {
       throw new HttpLimitError('too many wrong tokens came from this address', 'wait a minute')
     }
-    if (await token.isRight(given)) return 'full'
+    if (await token.isRight(given)) {
+      this.#failed.succeeded(address, digest)
+      return 'full'
+    }
     this.#failed.failed(address, digest)
     this.#limited.warn('token', 'an HTTP request had a wrong token', { from: asker.address })
     return 'open'
@@ -125,9 +129,11 @@ export class Guard {
 
   #checkOrigin({ headers }: Asker): void {
     const { origin, host } = headers
-    if (origin === undefined) return
-    if (typeof origin === 'string' && (origin === `http://${host}` || origin === `https://${host}`)) return
-    this.#limited.warn('origin', 'an HTTP request was refused', { reason: `its Origin is ${origin}` })
+    if (origin === undefined) {
+      if (!isLoadedElsewhere(headers)) return
+    } else if (origin === `http://${host}` || origin === `https://${host}`) return
+    const reason = origin === undefined ? "another site's page loads it" : `its Origin is ${origin}`
+    this.#limited.warn('origin', 'an HTTP request was refused', { reason })
     throw new HttpRefusedError('another page asked for this', 'ask from the page of the broker itself')
   }
 }
@@ -135,6 +141,13 @@ export class Guard {
 function bearerOf({ headers: { authorization } }: Asker): string | null {
   const [, token] = /^Bearer +([\x21-\x7e]{1,4096})$/i.exec(String(authorization ?? '')) ?? []
   return token ?? null
+}
+
+/** As an image, a script, a frame of another site's page; not by a person who follows a link. */
+function isLoadedElsewhere(headers: Asker['headers']): boolean {
+  const site = headers['sec-fetch-site']
+  if (site !== 'cross-site' && site !== 'same-site') return false
+  return headers['sec-fetch-dest'] !== 'document'
 }
 
 /** @returns in lower case, without the port; null where it is none */

@@ -17,6 +17,8 @@ import { readBody } from './request-body.ts'
 import { API_ROUTES, type ApiRouteId } from './route-table.ts'
 
 const CONNECTIONS_MAX = 64
+/** Of all other machines together: this one's scraper and its owner get in, whoever else holds connections. */
+const CONNECTIONS_FROM_OUTSIDE_MAX = 48
 /** Of one address that is not this machine's. */
 const CONNECTIONS_PER_ADDRESS_MAX = 16
 /** Records, tables and compactions that are being answered; each may hold 4 MB of the log. */
@@ -55,6 +57,7 @@ export class HttpServer {
   readonly #byAddress = new Map<string, number>()
   readonly #pending = new WeakMap<Socket, number>()
   #streams = 0
+  #fromOutside = 0
 
   private constructor(parts: HttpParts) {
     this.#parts = parts
@@ -115,12 +118,15 @@ export class HttpServer {
     const address = countedAddress(remoteAddress)
     const count = (this.#byAddress.get(address) ?? 0) + 1
     this.#byAddress.set(address, count)
+    this.#fromOutside++
     socket.once('close', () => {
+      this.#fromOutside--
       const left = (this.#byAddress.get(address) ?? 1) - 1
       if (left === 0) this.#byAddress.delete(address)
       else this.#byAddress.set(address, left)
     })
-    if (count > CONNECTIONS_PER_ADDRESS_MAX) socket.destroy()
+    if (count > CONNECTIONS_PER_ADDRESS_MAX || this.#fromOutside > CONNECTIONS_FROM_OUTSIDE_MAX)
+      socket.destroy()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -148,9 +154,11 @@ export class HttpServer {
       return
     }
     const body = method === 'POST' ? await readBody(request) : {}
-    const release = route.answer === 'lines' ? this.#takeStream(request.socket) : () => {}
+    const isStream = route.answer === 'lines'
+    const release = isStream ? this.#takeStream(request.socket) : () => {}
     try {
-      const signal = signalOf(response, this.#closing.signal)
+      const closing = this.#closing.signal
+      const signal = isStream ? signalOf(response, closing) : closing
       const result = await handlers[route.id]({ query, params, body, signal, granted })
       await sendAnswer(response, result, { signal, stallMsMax: SILENT_MS_MAX, endsWithErrorLine: true })
     } finally {

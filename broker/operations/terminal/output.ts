@@ -1,6 +1,7 @@
 /** Where a command writes: text for people on a terminal, plain text in a pipe. */
 import { once } from 'node:events'
 import { styleText } from 'node:util'
+import { printableJson } from './printable.ts'
 
 export interface OutputStream {
   write(text: string | Uint8Array): boolean
@@ -41,7 +42,8 @@ export class Output {
   }
 
   json(value: unknown): void {
-    this.line(JSON.stringify(value, null, this.isTerminal ? 2 : undefined))
+    if (this.isTerminal) this.line(printableJson(JSON.stringify(value, null, 2)))
+    else this.line(JSON.stringify(value))
   }
 
   /** For long output: waits while the reader of the pipe is behind. */

@@ -39,6 +39,17 @@ test('a message is one line, whatever a client put into it', () => {
   ])
 })
 
+test('a field steers no terminal, also where it is quoted', () => {
+  const { log, lines } = logged('info')
+  log.info('m', {
+    reason: 'its Origin is \u009b2J\u0085',
+    error: new Error('\u009b2J'),
+    name: '\u202egnp.exe',
+  })
+  expect(lines[0]).toMatch(/^[\x20-\x7e]*\n$/)
+  expect(lines[0]).toContain('reason="its Origin is \\u009b2J\\u0085" error="\\u009b2J" name=\\u202egnp.exe')
+})
+
 test('a field has a limit', () => {
   const { log, lines } = logged('info')
   log.info('m', { long: 'x'.repeat(5000) })

@@ -5,6 +5,7 @@
  *   answer := kind LF (word [TAB description] LF)*
  *   kind   := ":words" | ":files" | ":directories"
  */
+import { printable } from '../printable.ts'
 import { COMPLETE_COMMAND } from './command.ts'
 import type { Suggestion } from './suggest.ts'
 
@@ -16,11 +17,13 @@ export interface Answer {
   readonly words: readonly Suggestion[]
 }
 
-/** @param current what is being typed: words that do not begin so are left out */
+/**
+ * @param current what is being typed: words that do not begin so are left out, and those that a terminal could not show as they are
+ */
 export function answerText({ kind, words }: Answer, current: string): string {
-  const fitting = words.filter(({ word }) => word.startsWith(current) && !/[\t\n]/.test(word))
+  const fitting = words.filter(({ word }) => word.startsWith(current) && printable(word) === word)
   const lines = fitting.map(({ word, text }) =>
-    text === '' ? word : `${word}\t${text.replace(/\s+/g, ' ')}`,
+    text === '' ? word : `${word}\t${printable(text.replace(/\s+/g, ' '))}`,
   )
   return [`:${kind}`, ...lines, ''].join('\n')
 }
@@ -42,7 +45,7 @@ function bash(program: string, name: string): string {
   return `# ${program}: completion for bash
 #   echo 'source <(${program} completion bash)' >> ~/.bashrc
 ${name}() {
-  local line=\${COMP_LINE:0:COMP_POINT} words current answer kind reply prefix
+  local line=\${COMP_LINE:0:COMP_POINT} words current answer kind action= reply prefix
   local IFS=$' \\t\\n'
   set -o noglob
   words=($line)
@@ -53,9 +56,14 @@ ${name}() {
   answer=$("$1" ${COMPLETE_COMMAND} "\${words[@]:1}" 2>/dev/null) || return 0
   kind=\${answer%%$'\\n'*}
   case $kind in
-    :files) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return 0 ;;
-    :directories) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")); return 0 ;;
+    :files) action=file ;;
+    :directories) action=directory ;;
   esac
+  if [[ -n $action ]]; then
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r reply; do COMPREPLY+=("$reply"); done < <(compgen -A "$action" -- "$current")
+    return 0
+  fi
   # bash replaces what follows the last ":" alone
   prefix=
   [[ $current == *:* && $COMP_WORDBREAKS == *:* ]] && prefix=\${current%"\${current##*:}"}

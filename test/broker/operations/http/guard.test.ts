@@ -56,13 +56,18 @@ describe('without a token', () => {
     })
   })
 
-  it.each(['x-forwarded-for', 'forwarded', 'x-real-ip', 'via', 'x-forwarded-host'])(
-    'what a proxy forwards is not of this machine: %s',
-    async (name) => {
-      const headers = { [name]: '192.0.2.1' }
-      expect(await refused(await startHttpTest(), { headers })).toEqual([...STATUS, ...FULL, ...ACTIONS])
-    },
-  )
+  it.each([
+    'x-forwarded-for',
+    'forwarded',
+    'x-real-ip',
+    'via',
+    'x-forwarded-host',
+    'x-forwarded-proto',
+    'x-client-ip',
+  ])('what a proxy forwards is not of this machine: %s', async (name) => {
+    const headers = { [name]: '192.0.2.1' }
+    expect(await refused(await startHttpTest(), { headers })).toEqual([...STATUS, ...FULL, ...ACTIONS])
+  })
 
   it('another machine is told nothing, should it ever get here', async () => {
     const guard = new Guard({
@@ -130,6 +135,18 @@ describe('with a token', () => {
     expect(sink.matching('wrong token')).toHaveLength(1)
     expect(JSON.stringify(sink.lines)).not.toContain('guess')
   })
+
+  it('who guesses does not keep out who showed the right one from the same address before', async () => {
+    const { ask, directory, time } = await started()
+    const status = async (token: string) => (await ask('/api/v1/status', bearer(token))).status
+    expect(await status(TOKEN)).toBe(200)
+    for (let i = 0; i < 20; i++) await status(`guess-${i}`)
+    expect([await status('guess-20'), await status(TOKEN)]).toEqual([429, 200])
+    // once it is the right one no longer, it is one of the wrong ones
+    writeFileSync(`${directory}.token`, 'another-token-now')
+    time.now += 1000
+    expect([await status(TOKEN), await status('another-token-now')]).toEqual([401, 429])
+  })
 })
 
 describe('a page of somebody else', () => {
@@ -185,6 +202,30 @@ describe('a page of somebody else', () => {
       expect((await ask('/api/v1/clients/disconnect', across)).status).toBe(403)
       expect((await ask('/api/v1/status', { headers: { origin } })).status).toBe(403)
       expect(await ask('/api/v1/clients')).toMatchObject({ text: expect.stringContaining('sensor-1') })
+    },
+  )
+
+  it.each([
+    ['cross-site', 'image'],
+    ['cross-site', 'iframe'],
+    ['cross-site', undefined],
+    ['same-site', 'script'],
+  ])('that only loads something keeps no stream busy: Sec-Fetch-Site %s, to a %s', async (site, to) => {
+    const { ask } = await startHttpTest()
+    const headers = { 'sec-fetch-site': site, ...(to === undefined ? {} : { 'sec-fetch-dest': to }) }
+    expect((await ask('/api/v1/streams/events/records', { headers })).status).toBe(403)
+  })
+
+  it.each([
+    ['cross-site', 'document'],
+    ['same-origin', 'empty'],
+    ['none', 'document'],
+  ])(
+    'may lead a person to the page, who asks then as the page does: Sec-Fetch-Site %s, to a %s',
+    async (site, to) => {
+      const { ask } = await startHttpTest({ files: { 'index.html': 'page' } })
+      const headers = { 'sec-fetch-site': site, 'sec-fetch-dest': to }
+      expect((await ask('/', { headers })).status).toBe(200)
     },
   )
 

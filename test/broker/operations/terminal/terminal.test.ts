@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { Output } from '../../../../broker/operations/terminal/output.ts'
-import { printable, printableJson } from '../../../../broker/operations/terminal/printable.ts'
+import { printable, printableJson, printableLines } from '../../../../broker/operations/terminal/printable.ts'
 import { StatusLine } from '../../../../broker/operations/terminal/status-line.ts'
 import { printFacts, tableLines } from '../../../../broker/operations/terminal/table.ts'
 import {
@@ -77,6 +77,32 @@ test('text from outside cannot move the cursor', () => {
   expect(printable('a\nb\u001b[2J\u009b\t\u007f')).toBe('a\\nb\\u001b[2J\\u009b\\t\\u007f')
   expect(printableJson(JSON.stringify('\u009bü'))).toBe('"\\u009bü"')
   expect(JSON.parse(printableJson(JSON.stringify('\u009bü')))).toBe('\u009bü')
+})
+
+test('text from outside neither ends a line nor turns what stands beside it nor hides', () => {
+  expect(printable('a\u2028b\u202egnp.exe\u2066\ufeff')).toBe('a\\u2028b\\u202egnp.exe\\u2066\\ufeff')
+  expect(printable('\u{e0041}')).toBe('\\udb40\\udc41')
+  // what joins letters or emoji belongs to them
+  expect(printable('👩\u200d🔧 می\u200cخواهم')).toBe('👩\u200d🔧 می\u200cخواهم')
+  const hostile = '\u202e\u2028\u{e0041}\u0085'
+  expect(printableJson(JSON.stringify(hostile))).toMatch(/^[\x20-\x7e]*$/)
+  expect(JSON.parse(printableJson(JSON.stringify(hostile)))).toBe(hostile)
+  expect(printableLines('a\n\tb\r\u001b[2J\u009b')).toBe('a\n\tb\\u000d\\u001b[2J\\u009b')
+})
+
+test('JSON on a terminal does not steer it, and in a pipe is as it is', () => {
+  const written = (isTTY: boolean) => {
+    let text = ''
+    const write = (more: string | Uint8Array) => {
+      text += more
+      return true
+    }
+    const stream = { isTTY, write, once: () => {} }
+    new Output(stream, {}).json({ a: '\u009b\u202e' })
+    return text
+  }
+  expect(written(true)).toBe('{\n  "a": "\\u009b\\u202e"\n}\n')
+  expect(written(false)).toBe('{"a":"\u009b\u202e"}\n')
 })
 
 test('numbers for people', () => {

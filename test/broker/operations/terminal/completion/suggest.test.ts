@@ -78,3 +78,11 @@ test('an answer has what begins so, a line each; a name that would break the lin
   expect(answerText({ kind: 'words', words }, 'pump')).toBe(':words\npump-7\tin hall 2\npump-8\n')
   expect(answerText({ kind: 'files', words: [] }, '')).toBe(':files\n')
 })
+
+test('a word that a terminal cannot show as it is is left out', () => {
+  const words = ['plain', 'a\u001b[31m', '\u202egnp.exe', 'a\u2028b'].map((word) => ({
+    word,
+    text: 'x\u009b',
+  }))
+  expect(answerText({ kind: 'words', words }, '')).toBe(':words\nplain\tx\\u009b\n')
+})
