@@ -3,7 +3,13 @@ import { distance } from 'fastest-levenshtein'
 /** More known words than this are not all told. */
 const TOLD_MAX = 12
 
-/** The known word that was probably meant, or null when none is near: a slip of the hand, or the same words in another order. */
+/** Shorter beginnings are those of too many. */
+const BEGINNING_MIN = 3
+
+/**
+ * The known word that was probably meant, or null when none is near: a slip of the hand, the same words in another order, or the beginning of one
+ * alone (`token` of `tokenFile`).
+ */
 export function nearest(word: string, known: readonly string[]): string | null {
   let best: string | null = null
   let bestDistance = Math.min(4, Math.floor(word.length / 2)) + 1
@@ -14,7 +20,13 @@ export function nearest(word: string, known: readonly string[]): string | null {
       bestDistance = steps
     }
   }
-  return best ?? known.find((candidate) => wordsOf(candidate) === wordsOf(word)) ?? null
+  return best ?? known.find((candidate) => wordsOf(candidate) === wordsOf(word)) ?? onlyLonger(word, known)
+}
+
+function onlyLonger(word: string, known: readonly string[]): string | null {
+  if (word.length < BEGINNING_MIN) return null
+  const longer = known.filter((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()))
+  return longer.length === 1 ? longer[0]! : null
 }
 
 /** `maxConnections` and `connections_max` are `connectionsMax`. */

@@ -13,7 +13,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
-import { WebSocketServer } from 'ws'
+import type { WebSocketServer } from 'ws'
 import { formatListenAddress, type ListenAddress, listenError } from '../../config/address.ts'
 import { LimitedLog } from '../../limited-log.ts'
 import type { LogSink } from '../../log-sink.ts'
@@ -94,7 +94,7 @@ export class Listener {
   async listen(): Promise<void> {
     const { tls } = this.#options
     const certificates = tls === null ? null : await this.#certificates(tls)
-    this.#handshakes = this.#createHandshakes(certificates)
+    this.#handshakes = await this.#createHandshakes(certificates)
     // an acknowledgement does not wait for the next packet
     const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS }
     this.#server = createServer(options, (socket) => this.#arrived(socket))
@@ -189,7 +189,7 @@ export class Listener {
   // -- servers -------------------------------------------------------------------------------------------------------
 
   /** They have no address: sockets are handed to them. @returns undefined for plain MQTT */
-  #createHandshakes(certificates: Certificates | null): HandshakeServer | undefined {
+  async #createHandshakes(certificates: Certificates | null): Promise<HandshakeServer | undefined> {
     const { tls, webSocketPath } = this.#options
     const asksClients = tls !== null && tls.clientCaFile !== null
     const options = {
@@ -200,7 +200,8 @@ export class Listener {
     }
     if (webSocketPath !== null) {
       const server = certificates === null ? createHttpServer() : createHttpsServer(options)
-      this.#upgrade(server, webSocketPath)
+      // loaded where it is used: it takes memory that most brokers need not give
+      this.#upgrade(server, webSocketPath, (await import('ws')).WebSocketServer)
       return this.#quiet(server)
     }
     if (certificates === null) return undefined
@@ -219,8 +220,8 @@ export class Listener {
     return server
   }
 
-  #upgrade(server: HttpServer, path: string): void {
-    const webSockets = new WebSocketServer({
+  #upgrade(server: HttpServer, path: string, Sockets: typeof WebSocketServer): void {
+    const webSockets = new Sockets({
       noServer: true,
       maxPayload: this.#parts.frameBytesMax,
       perMessageDeflate: false,

@@ -142,13 +142,17 @@ function tables({ streams }: AlarmLook): Finding[] {
 
 function fileSystem({ broker: { fileSystem: found } }: AlarmLook): Finding[] {
   if (found.warning === null) return []
-  const hint = 'put the data directory on ext4 or another file system of its own, on a disk of this machine'
+  // what is wrong, then " - " and the way out
+  const [summary, ...ways] = printable(found.warning).split(' - ')
+  const hint =
+    ways.join(' - ') ||
+    'put the data directory on ext4 or another file system of its own, on a disk of this machine'
   return [
     {
       id: 'file-system-unsafe',
       severity: 'warning',
       subject: 'disk',
-      summary: printable(found.warning),
+      summary: summary!,
       hint,
     },
   ]

@@ -15,6 +15,7 @@ import { printAlarms } from './alarm-rows.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { nextInterval } from './intervals.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
+import { refusedText, spaceText } from './status-words.ts'
 import { printTables } from './streams.ts'
 import { printUpstreams, waitsForPerson } from './sync-status.ts'
 
@@ -186,7 +187,7 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
     ['disk', spaceText(log.space)],
   ]
   if (fileSystem.warning !== null) facts.push(['disk', out.paint('yellow', printable(fileSystem.warning))])
-  const refused = refusedText(mqtt.refused, ingress)
+  const refused = refusedText(mqtt.traffic, ingress)
   if (refused !== '') facts.push(['refused', out.paint('yellow', refused)])
   const recovered = recoveryText(broker)
   if (recovered !== '') facts.push(['recovery', out.paint('yellow', recovered)])
@@ -201,7 +202,10 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
   if (log.space.isFull) {
     facts.push([
       'full',
-      out.paint('red', 'nothing new is taken until there is room: let upstream catch up, or raise log.disk'),
+      out.paint(
+        'red',
+        'nothing new is taken until there is room: let upstream catch up, raise log.disk, or free some of the disk',
+      ),
     ])
   }
   const wrong = clockStatusText(clock)
@@ -210,13 +214,6 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
     facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
   }
   return facts
-}
-
-function spaceText({ usedBytes, bytesMax, freeBytes, reserveBytes }: BrokerStatus['log']['space']): string {
-  const used = bytesMax === null ? bytes(usedBytes) : `${bytes(usedBytes)} of ${bytes(bytesMax)}`
-  const free =
-    freeBytes === null ? '' : `; ${bytes(freeBytes)} free, ${bytes(reserveBytes)} of them in reserve`
-  return `${used} used${free}`
 }
 
 function takenText({ received, receivedBytes, unrouted, repetitions }: BrokerStatus['ingress']): string {
@@ -234,15 +231,6 @@ function commitText(log: BrokerStatus['log']): string {
       : ''
   if (log.commits === 0) return commits + failed
   return `${commits}, p50 ${milliseconds(log.commitMsP50)}, p99 ${milliseconds(log.commitMsP99)}${failed}`
-}
-
-function refusedText(refused: number, ingress: BrokerStatus['ingress']): string {
-  const parts: string[] = []
-  if (refused > 0) parts.push(`${count(refused)} by the MQTT side`)
-  if (ingress.tooLarge > 0) parts.push(`${count(ingress.tooLarge)} over limits.recordBytesMax`)
-  if (ingress.failed > 0) parts.push(`${count(ingress.failed)} not acknowledged because a commit failed`)
-  if (ingress.deadLetters > 0) parts.push(`${count(ingress.deadLetters)} in the stream dead-letters`)
-  return parts.join('; ')
 }
 
 function recoveryText({ dataRecovery, log: { recovery } }: BrokerStatus): string {

@@ -8,6 +8,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
     'limits:\n  recordbytesmax: 1000\n',
     ['2:3: unknown key "recordbytesmax" in limits - did you mean "recordBytesMax"?'],
   ],
+  ['http:\n  token: x\n', ['2:3: unknown key "token" in http - did you mean "tokenFile"?']],
   ['listeners: []\n', ['1:1: unknown key "listeners" at the top level - it belongs to mqtt']],
   ['partitions: 4\n', ['1:1: unknown key "partitions" at the top level - it belongs to an entry of streams']],
   ['retention: 5\n', ['1:1: unknown key "retention" at the top level - it belongs to an entry of streams']],
@@ -143,7 +144,7 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   ],
   [
     'streams:\n  - name: a\n    topics: ["#"]\n    retention: { unsynced: drop }\n',
-    ['4:28: streams[0].retention.unsynced is "drop" - it is keep or drop-oldest'],
+    ['4:28: streams[0].retention.unsynced is "drop" - did you mean "drop-oldest"?'],
   ],
   ['streams: events\n', ['1:10: streams is "events" - it is a list']],
   [

@@ -75,6 +75,19 @@ const table = {
 const lastError = { code: 'HW_FENCED', message: 'another edge writes as this one', hint: 'stop it', at: NOW }
 const slow = { upToMs: [1, 2000], counts: [90, 10], sumMs: 20_000 }
 
+it('a file system is told of once: what is wrong, and the way out of its own', () => {
+  const warning = 'vfat has no journal - put the data directory on ext4, or keep the power'
+  const broker = {
+    ...fakeStatus,
+    fileSystem: { kind: 'fragile', type: 'vfat', mountPoint: '/', warning } as const,
+  }
+  const found = findings({ ...look({}), broker }).find(({ id }) => id === 'file-system-unsafe')
+  expect(found).toMatchObject({
+    summary: 'vfat has no journal',
+    hint: 'put the data directory on ext4, or keep the power',
+  })
+})
+
 describe('nothing is an alarm', () => {
   it.each([
     ['while all is well', look()],
