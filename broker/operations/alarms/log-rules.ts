@@ -1,7 +1,7 @@
 /** Of the log, its disk, its tables. */
 import { quantileOf } from '../../log/commit-latency.ts'
 import { printable } from '../terminal/printable.ts'
-import { bytes, count, duration, milliseconds, plural } from '../terminal/units.ts'
+import { bytes, duration, milliseconds, plural } from '../terminal/units.ts'
 import type { Finding } from './alarm.ts'
 import type { AlarmLook } from './look.ts'
 
@@ -89,7 +89,8 @@ function damaged({ broker: { log, dataRecovery } }: AlarmLook): Finding[] {
   const { salvagedSegments, lostOffsets, faults } = log.recovery
   const parts = [
     ...(salvagedSegments > 0 ? [`${plural(salvagedSegments, 'damaged segment')} in quarantine`] : []),
-    ...(lostOffsets > 0 ? [`${count(lostOffsets)} offsets lost`] : []),
+    // a damaged end leaves a gap of offsets that were never given to a record, too
+    ...(lostOffsets > 0 ? [`at most ${plural(lostOffsets, 'record')} lost`] : []),
     ...(faults > 0 ? [plural(faults, 'fault')] : []),
     ...(dataRecovery.factsDamaged > 0 ? [plural(dataRecovery.factsDamaged, 'damaged fact')] : []),
   ]

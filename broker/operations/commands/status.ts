@@ -255,7 +255,8 @@ function recoveryText({ dataRecovery, log: { recovery } }: BrokerStatus): string
   if (recovery.rebuiltManifests > 0)
     parts.push(`${plural(recovery.rebuiltManifests, 'manifest or catalog', 'manifests or catalogs')} rebuilt`)
   if (recovery.salvagedSegments > 0) {
-    const lost = recovery.lostOffsets > 0 ? `${count(recovery.lostOffsets)} offsets lost` : 'nothing lost'
+    const lost =
+      recovery.lostOffsets > 0 ? `at most ${plural(recovery.lostOffsets, 'record')} lost` : 'nothing lost'
     parts.push(`${plural(recovery.salvagedSegments, 'damaged segment')} salvaged, ${lost}, see quarantine/`)
   }
   return parts.join('; ')

@@ -144,7 +144,7 @@ const cases: [id: AlarmId, severity: string, subject: string, AlarmLook, summary
     'warning',
     'log',
     withLog({ recovery: { ...log.recovery, salvagedSegments: 1, lostOffsets: 12 } }),
-    /1 damaged segment in quarantine, 12 offsets lost/,
+    /1 damaged segment in quarantine, at most 12 records lost/,
   ],
   [
     'sessions-unwritable',
