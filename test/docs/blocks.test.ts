@@ -14,7 +14,10 @@ test('a mark has a need, words and what to set up', () => {
     isCompared: true,
     setUp: 'echo a\necho b',
   })
-  expect(parseMark('not run: a card is flashed')).toMatchObject({ need: 'not run', detail: 'a card is flashed' })
+  expect(parseMark('not run: a card is flashed')).toMatchObject({
+    need: 'not run',
+    detail: 'a card is flashed',
+  })
 })
 
 test('a mark that is not known is said to be so', () => {
@@ -24,12 +27,18 @@ test('a mark that is not known is said to be so', () => {
 })
 
 test('a block of commands without a mark has none', () => {
-  expect(blocksOf('a.md', `text\n\n${fenced('sh', 'ls')}`)).toMatchObject([{ line: 3, mark: 'no mark stands above it' }])
-  expect(blocksOf('a.md', `<!-- a remark -->\n${fenced('sh', 'ls')}`)[0]!.mark).toBe('no mark stands above it')
+  expect(blocksOf('a.md', `text\n\n${fenced('sh', 'ls')}`)).toMatchObject([
+    { line: 3, mark: 'no mark stands above it' },
+  ])
+  expect(blocksOf('a.md', `<!-- a remark -->\n${fenced('sh', 'ls')}`)[0]!.mark).toBe(
+    'no mark stands above it',
+  )
 })
 
 test('blocks of other languages are left alone', () => {
-  expect(blocksOf('a.md', [fenced('yaml', 'a: 1'), fenced('', 'shown'), fenced('ts', '$ no')].join('\n'))).toEqual([])
+  expect(
+    blocksOf('a.md', [fenced('yaml', 'a: 1'), fenced('', 'shown'), fenced('ts', '$ no')].join('\n')),
+  ).toEqual([])
 })
 
 test('what belongs together is one command', () => {

@@ -47,7 +47,8 @@ const NEEDS = ['run', 'broker', 'stopped', 'package', 'elsewhere', 'not run'] as
 
 export function parseMark(comment: string): Mark | string {
   const [first = '', ...setUp] = comment.split('\n')
-  const [head = '', ...words] = first.split(';').map((part) => part.trim())
+  const isReason = first.startsWith('not run')
+  const [head = '', ...words] = isReason ? [first] : first.split(';').map((part) => part.trim())
   const need = NEEDS.find((name) => head === name || head.startsWith(`${name}:`))
   if (need === undefined) return `"${head}" is no need: ${NEEDS.join(', ')}`
   const detail = head.slice(need.length + 1).trim()
@@ -68,7 +69,10 @@ function isOpen(text: string): boolean {
   const here = /<<-?\s*'?(\w+)'?/.exec(text)
   const document = here === null ? null : new RegExp(`\n([\\s\\S]*\n)?${here[1]}$`).exec(text)
   if (here !== null && document === null) return true
-  const bare = text.slice(0, document?.index).replace(/\\./g, '').replace(/(^|\s)#.*$/gm, '$1')
+  const bare = text
+    .slice(0, document?.index)
+    .replace(/\\./g, '')
+    .replace(/(^|\s)#.*$/gm, '$1')
   const quotes = bare.replace(/'[^']*'|"[^"]*"/g, '')
   if (/['"]/.test(quotes)) return true
   const count = (pattern: RegExp) => quotes.match(pattern)?.length ?? 0

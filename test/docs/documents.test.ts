@@ -43,7 +43,9 @@ function judge(block: Block, mark: Mark, { code, output }: Ran, at: number): voi
     const own = outputOf(output, index + 1)
     const missing = notSeen(shown, own)
     if (missing.length > 0)
-      expect.fail(`${block.file}:${line} shows what was not seen:\n${missing.join('\n')}\n--- it was:\n${own}`)
+      expect.fail(
+        `${block.file}:${line} shows what was not seen:\n${missing.join('\n')}\n--- it was:\n${own}`,
+      )
   })
 }
 

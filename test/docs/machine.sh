@@ -12,7 +12,7 @@ separate() {
     mkdir -p "$layer/upper" "$layer/work"
     mount -t overlay none -o "lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work" "$directory"
   done
-  mount --bind /proc/self/fd/3 "$1"
+  mount --no-canonicalize --bind /proc/self/fd/3 "$1"
   exec 3<&-
 }
 
@@ -46,11 +46,27 @@ serve() {
   local pid=$!
   set +m
   echo "$pid" >"$STATE/$1.pid"
-  answers() { grep -qE '^stop  |is open$' "$STATE/$1.log" || is_gone "$2"; }
+  answers() { grep -qE '^stop  |^status  http' "$STATE/$1.log" || is_gone "$2"; }
   if ! await 60 answers "$1" "$pid" || is_gone "$pid"; then
     cat "$STATE/$1.log"
     return 1
   fi
+}
+
+# Runs a command in a terminal of its own, until `end_beside`. Usage: beside COMMAND-TEXT
+beside() {
+  set -m
+  (eval "$1") >"$STATE/beside.log" 2>&1 &
+  echo $! >"$STATE/beside.pid"
+  set +m
+}
+
+# It must still have been running.
+end_beside() {
+  local pid
+  pid=$(<"$STATE/beside.pid")
+  cat "$STATE/beside.log"
+  kill -INT -- "-$pid"
 }
 
 # Runs a command until it has shown something, then presses Ctrl-C.

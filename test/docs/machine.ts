@@ -101,6 +101,7 @@ export class Machine {
     return {
       ...Object.fromEntries(inherited),
       HOME: this.home,
+      REPOSITORY: ROOT,
       STATE: join(this.home, 'state'),
       PATH: `${join(ROOT, 'bin')}:${process.env.PATH}`,
       // whatever this machine's time service says, the documents see the same broker

@@ -3,17 +3,21 @@ import type { Block, Command, Mark } from './blocks.ts'
 
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const SERVES = /\b(headwater|headwater-bridge) start\b/
-const RUNS_ON = /\s(--follow|--watch)\b|\b(top|journalctl) (?!.*--count)|\btop$/
+/** Until Ctrl-C. */
+const RUNS_ON = /\s(--follow|--watch)\b|\btop\b(?!.*--count)|\bmosquitto_sub\b(?!.*-C)/
 
 /** A command without a comment at its end. */
 const bare = (text: string) => text.replace(/\s+#(?!.*['"]).*$/gm, '').trimEnd()
 
-function step({ text }: Command): string {
+function step({ text }: Command, isLast: boolean): string {
   const command = bare(text)
   const serves = SERVES.exec(command)
   // it has a terminal of its own, whether its reader opens one or not
   if (serves !== null) return `serve ${serves[1]} ${quoted(command.replace(/\s*&$/, ''))}`
-  return RUNS_ON.test(command) ? `until_ctrl_c ${quoted(command)}` : text
+  if (!RUNS_ON.test(command)) return text
+  // what others publish later is seen by it
+  const isBeside = !isLast && /mosquitto_sub/.test(command)
+  return `${isBeside ? 'beside' : 'until_ctrl_c'} ${quoted(command)}`
 }
 
 function before({ need, detail, setUp }: Mark): string[] {
@@ -31,14 +35,16 @@ export const COMMAND_BEGINS = '\u001ecommand '
 
 /** `$STATE/at` tells how far it came: the number of the command, counted from 1. */
 export function scriptOf(block: Block, mark: Mark): string {
+  const steps = block.commands.map((command, index) => step(command, index === block.commands.length - 1))
   return [
     'set -eo pipefail',
     'echo 0 >"$STATE/at"',
     ...before(mark),
-    ...block.commands.flatMap((command, index) => [
+    ...steps.flatMap((text, index) => [
       `echo ${index + 1} >"$STATE/at"; echo ${quoted(`${COMMAND_BEGINS}${index + 1}`)}`,
-      step(command),
+      text,
     ]),
+    ...(steps.some((text) => text.startsWith('beside ')) ? ['end_beside'] : []),
   ].join('\n')
 }
 
