@@ -38,9 +38,16 @@ stop_serving() {
   await 30 is_gone "$pid"
 }
 
+# A device that never ran.
+anew() {
+  stop_serving headwater
+  rm -rf data headwater.yaml
+}
+
 # Runs a command that serves until Ctrl-C as in a terminal of its own, and returns once it does. Usage: serve NAME COMMAND-TEXT
 serve() {
   stop_serving "$1"
+  : >"$STATE/$1.log"
   set -m
   (eval "$2") >"$STATE/$1.log" 2>&1 &
   local pid=$!
