@@ -3,7 +3,7 @@
  *
  *   mark      = "<!-- test: " need *( "; " word ) [ newline set-up ] " -->"
  *   need      = "run"                   nothing but the programs
- *             / "broker"                a running broker; one is started unless one runs, "broker: ARGUMENTS" with these after `start`
+ *             / "broker"                a running broker; unless one runs, one is started, "broker: ARGUMENTS" with these
  *             / "stopped"               no broker; one that runs is stopped
  *             / "package"               an installed package: run by `npm run test:package`
  *             / "elsewhere: FILE"       another test, which is there, runs it: for what takes a cluster

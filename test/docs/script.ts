@@ -26,7 +26,7 @@ function before({ need, detail, setUp }: Mark): string[] {
   return [
     ...(need === 'stopped' ? ['stop_serving headwater'] : []),
     ...(setUp === '' ? [] : [setUp]),
-    ...(need !== 'broker' ? [] : [detail === '' ? `{ ${isRunning}; } || ${start}` : start]),
+    ...(need === 'broker' ? [`{ ${isRunning}; } || ${start}`] : []),
   ]
 }
 
