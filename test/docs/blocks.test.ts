@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { blocksOf, parseMark } from './blocks.ts'
 import { notSeen } from './script.ts'
 
-const fenced = (language: string, ...lines: string[]) => ['```' + language, ...lines, '```'].join('\n')
+const fenced = (language: string, ...lines: string[]) => [`\`\`\`${language}`, ...lines, '```'].join('\n')
 const texts = (markdown: string) => blocksOf('a.md', markdown)[0]!.commands.map(({ text }) => text)
 
 test('a mark has a need, words and what to set up', () => {

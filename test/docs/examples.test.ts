@@ -57,7 +57,7 @@ const BEFORE: readonly (readonly [string, string])[] = [
   ],
   [
     'headwater clients disconnect',
-    "beside 'npx mqtt sub -i pump-7 -t x'; await 20 eval 'headwater clients | grep -q pump-7'",
+    "is_serving headwater || serve headwater 'headwater start --demo'; beside 'npx mqtt sub -i pump-7 -t x'; await 5 eval 'headwater clients | grep -q pump-7'",
   ],
   ['headwater rename', 'stop_serving headwater'],
   ['headwater restore', 'rm -rf /var/lib/headwater /tmp/look'],
@@ -67,6 +67,8 @@ const BEFORE: readonly (readonly [string, string])[] = [
 const AFTER: readonly (readonly [string, string])[] = [
   ['headwater init', 'mv kept.yaml headwater.yaml'],
   ['headwater-bridge init', 'mv kept.yaml headwater-bridge.yaml'],
+  ['headwater start', 'stop_serving headwater'],
+  ['headwater clients disconnect', 'end_beside || true'],
   ['headwater rename', 'rm -rf data /mnt/usb/central /mnt/usb/archive'],
   ['headwater users', 'for name in sensor-7; do headwater users remove $name || true; done'],
 ]

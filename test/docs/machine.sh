@@ -28,6 +28,9 @@ await() {
 
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# Whether what `serve` started under this name still runs.
+is_serving() { [ -f "$STATE/$1.pid" ] && ! is_gone "$(<"$STATE/$1.pid")"; }
+
 # Ends what `serve` started under this name.
 stop_serving() {
   local pid

@@ -22,11 +22,10 @@ function step({ text }: Command, isLast: boolean): string {
 
 function before({ need, detail, setUp }: Mark): string[] {
   const start = `serve headwater ${quoted(`headwater start ${detail}`.trim())}`
-  const isRunning = '[ -f "$STATE/headwater.pid" ] && ! is_gone "$(<"$STATE/headwater.pid")"'
   return [
     ...(need === 'stopped' ? ['stop_serving headwater'] : []),
     ...(setUp === '' ? [] : [setUp]),
-    ...(need === 'broker' ? [`{ ${isRunning}; } || ${start}`] : []),
+    ...(need === 'broker' ? [`is_serving headwater || ${start}`] : []),
   ]
 }
 
