@@ -39,6 +39,7 @@ serve headwater 'headwater start'
 echo 'links: [{ kind: udp, address: "127.0.0.1:1884" }]' >headwater-bridge.yaml
 cp headwater-bridge.yaml bridge.yaml
 cp headwater-bridge.yaml /etc/headwater/bridge.yaml
+cp headwater-bridge.yaml /etc/headwater/headwater-bridge.yaml
 serve headwater-bridge 'headwater-bridge start'
 `
 
