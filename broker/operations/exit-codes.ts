@@ -1,4 +1,4 @@
-/** The exit codes of `headwater`: part of its interface, never changed. Help, manual and README.md have EXIT_CODES. */
+/** The exit codes of `headwater`: part of its interface, never changed. Help, manual and docs/operate.md have EXIT_CODES. */
 export const ExitCode = {
   ok: 0,
   /** The operation failed, or it found a fault: damage, a lost connection, an unknown stream. */

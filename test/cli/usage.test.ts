@@ -32,12 +32,12 @@ test.each([
   expect(stdout).toMatch(new RegExp(`Examples?:\n  headwater ${words.join(' ')}`))
 })
 
-test('the exit codes of the help are those of the README', async () => {
+test('the exit codes of the help are those of docs/operate.md', async () => {
   const { stdout } = await headwater(['--help'], home)
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const page = readFileSync(new URL('../../docs/operate.md', import.meta.url), 'utf8')
   const codes = (text: string, row: RegExp) =>
     [...text.matchAll(row)].map(([, code, meaning]) => `${code} ${meaning}`)
-  const documented = codes(readme, /^\| *([0-9]) *\| *(.*?) *\|$/gm)
+  const documented = codes(page, /^\| *([0-9]) *\| *(.*?) *\|$/gm)
   expect(documented).toHaveLength(7)
   expect(codes(stdout, /^ {2}([0-9]) {2}(.*)$/gm)).toEqual(documented)
 })

@@ -1,0 +1,98 @@
+/** Every command of every document does what the document says: each runs, in its order, on a machine of the document's own. */
+import { existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Block, blocksOf, type Mark } from './blocks.ts'
+import { documents, textOf } from './documents.ts'
+import { Machine, type Ran, whyNoMachine } from './machine.ts'
+import { COMMAND_BEGINS, notSeen, scriptOf } from './script.ts'
+
+/** Of a block; a busy machine with one slow core is no reason to fail. */
+const BLOCK_MS_MAX = 120_000
+const isCi = process.env.CI === 'true'
+const noMachine = whyNoMachine()
+
+const isOnPath = (program: string) =>
+  (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)))
+
+/** Why a block is not run here, or undefined. */
+function whyNot({ need, detail, programs }: Mark): string | undefined {
+  if (need === 'package') return 'npm run test:package runs it'
+  if (need === 'elsewhere') return `${detail} runs it`
+  if (need === 'not run') return detail
+  if (isCi) return undefined
+  if (noMachine !== undefined) return noMachine
+  const missing = programs.filter((program) => !isOnPath(program))
+  return missing.length === 0 ? undefined : `${missing.join(', ')} is not there`
+}
+
+/** What one command put out. */
+const outputOf = (output: string, number: number) =>
+  (output.split(`${COMMAND_BEGINS}${number}\n`)[1] ?? '').split(COMMAND_BEGINS)[0]!
+
+function judge(block: Block, mark: Mark, { code, output }: Ran, at: number): void {
+  const command = block.commands[at - 1]
+  const place = `${block.file}:${command?.line ?? block.line}`
+  const what = command === undefined ? 'what its mark sets up' : command.text
+  const isLast = at === block.commands.length
+  const wanted = isLast ? mark.exits : 0
+  if (code !== wanted || !isLast)
+    expect.fail(`${place}: exit code ${code}, not ${wanted}: ${what}\n${output}`)
+  if (!block.isTranscript || !mark.isCompared) return
+  block.commands.forEach(({ line, shown }, index) => {
+    const own = outputOf(output, index + 1)
+    const missing = notSeen(shown, own)
+    if (missing.length > 0)
+      expect.fail(
+        `${block.file}:${line} shows what was not seen:\n${missing.join('\n')}\n--- it was:\n${own}`,
+      )
+  })
+}
+
+it('every block of commands says what it needs', () => {
+  const unmarked = documents()
+    .flatMap((file) => blocksOf(file, textOf(file)))
+    .filter(({ mark }) => typeof mark === 'string')
+  expect(unmarked.map(({ file, line, mark }) => `${file}:${line}: ${mark}`)).toEqual([])
+})
+
+it('tests that are said to run commands are there', () => {
+  const elsewhere = documents()
+    .flatMap((file) => blocksOf(file, textOf(file)))
+    .flatMap(({ mark }) => (typeof mark !== 'string' && mark.need === 'elsewhere' ? [mark.detail] : []))
+  expect(elsewhere.filter((file) => !existsSync(new URL(`../../${file}`, import.meta.url)))).toEqual([])
+})
+
+it.runIf(isCi)('CI has what a machine of its own takes', () => {
+  expect(noMachine).toBeUndefined()
+})
+
+describe.each(documents())('%s', (file) => {
+  const blocks = blocksOf(file, textOf(file)).filter(
+    (block): block is Block & { mark: Mark } => typeof block.mark !== 'string',
+  )
+  const runs = blocks.some(({ mark }) => whyNot(mark) === undefined)
+  let machine: Machine
+  beforeAll(async () => {
+    if (runs) machine = await Machine.boot()
+  })
+  afterAll(async () => {
+    await machine?.halt()
+  })
+  if (blocks.length === 0) it.skip('has no commands', () => {})
+
+  for (const block of blocks) {
+    const reason = whyNot(block.mark)
+    const name = `line ${block.line}: ${block.commands[0]?.text.split('\n')[0]}`
+    if (reason !== undefined) it.skip(`${name} (${reason})`, () => {})
+    else
+      it(
+        name,
+        async () => {
+          const ran = await machine.run(scriptOf(block, block.mark), BLOCK_MS_MAX)
+          judge(block, block.mark, ran, Number(machine.state('at')))
+        },
+        BLOCK_MS_MAX + 30_000,
+      )
+  }
+})
