@@ -12,6 +12,7 @@ import { planCycle } from './plan.ts'
 import { SCENARIOS } from './scenarios.ts'
 import { whatIsMissing } from './system.ts'
 
+const APART = fileURLToPath(new URL('apart.sh', import.meta.url))
 const MAIN = fileURLToPath(new URL('../../dist/test/powercut/main.js', import.meta.url))
 const RUN_MS_MAX = 180_000
 const CLEAN_MS_MAX = 20_000
@@ -35,7 +36,7 @@ describe.skipIf(missing !== null)('power cuts', () => {
 
   function start(...args: string[]): ChildProcess {
     const all = [MAIN, '--seed', String(seed), '--dir', directory, '--json', ...args]
-    const child = spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(APART, all, { stdio: ['ignore', 'pipe', 'pipe'] })
     children.push(child)
     return child
   }

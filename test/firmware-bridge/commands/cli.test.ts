@@ -49,7 +49,9 @@ describe('without a running bridge', () => {
   it('show prints what counts', async () => {
     const env = { ...process.env, HEADWATER_BRIDGE_BROKER_URL: 'mqtt://far' }
     const { stdout } = await runBridge(['config', 'show', '--effective', '--json'], env)
-    expect(JSON.parse(stdout)).toMatchObject({ broker: { url: 'mqtt://far' }, gateway: { id: 1 } })
+    expect(JSON.parse(stdout)).toMatchObject({
+      config: { broker: { url: 'mqtt://far' }, gateway: { id: 1 } },
+    })
   })
 
   it('status says so with a code of its own', async () => {

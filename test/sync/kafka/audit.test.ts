@@ -292,8 +292,12 @@ describeWithKafka('the verification of a Kafka upstream', ({ bootstrap }) => {
     // Of the second one, too, which a stream by identity would have in the other partition of the topic.
     expect(report.partitions).toMatchObject([
       { compared: 0, notCompared: { excused: 61 }, reasons },
-      { compared: 51, notCompared: { excused: 9 }, reasons },
+      { reasons },
     ])
+    const { compared, notCompared } = report.partitions[1]!
+    // How many of the offsets below 70 are markers of transactions depends on the rounds that it was sent in.
+    expect(compared).toBeGreaterThan(50)
+    expect(compared + notCompared.excused).toBe(60)
   })
 
   it('reads no faster than its upstream may be written, what others have in the topic counted', async () => {

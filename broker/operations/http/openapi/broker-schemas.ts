@@ -50,7 +50,7 @@ const Log = Type.Object({
   ...counts(
     '',
     ...['commits', 'records', 'bytes', 'failedCommits', 'failedRecords', 'segments', 'storedBytes'],
-    ...['admittedBytes', 'commitMsP50', 'commitMsP99', 'commitMsMax'],
+    ...['admittedBytes', 'waitingMs', 'commitMsP50', 'commitMsP99', 'commitMsMax'],
   ).properties,
   commitLatency: Latency,
   recovery: counts(
