@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CommitFailedError, LogUnavailableError } from '../errors.ts'
 import { Admission } from './admission.ts'
 import { dropBallast } from './ballast.ts'
+import type { ChainCondition } from './chain-condition.ts'
 import { type ChainCut, CutRequests } from './chain-cut.ts'
 import type { ChainLimits } from './chain-limits.ts'
 import { LatencyHistogram } from './commit-latency.ts'
@@ -25,11 +26,6 @@ import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { SegmentRow, UncertainManifestError } from './segment-row.ts'
 import type { ChainFiles } from './segment-store.ts'
-
-export type ChainCondition =
-  | { readonly state: 'open' }
-  | { readonly state: 'failed'; readonly reason: string; readonly since: number }
-  | { readonly state: 'closed' }
 
 const SEAL_CHECK_MS = 2
 const REOPEN_MS_MIN = 100

@@ -1,5 +1,6 @@
 /** How the log is, in numbers. */
-import type { Chain, ChainCondition } from './chain.ts'
+import type { Chain } from './chain.ts'
+import type { ChainCondition } from './chain-condition.ts'
 import { countsOf, type LatencyCounts } from './commit-latency.ts'
 import type { SpaceStatus } from './disk-space.ts'
 import type { Janitor, RetentionStatus } from './janitor.ts'
