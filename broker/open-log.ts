@@ -11,17 +11,19 @@ import { SourcePositions } from './mqtt/source-positions.ts'
 import type { OpenedLog } from './operations/operations.ts'
 import { isDataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import { nodeDisk } from './storage/node-disk.ts'
+import { refuseRootOnOthers } from './storage/owner.ts'
 import { Tables } from './tables/tables.ts'
 
 /**
  * Opens the log of a data directory that no broker runs on, to read it.
- * @throws DataDirectoryLockedError while one runs; DataDirectoryError where there is no log.
+ * @throws DataDirectoryLockedError while one runs; DataDirectoryError where there is no log, or root would open another user's.
  */
 export async function openLog(directory: string, dependencies: BrokerDependencies = {}): Promise<OpenedLog> {
   const { disk = nodeDisk, log: sink = silentSink } = dependencies
   if (!(await isDataDirectory(disk, directory))) {
     throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
   }
+  if (disk === nodeDisk) await refuseRootOnOthers(directory)
   const reading = { name: '', isExplicit: false, isReading: true }
   const data = await openDataDirectory(disk, directory, reading, sink)
   const clocks = new ChainClocks(null)

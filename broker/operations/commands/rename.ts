@@ -1,6 +1,7 @@
 /** `headwater rename`: another name for this edge, on the data directory of a broker that does not run. */
-import { renameEdge } from '../../storage/data-directory.ts'
+import { isDataDirectory, renameEdge } from '../../storage/data-directory.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
+import { refuseRootOnOthers } from '../../storage/owner.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { checkEdgeName } from './edge-name.ts'
@@ -11,7 +12,9 @@ export async function runRename(
   options: ConfigOptions & { json: boolean },
 ): Promise<number> {
   checkEdgeName(edge)
-  const { from, to } = await renameEdge(nodeDisk, await dataDirectoryOf(context, options), edge)
+  const directory = await dataDirectoryOf(context, options)
+  if (await isDataDirectory(nodeDisk, directory)) await refuseRootOnOthers(directory)
+  const { from, to } = await renameEdge(nodeDisk, directory, edge)
   if (options.json) {
     context.out.json({ from, to })
     return ExitCode.ok
