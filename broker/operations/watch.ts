@@ -5,7 +5,6 @@ import { countersOf, Recent } from './alarms/look.ts'
 import { HISTORY_INTERVAL_SECONDS, History, type HistoryReport, type Look } from './history/history.ts'
 import { memoryBytesMax, writtenBytes } from './metrics/process-facts.ts'
 import { type BrokerStatus, type Operations, streamReports, type UpstreamStatus } from './operations.ts'
-
 import { Wear, type WearReport } from './wear/wear.ts'
 
 export type Watched = Pick<Operations, 'status' | 'sync' | 'log' | 'tables'>

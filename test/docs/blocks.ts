@@ -5,7 +5,7 @@
  *   need      = "run"                   nothing but the programs
  *             / "broker"                a running broker; unless one runs, one is started, "broker: ARGUMENTS" with these
  *             / "stopped"               no broker; one that runs is stopped
- *             / "package"               an installed package: run by `npm run test:package`
+ *             / "package"               an installed package: run by nothing yet
  *             / "elsewhere: FILE"       another test, which is there, runs it: for what takes a cluster
  *             / "not run: REASON"       nothing here can run it
  *   word      = "exits " 1*DIGIT        of its last command; 0 where nothing is said

@@ -17,7 +17,7 @@ const isOnPath = (program: string) =>
 
 /** Why a block is not run here, or undefined. */
 function whyNot({ need, detail, programs }: Mark): string | undefined {
-  if (need === 'package') return 'npm run test:package runs it'
+  if (need === 'package') return 'it needs an installed package: nothing runs it yet'
   if (need === 'elsewhere') return `${detail} runs it`
   if (need === 'not run') return detail
   if (isCi) return undefined

@@ -79,7 +79,7 @@ const ASKS = /^headwater (clients disconnect|sync rewind)(?!.*--yes)/
 const BEYOND = /^headwater (read|table) .*--from 1200|--to 120000/
 const NOT_RUN: readonly (readonly [RegExp, string])[] = [
   [/\bssh\b/, 'it takes another machine'],
-  [/\bsudo\b/, 'npm run test:package has the user'],
+  [/\bsudo\b/, 'it needs the user of an installed package'],
   [/--device|--upload/, 'it takes a device'],
 ]
 
