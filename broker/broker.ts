@@ -207,7 +207,7 @@ export class Broker implements BrokerOperations {
   }
 
   status(): BrokerStatus {
-    const { listeners, clients, sessions, ...traffic } = this.#front.status()
+    const { listeners, clients, connecting, sessions, ...traffic } = this.#front.status()
     const ingress = this.#ingress.status()
     return {
       version: VERSION,
@@ -221,6 +221,7 @@ export class Broker implements BrokerOperations {
       mqtt: {
         listeners,
         connections: clients,
+        connecting,
         connectionsMax: this.#config.limits.connectionsMax,
         isGuarded: !this.#gate.door.isUnguarded,
         needsLogin: this.#gate.door.needsLogin,

@@ -3,11 +3,17 @@ import type { Broker } from '../broker/broker.ts'
 import type { Config } from '../broker/config/schema.ts'
 import type { LogSink } from '../broker/log-sink.ts'
 import type { RunningSync } from '../broker/operations/commands/start.ts'
+import { type Clock, systemClock } from '../broker/timers.ts'
 import type { DownlinkConfig, UpstreamConfig } from '../sync/index.ts'
 import { RunningUpstreams } from './running-sync.ts'
 
 /** A replicator an upstream, and what it reads; their positions are kept among the broker's facts. */
-export async function startSync(config: Config, broker: Broker, sink: LogSink): Promise<RunningSync> {
+export async function startSync(
+  config: Config,
+  broker: Broker,
+  sink: LogSink,
+  clock: Clock = systemClock,
+): Promise<RunningSync> {
   const { checkpointCache, createReplicator, linkMemory } = await import('../sync/index.ts')
   const wiring = {
     log: broker.log,
@@ -15,7 +21,8 @@ export async function startSync(config: Config, broker: Broker, sink: LogSink): 
     memory: linkMemory(broker.facts),
     trustedNow: () => broker.trustedNow(),
     sink,
-    readClock: () => ({ now: Date.now(), ...broker.clockTrust() }),
+    clock,
+    readClock: () => ({ now: clock.now(), ...broker.clockTrust() }),
   }
   const running = new RunningUpstreams({
     floors: broker.log.floors,

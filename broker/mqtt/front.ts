@@ -35,6 +35,8 @@ import type { Traffic } from './traffic.ts'
 export interface FrontStatus extends Traffic {
   readonly listeners: readonly string[]
   readonly clients: number
+  /** Connections on which no client has logged in yet: they hold a place, too. */
+  readonly connecting: number
   readonly sessions: SessionsStatus
 }
 
@@ -227,7 +229,8 @@ export class Front implements MqttFront {
     const { counters, pool, encoders } = this.#context
     const { sentPackets, sentBytes } = pool
     const sent = { sentPackets, sentBytes, sentMessages: encoders.sentMessages }
-    return { listeners, clients, ...counters, ...sent, sessions: this.#sessions.status() }
+    const connecting = this.#connections.size - clients
+    return { listeners, clients, connecting, ...counters, ...sent, sessions: this.#sessions.status() }
   }
 
   /** On a topic below $SYS: to whoever is connected, and retained in memory alone. */

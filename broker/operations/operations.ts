@@ -66,6 +66,8 @@ export interface MqttStatus {
   /** The addresses in use, with the port that was really taken. */
   readonly listeners: readonly string[]
   readonly connections: number
+  /** Connections on which no client has logged in yet: with the others at most `connectionsMax`. */
+  readonly connecting: number
   readonly connectionsMax: number
   /** Users or permissions are configured: what none of them allows is denied, to all. */
   readonly isGuarded: boolean

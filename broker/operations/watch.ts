@@ -19,6 +19,8 @@ export interface WatchWorld {
   memoryBytesMax(): number | null
   /** To the device since the start of this process; null where the system does not tell. */
   writtenBytes(): number | null
+  /** Calls back again and again, without keeping the process alive. @returns the way to stop */
+  every(ms: number, callback: () => void): () => void
 }
 
 export const processWorld: WatchWorld = {
@@ -27,6 +29,10 @@ export const processWorld: WatchWorld = {
   residentBytes: () => process.memoryUsage.rss(),
   memoryBytesMax,
   writtenBytes,
+  every(ms, callback) {
+    const timer = setInterval(callback, ms).unref()
+    return () => clearInterval(timer)
+  },
 }
 
 export class Watch {
@@ -37,7 +43,7 @@ export class Watch {
   readonly #recent = new Recent()
   readonly #book = new AlarmBook()
   #needsRestart: readonly string[] = []
-  #timer: NodeJS.Timeout | undefined
+  #stop = () => {}
 
   /** @param enduranceBytes of the card; null where nobody said */
   constructor(watched: Watched, enduranceBytes: number | null, world: WatchWorld = processWorld) {
@@ -48,12 +54,11 @@ export class Watch {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), HISTORY_INTERVAL_SECONDS * 1000)
-    this.#timer.unref()
+    this.#stop = this.#world.every(HISTORY_INTERVAL_SECONDS * 1000, () => this.look())
   }
 
   close(): void {
-    clearInterval(this.#timer)
+    this.#stop()
   }
 
   /** What there is now is remembered. */

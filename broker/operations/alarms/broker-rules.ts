@@ -15,12 +15,14 @@ export function brokerFindings(look: AlarmLook): Finding[] {
 
 function clients({ broker: { mqtt }, recent, isOpen }: AlarmLook): Finding[] {
   const found: Finding[] = []
-  const { connections, connectionsMax } = mqtt
+  const { connections, connecting, connectionsMax } = mqtt
   const share = isOpen('connection-limit', 'broker') ? CONNECTIONS_CLOSES : 1
-  if (connections >= connectionsMax * share) {
-    const summary = `${count(connections)} of ${count(connectionsMax)} connections are taken: more are refused`
+  const taken = connections + connecting
+  if (taken >= connectionsMax * share) {
+    const silent = connecting > 0 ? ` (nobody has logged in on ${count(connecting)})` : ''
+    const summary = `${count(taken)} of ${count(connectionsMax)} connections are taken${silent}: more are refused`
     const hint =
-      'raise limits.connectionsMax, or look with headwater clients for one that should not be there'
+      'raise limits.connectionsMax, or look with headwater clients for one that should not be there; limits.connectionsPerAddressMax keeps one address from taking all'
     found.push({ id: 'connection-limit', severity: 'warning', subject: 'broker', summary, hint })
   }
   const refused = recent.growth(({ refusedLogins }) => refusedLogins)

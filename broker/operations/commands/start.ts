@@ -10,7 +10,7 @@ import { createLogger, logLevel } from '../logger.ts'
 import type { BrokerOperations, Operations, SyncOperations } from '../operations.ts'
 import { Supervision } from '../supervise/supervision.ts'
 import { StatusLine } from '../terminal/status-line.ts'
-import { Watch } from '../watch.ts'
+import { processWorld, Watch, type WatchWorld } from '../watch.ts'
 import type { CommandContext, ConfigOptions } from './context.ts'
 import { bannerLines } from './start-banner.ts'
 import { startHttp } from './start-http.ts'
@@ -77,6 +77,8 @@ export interface StartParts<B extends RunningBroker> {
   readAgain?(): Promise<ReadConfig>
   /** Calls it at each SIGHUP. @returns the way to stop */
   onHangUp?(reload: () => void): () => void
+  /** What alarms and charts look at besides the broker; this process's own where it is not given. */
+  readonly world?: WatchWorld
 }
 
 export async function runStart<B extends RunningBroker>(
@@ -111,7 +113,7 @@ export async function runStart<B extends RunningBroker>(
       status: () => broker.status(),
       sync: sync.operations,
     }
-    const watch = new Watch(own, config.log.disk.enduranceBytes ?? null)
+    const watch = new Watch(own, config.log.disk.enduranceBytes ?? null, parts.world ?? processWorld)
     const operations: Operations = {
       ...own,
       clients: () => broker.clients(),

@@ -177,10 +177,7 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
   const facts: [string, string][] = [
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
-    [
-      'mqtt',
-      `${mqtt.listeners.join(', ')}; ${count(mqtt.connections)} of ${count(mqtt.connectionsMax)} connections`,
-    ],
+    ['mqtt', `${mqtt.listeners.join(', ')}; ${connectionsText(mqtt)}`],
     ['sessions', sessionsText(mqtt.sessions)],
     ['taken', takenText(ingress)],
     ['log', `${bytes(log.storedBytes)} in ${plural(log.segments, 'segment')}; ${commitText(log)}`],
@@ -214,6 +211,11 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
     facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
   }
   return facts
+}
+
+function connectionsText({ connections, connecting, connectionsMax }: BrokerStatus['mqtt']): string {
+  const others = connecting > 0 ? `, and ${count(connecting)} on which nobody has logged in yet` : ''
+  return `${count(connections)} of ${count(connectionsMax)} connections${others}`
 }
 
 function takenText({ received, receivedBytes, unrouted, repetitions }: BrokerStatus['ingress']): string {

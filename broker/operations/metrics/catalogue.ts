@@ -19,6 +19,9 @@ const histogram = (help: string): Metric => ({ type: 'histogram', help, labels: 
 
 const MQTT = {
   headwater_mqtt_connections: gauge('MQTT clients that are connected.'),
+  headwater_mqtt_connecting: gauge(
+    'Connections on which no client has logged in yet: they hold a place, too.',
+  ),
   headwater_mqtt_connections_max: gauge('MQTT clients that may be connected: limits.connectionsMax.'),
   headwater_mqtt_connections_total: counter('MQTT connections that were let in.'),
   headwater_mqtt_refused_connections_total: counter('Connections that were refused.', 'reason'),

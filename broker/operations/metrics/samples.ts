@@ -46,6 +46,7 @@ function mqttSamples({ broker: { mqtt, ingress } }: MetricsReport) {
   const { traffic } = mqtt
   return {
     headwater_mqtt_connections: one(mqtt.connections),
+    headwater_mqtt_connecting: one(mqtt.connecting),
     headwater_mqtt_connections_max: one(mqtt.connectionsMax),
     headwater_mqtt_connections_total: one(traffic.connected),
     headwater_mqtt_refused_connections_total: byReason({

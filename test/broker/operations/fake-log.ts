@@ -201,6 +201,7 @@ export const fakeStatus: BrokerStatus = {
   mqtt: {
     listeners: ['127.0.0.1:1883'],
     connections: 2,
+    connecting: 0,
     connectionsMax: 1000,
     isGuarded: false,
     needsLogin: false,

@@ -20,6 +20,7 @@ function watched() {
     residentBytes: () => 6e7,
     memoryBytesMax: () => null,
     writtenBytes: () => state.writtenBytes,
+    every: () => () => {},
   }
   const commands = { pause() {}, resume() {}, now() {}, rewind: async () => [] }
   const status = () => [

@@ -20,6 +20,9 @@ const Sessions = Type.Object(
 const Mqtt = Type.Object({
   listeners: Type.Array(Type.String(), { description: 'The addresses in use.' }),
   connections: count('Clients that are connected.'),
+  connecting: count(
+    'Connections on which no client has logged in yet; they count towards connectionsMax, too.',
+  ),
   connectionsMax: count('limits.connectionsMax.'),
   isGuarded: flag('Users or permissions are configured.'),
   needsLogin: flag('Clients of this machine, too, have to say who they are.'),
