@@ -32,6 +32,7 @@ const downlink = (outOfRange: string) => ({
   topic,
   start: 'earliest',
   outOfRange,
+  graceSeconds: 0,
   backoff: quick,
 })
 
