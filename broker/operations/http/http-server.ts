@@ -5,7 +5,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { formatListenAddress, type ListenAddress, listenError } from '../../config/address.ts'
-import { countedAddress, isLocal } from '../../mqtt/door/counted-address.ts'
 import { Reply, sendAnswer, sendError, sendReply } from '../control/answer.ts'
 import { findRoute, methodsOf, parseTarget, signalOf } from '../control/http.ts'
 import { errorBody } from '../errors.ts'
@@ -13,25 +12,23 @@ import { HttpLimitError, HttpRefusedError } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { ApiHandler } from './handlers.ts'
 import type { PageFiles } from './page-files.ts'
+import { type PlaceLimits, Places } from './places.ts'
 import { readBody } from './request-body.ts'
 import { API_ROUTES, type ApiRouteId } from './route-table.ts'
 
-const CONNECTIONS_MAX = 64
-/** Of all other machines together: this one's scraper and its owner get in, whoever else holds connections. */
-const CONNECTIONS_FROM_OUTSIDE_MAX = 48
-/** Of one address that is not this machine's. */
-const CONNECTIONS_PER_ADDRESS_MAX = 16
+const PLACES: PlaceLimits = { connectionsMax: 64, fromOutsideMax: 48, perAddressMax: 16 }
 /** Records, tables and compactions that are being answered; each may hold 4 MB of the log. */
 const STREAMS_MAX = 8
 /** On one connection, sent before the answers to those before. */
 const PIPELINED_MAX = 8
 const HEADER_BYTES_MAX = 16_384
-const HEADERS_MS_MAX = 10_000
-const REQUEST_MS_MAX = 20_000
-const CHECK_MS = 5_000
-const KEEP_ALIVE_MS = 30_000
-/** Nothing went either way, while something was to. */
-const SILENT_MS_MAX = 60_000
+const TIMES: HttpTimes = {
+  headersMsMax: 10_000,
+  requestMsMax: 20_000,
+  checkMs: 5_000,
+  keepAliveMs: 30_000,
+  silentMsMax: 60_000,
+}
 const TCP_KEEP_ALIVE_MS = 60_000
 const CLOSE_MS_MAX = 500
 
@@ -44,38 +41,54 @@ const HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
 }
 
+export interface HttpTimes {
+  /** From the connection's begin, or a request's, to the end of its headers, and of its body; looked at now and then. */
+  readonly headersMsMax: number
+  readonly requestMsMax: number
+  readonly checkMs: number
+  /** Between two requests. */
+  readonly keepAliveMs: number
+  /** Nothing went either way, while something was to. */
+  readonly silentMsMax: number
+}
+
 export interface HttpParts {
   readonly guard: Guard
   readonly handlers: Readonly<Record<ApiRouteId, ApiHandler>>
   readonly files: PageFiles
+  /** In place of the usual ones. */
+  readonly times?: HttpTimes
+  /** Whether an address is this machine's; by its number where it is not said. */
+  readonly isLocal?: (address: string) => boolean
 }
 
 export class HttpServer {
   readonly #server: Server
   readonly #parts: HttpParts
   readonly #closing = new AbortController()
-  readonly #byAddress = new Map<string, number>()
+  readonly #places: Places
+  readonly #times: HttpTimes
   readonly #pending = new WeakMap<Socket, number>()
   #streams = 0
-  #fromOutside = 0
 
   private constructor(parts: HttpParts) {
     this.#parts = parts
+    this.#places = new Places(PLACES, parts.isLocal)
+    this.#times = parts.times ?? TIMES
     const options = {
       maxHeaderSize: HEADER_BYTES_MAX,
-      headersTimeout: HEADERS_MS_MAX,
-      requestTimeout: REQUEST_MS_MAX,
-      connectionsCheckingInterval: CHECK_MS,
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      headersTimeout: this.#times.headersMsMax,
+      requestTimeout: this.#times.requestMsMax,
+      connectionsCheckingInterval: this.#times.checkMs,
+      keepAliveTimeout: this.#times.keepAliveMs,
       keepAlive: true,
       keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
     }
     this.#server = createServer(options, (request, response) => {
       this.#answer(request, response).catch((error: unknown) => this.#fail(request, response, error))
     })
-    this.#server.maxConnections = CONNECTIONS_MAX
-    this.#server.setTimeout(SILENT_MS_MAX)
-    this.#server.on('connection', (socket) => this.#count(socket))
+    this.#server.setTimeout(this.#times.silentMsMax)
+    this.#server.on('connection', (socket) => this.#place(socket))
   }
 
   /** @throws ListenError */
@@ -112,21 +125,12 @@ export class HttpServer {
     this.#server.on('error', () => {})
   }
 
-  #count(socket: Socket): void {
+  #place(socket: Socket): void {
     const { remoteAddress } = socket
-    if (remoteAddress === undefined || isLocal(remoteAddress)) return
-    const address = countedAddress(remoteAddress)
-    const count = (this.#byAddress.get(address) ?? 0) + 1
-    this.#byAddress.set(address, count)
-    this.#fromOutside++
-    socket.once('close', () => {
-      this.#fromOutside--
-      const left = (this.#byAddress.get(address) ?? 1) - 1
-      if (left === 0) this.#byAddress.delete(address)
-      else this.#byAddress.set(address, left)
-    })
-    if (count > CONNECTIONS_PER_ADDRESS_MAX || this.#fromOutside > CONNECTIONS_FROM_OUTSIDE_MAX)
-      socket.destroy()
+    // one that has gone already
+    const leave = remoteAddress === undefined ? null : this.#places.take(remoteAddress)
+    if (leave === null) socket.destroy()
+    else socket.once('close', leave)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -160,7 +164,11 @@ export class HttpServer {
       const closing = this.#closing.signal
       const signal = isStream ? signalOf(response, closing) : closing
       const result = await handlers[route.id]({ query, params, body, signal, granted })
-      await sendAnswer(response, result, { signal, stallMsMax: SILENT_MS_MAX, endsWithErrorLine: true })
+      await sendAnswer(response, result, {
+        signal,
+        stallMsMax: this.#times.silentMsMax,
+        endsWithErrorLine: true,
+      })
     } finally {
       release()
     }
@@ -188,7 +196,7 @@ export class HttpServer {
     this.#streams++
     socket.setTimeout(0)
     return () => {
-      socket.setTimeout(SILENT_MS_MAX)
+      socket.setTimeout(this.#times.silentMsMax)
       this.#streams--
     }
   }

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterEach } from 'vitest'
 import { Guard } from '../../../../broker/operations/http/guard.ts'
 import { apiHandlers } from '../../../../broker/operations/http/handlers.ts'
-import { HttpServer } from '../../../../broker/operations/http/http-server.ts'
+import { HttpServer, type HttpTimes } from '../../../../broker/operations/http/http-server.ts'
 import { PageFiles } from '../../../../broker/operations/http/page-files.ts'
 import { TokenFile } from '../../../../broker/operations/http/token-file.ts'
 import type { Operations } from '../../../../broker/operations/operations.ts'
@@ -28,6 +28,9 @@ export interface HttpTestOptions {
   readonly isGuarded?: boolean
   /** Of the page. */
   readonly files?: Readonly<Record<string, string | Buffer>>
+  readonly times?: HttpTimes
+  /** 127.0.0.1 is this machine then, and the others of its network are other machines. */
+  readonly hasOutside?: boolean
 }
 
 export interface Answer {
@@ -45,8 +48,8 @@ export interface HttpTest {
   readonly directory: string
   ask(path: string, options?: AskOptions): Promise<Answer>
   json(path: string, options?: AskOptions): Promise<unknown>
-  /** A connection that a test writes to. */
-  open(): Promise<Wire>
+  /** A connection that a test writes to. @param from the address it comes from, of 127.0.0.0/8 */
+  open(from?: string): Promise<Wire>
 }
 
 export interface AskOptions {
@@ -83,7 +86,14 @@ export async function startHttpTest(options: HttpTestOptions = {}): Promise<Http
   })
   const operations = options.operations ?? fakeOperations(log)
   const handlers = apiHandlers({ operations, openApi: async () => '{"openapi":"3.1.0"}' })
-  const parts = { guard, handlers, files: new PageFiles(directory) }
+  const { times, hasOutside = false } = options
+  const parts = {
+    guard,
+    handlers,
+    files: new PageFiles(directory),
+    ...(times === undefined ? {} : { times }),
+    ...(hasOutside ? { isLocal: (address: string) => address === '127.0.0.1' } : {}),
+  }
   const server = await HttpServer.start({ host: '127.0.0.1', port: 0 }, parts)
   closers.push(() => server.close())
   const port = Number(server.address.split(':')[1])
@@ -98,8 +108,8 @@ export async function startHttpTest(options: HttpTestOptions = {}): Promise<Http
     async json(path, how) {
       return JSON.parse((await ask(path, how)).text)
     },
-    async open() {
-      const socket = connect(port, '127.0.0.1')
+    async open(from = '127.0.0.1') {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: from })
       closers.push(() => void socket.destroy())
       await once(socket, 'connect')
       return new Wire(socket)
@@ -134,6 +144,11 @@ export class Wire {
     })
     socket.on('error', () => {})
     this.#ended = new Promise((resolve) => socket.once('close', () => resolve()))
+  }
+
+  /** Ended, by whichever side. */
+  get isClosed(): boolean {
+    return this.socket.closed
   }
 
   /** @returns all that came, once the other side has ended the connection */
