@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What scripts of a document's machine are made of (machine.ts, script.ts).
 
 # Gives this process' mount namespace directories of its own, above those of the real machine; $1 stays the real one.

@@ -29,7 +29,7 @@ publish_folder() { cp -r "$1" /test/www/; }
 log_in_to() {
   echo "127.0.0.1 $1" | sudo tee -a /etc/hosts >/dev/null
   sudo systemctl start ssh
-  mkdir -p -m 700 ~/.ssh
+  install -d -m 700 ~/.ssh
   [ -f ~/.ssh/id_ed25519 ] || ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519
   cp ~/.ssh/id_ed25519.pub ~/.ssh/authorized_keys
   echo 'StrictHostKeyChecking accept-new' >~/.ssh/config
