@@ -199,10 +199,15 @@ function newerFormat(path: string, format: number): DataDirectoryError {
 
 function refuseOtherEdge(path: string, identity: Identity, edge: EdgeName): void {
   if (!edge.isExplicit || edge.name === identity.edge) return
-  throw new DataDirectoryError(
+  throw otherEdge(path, identity.edge, edge.name)
+}
+
+/** A data directory keeps the name of its edge, by which upstream knows its records. */
+export function otherEdge(path: string, stored: string, configured: string): DataDirectoryError {
+  return new DataDirectoryError(
     path,
-    `it belongs to the edge "${identity.edge}", the configuration says "${edge.name}"`,
-    `set edge: ${identity.edge}; give "${edge.name}" a directory of its own; or \`headwater rename ${edge.name}\``,
+    `it belongs to the edge "${stored}", the configuration says "${configured}"`,
+    `set edge: ${stored}; give "${configured}" a directory of its own; or stop the broker and \`headwater rename ${configured}\``,
   )
 }
 

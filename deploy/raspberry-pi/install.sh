@@ -1,32 +1,135 @@
 #!/bin/sh
-# Installs or upgrades Headwater from a .deb: install.sh FILE-or-https-URL [SHA256]. A URL needs the checksum, a file may have it. What is installed is what was compared.
+# Installs or upgrades Headwater on this machine, from a package file, from a package on a server, or from a mirror. What is installed is what was compared.
 set -eu
 
+say() { echo "install.sh: $*"; }
 fail() {
-  echo "install.sh: $*" >&2
+  say "$*" >&2
   exit 1
 }
+usage() {
+  cat <<END
+usage: sudo ./install.sh headwater_VERSION_ARCHITECTURE.deb [SHA256]
+       sudo ./install.sh https://HOST/headwater_VERSION_ARCHITECTURE.deb SHA256
+       sudo ./install.sh https://HOST/FOLDER    a mirror: SHA256SUMS there names the packages; the newest for this machine is taken
 
-source=${1:-}
+environment: HEADWATER_SOURCE   in place of the first argument
+             HEADWATER_VERSION  of a mirror: this version, not the newest
+             HEADWATER_KEY      of a mirror: a file with a public key (Ed25519, PEM) that SHA256SUMS.sig must be by
+END
+}
+
+# fetch URL FILE: by https alone, and whole, or not at all.
+fetch() {
+  if command -v curl >/dev/null; then
+    error=$(curl --fail --silent --show-error --location --proto '=https' --retry 2 --connect-timeout 30 --speed-limit 64 --speed-time 60 \
+      --output "$2" "$1" 2>&1) || fail "$1 could not be fetched: $(printf '%s\n' "$error" | grep -m 1 '^curl:' || true)"
+  elif command -v wget >/dev/null; then
+    # it would follow a redirection to a server without TLS
+    wget --quiet --max-redirect=0 --tries=3 --timeout=60 --output-document="$2" "$1" || fail "$1 could not be fetched: wget ended with $?"
+  else
+    fail 'neither curl nor wget is there: sudo apt-get install curl'
+  fi
+}
+
+check_machine() {
+  command -v apt-get >/dev/null || fail 'this system has no apt-get: Headwater is packaged for Debian and what is made of it'
+  own=$(dpkg --print-architecture)
+  case $own in
+    arm64 | armhf | amd64) ;;
+    *) fail "there is no package for $own: there are arm64, armhf and amd64" ;;
+  esac
+  case $(uname -m) in
+    armv6*) fail 'this processor is an ARMv6 (Pi Zero, Pi 1): Headwater needs an ARMv7 or later (Pi 2 and later, Zero 2)' ;;
+  esac
+  system='' major=''
+  if [ -r /etc/os-release ]; then
+    # what else stands in it, such as VERSION, is left there
+    system=$(. /etc/os-release && echo "${PRETTY_NAME:-${ID:-}}")
+    major=$(. /etc/os-release && echo "${ID:-}:${VERSION_ID:-}")
+  fi
+  case $major in
+    # unstable has no number
+    debian: | raspbian:) ;;
+    debian:* | raspbian:*) is_from 12 || fail "this system is $system: Headwater needs Debian 12 (bookworm) or later" ;;
+    ubuntu:*) is_from 22 || fail "this system is $system: Headwater needs Ubuntu 22.04 or later" ;;
+  esac
+}
+is_from() {
+  number=${major#*:}
+  [ "${number%%.*}" -ge "$1" ]
+}
+
+# choose URL: what the mirror has for this machine; sets url, sum.
+choose() {
+  sums="$directory/SHA256SUMS"
+  fetch "$1/SHA256SUMS" "$sums"
+  if [ -n "${HEADWATER_KEY:-}" ]; then
+    [ -r "$HEADWATER_KEY" ] || fail "the key $HEADWATER_KEY cannot be read"
+    command -v openssl >/dev/null || fail 'a signature is checked by openssl: sudo apt-get install openssl'
+    fetch "$1/SHA256SUMS.sig" "$sums.sig"
+    openssl pkeyutl -verify -pubin -inkey "$HEADWATER_KEY" -rawin -in "$sums" -sigfile "$sums.sig" >/dev/null 2>&1 ||
+      fail "$1/SHA256SUMS is not signed by $HEADWATER_KEY: nothing was installed"
+  fi
+  version='' sum=''
+  # the form of sha256sum: a checksum, a space, a space or "*", a name
+  while read -r candidate name; do
+    name=${name#\*}
+    case $name in
+      */* | *' '*) continue ;;
+      headwater_*_"$own".deb) ;;
+      *) continue ;;
+    esac
+    found=${name#headwater_}
+    found=${found%_"$own".deb}
+    if [ -n "${HEADWATER_VERSION:-}" ] && [ "$found" != "$HEADWATER_VERSION" ]; then continue; fi
+    if [ -n "$version" ] && dpkg --compare-versions "$found" lt "$version"; then continue; fi
+    version=$found sum=$candidate
+  done <"$sums"
+  [ -n "$version" ] || fail "$1/SHA256SUMS names no package${HEADWATER_VERSION:+ of version $HEADWATER_VERSION} for $own"
+  url="$1/headwater_${version}_$own.deb"
+}
+
+download() {
+  [ -n "$sum" ] || fail "a download needs its checksum: ./install.sh $url SHA256"
+  say "fetching $url"
+  fetch "$url" "$package"
+}
+
+installed_version() { dpkg-query --show --showformat='${db:Status-Status} ${Version}' headwater 2>/dev/null | sed -n 's/^installed //p'; }
+
+# The configuration stays as the operator has it; what the package would write lies beside it as *.dpkg-dist.
+install_package() {
+  # a power cut in an installation before this one
+  if [ -n "$(dpkg --audit)" ]; then dpkg --configure -a || true; fi
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 \
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$package" || fail "apt-get could not install headwater $version: see above"
+}
+
+source=${1:-${HEADWATER_SOURCE:-}}
 sum=${2:-}
-[ -n "$source" ] || fail 'usage: sudo ./install.sh headwater_VERSION_ARCHITECTURE.deb [SHA256]   or   sudo ./install.sh https://.../headwater_VERSION_ARCHITECTURE.deb SHA256'
+case $source in
+  '' | -h | --help)
+    usage >&2
+    if [ -n "$source" ]; then exit 0; else exit 2; fi
+    ;;
+  -*) fail "there is no option $source: ./install.sh --help" ;;
+esac
 [ "$(id -u)" = 0 ] || fail 'needs root: sudo ./install.sh ...'
-command -v apt-get >/dev/null || fail 'this system has no apt-get: Headwater is packaged for Debian and what is made of it'
+check_machine
 
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 # apt reads packages as a user of its own
 chmod 0755 "$directory"
 package="$directory/headwater.deb"
-
+url=$source
 case $source in
+  https://*.deb) download ;;
   https://*)
-    [ -n "$sum" ] || fail "a download needs its checksum: ./install.sh $source SHA256"
-    if command -v curl >/dev/null; then
-      curl --fail --silent --show-error --location --proto '=https' --output "$package" "$source" || fail "$source could not be fetched"
-    else
-      wget --quiet --https-only --output-document="$package" "$source" || fail "$source could not be fetched"
-    fi
+    [ -z "$sum" ] || fail "a mirror's checksums are in its SHA256SUMS: ./install.sh $source"
+    choose "${source%/}"
+    download
     ;;
   http://*) fail 'only https: what is installed as root is not fetched in the open' ;;
   *)
@@ -37,19 +140,35 @@ esac
 
 if [ -n "$sum" ]; then
   found=$(sha256sum "$package" | cut -d' ' -f1)
-  [ "$found" = "$sum" ] || fail "the checksum is $found, and not $sum: nothing was installed"
+  [ "$found" = "$(echo "$sum" | tr 'A-F' 'a-f')" ] || fail "the checksum of $url is $found, and not $sum: nothing was installed"
 fi
-name=$(dpkg-deb --field "$package" Package 2>/dev/null) || fail "$source is no Debian package"
-[ "$name" = headwater ] || fail "$source is the package $name"
+name=$(dpkg-deb --field "$package" Package 2>/dev/null) || fail "$url is no Debian package"
+[ "$name" = headwater ] || fail "$url is the package $name"
 wanted=$(dpkg-deb --field "$package" Architecture)
-own=$(dpkg --print-architecture)
 [ "$wanted" = "$own" ] || fail "the package is for $wanted, this system is $own"
-
-apt-get install -y --no-install-recommends "$package"
-if [ -d /run/systemd/system ]; then
-  systemctl --no-pager --lines=0 status headwater || true
-  echo
-  echo 'configuration  /etc/headwater/headwater.yaml; after a change: sudo systemctl reload headwater'
-  echo 'status         sudo headwater status'
-  echo 'log            journalctl -u headwater -f'
+version=$(dpkg-deb --field "$package" Version)
+before=$(installed_version)
+if [ -n "$before" ] && dpkg --compare-versions "$version" lt "$before"; then
+  fail "$before is installed, which is newer than $version: sudo headwater-release rollback goes back to the release before"
 fi
+
+install_package
+if [ ! -d /run/systemd/system ]; then
+  say "headwater $version is installed; no systemd runs here, and nothing was started"
+  exit 0
+fi
+# A version that does not come up is taken back by the package itself, and apt is content.
+current=$(basename "$(readlink /opt/headwater/current)")
+if [ "$current" != "$version" ] && [ "$before" != "$version" ]; then
+  fail "headwater $version does not run, $current goes on: journalctl -u headwater says why"
+fi
+headwater-release check >/dev/null 2>&1 || fail "headwater $current is installed and does not run: journalctl -u headwater says why"
+case $before in
+  '') say "headwater $version is installed, and runs" ;;
+  "$version") say "headwater $version was installed already, and $current runs" ;;
+  *) say "headwater $version is installed in place of $before, and runs" ;;
+esac
+echo
+echo 'configuration  /etc/headwater/headwater.yaml; after a change: sudo systemctl reload headwater'
+echo 'status         sudo headwater status'
+echo 'log            sudo journalctl -u headwater -f'

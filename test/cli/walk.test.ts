@@ -150,6 +150,12 @@ test('check on the running broker does not mistake it for a stranger', async () 
   expect(stdout).toContain(`in use by the running broker, pid ${broker.child.pid}`)
 })
 
+test('check names the edge that the running broker has, where the configuration says another', async () => {
+  const { code, stderr } = await headwater(['check'], home, { HEADWATER_EDGE: 'line-9' })
+  expect(code).not.toBe(0)
+  expect(stderr).toMatch(/HEADWATER_EDGE: .*it belongs to the edge "[^"]+", the configuration says "line-9"/)
+})
+
 test('what cannot be answered is one line and a code', async () => {
   expect(await headwater(['read', 'nope'], home)).toEqual({
     code: 1,

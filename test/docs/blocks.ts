@@ -5,7 +5,8 @@
  *   need      = "run"                   nothing but the programs
  *             / "broker"                a running broker; unless one runs, one is started, "broker: ARGUMENTS" with these
  *             / "stopped"               no broker; one that runs is stopped
- *             / "package"               an installed package: run by nothing yet
+ *             / "system"                a Debian that systemd has booted, without Headwater: test/package runs it
+ *             / "package"               the same with the package; unless it is installed, it is
  *             / "elsewhere: FILE"       another test, which is there, runs it: for what takes a cluster
  *             / "not run: REASON"       nothing here can run it
  *   word      = "exits " 1*DIGIT        of its last command; 0 where nothing is said
@@ -25,7 +26,7 @@ export interface Command {
 }
 
 export interface Mark {
-  readonly need: 'run' | 'broker' | 'stopped' | 'package' | 'elsewhere' | 'not run'
+  readonly need: 'run' | 'broker' | 'stopped' | 'system' | 'package' | 'elsewhere' | 'not run'
   /** What stands behind the need's colon. */
   readonly detail: string
   readonly exits: number
@@ -43,7 +44,7 @@ export interface Block {
   readonly mark: Mark | string
 }
 
-const NEEDS = ['run', 'broker', 'stopped', 'package', 'elsewhere', 'not run'] as const
+const NEEDS = ['run', 'broker', 'stopped', 'system', 'package', 'elsewhere', 'not run'] as const
 
 export function parseMark(comment: string): Mark | string {
   const [first = '', ...setUp] = comment.split('\n')
@@ -115,8 +116,11 @@ function markAbove(lines: readonly string[], index: number): Mark | string {
   while (last >= 0 && lines[last]!.trim() === '') last -= 1
   if (last < 0 || !lines[last]!.trimEnd().endsWith('-->')) return 'no mark stands above it'
   let first = last
-  while (first >= 0 && !lines[first]!.startsWith('<!--')) first -= 1
-  const comment = lines.slice(first, last + 1).join('\n')
+  while (first >= 0 && !lines[first]!.trimStart().startsWith('<!--')) first -= 1
+  const comment = lines
+    .slice(first, last + 1)
+    .join('\n')
+    .trimStart()
   const inside = /^<!-- test: ([\s\S]*?)\s*-->$/.exec(comment.trimEnd())
   return inside === null ? 'no mark stands above it' : parseMark(inside[1]!)
 }

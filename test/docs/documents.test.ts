@@ -4,8 +4,9 @@ import { delimiter, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Block, blocksOf, type Mark } from './blocks.ts'
 import { documents, textOf } from './documents.ts'
-import { Machine, type Ran, whyNoMachine } from './machine.ts'
-import { COMMAND_BEGINS, notSeen, scriptOf } from './script.ts'
+import { judge } from './judge.ts'
+import { Machine, whyNoMachine } from './machine.ts'
+import { scriptOf } from './script.ts'
 
 /** Of a block; a busy machine with one slow core is no reason to fail. */
 const BLOCK_MS_MAX = 120_000
@@ -17,36 +18,13 @@ const isOnPath = (program: string) =>
 
 /** Why a block is not run here, or undefined. */
 function whyNot({ need, detail, programs }: Mark): string | undefined {
-  if (need === 'package') return 'it needs an installed package: nothing runs it yet'
+  if (need === 'system' || need === 'package') return 'npm run test:package runs it'
   if (need === 'elsewhere') return `${detail} runs it`
   if (need === 'not run') return detail
   if (isCi) return undefined
   if (noMachine !== undefined) return noMachine
   const missing = programs.filter((program) => !isOnPath(program))
   return missing.length === 0 ? undefined : `${missing.join(', ')} is not there`
-}
-
-/** What one command put out. */
-const outputOf = (output: string, number: number) =>
-  (output.split(`${COMMAND_BEGINS}${number}\n`)[1] ?? '').split(COMMAND_BEGINS)[0]!
-
-function judge(block: Block, mark: Mark, { code, output }: Ran, at: number): void {
-  const command = block.commands[at - 1]
-  const place = `${block.file}:${command?.line ?? block.line}`
-  const what = command === undefined ? 'what its mark sets up' : command.text
-  const isLast = at === block.commands.length
-  const wanted = isLast ? mark.exits : 0
-  if (code !== wanted || !isLast)
-    expect.fail(`${place}: exit code ${code}, not ${wanted}: ${what}\n${output}`)
-  if (!block.isTranscript || !mark.isCompared) return
-  block.commands.forEach(({ line, shown }, index) => {
-    const own = outputOf(output, index + 1)
-    const missing = notSeen(shown, own)
-    if (missing.length > 0)
-      expect.fail(
-        `${block.file}:${line} shows what was not seen:\n${missing.join('\n')}\n--- it was:\n${own}`,
-      )
-  })
 }
 
 it('every block of commands says what it needs', () => {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What scripts of a document's machine are made of (machine.ts, script.ts).
 
 # Gives this process' mount namespace directories of its own, above those of the real machine; $1 stays the real one.
@@ -26,7 +27,37 @@ await() {
   done
 }
 
-is_gone() { ! kill -0 "$1" 2>/dev/null; }
+is_gone() { [ ! -e "/proc/$1" ]; }
+
+# As a terminal does: to all of the group, also to what sudo has given to another user.
+press_ctrl_c() {
+  local as=sudo
+  if [ "$(id -u)" = 0 ]; then as=; fi
+  $as kill -INT -- "-$1" 2>/dev/null || true
+}
+
+# Runs a command on a terminal of its own, at which a person types what is asked. Usage: in_terminal COMMAND-TEXT [QUESTION TYPED]...
+in_terminal() {
+  local command=$1 pid code=0
+  shift
+  rm -f "$STATE/keys"
+  mkfifo "$STATE/keys"
+  : >"$STATE/terminal"
+  script -qefc "$command" /dev/null <"$STATE/keys" >"$STATE/terminal" 2>&1 &
+  pid=$!
+  exec 9>"$STATE/keys"
+  is_asked() { grep -qF -- "$1" "$STATE/terminal" || is_gone "$pid"; }
+  while [ $# -gt 0 ]; do
+    await 120 is_asked "$1" || break
+    # what has ended without asking takes nothing
+    (trap '' PIPE && printf '%s\n' "$2" >&9) 2>/dev/null || break
+    shift 2
+  done
+  wait "$pid" || code=$?
+  exec 9>&-
+  cat "$STATE/terminal"
+  return "$code"
+}
 
 # Whether what `serve` started under this name still runs.
 is_serving() { [ -f "$STATE/$1.pid" ] && ! is_gone "$(<"$STATE/$1.pid")"; }
@@ -90,7 +121,7 @@ until_ctrl_c() {
   await 20 shown || echo "it showed nothing" >>"$STATE/watched"
   local had_ended=no
   is_gone "$pid" && had_ended=yes
-  kill -INT -- "-$pid" 2>/dev/null || true
+  press_ctrl_c "$pid"
   wait "$pid" || code=$?
   cat "$STATE/watched"
   if [ "$had_ended" = yes ] && [ "$code" = 0 ]; then return 0; fi

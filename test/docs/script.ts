@@ -4,7 +4,17 @@ import type { Block, Command, Mark } from './blocks.ts'
 const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`
 const SERVES = /\b(headwater|headwater-bridge) start\b/
 /** Until Ctrl-C. */
-const RUNS_ON = /\s(--follow|--watch)\b|\btop\b(?!.*--count)|\bmosquitto_sub\b(?!.*-C)/
+const RUNS_ON = /\s(--follow|--watch)\b|\bjournalctl\b.*\s-f\b|\btop\b(?!.*--count)|\bmosquitto_sub\b(?!.*-C)/
+/** What asks on a terminal: its questions, each with what a person types there. */
+const ASKS: readonly (readonly [RegExp, ...(readonly [question: string, typed: string])[]])[] = [
+  [
+    /^[^|]*\busers (add|passwd)\b(?!.*(<|--password-file))/,
+    ['password of', 'correct horse battery'],
+    ['once more', 'correct horse battery'],
+  ],
+  [/\bapt (install|remove)\b/, ['Do you want to continue', 'y']],
+  [/\bapt purge\b/, ['Do you want to continue', 'y'], ["Delete all of Headwater's data", 'no']],
+]
 
 /** A command without a comment at its end. */
 const bare = (text: string) => text.replace(/\s+#(?!.*['"]).*$/gm, '').trimEnd()
@@ -14,6 +24,8 @@ function step({ text }: Command, isLast: boolean): string {
   const serves = SERVES.exec(command)
   // it has a terminal of its own, whether its reader opens one or not
   if (serves !== null) return `serve ${serves[1]} ${quoted(command.replace(/\s*&$/, ''))}`
+  const [, ...questions] = ASKS.find(([pattern]) => pattern.test(command)) ?? []
+  if (questions.length > 0) return ['in_terminal', ...[command, ...questions.flat()].map(quoted)].join(' ')
   if (!RUNS_ON.test(command)) return text
   // what others publish later is seen by it
   const isBeside = !isLast && /mosquitto_sub/.test(command)
@@ -24,6 +36,7 @@ function before({ need, detail, setUp }: Mark): string[] {
   const start = `serve headwater ${quoted(`headwater start ${detail}`.trim())}`
   return [
     ...(need === 'stopped' ? ['stop_serving headwater'] : []),
+    ...(need === 'package' ? ['is_installed || install_package'] : []),
     ...(setUp === '' ? [] : [setUp]),
     ...(need === 'broker' ? [`is_serving headwater || ${start}`] : []),
   ]

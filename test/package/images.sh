@@ -33,6 +33,28 @@ debian_image() {
   echo "$image"
 }
 
+# What a person has on such a system, and what the documents use; cloud-init, as on a card that has been written.
+OPERATOR_PACKAGES=(sudo openssl curl jq less openssh-server openssh-client cloud-init)
+
+# operator_image ARCHITECTURE SUITE: the same with these; prints where it is.
+operator_image() {
+  local image="$CACHE/$1-$2-operator" base
+  base=$(debian_image "$1" "$2")
+  if [ "$(cat "$image/.complete" 2>/dev/null)" != "${OPERATOR_PACKAGES[*]}" ]; then
+    echo "making it a system that people use, once" >&2
+    rm -rf "$image"
+    cp -a "$base" "$image"
+    rm -f "$image/.complete"
+    systemd-nspawn --quiet --directory="$image" --register=no --keep-unit --as-pid2 --console=pipe --setenv=DEBIAN_FRONTEND=noninteractive \
+      /bin/sh -c 'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" && apt-get clean && systemctl disable ssh' \
+      sh "${OPERATOR_PACKAGES[@]}" </dev/null >&2
+    echo raspberrypi >"$image/etc/hostname"
+    printf '127.0.0.1 localhost\n127.0.1.1 raspberrypi\n' >"$image/etc/hosts"
+    echo "${OPERATOR_PACKAGES[*]}" >"$image/.complete"
+  fi
+  echo "$image"
+}
+
 # broken_package NEXT VERSION OUT: like NEXT, but its broker ends at once.
 broken_package() {
   local unpacked

@@ -11,7 +11,7 @@ import { mergeCatalog, readCatalog } from '../../log/catalog.ts'
 import { silentSink } from '../../log-sink.ts'
 import { listenerOptions } from '../../mqtt/configured.ts'
 import { readCertificates } from '../../mqtt/door/certificates.ts'
-import { isDataDirectory, openDataDirectory } from '../../storage/data-directory.ts'
+import { isDataDirectory, openDataDirectory, otherEdge } from '../../storage/data-directory.ts'
 import { type FileSystem, fileSystemOf } from '../../storage/file-system.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
 import { ExitCode, exitCodeFor } from '../exit-codes.ts'
@@ -52,7 +52,7 @@ export async function runCheck(
     })
   }
   const running = await brokerOn(loaded.config.data)
-  const data = running === null ? await dataProblems(loaded) : []
+  const data = running === null ? await dataProblems(loaded) : edgeProblems(loaded, running)
   const problems = [
     ...data,
     ...(running === null ? await portProblems(loaded) : []),
@@ -133,6 +133,12 @@ async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]>
     if (error instanceof HeadwaterError) return [problemOf(error, place(['data']))]
     throw error
   }
+}
+
+/** What a start would find in the data directory, said by the broker that uses it. */
+function edgeProblems({ config, place }: LoadedConfig, { edge, dataDirectory }: BrokerStatus): Problem[] {
+  if (config.edge === 'auto' || config.edge === edge) return []
+  return [problemOf(otherEdge(dataDirectory, edge, config.edge), place(['edge']))]
 }
 
 /** Files that the broker would not find in a directory of its own that is still empty. */

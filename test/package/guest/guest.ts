@@ -1,0 +1,146 @@
+/**
+ * A Debian that systemd has booted in namespaces of its own (systemd-nspawn), with one person on it: `pi`, who may sudo, as on Raspberry Pi OS. It has no
+ * network but its loopback, and forgets everything when it ends. In /test lie the packages, install.sh and what scripts of documents are made of.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Ran } from '../../docs/machine.ts'
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+const LIBRARIES = ['test/docs/machine.sh', 'test/package/guest/person.sh']
+const INSTALLER = 'deploy/raspberry-pi/install.sh'
+const BOOT_MS_MAX = 120_000
+const POLL_MS = 100
+
+/** @throws Error where `npm run test:package` has not set it */
+function given(name: string): string {
+  const value = process.env[name]
+  if (value === undefined) throw new Error(`${name} is not set: npm run test:package does`)
+  return value
+}
+
+/** One of the built packages, on the real machine. */
+export const packageFile = (name: 'current' | 'next' | 'broken') =>
+  join(given('HEADWATER_TEST_PACKAGES'), `${name}.deb`)
+
+export class Guest {
+  /** On the real machine; /test inside. */
+  readonly home = mkdtempSync(join(tmpdir(), 'headwater-guest-'))
+  readonly #container: ChildProcess
+  #init = 0
+  #runs = 0
+
+  private constructor() {
+    // what a person inside may read, and write
+    chmodSync(this.home, 0o755)
+    mkdirSync(this.#inside('state'))
+    chmodSync(this.#inside('state'), 0o1777)
+    for (const file of [...LIBRARIES, INSTALLER]) copyFileSync(join(ROOT, file), this.#inside(basename(file)))
+    const console_ = openSync(this.#inside('console'), 'w')
+    const fixed = ['--quiet', '--volatile=overlay', '--register=no', '--keep-unit', '--private-network']
+    const binds = [
+      `--bind=${this.home}:/test`,
+      `--bind-ro=${given('HEADWATER_TEST_PACKAGES')}:/test/packages`,
+    ]
+    mkdirSync(this.#inside('packages'))
+    this.#container = spawn(
+      'systemd-nspawn',
+      [...fixed, `--directory=${given('HEADWATER_TEST_IMAGE')}`, ...binds, '--boot', '--console=pipe'],
+      { stdio: ['ignore', console_, console_] },
+    )
+  }
+
+  static async boot(): Promise<Guest> {
+    const guest = new Guest()
+    const until = Date.now() + BOOT_MS_MAX
+    while (!guest.#isUp()) {
+      if (guest.#container.exitCode !== null || Date.now() > until) {
+        const shown = readFileSync(guest.#inside('console'), 'utf8')
+        await guest.halt()
+        throw new Error(`the guest did not start:\n${shown.slice(-4000)}`)
+      }
+      await delay(POLL_MS)
+    }
+    const { code, output } = await guest.run('make_person', BOOT_MS_MAX, 'root')
+    if (code !== 0) throw new Error(`the guest has no person: ${output}`)
+    return guest
+  }
+
+  /** Its first process, as the real machine numbers it; it is another one while the container is made. */
+  #isUp(): boolean {
+    const { pid } = this.#container
+    try {
+      this.#init = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0])
+      const state = execFileSync('nsenter', [...this.#enter(), 'systemctl', 'is-system-running', '--wait'], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+        encoding: 'utf8',
+      })
+      return state.trim() === 'running'
+    } catch {
+      return false
+    }
+  }
+
+  /** Runs a script of bash to its end, as somebody who has just logged in; what it leaves in the background goes on. */
+  async run(script: string, msMax: number, user: 'pi' | 'root' = 'pi'): Promise<Ran> {
+    this.#runs += 1
+    const name = `${this.#runs}.sh`
+    const outputFile = this.#inside(`${this.#runs}.out`)
+    const sources = LIBRARIES.map((library) => `source /test/${basename(library)}`)
+    const places = 'STATE=/test/state PACKAGES=/test/packages'
+    writeFileSync(this.#inside(name), [`export ${places}`, ...sources, script, ''].join('\n'))
+    const output = openSync(outputFile, 'w')
+    const login = ['runuser', '--login', user, '--command', `bash /test/${name}`]
+    const child = spawn('nsenter', [...this.#enter(), ...login], { stdio: ['ignore', output, output] })
+    const timer = setTimeout(() => child.kill('SIGKILL'), msMax)
+    const [code] = (await once(child, 'exit')) as [number | null]
+    clearTimeout(timer)
+    return { code, output: readFileSync(outputFile, 'utf8') }
+  }
+
+  /** @returns what a script put out that ended with 0 @throws Error with what it put out otherwise */
+  async done(script: string, user: 'pi' | 'root' = 'pi', msMax = BOOT_MS_MAX): Promise<string> {
+    const { code, output } = await this.run(`set -eo pipefail\n${script}`, msMax, user)
+    if (code !== 0) throw new Error(`exit code ${code}: ${script}\n${output}`)
+    return output.trim()
+  }
+
+  /** What a script has written to a file of this name in its $STATE. */
+  state(name: string): string {
+    return readFileSync(join(this.home, 'state', name), 'utf8').trim()
+  }
+
+  /** Ends all that was started in it. */
+  async halt(): Promise<void> {
+    if (this.#container.exitCode === null && this.#container.signalCode === null) {
+      const ended = once(this.#container, 'exit')
+      // systemd-nspawn ends the system when it is asked to twice
+      this.#container.kill('SIGTERM')
+      this.#container.kill('SIGKILL')
+      await ended
+    }
+    rmSync(this.home, { recursive: true, force: true })
+  }
+
+  #inside(name: string): string {
+    return join(this.home, name)
+  }
+
+  #enter(): string[] {
+    return [`--target=${this.#init}`, '--all']
+  }
+}
