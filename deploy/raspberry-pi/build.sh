@@ -62,6 +62,8 @@ done
 . "$HERE/build/application.sh"
 # shellcheck source-path=SCRIPTDIR
 . "$HERE/build/files.sh"
+# shellcheck source-path=SCRIPTDIR
+. "$HERE/build/binaries.sh"
 
 version=${version:-$(node -p "require('$PROJECT/package.json').version")}
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/headwater/package"
@@ -83,6 +85,7 @@ else
 fi
 application "$architecture" "$root/opt/headwater/package/app"
 echo "$version" >"$root/opt/headwater/package/VERSION"
+check_binaries "$architecture" "$root/opt/headwater/package"
 system_files "$root" "$version"
 control_files "$root" "$architecture" "$version"
 

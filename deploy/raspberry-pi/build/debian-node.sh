@@ -27,8 +27,8 @@ debian_node() {
   cp "$(find "$unpacked" -name 'ld-linux-*.so.*' -type f)" "$root/lib/ld-linux-armhf.so.3"
   copy_scripts "$unpacked" "$root"
   # the transitive kind of path: libraries find each other by it, too
-  patchelf --force-rpath --set-rpath "\$ORIGIN/../lib" "$root/bin/node"
-  patchelf --set-interpreter "/opt/headwater/releases/$version/lib/ld-linux-armhf.so.3" "$root/bin/node"
+  patchelf --page-size 65536 --force-rpath --set-rpath "\$ORIGIN/../lib" "$root/bin/node"
+  patchelf --page-size 65536 --set-interpreter "/opt/headwater/releases/$version/lib/ld-linux-armhf.so.3" "$root/bin/node"
   chmod 0755 "$root/bin/node"
   {
     echo "node from Debian $DEBIAN_SUITE"
