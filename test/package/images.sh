@@ -33,6 +33,20 @@ debian_image() {
   echo "$image"
 }
 
+# base_image ARCHITECTURE SUITE: what a registry has as debian:SUITE-slim, near enough; prints where it is.
+base_image() {
+  local image="$CACHE/$1-$2-base"
+  if [ ! -f "$image.complete" ]; then
+    echo "making a Debian $2 for containers, once" >&2
+    rm -rf "$image"
+    mkdir -p "$CACHE"
+    debootstrap --variant=minbase --arch="$1" "$2" "$image" ${HEADWATER_DEBIAN_MIRROR:+"$HEADWATER_DEBIAN_MIRROR/debian"} >&2
+    rm -rf "$image"/var/cache/apt/archives/*.deb
+    touch "$image.complete"
+  fi
+  echo "$image"
+}
+
 # What a person has on such a system, and what the documents use; cloud-init, as on a card that has been written.
 OPERATOR_PACKAGES=(sudo openssl curl jq less openssh-server openssh-client cloud-init)
 

@@ -29,6 +29,10 @@ fi
 if [ $# -gt 0 ] || [ -z "${STEPS_ALONE:-}" ]; then
   HEADWATER_TEST_IMAGE=$(operator_image amd64 "$SUITE")
   export HEADWATER_TEST_IMAGE HEADWATER_TEST_PACKAGES="$work"
+  if command -v podman >/dev/null; then
+    HEADWATER_TEST_BASE=$(base_image amd64 trixie)
+    export HEADWATER_TEST_BASE
+  fi
   cd "$PROJECT"
   node_modules/.bin/vitest run --config test/package/guest/vitest.config.ts "$@"
 fi

@@ -44,7 +44,7 @@ export class Guest {
   #init = 0
   #runs = 0
 
-  private constructor() {
+  private constructor(options: readonly string[]) {
     // what a person inside may read, and write
     chmodSync(this.home, 0o755)
     mkdirSync(this.#inside('state'))
@@ -59,13 +59,21 @@ export class Guest {
     mkdirSync(this.#inside('packages'))
     this.#container = spawn(
       'systemd-nspawn',
-      [...fixed, `--directory=${given('HEADWATER_TEST_IMAGE')}`, ...binds, '--boot', '--console=pipe'],
+      [
+        ...fixed,
+        `--directory=${given('HEADWATER_TEST_IMAGE')}`,
+        ...binds,
+        ...options,
+        '--boot',
+        '--console=pipe',
+      ],
       { stdio: ['ignore', console_, console_] },
     )
   }
 
-  static async boot(): Promise<Guest> {
-    const guest = new Guest()
+  /** @param options of systemd-nspawn, beside its own */
+  static async boot(options: readonly string[] = []): Promise<Guest> {
+    const guest = new Guest(options)
     const until = Date.now() + BOOT_MS_MAX
     while (!guest.#isUp()) {
       if (guest.#container.exitCode !== null || Date.now() > until) {
