@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Guest, packageFile } from './guest.ts'
 
 const USER_DATA = fileURLToPath(new URL('../../../deploy/raspberry-pi/cloud-init/user-data', import.meta.url))
-/** Where Raspberry Pi OS tells cloud-init to look. */
-const PLACE = 'datasource_list: [NoCloud, None]\ndatasource:\n  NoCloud:\n    seedfrom: /boot/firmware/\n'
+/** Where Raspberry Pi OS tells cloud-init to look; this small system has no locales to choose from. */
+const PLACE =
+  'datasource_list: [NoCloud, None]\ndatasource:\n  NoCloud:\n    seedfrom: /boot/firmware/\nlocale: false\n'
 
 let card: string
 let guest: Guest
