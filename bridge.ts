@@ -5,7 +5,6 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import type { RefusedConfig } from './broker/config/load-file.ts'
 import { errorLine, HeadwaterError } from './broker/errors.ts'
@@ -14,6 +13,7 @@ import { createLogger, logLevel } from './broker/operations/logger.ts'
 import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
 import { Output } from './broker/operations/terminal/output.ts'
 import { printable } from './broker/operations/terminal/printable.ts'
+import { OWN_FILES } from './broker/own-files.ts'
 import { VERSION } from './broker/version.ts'
 import type { BridgeActions, Located } from './firmware-bridge/commands/program.ts'
 import type { StartedWith } from './firmware-bridge/commands/start.ts'
@@ -143,7 +143,7 @@ async function loaded(options: Located): Promise<LoadedBridgeConfig> {
  * 15 MB.
  */
 async function start(args: readonly string[]): Promise<void> {
-  const child = fork(fileURLToPath(import.meta.url), [PLAN_COMMAND, ...args], { execArgv: [] })
+  const child = fork(OWN_FILES.bridge, [PLAN_COMMAND, ...args], { execArgv: [] })
   let plan: StartedWith | null = null
   child.once('message', (message) => {
     plan = message as StartedWith

@@ -3,9 +3,7 @@
  * The composition root: argv -> command. With the files in cli/ the only one that imports all modules, each when it is needed: what `start`
  * does not use stays out of the broker's memory.
  */
-import { createRequire } from 'node:module'
 import { relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { LoadedConfig, RefusedConfig } from './broker/config/load.ts'
 import { errorLine, HeadwaterError } from './broker/errors.ts'
 import {
@@ -19,11 +17,12 @@ import { ExitCode, exitCodeFor } from './broker/operations/exit-codes.ts'
 import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
 import { Output } from './broker/operations/terminal/output.ts'
 import { printable } from './broker/operations/terminal/printable.ts'
+import { OWN_FILES } from './broker/own-files.ts'
+import { VERSION } from './broker/version.ts'
 import { PLAN_COMMAND, planApart, planStart, readAgain } from './cli/start-plan.ts'
 import { startSync } from './cli/start-sync.ts'
 import type { UpstreamConfig } from './sync/index.ts'
 
-const VERSION = (createRequire(import.meta.url)('#package') as { version: string }).version
 const EXIT_MS = 1000
 /** Of standard input. */
 const INPUT_BYTES_MAX = 65_536
@@ -298,15 +297,12 @@ function interrupted(): AbortSignal {
   return controller.signal
 }
 
-/** In the package's own folder, as against links to it in the path. */
-const OWN_COMMAND = fileURLToPath(new URL('../bin/headwater', import.meta.url))
-
 /** How this program is called, for hints that can be copied. */
 function programName(): string {
   // said by bin/headwater
   const command = process.env.HEADWATER_PROGRAM
   if (command !== undefined) {
-    return resolve(command) === OWN_COMMAND ? relative(process.cwd(), OWN_COMMAND) : 'headwater'
+    return resolve(command) === OWN_FILES.command ? relative(process.cwd(), OWN_FILES.command) : 'headwater'
   }
   // Not `npx headwater`: for a package's own command npx installs the package anew, and not always well.
   return `node ${relative(process.cwd(), process.argv[1] ?? '')}`

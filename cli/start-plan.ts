@@ -5,10 +5,10 @@
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import type { Config } from '../broker/config/schema.ts'
 import type { CommandContext, ConfigOptions } from '../broker/operations/commands/context.ts'
 import { ExitCode } from '../broker/operations/exit-codes.ts'
+import { OWN_FILES } from '../broker/own-files.ts'
 
 export type StartOptions = ConfigOptions & { readonly demo: boolean }
 
@@ -27,14 +27,12 @@ export interface StartPlan {
 /** The command by which `start` calls itself. */
 export const PLAN_COMMAND = 'plan-start'
 
-/** This program again. */
-const PROGRAM = fileURLToPath(new URL('../cli.js', import.meta.url))
 /** Of a child's complaints. */
 const COMPLAINTS_CHARACTERS_MAX = 65_536
 
 /** @returns null when the child has said it all: help, or what is wrong. */
 export async function planApart(args: readonly string[]): Promise<StartPlan | null> {
-  const child = fork(PROGRAM, [PLAN_COMMAND, ...args], { execArgv: [] })
+  const child = fork(OWN_FILES.broker, [PLAN_COMMAND, ...args], { execArgv: [] })
   let plan: StartPlan | null = null
   child.once('message', (message) => {
     plan = message as StartPlan
@@ -49,7 +47,7 @@ export async function planApart(args: readonly string[]): Promise<StartPlan | nu
 export async function readAgain(): Promise<StartPlan> {
   const args = [PLAN_COMMAND, ...process.argv.slice(3)]
   const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const
-  const child = fork(PROGRAM, args, { execArgv: [], stdio: [...stdio] })
+  const child = fork(OWN_FILES.broker, args, { execArgv: [], stdio: [...stdio] })
   let plan: StartPlan | null = null
   let complaints = ''
   child.once('message', (message) => {

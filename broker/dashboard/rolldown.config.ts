@@ -9,7 +9,7 @@ import { brotliCompress, gzip, constants as zlib } from 'node:zlib'
 import { defineConfig, type Plugin } from 'rolldown'
 
 const HERE = import.meta.dirname
-const ASSETS = join(HERE, '../../dist/broker/dashboard/assets')
+const ASSETS = join(HERE, '../../dist/dashboard')
 /** In the order of the cascade; the charts' own sheet goes first. */
 const SHEETS = ['base.css', 'shell.css', 'parts.css', 'views.css']
 const CHARTS_SHEET = join(HERE, '../../node_modules/uplot/dist/uPlot.min.css')

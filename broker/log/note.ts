@@ -8,7 +8,7 @@
  * The first commit of a segment has a head and no records: with it the segment starts the log alone, whatever was
  * removed before it. Later notes hold what the commit's states (commit-state.ts) added.
  */
-import { Decoder, Encoder } from 'cbor-x'
+import { Decoder, Encoder } from 'cbor-x/encode'
 import { crc32c } from '../storage/crc32c.ts'
 
 export interface Head {

@@ -26,7 +26,7 @@
  * Facts are written with fsync before what hangs on them is answered. The rest is derived from the log, and written in one batch with
  * `applied`.
  */
-import { Decoder, Encoder } from 'cbor-x'
+import { Decoder, Encoder } from 'cbor-x/encode'
 import { cursor, readVarint, writeVarint } from '../../log/varint.ts'
 import { crc32c } from '../../storage/crc32c.ts'
 import type { Message } from '../hub/message.ts'

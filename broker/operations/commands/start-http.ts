@@ -1,11 +1,11 @@
 /** Puts the HTTP listener of a running broker together. */
 import { readFile, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseListenAddress } from '../../config/address.ts'
 import type { Config } from '../../config/schema.ts'
 import { ListenError } from '../../errors.ts'
 import type { LogSink } from '../../log-sink.ts'
+import { OWN_FILES } from '../../own-files.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
 import { Guard } from '../http/guard.ts'
 import { apiHandlers } from '../http/handlers.ts'
@@ -16,9 +16,6 @@ import type { Operations } from '../operations.ts'
 
 /** Bits of a file's mode: what group and others may. */
 const OTHERS = 0o077
-/** Written by the build. */
-const PAGE = fileURLToPath(new URL('../../dashboard/assets/', import.meta.url))
-const OPEN_API = fileURLToPath(new URL('../http/openapi.json', import.meta.url))
 
 export interface HttpSettings {
   readonly config: Config['http']
@@ -45,10 +42,10 @@ export async function startHttp(
   const guard = new Guard({ token, hosts, isGuarded, log, monotonic })
   const handlers = apiHandlers({
     operations,
-    openApi: () => readFile(OPEN_API, 'utf8').catch(() => null),
+    openApi: () => readFile(OWN_FILES.openApi, 'utf8').catch(() => null),
   })
   try {
-    return await HttpServer.start(address, { guard, handlers, files: new PageFiles(PAGE) })
+    return await HttpServer.start(address, { guard, handlers, files: new PageFiles(OWN_FILES.dashboard) })
   } catch (error) {
     if (isGiven || !(error instanceof ListenError)) throw error
     log.warn(`no dashboard and no metrics: ${error.line}; http.address: null says that none are wanted`)

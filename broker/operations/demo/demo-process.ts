@@ -2,8 +2,8 @@
  * Starts the demo as a child process: mqtt.js alone takes some 12 MB, and what the broker uses should be seen without it.
  */
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import type { LogSink } from '../../log-sink.ts'
+import { OWN_FILES } from '../../own-files.ts'
 
 /** The child needs little; without limits Node would let it grow before it collects. */
 const NODE_OPTIONS = ['--max-old-space-size=64', '--max-semi-space-size=1']
@@ -20,8 +20,7 @@ export function startDemo(
   seed: number,
   log: LogSink,
 ): DemoProcess {
-  const script = fileURLToPath(new URL('./main.js', import.meta.url))
-  const child = fork(script, [reachable(listener), String(seed)], {
+  const child = fork(OWN_FILES.demo, [reachable(listener), String(seed)], {
     execArgv: NODE_OPTIONS,
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The application as it is installed: dist/ without tests, and the packages that it needs on one architecture.
+# The application as it is installed: the bundled programs with what they serve, and the packages that they need on one architecture.
 
 # application ARCHITECTURE ROOT: puts the application below ROOT.
 application() {
@@ -14,7 +14,8 @@ application() {
   cp -r "$PROJECT/bin" "$root/bin"
   mkdir -p "$root/firmware-bridge"
   cp -r "$PROJECT/firmware-bridge/device" "$root/firmware-bridge/device"
-  (cd "$PROJECT" && tar -c --exclude='*.map' --exclude='*.d.ts' --exclude=.tsbuildinfo --exclude=dist/test dist) | tar -x -C "$root"
+  mkdir "$root/dist"
+  (cd "$PROJECT/dist" && cp -r cli.js bridge.js demo.js parts dashboard openapi.json "$root/dist/")
   # --ignore-scripts: nothing is compiled; all that is native comes prebuilt.
   (cd "$root" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error \
     --os=linux --cpu="$cpu" --libc=glibc >/dev/null) || fail 'npm ci failed'

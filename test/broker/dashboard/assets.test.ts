@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const SOURCE = join(ROOT, 'broker/dashboard')
-const ASSETS = join(ROOT, 'dist/broker/dashboard/assets')
+const ASSETS = join(ROOT, 'dist/dashboard')
 const NAMES = ['app.css', 'app.js', 'icon.svg', 'index.html']
 const COMPRESSED_BYTES_MAX = 150_000
 

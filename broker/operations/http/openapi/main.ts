@@ -1,6 +1,7 @@
-/** Writes openapi.json beside the listener that serves it: a part of the build. */
+/** Writes openapi.json: a part of the build. */
 import { writeFileSync } from 'node:fs'
+import { OWN_FILES } from '../../../own-files.ts'
 import { VERSION } from '../../../version.ts'
 import { openApiDocument } from './document.ts'
 
-writeFileSync(new URL('../openapi.json', import.meta.url), `${JSON.stringify(openApiDocument(VERSION))}\n`)
+writeFileSync(OWN_FILES.openApi, `${JSON.stringify(openApiDocument(VERSION))}\n`)
