@@ -300,7 +300,7 @@ export class Broker implements BrokerOperations {
 
   /** Ends the connections, commits what was appended, closes the stores. */
   async close(): Promise<void> {
-    await this.#schedule.close()
+    this.#schedule.close()
     this.#gate.close()
     this.#sys.close()
     await this.#front.close()

@@ -178,7 +178,7 @@ export class Bridge {
   async #modbusLink(entry: ModbusLinkConfig): Promise<SelfPublishing> {
     const { log, isClockTrusted } = this.#parts
     const { ModbusLink } = await import('./modbus/modbus-link.ts')
-    const { startCron } = await import('./modbus/cron.ts')
+    const { startCron } = await import('../broker/cron.ts')
     const { systemSerialHost } = await import('./links/serial-line.ts')
     const host = { ...systemSerialHost(systemClock, log), isClockTrusted, startSchedule: startCron }
     return this.#selfPublishing(new ModbusLink(entry, host, this.#outbox(entry)), 'modbus')

@@ -3,6 +3,7 @@
  * counts in the end: keys with a default need not be there, and a group without keys is nothing.
  */
 import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
+import { shortKey } from './short-entries.ts'
 
 type JsonSchema = Record<string, unknown>
 
@@ -21,18 +22,25 @@ function converted(schema: TSchema): JsonSchema {
   const description = text.filter((part) => part !== undefined).join(' ')
   if (description !== '') plain.description = description
   if (schema.secret === true) plain.writeOnly = true
-  if (items !== undefined) plain.items = converted(items as TSchema)
+  if (items !== undefined) plain.items = entries(schema)
   if (anyOf !== undefined) Object.assign(plain, union(anyOf as TSchema[]))
   if (patternProperties !== undefined) {
     const named = Object.entries(patternProperties as Record<string, TSchema>)
     plain.patternProperties = Object.fromEntries(named.map(([pattern, value]) => [pattern, converted(value)]))
   }
   if (properties === undefined) return plain
-  const entries = Object.entries(properties as Record<string, TSchema>)
-  plain.properties = Object.fromEntries(entries.map(([key, property]) => [key, member(property)]))
+  const named = Object.entries(properties as Record<string, TSchema>)
+  plain.properties = Object.fromEntries(named.map(([key, property]) => [key, member(property)]))
   const needed = ((required ?? []) as string[]).filter((key) => properties[key].default === undefined)
   if (needed.length > 0) plain.required = needed
   return plain
+}
+
+/** Of a list; short ones are text. */
+function entries(list: TSchema): JsonSchema {
+  const whole = converted(list.items as TSchema)
+  const key = shortKey(list)
+  return key === null ? whole : { anyOf: [converted((list.items as TObject).properties[key]!), whole] }
 }
 
 /** A group or a list whose keys are all commented out has no value, which is as if it were not there. */

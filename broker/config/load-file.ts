@@ -12,6 +12,7 @@ import { type EnvironmentNames, type EnvironmentValue, readEnvironment } from '.
 import type { Migration } from './migrations.ts'
 import { schemaProblems, withDefaults } from './schema-check.ts'
 import { secretWarnings } from './secret-keys.ts'
+import { expandShortEntries } from './short-entries.ts'
 
 /** A program that is configured by a file. */
 export interface ConfiguredProgram {
@@ -87,11 +88,12 @@ export function loadFile<C>(
   const given = givenValues(program, document)
   if (given instanceof ConfigError) return { ok: false, file, problems: [given] }
   dropEmptyGroups(schema, given)
+  const short = expandShortEntries(schema, given)
   const environment = readEnvironment(schema, options.env, program.names)
   for (const { path, value } of environment.values) setAt(given, path, value)
   if (options.data !== undefined) setAt(given, ['data'], resolve(options.data))
 
-  const place = placeFinder(document, environment.values, options)
+  const place = placeFinder(document, environment.values, options, short)
   const value = withDefaults(schema, given)
   const problems = schemaProblems(schema, value)
   if (problems.length > 0) return refused(problems, file, document, place)
@@ -110,8 +112,8 @@ export function loadFile<C>(
   const isGiven = (path: Path) => valueAt(given, path) !== undefined
   const source = (path: Path) => {
     const from = place(path)
-    const isOther = from !== NOWHERE && from !== document?.place(path)
-    return isOther || document?.has(path) === true ? from : null
+    const isOther = from !== NOWHERE && from !== document?.place(writtenAt(path, short))
+    return isOther || document?.has(writtenAt(path, short)) === true ? from : null
   }
   const version = document?.version ?? null
   return { ok: true, config, file, warnings, isGiven, place, source, version }
@@ -265,16 +267,23 @@ function valueAt(group: unknown, path: Path): unknown {
   return value
 }
 
+/** Where the file has it: an entry that is plain text has no keys there. */
+function writtenAt(path: Path, short: readonly Path[]): Path {
+  const entry = short.find((one) => one.every((step, index) => String(step) === String(path[index])))
+  return entry ?? path
+}
+
 function placeFinder(
   document: ConfigDocument | null,
   values: readonly EnvironmentValue[],
   options: FileOptions,
+  short: readonly Path[],
 ): PlaceFinder {
   return (path, part = 'value') => {
     if (options.data !== undefined && path[0] === 'data') return '--data'
     const variable = values.find((value) => value.path.every((step, index) => step === path[index]))
     if (variable !== undefined) return `environment variable ${variable.variable}`
-    return document === null ? NOWHERE : document.place(path, part)
+    return document === null ? NOWHERE : document.place(writtenAt(path, short), part)
   }
 }
 

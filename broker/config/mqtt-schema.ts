@@ -70,7 +70,11 @@ const ListenerSchema = Type.Object(
     tls: Type.Optional(TlsSchema),
     webSocket: Type.Optional(WebSocketSchema),
   },
-  { ...closed, description: 'one address to listen on' },
+  {
+    ...closed,
+    description: 'one address to listen on',
+    shape: 'host:port, or { address: host:port } with tls and webSocket where they are wanted',
+  },
 )
 
 const filters = (description: string, example: string) =>
@@ -106,7 +110,8 @@ const PermissionSchema = Type.Object(
 export const MqttSchema = Type.Object(
   {
     listeners: Type.Array(ListenerSchema, {
-      description: 'The addresses on which MQTT clients connect.',
+      description:
+        'The addresses on which MQTT clients connect. One without tls and webSocket can be plain text: ["127.0.0.1:1883"].',
       minItems: 1,
       maxItems: 16,
       default: [{ address: '127.0.0.1:1883' }],

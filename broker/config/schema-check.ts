@@ -3,6 +3,7 @@ import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
 import { Value, type ValueError, ValueErrorType } from '@sinclair/typebox/value'
 import type { Path } from './document.ts'
 import { nearest, suggestion } from './nearest.ts'
+import { shortKey } from './short-entries.ts'
 
 export interface SchemaProblem {
   readonly path: Path
@@ -102,7 +103,8 @@ function wrongValue(schema: TSchema, value: unknown, path: Path): SchemaProblem 
       hint: `put it in quotes: "${value}"`,
     }
   }
-  if (schema[Kind] === 'Array' && typeof value === 'string' && schema.items[Kind] === 'String') {
+  const takesText = schema[Kind] === 'Array' && (schema.items[Kind] === 'String' || shortKey(schema) !== null)
+  if (takesText && typeof value === 'string') {
     const hint = `write it as a list: [${JSON.stringify(value)}]`
     return { path, atKey: false, message: `${name} is ${shown(value)}, not a list`, hint }
   }

@@ -2,15 +2,12 @@
 import type { BrokerConfig } from '../config/schema.ts'
 import type { LogSink } from '../log-sink.ts'
 
-interface Task {
-  destroy(): void | Promise<void>
-}
-
 export class CompactionSchedule {
   readonly #compact: () => Promise<unknown>
   readonly #sink: LogSink
   #cron: string | null = null
-  #task: Task | null = null
+  #stop: () => void = () => {}
+  #isRunning = false
   #isClosed = false
 
   constructor(compact: () => Promise<unknown>, sink: LogSink) {
@@ -22,30 +19,34 @@ export class CompactionSchedule {
   async follow({ streams, log }: BrokerConfig): Promise<void> {
     const cron = streams.every(({ cleanup }) => cleanup === 'delete') ? null : log.compaction.schedule
     if (cron === this.#cron) return
-    await this.#end()
+    this.#end()
     if (cron === null) return
-    const { schedule } = await import('node-cron')
-    // a stop overtook it: its timer would keep the process
-    if (this.#isClosed) return
-    this.#task = schedule(cron, () => this.#run(), { noOverlap: true })
     this.#cron = cron
+    const { startCron } = await import('../cron.ts')
+    const stop = await startCron(cron, 'system', () => void this.#run())
+    // a stop or another reload overtook it: its timer would keep the process
+    if (this.#isClosed || this.#cron !== cron) stop()
+    else this.#stop = stop
   }
 
-  close(): Promise<void> {
+  close(): void {
     this.#isClosed = true
-    return this.#end()
+    this.#end()
   }
 
-  async #end(): Promise<void> {
-    const task = this.#task
-    this.#task = null
+  #end(): void {
+    this.#stop()
+    this.#stop = () => {}
     this.#cron = null
-    await task?.destroy()
   }
 
   async #run(): Promise<void> {
+    // one that is under way when the next is due goes on in its place
+    if (this.#isRunning) return
+    this.#isRunning = true
     await this.#compact().catch((error) =>
       this.#sink.warn('compaction failed; it is tried again', { reason: (error as Error).message }),
     )
+    this.#isRunning = false
   }
 }

@@ -7,6 +7,7 @@ import { ControlServer } from '../control/control-server.ts'
 import { controlRoutes } from '../control/routes.ts'
 import { ExitCode } from '../exit-codes.ts'
 import { createLogger, logLevel } from '../logger.ts'
+import { oneWaiting } from '../one-waiting.ts'
 import type { BrokerOperations, Operations, SyncOperations } from '../operations.ts'
 import { Supervision } from '../supervise/supervision.ts'
 import { StatusLine } from '../terminal/status-line.ts'
@@ -125,9 +126,7 @@ export async function runStart<B extends RunningBroker>(
     }
     watch.start()
     closers.push(async () => watch.close())
-    const stopReloading = parts.onHangUp?.(() => {
-      operations.reload?.().catch((error) => log.error(errorLine(error)))
-    })
+    const stopReloading = parts.onHangUp?.(reloadOnce(operations, log))
     if (stopReloading !== undefined) closers.push(async () => stopReloading())
     const control = await openControl(config, operations, log)
     if (control !== null) closers.push(() => control.close())
@@ -177,7 +176,18 @@ function openDemo<B extends RunningBroker>(
   return startDemo(listener, { username: DEMO_USER, password }, log)
 }
 
-/** One at a time. */
+/** Signals that share a reload are told once what is wrong with it. */
+function reloadOnce({ reload }: Operations, log: LogSink): () => void {
+  const seen = new WeakSet<Promise<unknown>>()
+  return () => {
+    const done = reload?.()
+    if (done === undefined || seen.has(done)) return
+    seen.add(done)
+    done.catch((error) => log.error(errorLine(error)))
+  }
+}
+
+/** Each reads the configuration in a process of its own: a flood of signals must not make a flood of them. */
 function reloader<B extends RunningBroker>(
   broker: B,
   sync: RunningSync,
@@ -186,7 +196,6 @@ function reloader<B extends RunningBroker>(
   log: LogSink,
   waitsForRestart: (keys: readonly string[]) => void,
 ): () => Promise<ReloadReport> {
-  let last: Promise<unknown> = Promise.resolve()
   const reload = async (): Promise<ReloadReport> => {
     if (readAgain === undefined || broker.applyConfig === undefined) return { applied: [], needsRestart: [] }
     const { config, warnings, secretKeys } = await readAgain()
@@ -210,11 +219,7 @@ function reloader<B extends RunningBroker>(
     })
     return report
   }
-  return () => {
-    const done = last.then(() => supervision.reloading(reload))
-    last = done.catch(() => {})
-    return done
-  }
+  return oneWaiting(() => supervision.reloading(reload))
 }
 
 /** Without its socket the broker still does what it is for. */

@@ -35,7 +35,9 @@ const cases: [text: string | Buffer, lines: string[]][] = [
   ['mqtt:\n  listeners: []\n', ['2:14: mqtt.listeners is empty - it needs at least 1 entry']],
   [
     'mqtt:\n  listeners:\n    - 1883\n',
-    ['3:7: mqtt.listeners[0] is 1883 - it is a group of keys: address, tls, webSocket'],
+    [
+      '3:7: mqtt.listeners[0] is 1883 - it is host:port, or { address: host:port } with tls and webSocket where they are wanted',
+    ],
   ],
   [
     'mqtt:\n  listeners:\n    - address: 1883\n',

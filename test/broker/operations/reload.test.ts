@@ -78,3 +78,22 @@ test('upstreams and streams come while it runs, and a password is in no line', a
   expect(broker.output).toContain('the configuration has changed: upstreams.central.sasl.password')
   expect(broker.output).not.toContain('hidden-PASSWORD')
 })
+
+test('a flood of signals is two reloads, not as many as there were signals, and one line for what is wrong', async () => {
+  const file = configure('  anonymous: true')
+  broker = new BrokerProcess(['--config', file])
+  await broker.start()
+  const times = (text: string) => broker.output.split(text).length - 1
+  for (let i = 0; i < 200; i++) process.kill(broker.pid!, 'SIGHUP')
+  await until(() => times('the configuration was read again') >= 1, 'it is read again')
+  // behind all that the flood asked for
+  await broker.ask(['reload', '--json'])
+  expect(times('the configuration was read again')).toBeLessThanOrEqual(4)
+
+  configure('  anonymous: maybe')
+  for (let i = 0; i < 200; i++) process.kill(broker.pid!, 'SIGHUP')
+  await until(() => times('HW_RELOAD_REFUSED') >= 1, 'the fault is told')
+  configure('  anonymous: false')
+  await broker.ask(['reload', '--json'])
+  expect(times('HW_RELOAD_REFUSED')).toBeLessThanOrEqual(3)
+})

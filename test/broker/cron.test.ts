@@ -1,6 +1,6 @@
 /** A clock that jumps: a Pi has no battery, and is put right when it has reached a time server. */
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { startCron } from '../../../firmware-bridge/modbus/cron.ts'
+import { startCron } from '../../broker/cron.ts'
 
 const START = Date.UTC(2026, 0, 1, 12, 0, 3, 500)
 const DAY_MS = 86_400_000

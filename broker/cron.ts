@@ -3,15 +3,23 @@
  * a clock which was put forward has left out (a Pi without a battery is months behind until it has reached a time server: half a minute at
  * every ten seconds, with nothing else done meanwhile), and after one that was put back it waits for the time of before.
  */
-import { systemClock } from '../clock.ts'
-import type { StartSchedule } from './modbus-link.ts'
+import { systemClock } from './timers.ts'
 
 /** What node-cron would print by itself. */
 const silent = { info() {}, warn() {}, error() {}, debug() {} }
 /** How long a clock that jumped goes unseen. */
 const LOOK_MS_MAX = 5000
 
-export const startCron: StartSchedule = async (expression, timezone, callback) => {
+/**
+ * Calls back at each time that the expression names, once.
+ * @param timezone a name of the time zone database, or `system`
+ * @returns the way to stop
+ */
+export async function startCron(
+  expression: string,
+  timezone: string,
+  callback: () => void,
+): Promise<() => void> {
   const { createTask } = await import('node-cron')
   const task = createTask(expression, () => {}, {
     ...(timezone === 'system' ? {} : { timezone }),
