@@ -11,6 +11,12 @@ boot_and_test() {
     systemd-nspawn --quiet --directory="$image" --volatile=overlay --register=no --keep-unit --private-network \
     --bind="$work:/test" --bind-ro="$work/package-test.service:/etc/systemd/system/package-test.service" --boot --console=pipe \
     systemd.unit=package-test.service </dev/null >"$work/console" 2>&1 || status=$?
+  told "$work" "$status"
+}
+
+# told WORK STATUS: what the steps said, and when they did not come to their end, what the system said.
+told() {
+  local work=$1 status=$2
   if grep -q '^passed: ' "$work/log" 2>/dev/null; then
     cat "$work/log"
     return 0
