@@ -26,20 +26,3 @@ told() {
   tail -n 60 "$work/journal" 2>/dev/null || true
   return 1
 }
-
-# Whether the systemd of a Debian runs on this machine's kernel.
-boots_here() {
-  case $1 in
-    bookworm) true ;;
-    *) [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] ;;
-  esac
-}
-
-# plain_test IMAGE WORK PATIENCE SECONDS: without booting it.
-plain_test() {
-  local image=$1 work=$2 patience=$3 seconds=$4
-  cp "$HERE/plain.sh" "$HERE/checks.sh" "$work/"
-  timeout --signal=KILL "$seconds" systemd-nspawn --quiet --directory="$image" --volatile=overlay --register=no --keep-unit --private-network \
-    --as-pid2 --console=pipe --bind="$work:/test" --setenv=PATIENCE="$patience" /bin/bash /test/plain.sh </dev/null 2>&1 | tee "$work/log"
-  grep -q '^passed: ' "$work/log"
-}
