@@ -71,7 +71,7 @@ for architecture in ${ARCHITECTURES:-arm64 armhf}; do
   machine_test "$architecture" "$image" "$disk" "$work" install "$PATIENCE" "$SECONDS_MAX" | tee "$work/all"
   if [ "$CUTS" -gt 0 ]; then power_cuts "$architecture" "$image" "$disk" | tee -a "$work/all"; fi
   # shellcheck disable=SC2086
-  machine_test "$architecture" "$image" "$disk" "$work" "$STEPS" "$PATIENCE" "$SECONDS_MAX" | tee -a "$work/all"
+  machine_test "$architecture" "$image" "$disk" "$work" "verify $STEPS" "$PATIENCE" "$SECONDS_MAX" | tee -a "$work/all"
   table "$architecture" "$work/all" >>"$work/table"
 done
 cat "$work/table"

@@ -59,7 +59,7 @@ do_sandbox() {
   equal 'systemd-analyze verify has no complaint' "$(systemd-analyze verify headwater.service headwater-bridge.service 2>&1)" ''
 }
 
-# After a power cut: nothing was done by hand.
+# After a boot, also one that followed a power cut: nothing was done by hand.
 do_verify() {
   eventually "$(within 60)" 'the service says it is ready' is_active headwater
   expect 'headwater log verify finds nothing wrong' headwater log verify
