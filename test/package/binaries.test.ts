@@ -91,7 +91,7 @@ describe('on an ARMv6, which calls itself armhf as well', () => {
     writeFileSync(join(directory, 'uname'), `#!/bin/sh\necho ${machine}\n`, { mode: 0o755 })
     return spawnSync('sh', [PREINST, 'install'], {
       encoding: 'utf8',
-      env: { PATH: `${directory}:${process.env['PATH']}` },
+      env: { PATH: `${directory}:${process.env.PATH}` },
     })
   }
 

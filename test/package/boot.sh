@@ -11,6 +11,12 @@ boot_and_test() {
     systemd-nspawn --quiet --directory="$image" --volatile=overlay --register=no --keep-unit --private-network \
     --bind="$work:/test" --bind-ro="$work/package-test.service:/etc/systemd/system/package-test.service" --boot --console=pipe \
     systemd.unit=package-test.service </dev/null >"$work/console" 2>&1 || status=$?
+  told "$work" "$status"
+}
+
+# told WORK STATUS: what the steps said, and when they did not come to their end, what the system said.
+told() {
+  local work=$1 status=$2
   if grep -q '^passed: ' "$work/log" 2>/dev/null; then
     cat "$work/log"
     return 0
@@ -19,21 +25,4 @@ boot_and_test() {
   echo "the system ended with $status; the end of its journal:"
   tail -n 60 "$work/journal" 2>/dev/null || true
   return 1
-}
-
-# Whether the systemd of a Debian runs on this machine's kernel.
-boots_here() {
-  case $1 in
-    bookworm) true ;;
-    *) [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ] ;;
-  esac
-}
-
-# plain_test IMAGE WORK PATIENCE SECONDS: without booting it.
-plain_test() {
-  local image=$1 work=$2 patience=$3 seconds=$4
-  cp "$HERE/plain.sh" "$HERE/checks.sh" "$work/"
-  timeout --signal=KILL "$seconds" systemd-nspawn --quiet --directory="$image" --volatile=overlay --register=no --keep-unit --private-network \
-    --as-pid2 --console=pipe --bind="$work:/test" --setenv=PATIENCE="$patience" /bin/bash /test/plain.sh </dev/null 2>&1 | tee "$work/log"
-  grep -q '^passed: ' "$work/log"
 }

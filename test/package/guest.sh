@@ -59,6 +59,14 @@ do_sandbox() {
   equal 'systemd-analyze verify has no complaint' "$(systemd-analyze verify headwater.service headwater-bridge.service 2>&1)" ''
 }
 
+# After a boot, also one that followed a power cut: nothing was done by hand.
+do_verify() {
+  eventually "$(within 60)" 'the service says it is ready' is_active headwater
+  expect 'headwater log verify finds nothing wrong' headwater log verify
+  expect 'dpkg is content' bash -c 'test -z "$(dpkg --audit)"'
+  note "$(property headwater StatusText)"
+}
+
 # Of the process and of the children that it has waited for, in hundredths of a second.
 cpu_of() { awk '{ sub(/.*\) /, ""); print $12 + $13 + $14 + $15 }' "/proc/$1/stat"; }
 mebibytes() { echo $(($(awk "/^$2:/ { print \$2 }" "/proc/$1/status") / 1024)); }

@@ -36,6 +36,10 @@ export interface DeviceOptions {
 const MKFS = ['-q', '-F', '-J', 'size=8', '-N', '16384']
 const MKFS_EXTENDED = 'nodiscard,lazy_itable_init=0,lazy_journal_init=0'
 
+async function emptyExt4({ image }: Place): Promise<void> {
+  await run('mkfs.ext4', [...MKFS, '-E', MKFS_EXTENDED, image])
+}
+
 export class Device {
   readonly place: Place
   readonly #process: ChildProcess
@@ -50,12 +54,12 @@ export class Device {
     this.#mountOptions = mountOptions
   }
 
-  /** A new disk with an empty ext4. */
-  static async create(place: Place, options: DeviceOptions): Promise<Device> {
+  /** A new disk. @param format makes what is on it; an empty ext4 where nothing is said */
+  static async create(place: Place, options: DeviceOptions, format = emptyExt4): Promise<Device> {
     mkdirSync(place.mountPoint, { recursive: true })
     writeFileSync(place.image, '')
     truncateSync(place.image, options.sizeBytes)
-    await run('mkfs.ext4', [...MKFS, '-E', MKFS_EXTENDED, place.image])
+    await format(place)
     const script = fileURLToPath(new URL('./device-process.js', import.meta.url))
     const args = [place.directory, options.sizeBytes, options.seed, options.ignoresFlushes].map(String)
     // in a group of its own: a Ctrl-C, or two, must not reach the tools with which it takes down what is there
