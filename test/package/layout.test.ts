@@ -1,14 +1,16 @@
 /** What the package of this machine's architecture puts where, and that its Node runs what is in it. Built as it is, but not compressed. */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
+const WAIT = { timeout: 60_000, interval: 100 }
 const has = (tool: string) => {
   try {
     execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' })
@@ -47,6 +49,9 @@ describe.skipIf(!canBuild)('the package', () => {
       'opt/headwater/package/VERSION',
       'opt/headwater/package/app/dist/bridge.js',
       'opt/headwater/package/app/dist/cli.js',
+      'opt/headwater/package/app/dist/dashboard/index.html',
+      'opt/headwater/package/app/dist/demo.js',
+      'opt/headwater/package/app/dist/openapi.json',
       'opt/headwater/package/bin/node',
       'usr/sbin/headwater-release',
       'usr/share/doc/headwater/changelog.gz',
@@ -71,6 +76,18 @@ describe.skipIf(!canBuild)('the package', () => {
     ).toEqual([])
   })
 
+  it('holds the programs as they were bundled, which the tests ran, and no other file of them', () => {
+    const entries = readdirSync(join(app(), 'dist'), { recursive: true, withFileTypes: true })
+    const scripts = entries.filter((entry) => entry.isFile() && !entry.parentPath.endsWith('/dashboard'))
+    const paths = scripts.map((entry) => join(entry.parentPath, entry.name).slice(app().length + 1))
+    const isBundled = /^dist\/((cli|bridge|demo)\.js|openapi\.json|parts\/[a-z0-9-]+\.js)$/
+    expect(paths.filter((path) => !isBundled.test(path))).toEqual([])
+    const differing = paths.filter(
+      (path) => !readFileSync(join(app(), path)).equals(readFileSync(join(ROOT, path))),
+    )
+    expect(differing).toEqual([])
+  })
+
   it('keeps its configuration from others: passwords may come to stand in it', () => {
     for (const name of ['headwater.yaml', 'headwater-bridge.yaml']) {
       expect(statSync(join(root, 'etc/headwater', name)).mode & 0o777).toBe(0o640)
@@ -85,6 +102,32 @@ describe.skipIf(!canBuild)('the package', () => {
     expect(command.stdout.trim()).toBe(version)
     expect((await run(join(app(), 'bin/headwater-bridge'), ['--version'])).stdout.trim()).toBe(version)
   })
+
+  it('starts a broker that serves its page, describes itself and runs its demo', async () => {
+    const args = ['start', '--demo', '--data', join(root, 'demo-data')]
+    const address = { HEADWATER_MQTT_LISTENERS: '127.0.0.1:0', HEADWATER_HTTP_ADDRESS: '127.0.0.1:0' }
+    const broker = spawn(join(app(), 'bin/headwater'), args, {
+      cwd: root,
+      env: { ...process.env, ...address },
+    })
+    const ended = once(broker, 'exit')
+    try {
+      let said = ''
+      broker.stdout.on('data', (chunk) => {
+        said += chunk
+      })
+      const page = await vi.waitFor(() => /http:\/\/127\.0\.0\.1:\d+/.exec(said)![0], WAIT)
+      const text = async (path: string) => (await fetch(page + path)).text()
+      expect(await text('/')).toContain('app.js')
+      expect((await text('/app.js')).length).toBeGreaterThan(10_000)
+      expect(JSON.parse(await text('/openapi.json')).paths['/api/v1/clients']).toBeDefined()
+      await vi.waitFor(async () => expect(await text('/api/v1/clients')).toContain('headwater-demo-'), WAIT)
+    } finally {
+      broker.kill()
+      await ended
+    }
+    expect(broker.exitCode).toBe(0)
+  }, 120_000)
 
   it('brings all packages that the program depends on, whole enough to be loaded', async () => {
     const { dependencies } = JSON.parse(readFileSync(join(app(), 'package.json'), 'utf8'))
