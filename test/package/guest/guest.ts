@@ -2,7 +2,7 @@
  * A Debian that systemd has booted in namespaces of its own (systemd-nspawn), with one person on it: `pi`, who may sudo, as on Raspberry Pi OS. It has no
  * network but its loopback, and forgets everything when it ends. In /test lie the packages, install.sh and what scripts of documents are made of.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
@@ -24,6 +24,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 const LIBRARIES = ['test/docs/machine.sh', 'test/package/guest/person.sh']
 const INSTALLER = 'deploy/raspberry-pi/install.sh'
 const BOOT_MS_MAX = 120_000
+const ASK_MS_MAX = 10_000
 const POLL_MS = 100
 
 /** @throws Error where `npm run test:package` has not set it */
@@ -74,33 +75,62 @@ export class Guest {
   /** @param options of systemd-nspawn, beside its own */
   static async boot(options: readonly string[] = []): Promise<Guest> {
     const guest = new Guest(options)
-    const until = Date.now() + BOOT_MS_MAX
-    while (!guest.#isUp()) {
-      if (guest.#container.exitCode !== null || Date.now() > until) {
-        const shown = readFileSync(guest.#inside('console'), 'utf8')
-        await guest.halt()
-        throw new Error(`the guest did not start:\n${shown.slice(-4000)}`)
-      }
-      await delay(POLL_MS)
+    try {
+      await guest.#start()
+    } catch (error) {
+      await guest.halt()
+      throw error
     }
-    const { code, output } = await guest.run('make_person', BOOT_MS_MAX, 'root')
-    if (code !== 0) throw new Error(`the guest has no person: ${output}`)
     return guest
   }
 
-  /** Its first process, as the real machine numbers it; it is another one while the container is made. */
-  #isUp(): boolean {
+  async #start(): Promise<void> {
+    const until = Date.now() + BOOT_MS_MAX
+    while (!this.#isUp()) {
+      // such as "Too many open files": fs.inotify.max_user_instances is for all systems of a machine together
+      if (this.#container.exitCode !== null || Date.now() > until)
+        throw new Error(`the guest did not start:\n${this.#journal()}`)
+      await delay(POLL_MS)
+    }
+    const { code, output } = await this.run('make_person', BOOT_MS_MAX, 'root')
+    if (code !== 0) throw new Error(`the guest has no person: ${output}`)
+  }
+
+  /** Its first process, as the real machine numbers it; it is another one while the container is made, and 0 before. */
+  #first(): number {
     const { pid } = this.#container
+    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0])
+  }
+
+  /** @throws Error where it has come up with something missing */
+  #isUp(): boolean {
+    let state: string
     try {
-      this.#init = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0])
-      const state = execFileSync('nsenter', [...this.#enter(), 'systemctl', 'is-system-running', '--wait'], {
+      this.#init = this.#first()
+      // it ends with a failure in all states but "running"
+      const ask = [...this.#enter(), 'sh', '-c', 'systemctl is-system-running || true']
+      state = execFileSync('nsenter', ask, {
         stdio: ['ignore', 'pipe', 'ignore'],
         encoding: 'utf8',
-      })
-      return state.trim() === 'running'
+        timeout: ASK_MS_MAX,
+      }).trim()
     } catch {
       return false
     }
+    if (state === 'degraded') throw new Error(this.#journal())
+    return state === 'running'
+  }
+
+  /** What it says of its start, as far as it can be asked. */
+  #journal(): string {
+    const ask = [
+      ...this.#enter(),
+      'sh',
+      '-c',
+      'systemctl --failed --no-pager; journalctl -b --no-pager | tail -n 40',
+    ]
+    const { stdout } = spawnSync('nsenter', ask, { encoding: 'utf8', timeout: ASK_MS_MAX })
+    return `${readFileSync(this.#inside('console'), 'utf8')}\n${stdout}`
   }
 
   /** Runs a script of bash to its end, as somebody who has just logged in; what it leaves in the background goes on. */
@@ -136,9 +166,10 @@ export class Guest {
   async halt(): Promise<void> {
     if (this.#container.exitCode === null && this.#container.signalCode === null) {
       const ended = once(this.#container, 'exit')
-      // systemd-nspawn ends the system when it is asked to twice
-      this.#container.kill('SIGTERM')
-      this.#container.kill('SIGKILL')
+      // all in it goes with its first process, and systemd-nspawn then; without systemd-nspawn it would live on
+      const first = this.#first()
+      if (first === 0) this.#container.kill('SIGKILL')
+      else process.kill(first, 'SIGKILL')
       await ended
     }
     rmSync(this.home, { recursive: true, force: true })
