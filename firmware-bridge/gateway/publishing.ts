@@ -4,6 +4,7 @@
  * for the copies without DUP that a network makes.
  */
 
+import { FewEntries } from '../few-entries.ts'
 import { type Publish, ReturnCode, shortTopicName, Type } from '../packets/packet.ts'
 import type { PublishResult, QoS, UplinkMessage } from '../uplink/uplink.ts'
 import { countReason } from './counters.ts'
@@ -27,10 +28,12 @@ const CONGESTED: PublishResult = { kind: 'congested' }
 
 export class Publishing {
   readonly #port: DevicePort
-  #inFlight = new Map<number, Taken>()
+  #inFlight = new FewEntries<number, Taken>()
   #releasing = new Set<number>()
-  /** What was answered last: the broker has it, or it was congested. */
-  #answered: { readonly taken: Taken; readonly at: number; readonly isAccepted: boolean } | null = null
+  /** What was answered last, monotonic ms, and how: the broker has it, or it was congested. */
+  #answered: Taken | null = null
+  #answeredAt = 0
+  #wasAccepted = false
   /** Of the time service: what makes the device's ms Unix ms. */
   clockOffsetMs: number | null = null
 
@@ -40,7 +43,7 @@ export class Publishing {
 
   /** A new connection: message ids begin anew, and what was under way is answered to nobody. */
   reset(): void {
-    this.#inFlight = new Map()
+    this.#inFlight = new FewEntries()
     this.#releasing = new Set()
     this.#answered = null
   }
@@ -114,12 +117,13 @@ export class Publishing {
       return 'answered'
     }
     const answered = this.#answered
-    if (packet.isDup || answered === null || !isSame(answered.taken, packet, topic)) return packet.isDup
+    if (packet.isDup || answered === null || !isSame(answered, packet, topic)) return packet.isDup
     // It was told to come again; what went wrong may have been the broker's answer alone.
-    if (!answered.isAccepted) return true
-    if (port.route?.link.kind !== 'udp' || clock.monotonic() - answered.at > config.duplicateMs) return false
+    if (!this.#wasAccepted) return true
+    if (port.route?.link.kind !== 'udp' || clock.monotonic() - this.#answeredAt > config.duplicateMs)
+      return false
     port.counters.retransmissionsSeen++
-    this.#accept(answered.taken)
+    this.#accept(answered)
     return 'answered'
   }
 
@@ -148,7 +152,7 @@ export class Publishing {
     )
   }
 
-  #settle(inFlight: Map<number, Taken>, taken: Taken, result: PublishResult): void {
+  #settle(inFlight: FewEntries<number, Taken>, taken: Taken, result: PublishResult): void {
     const port = this.#port
     inFlight.delete(taken.messageId)
     if (result.kind === 'accepted') port.counters.published++
@@ -157,11 +161,11 @@ export class Publishing {
     switch (result.kind) {
       case 'accepted':
       case 'repeated':
-        this.#answered = { taken, at: port.context.clock.monotonic(), isAccepted: true }
+        this.#keepAnswered(taken, true)
         this.#accept(taken)
         return
       case 'congested':
-        this.#answered = { taken, at: port.context.clock.monotonic(), isAccepted: false }
+        this.#keepAnswered(taken, false)
         this.#congest(taken)
         return
       case 'refused':
@@ -171,6 +175,12 @@ export class Publishing {
           reason: result.reason,
         })
     }
+  }
+
+  #keepAnswered(taken: Taken, isAccepted: boolean): void {
+    this.#answered = taken
+    this.#answeredAt = this.#port.context.clock.monotonic()
+    this.#wasAccepted = isAccepted
   }
 
   #accept({ qos, topicId, messageId }: Taken): void {

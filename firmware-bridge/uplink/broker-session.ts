@@ -9,6 +9,7 @@ import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEn
 import type { Attempt } from './attempt.ts'
 import { type ClientParts, closed, DISCONNECT, forget, goodbye } from './client.ts'
 import { type Connecting, connectOnce } from './connecting.ts'
+import { type AcknowledgementKind, Exchanges } from './exchanges.ts'
 import { HeldDeliveries } from './held-deliveries.ts'
 import { OutgoingPackets } from './outgoing-packets.ts'
 import { PacketIds } from './packet-ids.ts'
@@ -32,6 +33,7 @@ export class BrokerSession {
   readonly packets: OutgoingPackets
   readonly #parts: SessionParts
   readonly #owner: SessionOwner
+  readonly #exchanges: Exchanges
   readonly #held: HeldDeliveries
   readonly #subscriptions: Subscriptions
   readonly #releases: Releases
@@ -65,6 +67,7 @@ export class BrokerSession {
         owner.onFinished(packetId, wasReleased, reasonCode)
       },
     })
+    this.#exchanges = new Exchanges(this.packets, this.ids)
     this.#subscriptions = new Subscriptions(
       () => this.#client,
       () => this.#unreachable(),
@@ -176,11 +179,18 @@ export class BrokerSession {
       if (!this.#held.onPublish(publish)) client.stream.destroy()
       // the handshake of QoS 2 would say that the device has it before it does: mqtt.js is to do nothing but answer PUBREL
       if (publish.qos === 2) publish.qos = 1
-    } else if (packet.cmd === 'pubrec' || packet.cmd === 'puback') {
+    } else if (packet.cmd === 'pubrec' || packet.cmd === 'puback' || packet.cmd === 'pubcomp') {
       const { messageId, reasonCode = 0 } = packet as { cmd: string; messageId: number; reasonCode?: number }
-      if (reasonCode >= 0x80) this.#reasons.set(messageId, reasonCode)
-    } else if (packet.cmd === 'pubcomp')
-      this.#releases.onPubcomp((packet as { messageId: number } & typeof packet).messageId)
+      this.#onAcknowledgement(client, packet.cmd, messageId, reasonCode)
+    }
+  }
+
+  #onAcknowledgement(client: Client, kind: AcknowledgementKind, packetId: number, reasonCode: number): void {
+    if (kind === 'pubcomp') this.#releases.onPubcomp(packetId)
+    else if (reasonCode >= 0x80) this.#reasons.set(packetId, reasonCode)
+    this.#exchanges.onAcknowledgement(kind, packetId, reasonCode, (bytes) => {
+      if (this.#client === client) this.#write(bytes)
+    })
   }
 
   #onConnack({ sessionPresent, properties, returnCode, reasonCode }: IConnackPacket): void {
@@ -293,15 +303,14 @@ export class BrokerSession {
     if (this.ids.isUsed(packetId) || this.#releases.isLettingGo(packetId)) return false
     const qos = this.#serverQosMax
     if (qos === 0) return false
-    this.ids.next = packetId
-    this.#send(message, qos, isDup)
+    this.#send(packetId, message, qos, isDup)
     return true
   }
 
   /** @returns false: dropped */
   publishAtMostOnce(message: OutgoingMessage): boolean {
     if (!this.#canSend()) return false
-    this.#send(message, 0, false)
+    this.#send(0, message, 0, false)
     return true
   }
 
@@ -317,17 +326,9 @@ export class BrokerSession {
     return (this.#client.stream as unknown as { writableLength: number }).writableLength < UNSENT_BYTES_MAX
   }
 
-  #send({ topic, payload, isRetained, properties }: OutgoingMessage, qos: QoS, dup: boolean): void {
-    const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength)
-    const hasProperties = this.#parts.protocol.version === 5 && Object.keys(properties).length > 0
-    const options = {
-      qos,
-      dup,
-      retain: isRetained,
-      ...(hasProperties ? { properties: { userProperties: { ...properties } } } : {}),
-    }
-    // what becomes of it is told by the store of outgoing packets
-    this.#client!.publish(topic, bytes, options, () => {})
+  #send(packetId: number, message: OutgoingMessage, qos: QoS, isDup: boolean): void {
+    const { version } = this.#parts.protocol
+    this.#client!.stream.write(this.#exchanges.publish(packetId, message, qos, isDup, version))
   }
 
   /** @returns null when the broker refuses it. @throws BrokerUnreachableError */

@@ -102,7 +102,19 @@ export class ClientWindow {
   }): WindowEntry | null {
     const slot = this.#slotFor(message.messageId)
     if (slot === null) return null
-    const entry = { ...message, slot, sequence: this.#nextSequence++, isCompleted: false, written: WRITTEN }
+    const { messageId, packetId, digest, state } = message
+    const sequence = this.#nextSequence++
+    // named one by one: what is spread becomes a table of names, ten times as large
+    const entry: WindowEntry = {
+      slot,
+      sequence,
+      messageId,
+      packetId,
+      digest,
+      state,
+      isCompleted: false,
+      written: WRITTEN,
+    }
     this.#slots[slot] = entry
     return entry
   }

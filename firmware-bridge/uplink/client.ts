@@ -1,11 +1,9 @@
 /** One connection: a client of mqtt.js that does the handshakes and nothing of its own about when to connect, and how it is ended. */
-import type { MqttClient as Client, IPublishPacket, IStream, Packet } from 'mqtt'
-import { assert } from '../../broker/assert.ts'
+import type { MqttClient as Client, IStream } from 'mqtt'
 import type { BrokerConfig } from './config.ts'
 import { MqttClient } from './mqtt-parts.ts'
 import type { OutgoingPackets } from './outgoing-packets.ts'
 import type { PacketIds } from './packet-ids.ts'
-import { encodePublish, encodePubrel } from './packet-writer.ts'
 import { readPassword, type Transport } from './transport.ts'
 import type { Will } from './uplink.ts'
 
@@ -65,42 +63,7 @@ export function newClient({
     log: () => {},
   })
   client.handleMessage = (packet, done) => done(packet.qos === 0 ? undefined : HELD)
-  writeWhole(client, version)
   return client
-}
-
-/** mqtt.js' own place for what leaves, private to it. */
-interface Writing {
-  _writePacket(packet: Packet, done?: () => void): void
-}
-
-/** PUBLISH and PUBREL leave as one buffer; mqtt.js waits for the rest of the stream's room as before. */
-function writeWhole(client: Client, version: 4 | 5): void {
-  const writing = client as unknown as Writing
-  const inPieces = writing._writePacket
-  assert(typeof inPieces === 'function', 'mqtt.js writes packets by _writePacket')
-  writing._writePacket = (packet, done) => {
-    const bytes = wholeBytes(packet, version)
-    if (bytes === null) inPieces.call(client, packet, done)
-    else if (client.stream.write(bytes)) done?.()
-    else if (done !== undefined) client.stream.once('drain', done)
-  }
-}
-
-function wholeBytes(packet: Packet, version: 4 | 5): Buffer | null {
-  if (packet.cmd === 'pubrel') return encodePubrel(packet.messageId!)
-  if (packet.cmd !== 'publish') return null
-  const { topic, payload, qos, retain, dup, messageId, properties } = packet as IPublishPacket
-  return encodePublish({
-    topic,
-    payload: payload as Buffer,
-    qos,
-    isRetained: retain,
-    isDup: dup,
-    packetId: messageId ?? 0,
-    // the bridge sets no others
-    properties: version === 5 ? ((properties?.userProperties ?? {}) as Record<string, string>) : null,
-  })
 }
 
 function willOf({ topic, payload, qos, isRetained }: Will) {

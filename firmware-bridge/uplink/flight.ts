@@ -33,7 +33,11 @@ export interface UplinkCounters {
 /** An id is one message's until it is answered. */
 export function waitFor(flight: Flight, digest: string): Promise<PublishResult> | PublishResult {
   if (flight.digest !== digest || flight.waiters.length >= WAITERS_MAX) return CONGESTED
-  return new Promise((resolve) => flight.waiters.push(resolve))
+  return new Promise((resolve) => {
+    // an array that grows begins with room for 17
+    if (flight.waiters.length === 0) flight.waiters = [resolve]
+    else flight.waiters.push(resolve)
+  })
 }
 
 export function answer(flight: Flight, result: PublishResult): void {

@@ -1,7 +1,10 @@
 /**
- * mqtt.js' store of what is not acknowledged yet, over all connections of one session. mqtt.js puts PUBLISH in before it sends it, PUBREL
- * in its place before it sends that, and sends what is in it again, one after another, before it says that it is connected.
+ * What is not acknowledged yet, over all connections of one session: PUBLISH, and PUBREL in its place once that may leave. It is mqtt.js' store.
+ * mqtt.js sends what is in it again when a connection begins, one after another, before it says that it is connected, and does those exchanges
+ * itself; what is published later is `exchanges.ts`'.
  */
+import type { IPublishPacket } from 'mqtt'
+import { FewEntries } from '../few-entries.ts'
 import { Store } from './mqtt-parts.ts'
 import type { Suspected } from './suspicion.ts'
 
@@ -18,7 +21,9 @@ export interface OutgoingListener {
 
 export class OutgoingPackets extends Store {
   readonly #listener: OutgoingListener
-  readonly #packets = new Map<number, Packet>()
+  readonly #packets = new FewEntries<number, Packet>()
+  /** Of those that mqtt.js sends again on this connection. */
+  readonly #sentAgain = new Set<number>()
   /** PUBRELs that leave with the next connection; of this one they are nothing. A packet id each, so 65,535 at the most. */
   readonly #owed = new Set<number>()
   #first: { readonly packet: Packet; readonly suspected: Suspected } | null = null
@@ -40,7 +45,7 @@ export class OutgoingPackets extends Store {
 
   /** What the next connection sends first, if that is a message. */
   firstUnanswered(): Suspected | null {
-    const first = this.#packets.values().next().value
+    const first = this.#packets.first()
     if (first?.cmd !== 'publish' || this.#owed.size > 0) return null
     if (this.#first?.packet !== first) {
       const { messageId, topic, payload } = first
@@ -52,36 +57,55 @@ export class OutgoingPackets extends Store {
 
   /** It is never sent again. The broker may have it all the same: its id is let go first when the next connection begins. */
   giveUp(packetId: number): void {
-    this.del({ messageId: packetId }, () => {})
+    this.finish(packetId)
     this.#owed.add(packetId)
   }
 
   /** Of a session that has ended nothing is sent again. */
   clear(): void {
-    for (const packetId of this.#packets.keys()) super.del({ messageId: packetId }, () => {})
     this.#packets.clear()
+    this.#sentAgain.clear()
     this.#owed.clear()
   }
 
-  override put(packet: Packet, done: Put): this {
-    if (packet.cmd !== 'pubrel') {
-      this.#keep(packet)
-      done()
-      return this
-    }
-    this.#listener.onReceived(packet.messageId!).then(
-      () => {
-        this.#keep(packet)
-        done()
-      },
-      (error: Error) => done(error),
-    )
-    return this
+  /** A message that leaves now. */
+  begin(packet: IPublishPacket): void {
+    this.#keep(packet)
+  }
+
+  /** On its way, by a PUBLISH that this connection sent first: mqtt.js knows nothing of it. */
+  isFirstSent(packetId: number): boolean {
+    return this.#packets.has(packetId) && !this.#sentAgain.has(packetId)
+  }
+
+  /** PUBREC. Resolves when PUBREL is what is to be sent, on this connection or a later one. */
+  async received(packetId: number): Promise<void> {
+    await this.#listener.onReceived(packetId)
+    this.#keep({ cmd: 'pubrel', qos: 2, messageId: packetId } as unknown as Packet)
+  }
+
+  /** @returns what was there */
+  finish(packetId: number): Packet | undefined {
+    const kept = this.#packets.get(packetId)
+    if (kept === undefined) return undefined
+    this.#packets.delete(packetId)
+    this.#sentAgain.delete(packetId)
+    this.#listener.onFinished(packetId, kept.cmd === 'pubrel')
+    return kept
   }
 
   #keep(packet: Packet): void {
     this.#packets.set(packet.messageId!, packet)
-    super.put(packet, () => {})
+  }
+
+  // what mqtt.js asks for
+
+  override put(packet: Packet, done: Put): this {
+    this.received(packet.messageId!).then(
+      () => done(),
+      (error: Error) => done(error),
+    )
+    return this
   }
 
   override createStream(): ReturnType<InstanceType<typeof Store>['createStream']> {
@@ -89,18 +113,29 @@ export class OutgoingPackets extends Store {
       this.#keep({ cmd: 'pubrel', qos: 2, messageId } as unknown as Packet)
     }
     this.#owed.clear()
-    for (const packet of this.#packets.values()) {
+    this.#sentAgain.clear()
+    const packets = this.#packets.values()
+    for (const packet of packets) {
       // mqtt.js leaves it as it was sent first (MQTT 5.0 section 3.3.1.1)
       if (packet.cmd === 'publish') packet.dup = true
+      this.#sentAgain.add(packet.messageId!)
+      super.put(packet, () => {})
     }
-    return super.createStream()
+    const stream = super.createStream()
+    // the stream has them: they are kept in one place
+    for (const packet of packets) super.del(packet, () => {})
+    return stream
+  }
+
+  override get(packet: Pick<Packet, 'messageId'>, done: Del): this {
+    const kept = this.#packets.get(packet.messageId!)
+    done(kept === undefined ? new Error('missing packet') : undefined, kept)
+    return this
   }
 
   override del(packet: Pick<Packet, 'messageId'>, done: Del): this {
-    const kept = this.#packets.get(packet.messageId!)
-    this.#packets.delete(packet.messageId!)
-    super.del(packet, done)
-    if (kept !== undefined) this.#listener.onFinished(packet.messageId!, kept.cmd === 'pubrel')
+    const kept = this.finish(packet.messageId!)
+    done(kept === undefined ? new Error('missing packet') : undefined, kept)
     return this
   }
 }

@@ -1,25 +1,24 @@
 /**
- * mqtt.js asks its provider for an id each time it sends; `next` is what it gets for the PUBLISH that is sent in the same call. Without
- * one (SUBSCRIBE, UNSUBSCRIBE) it gets a free id from the top, where devices, which count up from 1, come last.
+ * The packet ids in use on a session. mqtt.js asks for one for SUBSCRIBE and UNSUBSCRIBE and gets a free one from the top, where devices,
+ * which count up from 1, come last.
  */
 import type { IMessageIdProvider } from 'mqtt/lib/default-message-id-provider'
+import { FewEntries } from '../few-entries.ts'
 
 const ID_MAX = 0xffff
 
 export class PacketIds implements IMessageIdProvider {
-  readonly #used = new Set<number>()
+  readonly #used = new FewEntries<number, true>()
   /** Stand for a message that the broker may have, in no exchange now (aggregated mode). */
   readonly #reserved = new Set<number>()
-  #next: number | null = null
   #last = 0
-
-  /** For the one call of allocate() that follows. */
-  set next(id: number) {
-    this.#next = id
-  }
 
   isUsed(id: number): boolean {
     return this.#used.has(id)
+  }
+
+  use(id: number): void {
+    this.#used.set(id, true)
   }
 
   reserve(id: number): void {
@@ -40,9 +39,8 @@ export class PacketIds implements IMessageIdProvider {
   }
 
   allocate(): number | null {
-    const id = this.#next ?? this.#fromTop()
-    this.#next = null
-    if (id !== null) this.#used.add(id)
+    const id = this.#fromTop()
+    if (id !== null) this.use(id)
     return id
   }
 
@@ -59,7 +57,7 @@ export class PacketIds implements IMessageIdProvider {
 
   /** A packet that is sent again after a reconnect. */
   register(id: number): boolean {
-    this.#used.add(id)
+    this.use(id)
     return true
   }
 

@@ -4,6 +4,7 @@
  * reserved. The table of crashes: DESIGN.md.
  */
 import { SessionEndedError } from '../errors.ts'
+import { FewEntries } from '../few-entries.ts'
 import type { BrokerSession } from './broker-session.ts'
 import { type ClientWindow, digestOf, type WindowEntry } from './client-window.ts'
 import { ACCEPTED, answer, CONGESTED, type Flight, GivenUp, REPEATED, refusal, waitFor } from './flight.ts'
@@ -22,11 +23,11 @@ export class Publishing {
   readonly #slots: number
   /** The session began with the device's epoch: what it has not sent itself, nobody has. */
   readonly #isWholeEpoch: boolean
-  readonly #flights = new Map<number, Flight>()
+  readonly #flights = new FewEntries<number, Flight>()
   /** Of messages that the device has released before the broker did. */
-  readonly #completions = new Map<number, () => void>()
+  readonly #completions = new FewEntries<number, () => void>()
   /** The device knows that they are accepted, the window's disk does not yet; their ids are reserved. */
-  readonly #told = new Map<number, WindowEntry>()
+  readonly #told = new FewEntries<number, WindowEntry>()
   readonly #givenUp = new GivenUp()
   #acceptedHere = 0
 
@@ -227,7 +228,7 @@ export class Publishing {
   /** The device repeats; what is on its way is sent again by itself and may be in the window by then. */
   onDown(): void {
     for (const flight of this.#flights.values()) answer(flight, CONGESTED)
-    const waiting = [...this.#completions.values()]
+    const waiting = this.#completions.values()
     this.#completions.clear()
     for (const goOn of waiting) goOn()
   }
@@ -253,7 +254,7 @@ export class Publishing {
 
   /** The session has ended. Resolves once nobody writes. @returns the broker holds nothing that is not in the window */
   async isSettled(): Promise<boolean> {
-    await Promise.allSettled([...this.#told.values()].map(({ written }) => written))
+    await Promise.allSettled(this.#told.values().map(({ written }) => written))
     return this.#flights.size === 0 && this.#told.size === 0 && this.#window.reserved.suspects(1).length === 0
   }
 }
