@@ -3,7 +3,7 @@ import type { Alarm } from './alarms/alarm.ts'
 import { AlarmBook, findings } from './alarms/alarm-book.ts'
 import { countersOf, Recent } from './alarms/look.ts'
 import { HISTORY_INTERVAL_SECONDS, History, type HistoryReport, type Look } from './history/history.ts'
-import { memoryBytesMax, writtenBytes } from './metrics/process-facts.ts'
+import { heldBytes, memoryBytesMax, writtenBytes } from './metrics/process-facts.ts'
 import { type BrokerStatus, type Operations, streamReports, type UpstreamStatus } from './operations.ts'
 import { Wear, type WearReport } from './wear/wear.ts'
 
@@ -15,6 +15,8 @@ export interface WatchWorld {
   /** ms, by a clock that nobody sets */
   monotonic(): number
   residentBytes(): number
+  /** Of these, what the system cannot take back. */
+  heldBytes(): number
   /** What the system gives this process; null where that is all there is. */
   memoryBytesMax(): number | null
   /** To the device since the start of this process; null where the system does not tell. */
@@ -27,6 +29,7 @@ export const processWorld: WatchWorld = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   residentBytes: () => process.memoryUsage.rss(),
+  heldBytes,
   memoryBytesMax,
   writtenBytes,
   every(ms, callback) {
@@ -102,7 +105,7 @@ export class Watch {
       upstreams,
       downlinks: sync?.downlinks?.() ?? [],
       wear: this.#wear.report(),
-      residentBytes: world.residentBytes(),
+      heldBytes: world.heldBytes(),
       memoryBytesMax: world.memoryBytesMax(),
       needsRestart: this.#needsRestart,
       recent: this.#recent,

@@ -59,11 +59,11 @@ function clock({ broker: { clock: found } }: AlarmLook): Finding[] {
   return [{ id: 'clock-untrusted', severity: 'warning', subject: 'clock', summary, hint }]
 }
 
-function memory({ residentBytes, memoryBytesMax, isOpen }: AlarmLook): Finding[] {
+function memory({ heldBytes, memoryBytesMax, isOpen }: AlarmLook): Finding[] {
   if (memoryBytesMax === null) return []
   const share = isOpen('memory-high', 'broker') ? MEMORY_CLOSES : MEMORY_HIGH
-  if (residentBytes < memoryBytesMax * share) return []
-  const summary = `the broker has ${bytes(residentBytes)} of the ${bytes(memoryBytesMax)} that it may have`
+  if (heldBytes < memoryBytesMax * share) return []
+  const summary = `the broker has ${bytes(heldBytes)} of the ${bytes(memoryBytesMax)} that it may have`
   const hint = 'lower limits (connections, queues, outboxes), or raise MemoryMax of the service'
   return [{ id: 'memory-high', severity: 'warning', subject: 'broker', summary, hint }]
 }

@@ -11,7 +11,8 @@ export interface AlarmLook {
   readonly upstreams: readonly UpstreamStatus[]
   readonly downlinks: readonly DownlinkStatus[]
   readonly wear: WearReport
-  readonly residentBytes: number
+  /** Memory that the system cannot take back. */
+  readonly heldBytes: number
   /** What the system gives this process; null where that is all there is. */
   readonly memoryBytesMax: number | null
   /** Keys of the configuration that changed and count from the next start. */

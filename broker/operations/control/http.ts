@@ -4,7 +4,11 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { HeadwaterError } from '../../errors.ts'
 import { UsageError } from '../errors.ts'
+import { StreamPlaces } from '../stream-places.ts'
 import { sendAnswer, sendError } from './answer.ts'
+
+/** The socket takes 32 connections: those that ask how the broker is, or have it do something, find room beside readers. */
+const STREAMS_MAX = 24
 
 export interface RouteRequest {
   readonly query: URLSearchParams
@@ -20,6 +24,8 @@ export interface Route {
   readonly method: 'GET' | 'POST'
   /** A segment `{name}` stands for any text. */
   readonly path: string
+  /** Its answer can go on for long. */
+  readonly isStream?: boolean
   handle(request: RouteRequest): Promise<object> | object
 }
 
@@ -81,13 +87,15 @@ function decoded(segment: string): string {
 
 /** @param closing aborted when the server closes: ends the streams. */
 export function routeListener(routes: readonly Route[], closing: AbortSignal): RequestListener {
+  const streams = new StreamPlaces(STREAMS_MAX)
   return (request, response) => {
-    answer(routes, request, response, closing).catch((error: unknown) => sendError(response, error))
+    answer(routes, streams, request, response, closing).catch((error: unknown) => sendError(response, error))
   }
 }
 
 async function answer(
   routes: readonly Route[],
+  streams: StreamPlaces,
   request: IncomingMessage,
   response: ServerResponse,
   closing: AbortSignal,
@@ -96,7 +104,12 @@ async function answer(
   const { path, query } = parseTarget(request.url ?? '/')
   const { route, params } = findRoute(routes, request.method ?? '', path)
   const signal = signalOf(response, closing)
-  await sendAnswer(response, await route.handle({ query, params, body: {}, signal }), { signal })
+  const leave = route.isStream === true ? streams.take() : () => {}
+  try {
+    await sendAnswer(response, await route.handle({ query, params, body: {}, signal }), { signal })
+  } finally {
+    leave()
+  }
 }
 
 /** Nobody looks at why: without a reason each abort would make an error with a stack. */

@@ -28,8 +28,8 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'POST', path: '/clients/disconnect', handle: (request) => disconnect(operations, request) },
     { method: 'GET', path: '/alarms', handle: () => ({ alarms: operations.alarms() }) },
     { method: 'GET', path: '/history', handle: (request) => history(operations, request) },
-    { method: 'GET', path: '/read', handle: (request) => read(operations, request) },
-    { method: 'GET', path: '/table', handle: (request) => table(operations, request) },
+    { method: 'GET', path: '/read', isStream: true, handle: (request) => read(operations, request) },
+    { method: 'GET', path: '/table', isStream: true, handle: (request) => table(operations, request) },
     { method: 'GET', path: '/sync/status', handle: () => syncAnswer(operations) },
     {
       method: 'POST',
@@ -44,7 +44,7 @@ export function controlRoutes(operations: Operations): Route[] {
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
     { method: 'GET', path: '/log/batches', handle: (request) => batches(operations, request) },
-    { method: 'GET', path: '/log/dump', handle: (request) => dump(operations, request) },
+    { method: 'GET', path: '/log/dump', isStream: true, handle: (request) => dump(operations, request) },
     { method: 'POST', path: '/sync/rewind', handle: (request) => rewind(operations, request) },
     ...(['pause', 'resume', 'now'] as const).map(
       (command): Route => ({

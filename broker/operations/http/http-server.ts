@@ -8,7 +8,8 @@ import { formatListenAddress, type ListenAddress, listenError } from '../../conf
 import { Reply, sendAnswer, sendError, sendReply } from '../control/answer.ts'
 import { findRoute, methodsOf, parseTarget, signalOf } from '../control/http.ts'
 import { errorBody } from '../errors.ts'
-import { HttpLimitError, HttpRefusedError } from './errors.ts'
+import { StreamPlaces } from '../stream-places.ts'
+import { HttpRefusedError } from './errors.ts'
 import type { Guard } from './guard.ts'
 import type { ApiHandler } from './handlers.ts'
 import type { PageFiles } from './page-files.ts'
@@ -69,7 +70,7 @@ export class HttpServer {
   readonly #places: Places
   readonly #times: HttpTimes
   readonly #pending = new WeakMap<Socket, number>()
-  #streams = 0
+  readonly #streams = new StreamPlaces(STREAMS_MAX)
 
   private constructor(parts: HttpParts) {
     this.#parts = parts
@@ -186,18 +187,11 @@ export class HttpServer {
 
   /** A stream may be silent for hours. @returns the way to give its place back @throws HttpLimitError */
   #takeStream(socket: Socket): () => void {
-    if (this.#streams >= STREAMS_MAX) {
-      throw new HttpLimitError(
-        `${STREAMS_MAX} others read records, tables or compact now`,
-        'end one of them, or try again later',
-        503,
-      )
-    }
-    this.#streams++
+    const leave = this.#streams.take()
     socket.setTimeout(0)
     return () => {
       socket.setTimeout(this.#times.silentMsMax)
-      this.#streams--
+      leave()
     }
   }
 

@@ -44,6 +44,36 @@ export function writtenBytes(): number | null {
   }
 }
 
+/** Of the program itself: what is mapped of its files and always in use. */
+const PROGRAM_BYTES_MAX = 48 * 1024 * 1024
+
+/**
+ * Bytes of memory that the system cannot take back without slowing this process down. What is resident is more: LevelDB maps the log's files, and who reads
+ * a hundred megabytes of the log has them counted as this process's, though the system takes them back as soon as it wants them.
+ */
+export function heldBytes(): number {
+  return heldOf(statusText()) ?? process.memoryUsage.rss()
+}
+
+/** @param status the text of /proc/self/status @returns null where it does not say */
+export function heldOf(status: string): number | null {
+  const kib = (name: string) => {
+    const [, digits] = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status) ?? []
+    return digits === undefined ? null : Number(digits) * 1024
+  }
+  const anonymous = kib('RssAnon')
+  if (anonymous === null) return null
+  return anonymous + (kib('RssShmem') ?? 0) + Math.min(kib('RssFile') ?? 0, PROGRAM_BYTES_MAX)
+}
+
+function statusText(): string {
+  try {
+    return readFileSync('/proc/self/status', 'latin1')
+  } catch {
+    return ''
+  }
+}
+
 /** The limit that the service or the container has (MemoryMax); null where it is all of the machine. */
 export function memoryBytesMax(): number | null {
   const limit = process.constrainedMemory()

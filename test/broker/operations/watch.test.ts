@@ -18,6 +18,7 @@ function watched() {
     now: () => START + state.seconds * 1000,
     monotonic: () => state.seconds * 1000,
     residentBytes: () => 6e7,
+    heldBytes: () => 6e7,
     memoryBytesMax: () => null,
     writtenBytes: () => state.writtenBytes,
     every: () => () => {},

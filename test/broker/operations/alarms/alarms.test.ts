@@ -38,7 +38,7 @@ function look(more: Partial<AlarmLook> = {}, broker: Partial<BrokerStatus> = {})
     upstreams: [fakeUpstream()],
     downlinks: [fakeDownlink()],
     wear: { writtenBytes: 0, bytesPerSecond: 1, enduranceBytes: 1e12, lifeSeconds: 1e12 },
-    residentBytes: 6e7,
+    heldBytes: 6e7,
     memoryBytesMax: 2e8,
     needsRestart: [],
     recent: recent(),
@@ -104,7 +104,7 @@ describe('nothing is an alarm', () => {
       'of a few wrong passwords',
       look({ recent: recent((share) => ({ refusedLogins: Math.floor(share * 19) })) }),
     ],
-    ['of memory where nobody limits it', look({ residentBytes: 1e12, memoryBytesMax: null })],
+    ['of memory where nobody limits it', look({ heldBytes: 1e12, memoryBytesMax: null })],
     ['of a disk whose free bytes nobody knows', withSpace({ freeBytes: null })],
   ])('%s', (_, calm) => {
     expect(findings(calm)).toEqual([])
@@ -258,7 +258,7 @@ const cases: [id: AlarmId, severity: string, subject: string, AlarmLook, summary
     ),
     /gone with the power/,
   ],
-  ['memory-high', 'warning', 'broker', look({ residentBytes: 1.85e8 }), /of the/],
+  ['memory-high', 'warning', 'broker', look({ heldBytes: 1.85e8 }), /of the/],
   ['connection-limit', 'warning', 'broker', withMqtt({ connections: 1000 }), /^1,000 of 1,000/],
   [
     'logins-refused',
@@ -313,7 +313,7 @@ describe('an alarm', () => {
   it.each([
     ['disk-nearly-full', withSpace({ freeBytes: 3e8 })],
     ['connection-limit', withMqtt({ connections: 950 })],
-    ['memory-high', look({ residentBytes: 1.7e8 })],
+    ['memory-high', look({ heldBytes: 1.7e8 })],
     [
       'card-life-short',
       look({ wear: { writtenBytes: 1, bytesPerSecond: 1, enduranceBytes: 1, lifeSeconds: 7e7 } }),

@@ -1,6 +1,7 @@
 /** Clients, the clock, memory, the configuration. */
 import { connect, type Socket } from 'node:net'
 import { runUsersAdd } from '../../../../../broker/operations/commands/users.ts'
+import { heldBytes } from '../../../../../broker/operations/metrics/process-facts.ts'
 import { Machine, T0 } from '../../../clock/machine.ts'
 import { Edge } from './edge.ts'
 import type { Provocation } from './provocation.ts'
@@ -31,9 +32,9 @@ export const CLIENT_PROVOCATIONS = {
     severity: 'warning',
     subject: 'broker',
     summary: /the broker has .* of the .* that it may have/,
-    provoke: () => Edge.start({ memoryBytesMax: () => process.memoryUsage.rss() / 0.95 }),
+    provoke: () => Edge.start({ memoryBytesMax: () => heldBytes() / 0.95 }),
     // MemoryMax of the service is raised, which counts from its next start
-    mend: (edge) => edge.restart({ memoryBytesMax: () => process.memoryUsage.rss() * 2 }),
+    mend: (edge) => edge.restart({ memoryBytesMax: () => heldBytes() * 2 }),
   },
 
   'connection-limit': {
