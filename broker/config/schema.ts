@@ -20,7 +20,8 @@ const DiskSchema = Type.Object(
       Type.Integer({
         description:
           'Bytes that the log may take on the disk. Room is made in time: first from what every upstream has, the ' +
-          'lowest priority first, then from streams whose retention says drop-oldest. Without it: what the disk has.',
+          'lowest priority first, then from streams whose retention says drop-oldest. For a moment it can be a sixteenth more (1 MiB ' +
+          'at least), and twice limits.admittedBytesMax: what was admitted is still written. Without it: what the disk has.',
         minimum: 8_388_608,
         examples: [8_589_934_592],
       }),
