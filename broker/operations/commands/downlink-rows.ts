@@ -25,12 +25,12 @@ export function printDownlinks(out: Output, downlinks: readonly DownlinkStatus[]
     [
       { title: 'DOWNLINK' },
       { title: 'TOPIC' },
-      { title: 'STATE' },
+      { title: 'STATE', isWhole: true },
       { title: 'LAG', align: 'right' },
       { title: 'DELIVERED', align: 'right' },
       { title: 'PASSED OVER', align: 'right' },
       { title: 'LAST', align: 'right' },
-      { title: 'WHERE' },
+      { title: 'WHERE', isExtra: true },
     ],
     rows,
   )

@@ -61,7 +61,7 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
   const columns: Column[] = [
     { title: 'UPSTREAM' },
     { title: 'KIND' },
-    { title: 'STATE' },
+    { title: 'STATE', isWhole: true },
     { title: 'LAG', align: 'right' },
     { title: 'BYTES', align: 'right' },
     { title: 'OLDEST', align: 'right' },
@@ -69,7 +69,7 @@ export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]
     { title: 'RATE', align: 'right' },
     { title: 'DRAINED IN', align: 'right' },
     { title: 'LAST ACK', align: 'right' },
-    { title: 'WHERE' },
+    { title: 'WHERE', isExtra: true },
   ]
   const rows = upstreams.map((status) => [
     printable(status.name),

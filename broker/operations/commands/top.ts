@@ -73,6 +73,10 @@ export async function runTop(
   } finally {
     screen?.close()
   }
+  // the terminal has back what was on it: somebody who asked for so many looks wants to keep the last
+  if (screen !== null && options.count !== undefined && rates !== null) {
+    printTop(out, rates, { order, rows: Number.POSITIVE_INFINITY, isInteractive: false })
+  }
   return ExitCode.ok
 }
 

@@ -5,6 +5,10 @@ import { cutTo, padTo, textWidth } from './width.ts'
 export interface Column {
   readonly title: string
   readonly align?: 'left' | 'right'
+  /** Words that mean something else when they are cut, such as a state. */
+  readonly isWhole?: boolean
+  /** Left out, from the last on, where others would have to be cut for it. */
+  readonly isExtra?: boolean
 }
 
 const GAP = '  '
@@ -24,6 +28,12 @@ export function tableLines(
     Math.max(textWidth(title), ...rows.map((row) => textWidth(row[index]!))),
   )
   const widths = fitted(columns, natural, columnsMax)
+  const isCut = widths.some((width, index) => width < natural[index]! && columns[index]!.isExtra !== true)
+  const extra = isCut ? columns.findLastIndex(({ isExtra }) => isExtra === true) : -1
+  if (extra >= 0) {
+    const without = <T>(list: readonly T[]) => list.filter((_, index) => index !== extra)
+    return tableLines(without(columns), rows.map(without), columnsMax)
+  }
   const line = (cells: readonly string[]) =>
     cells
       .map((cell, index) =>
@@ -37,12 +47,16 @@ export function tableLines(
 /** Numbers are never cut: half of one is another one. */
 function fitted(columns: readonly Column[], natural: readonly number[], columnsMax: number): number[] {
   const widths = [...natural]
-  const least = columns.map(({ title, align }, index) =>
-    align === 'right' ? natural[index]! : Math.min(natural[index]!, Math.max(COLUMN_MIN, textWidth(title))),
+  const least = columns.map(({ title, align, isWhole }, index) =>
+    align === 'right' || isWhole === true
+      ? natural[index]!
+      : Math.min(natural[index]!, Math.max(COLUMN_MIN, textWidth(title))),
   )
   let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (columns.length - 1) - columnsMax
   while (excess > 0) {
-    const room = widths.map((width, index) => width - least[index]!)
+    const spare = widths.map((width, index) => width - least[index]!)
+    const isAnyExtra = spare.some((left, index) => left > 0 && columns[index]!.isExtra === true)
+    const room = spare.map((left, index) => (isAnyExtra && columns[index]!.isExtra !== true ? 0 : left))
     const widest = widths.reduce(
       (found, width, index) => (room[index]! > 0 && (found < 0 || width > widths[found]!) ? index : found),
       -1,

@@ -98,7 +98,7 @@ function printUpstreamLags(out: Output, upstreams: readonly UpstreamStatus[]): v
   out.line()
   const columns: Column[] = [
     { title: 'UPSTREAM' },
-    { title: 'STATE' },
+    { title: 'STATE', isWhole: true },
     { title: 'LAG', align: 'right' },
     { title: 'OLDEST', align: 'right' },
     { title: 'RATE', align: 'right' },

@@ -36,6 +36,24 @@ test('columns are aligned, numbers to the right, and no line ends in a space', (
   ).toEqual(['STREAM  RECORDS  WHERE', 'events    1,234  /data', 'é             7'])
 })
 
+test('where a line does not fit, columns that are extra go before others are cut, and a state is never cut', () => {
+  const columns = [
+    { title: 'UPSTREAM' },
+    { title: 'STATE', isWhole: true },
+    { title: 'LAG', align: 'right' as const, isExtra: true },
+    { title: 'WHERE', isExtra: true },
+  ]
+  const rows = [['usb-disk-of-the-hall', 'recovering', '7', '/media/usb/headwater']]
+  expect(tableLines(columns, rows, 80)[1]).toBe('usb-disk-of-the-hall  recovering    7  /media/usb/headwater')
+  expect(tableLines(columns, rows, 50)[1]).toBe('usb-disk-of-the-hall  recovering    7  /media/us…')
+  expect(tableLines(columns, rows, 40)).toEqual([
+    'UPSTREAM              STATE       LAG',
+    'usb-disk-of-the-hall  recovering    7',
+  ])
+  expect(tableLines(columns, rows, 32)[1]).toBe('usb-disk-of-the-hall  recovering')
+  expect(tableLines(columns, rows, 24)[1]).toBe('usb-disk-of…  recovering')
+})
+
 test('labels are aligned', () => {
   const screen = new Screen(false)
   printFacts(new Output(screen, {}), [
