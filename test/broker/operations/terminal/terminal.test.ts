@@ -45,7 +45,7 @@ test('where a line does not fit, columns that are extra go before others are cut
   ]
   const rows = [['usb-disk-of-the-hall', 'recovering', '7', '/media/usb/headwater']]
   expect(tableLines(columns, rows, 80)[1]).toBe('usb-disk-of-the-hall  recovering    7  /media/usb/headwater')
-  expect(tableLines(columns, rows, 50)[1]).toBe('usb-disk-of-the-hall  recovering    7  /media/us…')
+  expect(tableLines(columns, rows, 50)[1]).toBe('usb-disk-of-the-hall  recovering    7  /media/usb…')
   expect(tableLines(columns, rows, 40)).toEqual([
     'UPSTREAM              STATE       LAG',
     'usb-disk-of-the-hall  recovering    7',
