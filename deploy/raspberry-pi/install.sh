@@ -160,9 +160,9 @@ fi
 # A version that does not come up is taken back by the package itself, and apt is content.
 current=$(basename "$(readlink /opt/headwater/current)")
 if [ "$current" != "$version" ] && [ "$before" != "$version" ]; then
-  fail "headwater $version does not run, $current goes on: journalctl -u headwater says why"
+  fail "headwater $version does not run, $current goes on: sudo journalctl -u headwater says why"
 fi
-headwater-release check >/dev/null 2>&1 || fail "headwater $current is installed and does not run: journalctl -u headwater says why"
+headwater-release check >/dev/null 2>&1 || fail "headwater $current is installed and does not run: sudo journalctl -u headwater says why"
 case $before in
   '') say "headwater $version is installed, and runs" ;;
   "$version") say "headwater $version was installed already, and $current runs" ;;

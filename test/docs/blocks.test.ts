@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { blocksOf, parseMark } from './blocks.ts'
-import { notSeen } from './script.ts'
+import { blocksOf, type Mark, parseMark } from './blocks.ts'
+import { notSeen, scriptOf } from './script.ts'
 
 const fenced = (language: string, ...lines: string[]) => [`\`\`\`${language}`, ...lines, '```'].join('\n')
 const texts = (markdown: string) => blocksOf('a.md', markdown)[0]!.commands.map(({ text }) => text)
@@ -33,6 +33,15 @@ test('a block of commands without a mark has none', () => {
   expect(blocksOf('a.md', `<!-- a remark -->\n${fenced('sh', 'ls')}`)[0]!.mark).toBe(
     'no mark stands above it',
   )
+})
+
+test('a mark stands with its block in a list, too', () => {
+  const text = ['- an item', '', '  <!-- test: package', '  one', '  -->', '  ```sh', '  two', '  ```'].join(
+    '\n',
+  )
+  expect(blocksOf('a.md', text)).toMatchObject([
+    { line: 6, mark: { need: 'package', setUp: 'one' }, commands: [{ text: 'two' }] },
+  ])
 })
 
 test('blocks of other languages are left alone', () => {
@@ -70,6 +79,25 @@ test('a transcript has commands and what they show', () => {
       { line: 6, text: 'two', shown: [] },
     ],
   })
+})
+
+test('what asks is given a terminal and a person, what does not end is ended', () => {
+  const commands = [
+    'sudo headwater users add a',
+    'echo x | headwater users add b',
+    'sudo apt purge headwater',
+    'journalctl -f',
+  ]
+  const [block] = blocksOf('a.md', `<!-- test: package -->\n${fenced('sh', ...commands)}`)
+  const steps = scriptOf(block!, block!.mark as Mark)
+    .split('\n')
+    .filter((line) => /headwater|journalctl/.test(line))
+  expect(steps).toEqual([
+    "in_terminal 'sudo headwater users add a' 'password of' 'correct horse battery' 'once more' 'correct horse battery'",
+    'echo x | headwater users add b',
+    `in_terminal 'sudo apt purge headwater' 'Do you want to continue' 'y' 'Delete all of Headwater'\\''s data' 'no'`,
+    "until_ctrl_c 'journalctl -f'",
+  ])
 })
 
 test('a transcript is compared without its numbers, times and widths', () => {

@@ -89,7 +89,7 @@ describe.skipIf(!has('shellcheck', '--version'))('by shellcheck', () => {
   const scripts = [
     ...['build.sh', 'headwater-release', 'install.sh'].map((name) => join(DEPLOY, name)),
     ...['preinst', 'postinst', 'prerm', 'postrm', 'config'].map((name) => join(DEPLOY, 'debian', name)),
-    ...['run.sh', 'arm.sh', 'guest.sh'].map((name) => join(TESTS, name)),
+    ...['run.sh', 'arm.sh', 'guest.sh', 'guest/person.sh'].map((name) => join(TESTS, name)),
   ]
   it.each(scripts.map((path) => [basename(path), path]))('%s has no fault', (_name, path) => {
     expect(printed('shellcheck', ['-x', '--severity=warning', path])).toBe('')

@@ -168,7 +168,7 @@ describe('on a system with Headwater', () => {
     expect(code, output).toBe(1)
     const [goesOn, broken] = [field(packageFile('next'), 'Version'), field(packageFile('broken'), 'Version')]
     expect(lines).toEqual([
-      `install.sh: headwater ${broken} does not run, ${goesOn} goes on: journalctl -u headwater says why`,
+      `install.sh: headwater ${broken} does not run, ${goesOn} goes on: sudo journalctl -u headwater says why`,
     ])
     expect(await current()).toBe(`${goesOn}\nactive`)
     expect(await installed()).toBe(broken)
