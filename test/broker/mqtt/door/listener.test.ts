@@ -417,7 +417,7 @@ describe('WebSocket', () => {
         await once(socket, 'pong')
       }
     }
-    await until(() => (held.at(-1) ?? 0) >= 80_000)
+    await until(() => (held.at(-1) ?? 0) >= 80_000, 'it tells what is held')
     expect(held.at(-1)).toBeLessThan(120_000)
     socket.send(Buffer.from('end'), { fin: true })
     await once(socket, 'message')
