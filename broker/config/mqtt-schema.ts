@@ -252,6 +252,13 @@ export const LimitsSchema = Type.Object(
       4_294_967_296,
       67_108_864,
     ),
+    unfinishedBytesMax: integer(
+      'What packets take that are not whole yet, of all clients together; two of the largest fit in any case. At it somebody is disconnected: of ' +
+        'the user or address that holds most, the one whose packet began first.',
+      1_048_576,
+      4_294_967_296,
+      33_554_432,
+    ),
     queuedMessagesMax: integer(
       'Messages of QoS 1 and 2 that wait for a client. At them one that is connected without a session that ' +
         'stays is disconnected; for others new messages are dropped, counted and logged. Each takes 24 bytes of ' +

@@ -51,6 +51,7 @@ export function connectionLimits({ limits }: BrokerConfig): Partial<ConnectionLi
     receiveMaximum: limits.receiveMaximum,
     outboxBytesMax: limits.outboxBytesMax,
     outboxesBytesMax: limits.outboxesBytesMax,
+    unfinishedBytesMax: limits.unfinishedBytesMax,
   }
 }
 

@@ -15,9 +15,11 @@ import { type ConnectedSessions, type ConnectionContext, Encoders } from './conn
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connection/limits.ts'
 import { OutboxPool } from './connection/outbox.ts'
 import { PendingCommits } from './connection/pending-commits.ts'
+import { ReadShares } from './connection/read-shares.ts'
 import { Takeovers } from './connection/takeovers.ts'
 import { TimerWheel } from './connection/timer-wheel.ts'
 import { TopicCache } from './connection/topic-cache.ts'
+import { UnfinishedPackets } from './connection/unfinished-packets.ts'
 import type { GateListeners } from './door/gate.ts'
 import type { ListenerOptions } from './door/listener.ts'
 import { Listeners } from './door/listeners.ts'
@@ -112,6 +114,11 @@ export class Front implements MqttFront {
       topics: new TopicCache(router, limits),
       commits: new PendingCommits((message) => this.#committed(message)),
       pool: new OutboxPool(limits.outboxesBytesMax),
+      readers: {
+        // two packets fit in any case: the limit is not there to keep large ones out
+        unfinished: new UnfinishedPackets(Math.max(limits.unfinishedBytesMax, 2 * limits.packetBytesMax)),
+        shares: new ReadShares(),
+      },
       wheel,
       takeovers: new Takeovers(wheel, limited),
       encoders: new Encoders(),

@@ -214,7 +214,8 @@ export class HonestClients {
 
   #turn(): void {
     const { messagesPerSecond } = this.#options
-    const due = Math.floor(((performance.now() - this.#startedAt) * messagesPerSecond) / 1000)
+    // the first one is due at the start
+    const due = 1 + Math.floor(((performance.now() - this.#startedAt) * messagesPerSecond) / 1000)
     for (; this.#sent < due; this.#sent++) {
       const writer = this.#writers[this.#sent % this.#writers.length]!
       // a broker that stands still is charged: what is late counts from when it was due

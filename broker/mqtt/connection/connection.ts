@@ -67,7 +67,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#onClosed = onClosed
     this.#outbox = new Outbox(stream, pool, limits.outboxBytesMax)
     this.#outbox.onRoom = () => this.#hasRoom()
-    this.#reader = new FrameReader(stream, limits.packetBytesMax, this)
+    this.#reader = new FrameReader(stream, limits.packetBytesMax, context.readers, this)
     stream.on('error', () => {})
     stream.on('close', () => this.#ended())
     wheel.set(this, limits.connectSecondsMax * TICKS_PER_SECOND)
@@ -304,7 +304,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     counters.refused++
     if (reasonCode === Reason.badCredentials || reasonCode === Reason.notAuthorized) counters.refusedLogins++
     limited.warn(`client ${reasonCode}`, 'refused a client', {
-      ...this.#who,
+      ...this.who,
       reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
     })
     const why = connect.requestsProblemInformation ? { reasonString: text } : {}
@@ -346,11 +346,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   #log(reason: string, kind: string): void {
-    this.#context.limited.warn(kind, 'dropped a connection', { ...this.#who, reason })
+    this.#context.limited.warn(kind, 'dropped a connection', { ...this.who, reason })
   }
 
   /** As far as it is known. */
-  get #who(): Partial<Who> {
+  get who(): Partial<Who> {
     if (this.#open !== null) return this.#open.who
     const { address: from, identity } = this.peer
     const user = identity ?? this.#asking?.username

@@ -10,6 +10,7 @@ import type { PublishView } from '../packets/publish-view.ts'
 import type { Outgoing } from '../session/outgoing.ts'
 import type { Session } from '../session/session.ts'
 import type { Access, Quotas } from './access.ts'
+import type { ReaderCommons } from './frame-reader.ts'
 import type { ConnectionLimits } from './limits.ts'
 import type { OutboxPool } from './outbox.ts'
 import type { PendingCommits } from './pending-commits.ts'
@@ -54,6 +55,7 @@ export interface ConnectionContext {
   readonly topics: TopicCache
   readonly commits: PendingCommits
   readonly pool: OutboxPool
+  readonly readers: ReaderCommons
   readonly wheel: TimerWheel
   readonly takeovers: Takeovers
   readonly encoders: Encoders

@@ -1,6 +1,9 @@
 /** From a stream's chunks to packets that are handled one after the other, as long as nothing has to be waited for. */
 import type { Duplex } from 'node:stream'
 import { type Frame, FrameScanner } from '../packets/frame-scanner.ts'
+import { ANONYMOUS, type Who } from '../who.ts'
+import { type Reading, type ReadShares, Share } from './read-shares.ts'
+import type { UnfinishedPacket, UnfinishedPackets } from './unfinished-packets.ts'
 
 /** Why nothing is read: bits. */
 export const Block = {
@@ -18,10 +21,17 @@ export const Block = {
   storing: 64,
   /** The queue of a subscriber is half full. */
   backlog: 128,
+  /** Others come first, in this turn of the event loop. */
+  turn: 256,
 } as const
 
 /** Bytes of a packet that is not whole yet count as a sign of life. */
 const PROGRESS_BYTES = 1024
+/** Where less of a packet has come it is not counted: nearly every chunk ends in the middle of one. */
+const COUNTED_BYTES_MIN = 8 * 1024
+
+/** Of a stream that puts messages of its own together before it hands over their bytes: what they take until then (`WebSocketStream`). */
+export const HELD_EVENT = 'held'
 
 export interface FrameHandler {
   /** May throw: then it is `failed`. */
@@ -31,9 +41,16 @@ export interface FrameHandler {
   handled(packets: number, bytes: number): void
   /** A good part of a packet has come. */
   progressed(): void
+  readonly who: Partial<Who>
 }
 
-export class FrameReader {
+/** Of all connections. */
+export interface ReaderCommons {
+  readonly unfinished: UnfinishedPackets
+  readonly shares: ReadShares
+}
+
+export class FrameReader implements UnfinishedPacket, Reading {
   readonly #stream: Duplex
   readonly #scanner: FrameScanner
   readonly #handler: FrameHandler
@@ -43,12 +60,32 @@ export class FrameReader {
   /** It is handed over again when its block is gone. */
   #held: Frame | null = null
   #progressBytes = 0
+  readonly share = new Share()
+  readonly #common: ReaderCommons
+  #countedBytes = 0
+  /** By the stream. */
+  #heldBytes = 0
 
-  constructor(stream: Duplex, packetBytesMax: number, handler: FrameHandler) {
+  constructor(stream: Duplex, packetBytesMax: number, common: ReaderCommons, handler: FrameHandler) {
     this.#stream = stream
     this.#scanner = new FrameScanner(packetBytesMax)
+    this.#common = common
     this.#handler = handler
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
+    stream.on(HELD_EVENT, (bytes: number) => this.#holds(bytes))
+  }
+
+  /** As far as it is known: before its CONNECT it is its address. */
+  get owner(): string {
+    const { user = ANONYMOUS, from = '' } = this.#handler.who
+    return user === ANONYMOUS ? `address ${from}` : `user ${user}`
+  }
+
+  giveUp(error: Error): void {
+    this.#countedBytes = 0
+    this.#handler.failed(error)
+    // what the stream has collected goes with it, and a goodbye would wait for the rest
+    if (this.#heldBytes > 0) this.#stream.destroy()
   }
 
   /** Something other than the client keeps its packets from being read. */
@@ -65,8 +102,13 @@ export class FrameReader {
     if ((this.#blocks & reason) === 0) return
     this.#blocks &= ~reason
     if (this.#blocks !== 0) return
-    this.#run()
+    this.run()
     if (this.#blocks === 0) this.#stream.resume()
+  }
+
+  /** Its turn has come. */
+  goOn(): void {
+    this.unblock(Block.turn)
   }
 
   /** The frame that is being handled waits where it lies. */
@@ -84,13 +126,15 @@ export class FrameReader {
   stop(): void {
     this.#isStopped = true
     this.#held = null
+    this.#scanner.drop()
+    this.#count()
     this.#stream.resume()
   }
 
   #read(chunk: Buffer): void {
     if (this.#isStopped) return
     this.#scanner.push(chunk)
-    this.#run()
+    if (this.#blocks === 0 && !this.#common.shares.read(this, chunk.length)) this.block(Block.turn)
     if (this.#scanner.isEmpty) return
     this.#progressBytes += chunk.length
     if (this.#progressBytes < PROGRESS_BYTES) return
@@ -98,7 +142,26 @@ export class FrameReader {
     this.#handler.progressed()
   }
 
-  #run(): void {
+  #holds(bytes: number): void {
+    this.#heldBytes = bytes
+    if (!this.#isStopped) this.#count()
+  }
+
+  #count(): void {
+    const bytes = this.#isStopped ? 0 : this.#scanner.collectedBytes + this.#heldBytes
+    if (bytes < COUNTED_BYTES_MIN && this.#countedBytes === 0) return
+    this.#countedBytes = bytes < COUNTED_BYTES_MIN ? 0 : bytes
+    this.#common.unfinished.hold(this, this.#countedBytes)
+  }
+
+  /** A packet is whole: what is there of the next one begins now. */
+  #finished(): void {
+    if (this.#countedBytes === 0) return
+    this.#countedBytes = 0
+    this.#common.unfinished.hold(this, 0)
+  }
+
+  run(): void {
     if (this.#isRunning) return
     this.#isRunning = true
     let packets = 0
@@ -117,6 +180,11 @@ export class FrameReader {
       this.#handler.failed(error as Error)
     }
     this.#isRunning = false
-    if (packets > 0) this.#handler.handled(packets, bytes)
+    if (packets > 0) {
+      this.share.add(bytes, packets)
+      this.#finished()
+      this.#handler.handled(packets, bytes)
+    }
+    this.#count()
   }
 }

@@ -17,6 +17,8 @@ export interface ConnectionLimits extends PacketLimits {
   readonly outboxBytesMax: number
   /** Of all connections together; at it each may have 64 KiB. */
   readonly outboxesBytesMax: number
+  /** What packets take that are not whole yet, of all connections together. */
+  readonly unfinishedBytesMax: number
   /** SUBSCRIBEs and UNSUBSCRIBEs of one connection that wait for the disk; at them nothing more is read from it. */
   readonly subscribesUnderWayMax: number
 }
@@ -29,5 +31,6 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   topicAliasMaximum: 32,
   outboxBytesMax: 1024 * 1024,
   outboxesBytesMax: 64 * 1024 * 1024,
+  unfinishedBytesMax: 32 * 1024 * 1024,
   subscribesUnderWayMax: 16,
 }

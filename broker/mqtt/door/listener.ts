@@ -56,6 +56,12 @@ const ARRIVING_MAX = 500
 const TCP_KEEP_ALIVE_MS = 60_000
 /** Certificates between a client's and its authority. */
 const CHAIN_MAX = 20
+/**
+ * Pieces of one WebSocket message, and what the network makes of it: each takes some 200 bytes beside its own, however small it is. A message of a mebibyte
+ * comes in some 2,000 over a link with small segments.
+ */
+const FRAGMENTS_MAX = 1024
+const CHUNKS_MAX = 8192
 const MQTT_PROTOCOLS = ['mqtt', 'mqttv3.1']
 
 export class Listener {
@@ -225,6 +231,8 @@ export class Listener {
       noServer: true,
       maxPayload: this.#parts.frameBytesMax,
       perMessageDeflate: false,
+      maxFragments: FRAGMENTS_MAX,
+      maxBufferedChunks: CHUNKS_MAX,
       handleProtocols: (offered) => MQTT_PROTOCOLS.find((name) => offered.has(name)) ?? false,
     })
     server.on('request', (_request, response) => {
@@ -236,7 +244,7 @@ export class Listener {
       const refusal = refusalOf(request, path)
       if (refusal === null) {
         webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-          this.#take(new WebSocketStream(webSocket), socket)
+          this.#take(new WebSocketStream(webSocket, socket), socket)
         })
         return
       }

@@ -4,18 +4,34 @@
  */
 import { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import { HELD_EVENT } from '../connection/frame-reader.ts'
 
 const CLOSE_NORMAL = 1000
 const CLOSE_UNSUPPORTED_DATA = 1003
+
+/** A message that is not whole: so often it is told what it holds. */
+const TOLD_BYTES = 16 * 1024
+/** Of a control frame, beside its data: two bytes and the mask (RFC 6455, section 5.2). */
+const CONTROL_BYTES = 6
 
 type Done = (error?: Error | null) => void
 
 export class WebSocketStream extends Duplex {
   readonly #socket: WebSocket
+  /** What came since the last message was whole: `ws` puts it together and does not say how much it has. */
+  #heldBytes = 0
+  #toldBytes = 0
 
-  constructor(socket: WebSocket) {
+  /** @param below what the WebSocket's frames come in by */
+  constructor(socket: WebSocket, below: Duplex) {
     super({ allowHalfOpen: false })
     this.#socket = socket
+    // before `ws` gets it: what makes a message whole is not held
+    below.prependListener('data', (bytes: Buffer) => this.#holds(this.#heldBytes + bytes.length))
+    const onControl = (data: Buffer) => this.#holds(this.#heldBytes - data.length - CONTROL_BYTES)
+    socket.on('ping', onControl)
+    socket.on('pong', onControl)
+    socket.on('message', () => this.#holds(0))
     socket.binaryType = 'nodebuffer'
     socket.on('message', (data, isBinary) => {
       if (this.destroyed || this.readableEnded) return
@@ -28,6 +44,15 @@ export class WebSocketStream extends Duplex {
       this.push(null)
       this.destroy()
     })
+  }
+
+  #holds(bytes: number): void {
+    this.#heldBytes = Math.max(0, bytes)
+    const isWorthTelling =
+      Math.abs(this.#heldBytes - this.#toldBytes) >= TOLD_BYTES || (bytes === 0 && this.#toldBytes > 0)
+    if (!isWorthTelling) return
+    this.#toldBytes = this.#heldBytes
+    this.emit(HELD_EVENT, this.#toldBytes)
   }
 
   override _read(): void {

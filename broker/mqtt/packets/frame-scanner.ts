@@ -71,6 +71,19 @@ export class FrameScanner {
     return this.held === 0 && this.at === this.chunk.length
   }
 
+  /** What the beginning of a packet takes whose end has not come. */
+  get collectedBytes(): number {
+    return this.held === 0 ? 0 : this.collected.length
+  }
+
+  /** Lets go of all it has; it is of no use then. */
+  drop(): void {
+    this.chunk = EMPTY
+    this.at = 0
+    this.collected = EMPTY
+    this.held = 0
+  }
+
   /** The bytes are the scanner's until they have been read: they must not change. */
   push(chunk: Buffer): void {
     if (this.at === this.chunk.length) this.chunk = chunk

@@ -49,7 +49,7 @@ export class RetainedFeed {
     }
     try {
       const topics = this.#topics.slice(from, this.#at)
-      const messages = await Promise.all(topics.map((topic) => this.#retained.get(topic)))
+      const messages = await this.#retained.getMany(topics)
       for (const [i, message] of messages.entries()) {
         if (message !== null) this.#ahead.push({ message, at: from + i })
       }

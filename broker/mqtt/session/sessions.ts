@@ -21,6 +21,7 @@ import { SESSION_LIMITS, type SessionLimits } from './limits.ts'
 import { MessageLoader } from './message-loader.ts'
 import type { Outgoing } from './outgoing.ts'
 import { Patience } from './patience.ts'
+import { ReadTurns } from './read-turns.ts'
 import { RetainedMessages } from './retained.ts'
 import type { DisconnectKind, Session, SessionOwner } from './session.ts'
 import { SessionClock } from './session-clock.ts'
@@ -79,6 +80,7 @@ export class Sessions implements SessionOwner {
       for (const partition of chain.partitions.values()) this.#partitions.set(partition.id, partition)
     }
     const limits = this.#limits
+    const reads = new ReadTurns()
     this.#away = new AwaySessions(store)
     this.#applied = new AppliedPositions([...this.#partitions.values()])
     this.#inline = new InlineMessages(store, limits.inlineBytesMax, this.#limited)
@@ -88,6 +90,7 @@ export class Sessions implements SessionOwner {
       limits,
       drops: this.#drops,
       log: sink,
+      reads,
       now,
       placeOf: (stored) => this.#placeOf(stored),
     })
@@ -123,7 +126,7 @@ export class Sessions implements SessionOwner {
       clock: this.#clock,
     })
     const partition = (id: number) => this.#partitions.get(id)
-    this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
+    this.#loader = new MessageLoader({ log, inline: this.#inline, reads, messageOf, partition, now })
     this.#context = {
       limits,
       drops: this.#drops,

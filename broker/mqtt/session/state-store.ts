@@ -120,6 +120,23 @@ export class StateStore {
     return value === undefined ? undefined : unsealed(key, value)
   }
 
+  /** The same for several, in one call into the store. @throws where the disk is at fault */
+  async getMany(keys: readonly Buffer[]): Promise<(Buffer | undefined)[]> {
+    const changes = keys.map((key) => {
+      const name = key.toString('latin1')
+      return this.#pending.get(name) ?? this.#writing?.get(name)
+    })
+    const stored = keys.filter((_, i) => changes[i] === undefined)
+    const values = stored.length === 0 ? [] : await this.#store.getMany(stored)
+    let next = 0
+    return keys.map((key, i) => {
+      const change = changes[i]
+      if (change !== undefined) return change.payload ?? undefined
+      const value = values[next++]
+      return value === undefined ? undefined : unsealed(key, value)
+    })
+  }
+
   #schedule(): void {
     if (this.#isRunning) return
     this.#isRunning = true

@@ -25,6 +25,7 @@ const LIMITS = {
   inFlightMax: 100,
   outboxBytesMax: 1_048_576,
   outboxesBytesMax: 67_108_864,
+  unfinishedBytesMax: 33_554_432,
   queuedMessagesMax: 20_000,
   subscriberRateMin: 1_000,
   subscriberStallSecondsMax: 5,

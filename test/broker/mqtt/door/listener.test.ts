@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { ListenError } from '../../../../broker/errors.ts'
 import type { PeerInfo } from '../../../../broker/mqtt/connection/access.ts'
+import { HELD_EVENT } from '../../../../broker/mqtt/connection/frame-reader.ts'
 import { Listener, type ListenerOptions, type ListenerParts } from '../../../../broker/mqtt/door/listener.ts'
 import { Listeners } from '../../../../broker/mqtt/door/listeners.ts'
 import { createAuthority, createCertificate } from '../../../support/certificates.ts'
@@ -383,6 +384,44 @@ describe('WebSocket', () => {
     socket.send(Buffer.alloc(1001))
     const [code] = await once(socket, 'close')
     expect(code).toBe(1009)
+  })
+
+  it('ends a connection whose message comes in too many pieces', async () => {
+    const { port } = await listen({ webSocketPath: '/mqtt' }, { frameBytesMax: 1_000_000 })
+    const socket = webSocket(`ws://127.0.0.1:${port}/mqtt`)
+    await once(socket, 'open')
+    for (let piece = 0; piece < 1025; piece++) socket.send(Buffer.from('x'), { fin: false })
+    const [code] = await once(socket, 'close')
+    expect(code).toBe(1008)
+  })
+
+  it('tells what a message holds that is not whole, and that it holds nothing any more', async () => {
+    const held: number[] = []
+    const { port } = await listen(
+      { webSocketPath: '/mqtt' },
+      {
+        frameBytesMax: 1_000_000,
+        onConnection: (stream) => {
+          stream.on(HELD_EVENT, (bytes: number) => held.push(bytes))
+          stream.on('data', (chunk) => stream.write(chunk.subarray(0, 1)))
+        },
+      },
+    )
+    const socket = webSocket(`ws://127.0.0.1:${port}/mqtt`)
+    await once(socket, 'open')
+    // pings between the pieces are not part of it
+    for (let piece = 0; piece < 10; piece++) {
+      socket.send(Buffer.alloc(10_000, 'x'), { fin: false })
+      for (let n = 0; n < 40; n++) {
+        socket.ping(Buffer.alloc(120))
+        await once(socket, 'pong')
+      }
+    }
+    await until(() => (held.at(-1) ?? 0) >= 80_000, 'it tells what is held')
+    expect(held.at(-1)).toBeLessThan(120_000)
+    socket.send(Buffer.from('end'), { fin: true })
+    await once(socket, 'message')
+    expect(held.at(-1)).toBe(0)
   })
 
   it('is told to whoever speaks HTTP alone', async () => {
