@@ -8,7 +8,6 @@ import { INLINE } from './delivery-table.ts'
 import type { InlineMessages } from './inline-messages.ts'
 import { messageBytes } from './message-bytes.ts'
 import { OpenBatches } from './open-batches.ts'
-import type { ReadTurns } from './read-turns.ts'
 
 export interface Reference {
   readonly partition: number
@@ -30,7 +29,6 @@ const READ_BYTES = 32 * 1024
 export interface LoaderParts {
   readonly log: Pick<EventLog, 'read' | 'clockOf'>
   readonly inline: InlineMessages
-  readonly reads: ReadTurns
   readonly messageOf: MessageOfRecord
   partition(id: number): LogPartition | undefined
   /** ms since 1970, the clock of records' timestamps. */
@@ -77,9 +75,8 @@ export class MessageLoader {
     let open = this.#open.find(id, offset)
     let record = open?.at(offset)
     if (record === undefined) {
-      const { log, reads } = this.#parts
-      const { stream, partition: place } = partition
-      const batches = await reads.take(() => log.read(stream, place, offset, READ_BYTES))
+      const { log } = this.#parts
+      const batches = await log.read(partition.stream, partition.partition, offset, READ_BYTES)
       open = this.#open.open(id, batches, offset)
       record = open?.at(offset)
     }

@@ -1,6 +1,6 @@
 /**
- * Reads from the disk that clients ask for: some at a time, the others in the order in which they came. Node has a few threads for all that waits for a
- * disk or hashes a password (`UV_THREADPOOL_SIZE` of the start script), and serves them in order: a thousand subscribers that read back would have the next
+ * Reads of retained messages, which any subscription asks for: some at a time, the others in the order in which they came. Node has a few threads for all that
+ * waits for a disk or hashes a password (`UV_THREADPOOL_SIZE` of the start script), and serves them in order: many new subscribers would have the next
  * commit, and with it every publisher, wait behind their reads.
  */
 

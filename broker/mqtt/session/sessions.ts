@@ -126,7 +126,7 @@ export class Sessions implements SessionOwner {
       clock: this.#clock,
     })
     const partition = (id: number) => this.#partitions.get(id)
-    this.#loader = new MessageLoader({ log, inline: this.#inline, reads, messageOf, partition, now })
+    this.#loader = new MessageLoader({ log, inline: this.#inline, messageOf, partition, now })
     this.#context = {
       limits,
       drops: this.#drops,
