@@ -31,17 +31,20 @@ async function cutAll(options: Options, { out, err, onInterrupt }: Surroundings)
   const machine = await Machine.create(place, settings, random)
   onInterrupt(() => machine.close({ keep: false }))
   let problems: string[] = []
+  let isJudged = false
   try {
     for (let cycle = 1; cycle <= cycles; cycle++) {
       out.line(lineOf(cycle, await machine.cycle(cycle % 3 === 0 ? 'boot' : 'work')))
     }
     problems = await machine.judge()
+    isJudged = true
   } catch (error) {
     problems = [(error as Error).message]
   }
   for (const problem of problems) err.line(problem)
   const isLost = problems.length > 0
-  out.line(`${cycles} cuts, ${machine.acknowledged} acknowledged: ${isLost ? 'NOT all there' : 'all there'}`)
+  const verdict = isLost ? 'NOT all there' : 'all there'
+  out.line(`${cycles} cuts, ${machine.acknowledged} acknowledged: ${isJudged ? verdict : 'not judged'}`)
   await machine.close({ keep: isLost })
   if (isLost) err.line(`the disk and what the machine said: ${place.directory}`)
   return isLost ? Exit.failed : Exit.ok
