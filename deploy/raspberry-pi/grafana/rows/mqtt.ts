@@ -10,11 +10,13 @@ export const mqtt: Row = {
       {
         id: 601,
         title: 'Connections',
-        about: 'Clients that are connected, and how many may be.',
+        about:
+          'Clients that are connected, connections on which nobody has logged in yet, and how many both may be.',
         docs: 'operate.md#connection-limit',
       },
       { unit: 'short', overrides: [asLimit('limit')] },
       [`headwater_mqtt_connections{${B}}`, '{{instance}}'],
+      [`headwater_mqtt_connecting{${B}}`, '{{instance}} not logged in'],
       [`headwater_mqtt_connections_max{${B}}`, '{{instance}} limit'],
     ),
     lines(
