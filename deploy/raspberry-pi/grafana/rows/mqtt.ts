@@ -16,8 +16,8 @@ export const mqtt: Row = {
       },
       { unit: 'short', overrides: [asLimit('limit')] },
       [`headwater_mqtt_connections{${B}}`, '{{instance}}'],
-      [`headwater_mqtt_connecting{${B}}`, '{{instance}} not logged in'],
       [`headwater_mqtt_connections_max{${B}}`, '{{instance}} limit'],
+      [`headwater_mqtt_connecting{${B}}`, '{{instance}} not logged in'],
     ),
     lines(
       {
