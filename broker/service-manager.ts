@@ -10,8 +10,13 @@ import { execFile } from 'node:child_process'
 import type { LogSink } from './log-sink.ts'
 
 const PROGRAM = 'systemd-notify'
-/** A child that takes longer is ended. */
-const SEND_MS_MAX = 10_000
+const READY = 'READY=1'
+const ENDS_READY = ['RELOADING=', 'STOPPING=']
+/**
+ * A child that takes longer is ended. It is read from a card that may stand still for a minute: as long as the next sign of life is away, so that one
+ * of them waits whenever the card answers again.
+ */
+const SEND_MS_MAX = 30_000
 /** What waits to be told; more means that systemd does not listen. */
 const WAITING_MAX = 16
 const STATUS_CHARACTERS_MAX = 200
@@ -32,6 +37,8 @@ export class ServiceManager {
   #last: Promise<void> = Promise.resolve()
   #waiting = 0
   #hasFailed = false
+  /** Said in vain: without it systemd ends a service that is well once its time to start is over. It goes along with the next sign of life. */
+  #owesReady = false
 
   private constructor(watchdogMs: number | null, { env, log, send = sender(env) }: ServiceManagerParts) {
     this.watchdogMs = watchdogMs
@@ -49,7 +56,7 @@ export class ServiceManager {
   }
 
   ready(status: string): Promise<void> {
-    return this.#tell('READY=1', statusOf(status))
+    return this.#tell(READY, statusOf(status))
   }
 
   reloading(): Promise<void> {
@@ -72,7 +79,7 @@ export class ServiceManager {
   async #tell(...assignments: string[]): Promise<void> {
     if (this.#waiting >= WAITING_MAX) return
     this.#waiting++
-    const sent = this.#last.then(() => this.#send(assignments))
+    const sent = this.#last.then(() => this.#sendWithWhatIsOwed(assignments))
     this.#last = sent.then(
       () => {},
       () => {},
@@ -92,6 +99,17 @@ export class ServiceManager {
     } finally {
       this.#waiting--
     }
+  }
+
+  /** One at a time. */
+  async #sendWithWhatIsOwed(assignments: readonly string[]): Promise<void> {
+    const [first = ''] = assignments
+    // a reload ends with a READY of its own, and an end has none
+    const isOver = ENDS_READY.some((name) => first.startsWith(name))
+    const owed = this.#owesReady && !isOver && first !== READY ? [READY] : []
+    this.#owesReady = owed.length > 0 || first === READY
+    await this.#send([...owed, ...assignments])
+    this.#owesReady = false
   }
 }
 

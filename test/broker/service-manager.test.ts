@@ -70,6 +70,55 @@ test('systemd that cannot be told is complained about once, and again after it c
   expect(lines.errors).toHaveLength(2)
 })
 
+test('a READY that did not arrive goes along with the next signs of life, until one of them arrives', async () => {
+  const { manager, told, fail } = fallible()
+  fail(2)
+  await manager.ready('up')
+  await manager.alive('a')
+  await manager.status('b')
+  await manager.alive('c')
+  expect(told).toEqual([
+    ['READY=1', 'STATUS=up'],
+    ['READY=1', 'WATCHDOG=1', 'STATUS=a'],
+    ['READY=1', 'STATUS=b'],
+    ['WATCHDOG=1', 'STATUS=c'],
+  ])
+})
+
+test('a READY that did not arrive is not told while a reload is under way, nor after the end began', async () => {
+  const { manager, told, fail } = fallible()
+  fail(1)
+  await manager.ready('up')
+  await manager.reloading()
+  await manager.alive('a')
+  fail(1)
+  await manager.ready('read again')
+  await manager.stopping()
+  await manager.alive('b')
+  expect(told.map(([first]) => first!.split('=')[0])).toEqual([
+    'READY',
+    'RELOADING',
+    'WATCHDOG',
+    'READY',
+    'STOPPING',
+    'WATCHDOG',
+  ])
+})
+
+function fallible() {
+  const told: (readonly string[])[] = []
+  let failures = 0
+  const send = async (assignments: readonly string[]) => {
+    told.push(assignments)
+    if (failures-- > 0) throw new Error('ended: it took too long')
+  }
+  const manager = ServiceManager.of({ env: SOCKET, log: new Lines(), send })!
+  const fail = (times: number) => {
+    failures = times
+  }
+  return { manager, told, fail }
+}
+
 test('what waits to be told has an end', async () => {
   let calls = 0
   const release: (() => void)[] = []
