@@ -40,6 +40,8 @@ const EMPTY: Record<string, string> = {
   '513 C': 'no downlink',
   '514 A': 'no downlink',
   '606 A': 'nothing was dropped',
+  '610 A': 'no listener has TLS',
+  '610 B': 'no listener has TLS',
   '705 A': 'over UDP there are no frames that noise could damage',
   '708 A': 'nothing was lost',
   '708 B': 'nothing was lost',

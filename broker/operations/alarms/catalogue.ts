@@ -34,6 +34,8 @@ export const ALARMS = {
   'stream-refused': AT_ONCE,
   'downlink-stopped': AT_ONCE,
   'certificate-due': AT_ONCE,
+  // certificate and key are replaced one after the other, and looked at each half minute
+  'certificate-unusable': at(90, 0),
   'clock-untrusted': at(300, 60),
   'card-life-short': at(600, HOUR),
   'file-system-unsafe': AT_ONCE,

@@ -18,7 +18,6 @@ export function syncFindings(look: AlarmLook): Finding[] {
       ...standing(upstream),
       ...lagging(upstream, look),
       ...refused(upstream),
-      ...certificate(upstream, look.at),
     ]),
     ...look.downlinks.flatMap(downlink),
   ]
@@ -73,21 +72,6 @@ function refused({ name, refused: streams }: UpstreamStatus): Finding[] {
     summary: `${name} refuses ${printable(stream)} while it takes others: ${printable(message)}`,
     hint,
   }))
-}
-
-function certificate({ name, certificate: shown }: UpstreamStatus, at: number): Finding[] {
-  if (shown === null || (!shown.isDue && shown.until > at)) return []
-  const isOver = shown.until <= at
-  const day = new Date(shown.until).toISOString().slice(0, 10)
-  return [
-    {
-      id: 'certificate-due',
-      severity: isOver ? 'critical' : 'warning',
-      subject: name,
-      summary: `the certificate that this device shows ${name} ${isOver ? 'has ended' : 'ends'} on ${day}`,
-      hint: 'put a new one into the files that its tls names; nothing needs a restart',
-    },
-  ]
 }
 
 function downlink({ name, state, lastError }: DownlinkStatus): Finding[] {

@@ -2,13 +2,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inject } from 'vitest'
-import { createAuthority, createCertificate } from '../../../../support/certificates.ts'
 import { createTopic, uniqueName } from '../../../../support/kafka/index.ts'
 import { CommandTopic } from '../../../../sync/downlink/kafka-topic.ts'
 import { Edge, scratch } from './edge.ts'
 import type { Provocation } from './provocation.ts'
 
-const DAY_MS = 86_400_000
 const quick = { firstMs: 20, msMax: 100 }
 const archive = { name: 'usb', kind: 'archive', directory: './usb', backoff: quick }
 const kafkaBootstrap = () => inject('kafka').bootstrap.split(',')
@@ -49,13 +47,6 @@ async function loseCommands(edge: Edge): Promise<void> {
   ])
   await commands.removeBelow(0, 2)
   await edge.sync('resume', 'commands')
-}
-
-function writeCertificate(directory: string, until: number): void {
-  const issuer = createAuthority('plant')
-  const { cert, key } = createCertificate({ name: 'edge-1', issuer, until: new Date(until) })
-  writeFileSync(join(directory, 'edge.crt'), cert)
-  writeFileSync(join(directory, 'edge.key'), key, { mode: 0o600 })
 }
 
 export const SYNC_PROVOCATIONS = {
@@ -134,32 +125,6 @@ export const SYNC_PROVOCATIONS = {
     async mend(edge) {
       await edge.sync('resume', 'usb')
       await caughtUp(edge)
-    },
-  },
-
-  'certificate-due': {
-    severity: 'warning',
-    subject: 'central',
-    summary: /the certificate that this device shows central ends on/,
-    async provoke() {
-      const directory = scratch()
-      writeCertificate(directory, Date.now() + DAY_MS)
-      const central = {
-        name: 'central',
-        kind: 'kafka',
-        // nobody answers there: the files are read all the same
-        bootstrap: ['127.0.0.1:9'],
-        tls: { certFile: 'edge.crt', keyFile: 'edge.key' },
-        backoff: quick,
-      }
-      const edge = await Edge.start({ directory, config: { upstreams: [central] } })
-      await edge.until('it was read', async () => (await edge.upstream()).certificate !== null)
-      return edge
-    },
-    async mend(edge) {
-      writeCertificate(edge.directory, Date.now() + 400 * DAY_MS)
-      const isRenewed = async () => (await edge.upstream()).certificate?.isDue === false
-      await edge.until('it is read again', isRenewed)
     },
   },
 
