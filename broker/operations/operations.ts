@@ -244,6 +244,8 @@ export interface DownlinkStatus {
   /** Records that the topic no longer had when they were to be read. */
   readonly lost: number
   readonly lastDeliveredAt: number | null
+  /** Since the topic answered last, by a clock that nobody sets: a minute at most while all is well and nothing is delivered. null before the first answer. */
+  readonly answerAgeSeconds: number | null
   readonly lastError: UpstreamStatus['lastError']
 }
 

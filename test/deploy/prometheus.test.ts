@@ -39,6 +39,8 @@ const EMPTY: Record<string, string> = {
   '513 B': 'no downlink',
   '513 C': 'no downlink',
   '514 A': 'no downlink',
+  '515 A': 'no downlink',
+  '516 A': 'no downlink',
   '606 A': 'nothing was dropped',
   '610 A': 'no listener has TLS',
   '610 B': 'no listener has TLS',

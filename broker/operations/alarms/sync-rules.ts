@@ -74,16 +74,23 @@ function refused({ name, refused: streams }: UpstreamStatus): Finding[] {
   }))
 }
 
-function downlink({ name, state, lastError }: DownlinkStatus): Finding[] {
-  if (state !== 'stopped') return []
+function downlink({ name, state, lastError, tries, answerAgeSeconds }: DownlinkStatus): Finding[] {
   const why = lastError === null ? '' : `: ${printable(lastError.message)}`
-  return [
-    {
-      id: 'downlink-stopped',
-      severity: 'critical',
-      subject: name,
-      summary: `${name} has stopped and waits for a person${why}`,
-      hint: `${lastError?.hint ?? 'see its last error'}; then headwater sync resume ${name}`,
-    },
-  ]
+  if (state === 'stopped') {
+    const summary = `${name} has stopped and waits for a person${why}`
+    const hint = `${lastError?.hint ?? 'see its last error'}; then headwater sync resume ${name}`
+    return [{ id: 'downlink-stopped', severity: 'critical', subject: name, summary, hint }]
+  }
+  if (state === 'paused') {
+    const summary = `${name} is paused: what its topic has does not come`
+    const hint = `headwater sync resume ${name}`
+    return [{ id: 'downlink-paused', severity: 'info', subject: name, summary, hint }]
+  }
+  // it may have something or not: who cannot ask does not know
+  if (tries === 0) return []
+  const last =
+    answerAgeSeconds === null ? '' : `, its topic answered ${duration(answerAgeSeconds * 1000)} ago`
+  const summary = `${name} brings nothing down${last}${why}`
+  const hint = lastError?.hint ?? 'look at the link and at the cluster; the broker goes on trying'
+  return [{ id: 'downlink-stalled', severity: 'warning', subject: name, summary, hint }]
 }

@@ -173,6 +173,11 @@ const SYNC = {
     'upstream',
   ),
   headwater_downlink_lag_records: gauge('Records of the topic that are to be published here.', 'downlink'),
+  headwater_downlink_last_answer_age_seconds: gauge(
+    'Since the topic of the downlink answered last: a minute at most while all is well.',
+    'downlink',
+  ),
+  headwater_downlink_failures: gauge('Failures of the downlink in a row.', 'downlink'),
   headwater_downlink_delivered_total: counter('Records that were published here.', 'downlink'),
   headwater_downlink_passed_over_total: counter(
     'Records of the topic that were not published here.',

@@ -242,6 +242,10 @@ function downlinkSamples({ downlinks }: MetricsReport) {
     headwater_downlink_lag_records: downlinks.map(
       ({ name, lagRecords }): Sample => [{ downlink: name }, lagRecords],
     ),
+    headwater_downlink_last_answer_age_seconds: downlinks.map(
+      ({ name, answerAgeSeconds }): Sample => [{ downlink: name }, answerAgeSeconds],
+    ),
+    headwater_downlink_failures: downlinks.map(({ name, tries }): Sample => [{ downlink: name }, tries]),
     headwater_downlink_delivered_total: downlinks.map(
       ({ name, delivered }): Sample => [{ downlink: name }, delivered],
     ),

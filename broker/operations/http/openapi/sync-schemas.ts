@@ -109,6 +109,7 @@ export const Downlink = Type.Object(
     unacknowledged: count('Deliveries that were not acknowledged in time.'),
     lost: count('Records that the topic no longer had.'),
     lastDeliveredAt: orNull(time('Of the last one.')),
+    answerAgeSeconds: orNull(number('Since the topic answered last.')),
     lastError: orNull(LastError),
   },
   { $id: 'Downlink' },

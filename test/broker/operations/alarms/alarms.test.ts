@@ -233,6 +233,21 @@ const cases: [id: AlarmId, severity: string, subject: string, AlarmLook, summary
     /stopped/,
   ],
   [
+    'downlink-stalled',
+    'warning',
+    'commands',
+    look({ downlinks: [fakeDownlink({ state: 'backoff', tries: 4, answerAgeSeconds: 10_800, lastError })] }),
+    /^commands brings nothing down, its topic answered 3 ?h.* ago: another edge/,
+  ],
+  [
+    'downlink-stalled',
+    'warning',
+    'commands',
+    look({ downlinks: [fakeDownlink({ state: 'connecting', tries: 1, answerAgeSeconds: null })] }),
+    /^commands brings nothing down$/,
+  ],
+  ['downlink-paused', 'info', 'commands', look({ downlinks: [fakeDownlink({ state: 'paused' })] }), /paused/],
+  [
     'certificate-due',
     'warning',
     'archive',
