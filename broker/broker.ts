@@ -207,7 +207,7 @@ export class Broker implements BrokerOperations {
   }
 
   status(): BrokerStatus {
-    const { listeners, clients, connecting, sessions, ...traffic } = this.#front.status()
+    const { listeners, tls, clients, connecting, sessions, ...traffic } = this.#front.status()
     const ingress = this.#ingress.status()
     return {
       version: VERSION,
@@ -220,6 +220,7 @@ export class Broker implements BrokerOperations {
       dataRecovery: { ...this.#data.recovery },
       mqtt: {
         listeners,
+        tls,
         connections: clients,
         connecting,
         connectionsMax: this.#config.limits.connectionsMax,

@@ -2,12 +2,13 @@
  * The TLS files of one upstream, read anew for each connection; and a warning in time, before the certificate that this device
  * shows expires.
  */
+import { isCertificateDue } from '../broker/index.ts'
 import type { Clock } from './clock.ts'
 import { type ReadClock, timeText } from './clock-reading.ts'
 import type { TlsConfig } from './config/security.ts'
 import type { PeerAddress } from './peer-certificate.ts'
 import type { Secrets } from './secrets.ts'
-import { isCertificateDue, ownCertificate, readTlsFiles, type TlsMaterial } from './tls.ts'
+import { ownCertificate, readTlsFiles, type TlsMaterial } from './tls.ts'
 import type { TlsSituation } from './tls-faults.ts'
 
 const WARN_EVERY_MS = 86_400_000

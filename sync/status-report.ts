@@ -1,11 +1,10 @@
 /** Puts a replicator's status together. */
-import { type LinkStatus, type LogSource, partitionKey } from '../broker/index.ts'
+import { certificateStatus, type LinkStatus, type LogSource, partitionKey } from '../broker/index.ts'
 import type { Selection } from './filter/selection.ts'
 import { type Health, lagBytesOf } from './health.ts'
 import { wantedPartitions } from './lanes.ts'
 import type { Refusals } from './refusals.ts'
 import type { ReplicatorState, ReplicatorStatus } from './status.ts'
-import { isCertificateDue } from './tls.ts'
 import type { Positions, Upstream } from './upstream.ts'
 
 export interface StatusParts {
@@ -45,7 +44,6 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
   const drainRecords = sumOf(drained)
   health.noteLag(drainRecords)
   const oldest = lagRecords === 0 ? null : earlier(health.oldestTimestamp, health.oldestLeftOut)
-  const until = upstream.certificateUntil ?? null
   return {
     name: upstream.name,
     kind: upstream.kind,
@@ -69,7 +67,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     stalls: parts.stalls,
     lastAckAt: health.lastAckAt,
     ackAgeSeconds: health.ackAgeSeconds,
-    certificate: until === null ? null : { until, isDue: isCertificateDue(until, parts.now) },
+    certificate: certificateStatus(upstream.certificateUntil ?? null, parts.now),
     lastError: parts.lastError,
     refused: refusals.status(),
     recordsPerSecond: health.recordsPerSecond,

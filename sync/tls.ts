@@ -3,6 +3,7 @@
  * a library's code. Plain types: any client (Kafka, NATS, HTTP) takes them.
  */
 import { createHash, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { certificatesIn } from '../broker/index.ts'
 import { UpstreamSecretError } from './errors.ts'
 import type { Secrets } from './secrets.ts'
 
@@ -21,8 +22,6 @@ export interface TlsMaterial {
   readonly key?: Buffer
   readonly passphrase?: string
 }
-
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 /**
  * @param prefix of the fields in the configuration, such as "tls"
@@ -63,14 +62,6 @@ export function ownCertificate({ cert }: TlsMaterial): X509Certificate | null {
   return cert === undefined ? null : new X509Certificate(cert)
 }
 
-/** Certificates are made for a year or so, and people read their logs by the week. */
-const CERTIFICATE_DUE_MS = 30 * 86_400_000
-
-/** True when a certificate that is good until then should be replaced now; times in ms since 1970. */
-export function isCertificateDue(until: number, now: number): boolean {
-  return until - now <= CERTIFICATE_DUE_MS
-}
-
 /** Changes with any of the parts; says nothing about them. */
 export function fingerprint(...parts: readonly (Uint8Array | string | undefined)[]): string {
   const hash = createHash('sha256')
@@ -96,16 +87,12 @@ async function keyPassword(
 }
 
 function certificates(pem: Buffer, name: string): X509Certificate[] {
-  const blocks = pem.toString('latin1').match(CERTIFICATE)
   const hint = 'put certificates there as PEM: blocks that begin with -----BEGIN CERTIFICATE-----'
-  if (blocks === null) throw new UpstreamSecretError(name, 'it has no PEM certificate', undefined, hint)
-  return blocks.map((block, at) => {
-    try {
-      return new X509Certificate(block)
-    } catch (cause) {
-      throw new UpstreamSecretError(name, `its certificate ${at + 1} is damaged`, cause, hint)
-    }
+  const found = certificatesIn(pem, (at, cause) => {
+    throw new UpstreamSecretError(name, `its certificate ${at + 1} is damaged`, cause, hint)
   })
+  if (found.length === 0) throw new UpstreamSecretError(name, 'it has no PEM certificate', undefined, hint)
+  return found
 }
 
 function privateKey(pem: Buffer, passphrase: string | undefined, name: string, prefix: string): KeyObject {

@@ -21,7 +21,7 @@ import { TimerWheel } from './connection/timer-wheel.ts'
 import { TopicCache } from './connection/topic-cache.ts'
 import { UnfinishedPackets } from './connection/unfinished-packets.ts'
 import type { GateListeners } from './door/gate.ts'
-import type { ListenerOptions } from './door/listener.ts'
+import type { ListenerOptions, ListenerTls } from './door/listener.ts'
 import { Listeners } from './door/listeners.ts'
 import type { Hub } from './hub/hub.ts'
 import type { Message } from './hub/message.ts'
@@ -36,6 +36,7 @@ import type { Traffic } from './traffic.ts'
 
 export interface FrontStatus extends Traffic {
   readonly listeners: readonly string[]
+  readonly tls: readonly ListenerTls[]
   readonly clients: number
   /** Connections on which no client has logged in yet: they hold a place, too. */
   readonly connecting: number
@@ -233,11 +234,12 @@ export class Front implements MqttFront {
     let clients = 0
     for (const connection of this.#connections) if (connection.isOpen) clients++
     const listeners = this.#listeners.addresses()
-    const { counters, pool, encoders } = this.#context
+    const { counters, pool, encoders, now } = this.#context
+    const tls = this.#listeners.tls(now())
     const { sentPackets, sentBytes } = pool
     const sent = { sentPackets, sentBytes, sentMessages: encoders.sentMessages }
     const connecting = this.#connections.size - clients
-    return { listeners, clients, connecting, ...counters, ...sent, sessions: this.#sessions.status() }
+    return { listeners, tls, clients, connecting, ...counters, ...sent, sessions: this.#sessions.status() }
   }
 
   /** On a topic below $SYS: to whoever is connected, and retained in memory alone. */

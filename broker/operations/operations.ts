@@ -2,6 +2,7 @@
  * What can be asked of a running broker. The control socket serves it now; an HTTP API or a dashboard serves the same
  * later. The broker implements it; `sync` is added by the command line, because the broker does not know sync.
  */
+import type { CertificateStatus } from '../certificate-dates.ts'
 import type { ClockStatus } from '../clock/chain-clocks.ts'
 import type { CommitClock } from '../clock/facts.ts'
 import type { ReloadReport } from '../config/changes.ts'
@@ -13,6 +14,7 @@ import type { LogSource, StoredBatch } from '../log/source.ts'
 import type { StreamPolicy } from '../log/stream-policy.ts'
 import type { VerifyProgress, VerifyReport } from '../log/verify.ts'
 import type { ClientStatus } from '../mqtt/connection/client-status.ts'
+import type { ListenerTls } from '../mqtt/door/listener.ts'
 import type { IngressStatus } from '../mqtt/ingress.ts'
 import type { SessionsStatus } from '../mqtt/session/sessions-status.ts'
 import type { Traffic } from '../mqtt/traffic.ts'
@@ -65,6 +67,8 @@ export interface OpenedLog extends ReadableLog {
 export interface MqttStatus {
   /** The addresses in use, with the port that was really taken. */
   readonly listeners: readonly string[]
+  /** Of those with TLS: how long their certificates are good. */
+  readonly tls: readonly ListenerTls[]
   readonly connections: number
   /** Connections on which no client has logged in yet: with the others at most `connectionsMax`. */
   readonly connecting: number
@@ -149,12 +153,7 @@ export interface UpstreamStatus {
   readonly ackAgeSeconds: number | null
   readonly link: LinkStatus
   /** What this device shows upstream, as last read; null where it shows none, or has not read it yet. */
-  readonly certificate: {
-    /** When it expires, ms since 1970. */
-    readonly until: number
-    /** It is time for a new one. */
-    readonly isDue: boolean
-  } | null
+  readonly certificate: CertificateStatus | null
   readonly lastError: {
     readonly code: string
     readonly message: string
@@ -245,6 +244,8 @@ export interface DownlinkStatus {
   /** Records that the topic no longer had when they were to be read. */
   readonly lost: number
   readonly lastDeliveredAt: number | null
+  /** Since the topic answered last, by a clock that nobody sets: a minute at most while all is well and nothing is delivered. null before the first answer. */
+  readonly answerAgeSeconds: number | null
   readonly lastError: UpstreamStatus['lastError']
 }
 

@@ -63,6 +63,8 @@ export class Downlink {
   #reopenAt = 0
   #isFetching = false
   #moves = 0
+  /** Monotonic. */
+  #answeredAt: number | null = null
   #lost = 0
 
   constructor(options: DownlinkOptions, deps: DownlinkDeps) {
@@ -154,12 +156,15 @@ export class Downlink {
       unacknowledged,
       lost: this.#lost,
       lastDeliveredAt,
+      answerAgeSeconds:
+        this.#answeredAt === null ? null : (this.#deps.clock.monotonic() - this.#answeredAt) / 1000,
       lastError,
     }
   }
 
   async #connect(): Promise<DownlinkState> {
     const topic = await this.#deps.source.open()
+    this.#answeredAt = this.#deps.clock.monotonic()
     const { warnings, lost } = await this.#positions.begin(topic, this.#options)
     for (const warning of warnings) this.#deps.sink.warn(`downlink ${this.name}: ${warning}`)
     this.#lost += lost
@@ -183,6 +188,8 @@ export class Downlink {
       this.#isFetching = false
     }
     this.#moves = 0
+    // none may be no answer yet
+    if (fetched.length > 0) this.#answeredAt = this.#deps.clock.monotonic()
     for (const { partition, endOffset } of fetched) this.#ends.set(partition, endOffset)
     await this.#delivery.deliver(this.#topic!, fetched)
     this.#retries.over()

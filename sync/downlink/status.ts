@@ -50,6 +50,8 @@ export interface DownlinkStatus {
   readonly lost: number
   /** ms since 1970 of the last message that was delivered */
   readonly lastDeliveredAt: number | null
+  /** Since the topic answered last, by a clock that nobody sets; of one that is well a minute at most, as long as what came is delivered. null before the first answer. */
+  readonly answerAgeSeconds: number | null
   readonly lastError: {
     readonly code: string
     readonly message: string

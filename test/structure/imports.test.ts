@@ -17,6 +17,7 @@ const moduleOf = (path: string) => path.split('/')[0]!
 /** Files at the top of broker/ that all may use and that use nothing but each other. */
 const LEAVES = [
   'assert.ts',
+  'certificate-dates.ts',
   'cron.ts',
   'timers.ts',
   'errors.ts',

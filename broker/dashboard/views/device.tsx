@@ -2,7 +2,7 @@
 import type { StatusReport } from '../api/types.ts'
 import { Fact } from '../parts/figure.tsx'
 import type { Snapshot } from '../state/live.ts'
-import { ago, bytes, count, duration, milliseconds, plural } from '../text/units.ts'
+import { ago, bytes, count, duration, milliseconds, minuteText, plural } from '../text/units.ts'
 import { visible } from '../text/visible.ts'
 
 type Broker = NonNullable<StatusReport['broker']>
@@ -21,6 +21,11 @@ export function Device({ snapshot, now }: { snapshot: Snapshot; now: number }) {
         <Fact name="Incarnation">{visible(broker.incarnation)}</Fact>
         <Fact name="Started">{`${ago(broker.startedAt, now)}, process ${broker.pid}`}</Fact>
         <Fact name="Listens on">{mqtt.listeners.map(visible).join(', ') || 'nothing'}</Fact>
+        {mqtt.tls.map((tls) => (
+          <Fact key={tls.listener} name="Certificate">
+            <span class={isWell(tls) ? '' : 'warn'}>{certificateText(tls)}</span>
+          </Fact>
+        ))}
         <Fact name="Log in">{visible(broker.dataDirectory)}</Fact>
         <Fact name="File system">
           {visible(fileSystem.type)}
@@ -44,6 +49,19 @@ export function Device({ snapshot, now }: { snapshot: Snapshot; now: number }) {
       </dl>
     </section>
   )
+}
+
+type ListenerTls = Broker['mqtt']['tls'][number]
+
+function isWell({ certificate, clientAuthority, fault }: ListenerTls): boolean {
+  return !certificate.isDue && clientAuthority?.isDue !== true && fault === null
+}
+
+function certificateText({ listener, certificate, clientAuthority, fault }: ListenerTls): string {
+  const authority =
+    clientAuthority === null ? '' : `, authority of clients until ${minuteText(clientAuthority.until)}`
+  const old = fault === null ? '' : ', older than its files'
+  return `${visible(listener)}: until ${minuteText(certificate.until)}${authority}${old}`
 }
 
 function diskText({ freeBytes, usedBytes, bytesMax, isFull }: Broker['log']['space']): string {

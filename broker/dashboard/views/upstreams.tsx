@@ -179,6 +179,12 @@ function DownlinkCard({ downlink, now }: { downlink: DownlinkStatus; now: number
           value={count(passedOver.reduce((sum, [, value]) => sum + value, 0))}
           more={passedOver.map(([reason, value]) => `${count(value)} ${visible(reason)}`).join(', ')}
         />
+        <Figure
+          name="Topic answered"
+          value={
+            downlink.answerAgeSeconds === null ? 'never' : `${duration(downlink.answerAgeSeconds * 1000)} ago`
+          }
+        />
         <Figure name="Unacknowledged" value={count(downlink.unacknowledged)} />
         <Figure name="Lost" value={count(downlink.lost)} isBad={downlink.lost > 0} />
       </Figures>

@@ -1,6 +1,7 @@
 /** The certificate files of a listener: read and tried out before they are used. */
-import { createHash, X509Certificate } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { certificatesIn, firstEnd, lastingAuthorities } from '../../certificate-dates.ts'
 import { ListenError } from '../../errors.ts'
 import type { Disk } from '../../storage/store.ts'
 
@@ -19,6 +20,9 @@ export interface Certificates {
   readonly fingerprint: string
   /** Those that clients' certificates are taken from, by their fingerprints (SHA-256). */
   readonly authorities: ReadonlySet<string>
+  /** When the first of its chain ends, and the first of the clients' authorities; ms since 1970, null where there is none. */
+  readonly until: number | null
+  readonly authorityUntil: number | null
 }
 
 /** @param where the listener, for the error @throws ListenError */
@@ -49,20 +53,19 @@ export async function readCertificates(disk: Disk, files: TlsFiles, where: strin
     const reason = `${certFile} and ${keyFile} cannot be used: ${(error as Error).message}`
     throw new ListenError(where, reason, 'the key must be that of the certificate, both as PEM', error)
   }
+  // what TLS cannot read there vouches for nobody: half a file must not end everybody's connections
+  const authorities = certificatesIn(ca ?? undefined)
+  if (ca !== null && authorities.length === 0) {
+    const hint = 'put the authorities of clients there as PEM, or correct mqtt.listeners'
+    throw new ListenError(where, `the clients' authority ${clientCaFile} has no PEM certificate`, hint)
+  }
   const hash = createHash('sha256')
   for (const part of [cert, key, ca ?? Buffer.alloc(0)]) hash.update(`${part.length}:`).update(part)
-  return { options, fingerprint: hash.digest('base64'), authorities: authoritiesIn(ca) }
-}
-
-const PEM = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END [^-]+-----/g
-
-/** What TLS cannot read there vouches for nobody. */
-function authoritiesIn(file: Buffer | null): Set<string> {
-  const authorities = new Set<string>()
-  for (const [pem] of file?.toString('latin1').matchAll(PEM) ?? []) {
-    try {
-      authorities.add(new X509Certificate(pem).fingerprint256)
-    } catch {}
+  return {
+    options,
+    fingerprint: hash.digest('base64'),
+    authorities: new Set(authorities.map(({ fingerprint256 }) => fingerprint256)),
+    until: firstEnd(certificatesIn(cert)),
+    authorityUntil: firstEnd(lastingAuthorities(authorities)),
   }
-  return authorities
 }

@@ -14,6 +14,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { WebSocketServer } from 'ws'
+import { type CertificateStatus, certificateStatus } from '../../certificate-dates.ts'
 import { formatListenAddress, type ListenAddress, listenError } from '../../config/address.ts'
 import { LimitedLog } from '../../limited-log.ts'
 import type { LogSink } from '../../log-sink.ts'
@@ -28,6 +29,21 @@ export interface ListenerOptions {
   readonly tls: TlsFiles | null
   /** The path of its URL; null: plain MQTT. */
   readonly webSocketPath: string | null
+}
+
+/** How long the certificates of one listener are good. */
+export interface ListenerTls {
+  /** As it is bound. */
+  readonly listener: string
+  readonly certFile: string
+  readonly keyFile: string
+  readonly clientCaFile: string | null
+  /** What it shows clients: of the chain the one that ends first. */
+  readonly certificate: CertificateStatus
+  /** What clients' certificates are taken from, the one that ends first; null where clients are not asked. */
+  readonly clientAuthority: CertificateStatus | null
+  /** Why the files as they are now cannot be used, so that older certificates stay in use; null where they are in use. */
+  readonly fault: string | null
 }
 
 export type OnConnection = (stream: Duplex, peer: PeerInfo) => void
@@ -74,8 +90,10 @@ export class Listener {
   #server: Server | undefined
   /** What leads the handshake. */
   #handshakes: HandshakeServer | undefined
-  #fingerprint = ''
-  #authorities: ReadonlySet<string> = new Set()
+  /** In use; null without TLS. */
+  #certificates: Certificates | null = null
+  /** Why those that are in the files now are not. */
+  #fault: string | null = null
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: ListenerOptions, parts: ListenerParts) {
@@ -99,15 +117,14 @@ export class Listener {
   /** @throws ListenError */
   async listen(): Promise<void> {
     const { tls } = this.#options
-    const certificates = tls === null ? null : await this.#certificates(tls)
+    const certificates = tls === null ? null : await this.#read(tls)
     this.#handshakes = await this.#createHandshakes(certificates)
     // an acknowledgement does not wait for the next packet
     const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS }
     this.#server = createServer(options, (socket) => this.#arrived(socket))
     await this.#bind(this.#server)
     if (certificates === null) return
-    this.#fingerprint = certificates.fingerprint
-    this.#authorities = certificates.authorities
+    this.#certificates = certificates
     this.#timer = setInterval(() => void this.renew(), CHECK_MS)
     this.#timer.unref()
   }
@@ -118,17 +135,31 @@ export class Listener {
     const { log } = this.#parts
     if (tls === null || this.#handshakes === undefined) return
     try {
-      const { options, fingerprint, authorities } = await this.#certificates(tls)
-      if (fingerprint === this.#fingerprint) return
-      ;(this.#handshakes as TlsServer).setSecureContext(options)
-      this.#fingerprint = fingerprint
-      this.#authorities = authorities
+      const certificates = await this.#read(tls)
+      this.#fault = null
+      if (certificates.fingerprint === this.#certificates?.fingerprint) return
+      ;(this.#handshakes as TlsServer).setSecureContext(certificates.options)
+      this.#certificates = certificates
       log.info('a listener has new certificates', { listener: this.bound })
       this.#parts.onAuthorities?.()
     } catch (error) {
       const reason = (error as Error).message
+      this.#fault = reason
       this.#limited.warn(reason, 'a listener keeps its old certificates', { listener: this.bound, reason })
     }
+  }
+
+  /** @param now ms since 1970 @returns null without TLS */
+  tls(now: number): ListenerTls | null {
+    const { tls } = this.#options
+    if (tls === null || this.#certificates === null) return null
+    const { certFile, keyFile, clientCaFile } = tls
+    const { until, authorityUntil } = this.#certificates
+    const certificate = certificateStatus(until, now)
+    if (certificate === null) return null
+    const clientAuthority = certificateStatus(authorityUntil, now)
+    const files = { certFile, keyFile, clientCaFile }
+    return { listener: this.bound, ...files, certificate, clientAuthority, fault: this.#fault }
   }
 
   /** Takes no more connections; resolves once those there are have ended. */
@@ -188,7 +219,7 @@ export class Listener {
       return
     }
     const authority = authorityOf(socket as TLSSocket)
-    const isVouchedFor = () => this.#authorities.has(authority)
+    const isVouchedFor = () => this.#certificates?.authorities.has(authority) === true
     this.#parts.onConnection(stream, { address, port, listener, identity, isVouchedFor })
   }
 
@@ -271,7 +302,7 @@ export class Listener {
     )
   }
 
-  #certificates(tls: TlsFiles): Promise<Certificates> {
+  #read(tls: TlsFiles): Promise<Certificates> {
     return readCertificates(this.#parts.disk, tls, formatListenAddress(this.#options.address))
   }
 }

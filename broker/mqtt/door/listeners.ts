@@ -1,6 +1,6 @@
 /** All addresses that clients connect to. */
 import { formatListenAddress } from '../../config/address.ts'
-import { Listener, type ListenerOptions, type ListenerParts } from './listener.ts'
+import { Listener, type ListenerOptions, type ListenerParts, type ListenerTls } from './listener.ts'
 
 export class Listeners {
   readonly #options: readonly ListenerOptions[]
@@ -40,6 +40,11 @@ export class Listeners {
   /** One of them asks clients for a certificate. */
   get takesCertificates(): boolean {
     return this.#options.some(({ tls }) => tls?.clientCaFile != null)
+  }
+
+  /** Of those with TLS. @param now ms since 1970 */
+  tls(now: number): ListenerTls[] {
+    return this.#listeners.flatMap((listener) => listener.tls(now) ?? [])
   }
 
   /** Looks for new certificates. */

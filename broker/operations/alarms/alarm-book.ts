@@ -2,6 +2,7 @@
 import type { Alarm, AlarmSeverity, Finding } from './alarm.ts'
 import { brokerFindings } from './broker-rules.ts'
 import { ALARMS } from './catalogue.ts'
+import { certificateFindings } from './certificate-rules.ts'
 import { logFindings } from './log-rules.ts'
 import type { AlarmLook } from './look.ts'
 import { syncFindings } from './sync-rules.ts'
@@ -22,7 +23,7 @@ interface Entry {
 
 /** All that is wrong at one look. */
 export function findings(look: AlarmLook): Finding[] {
-  return [...logFindings(look), ...syncFindings(look), ...brokerFindings(look)]
+  return [...logFindings(look), ...syncFindings(look), ...certificateFindings(look), ...brokerFindings(look)]
 }
 
 export class AlarmBook {

@@ -33,7 +33,11 @@ export const ALARMS = {
   'upstream-paused': at(HOUR, 0),
   'stream-refused': AT_ONCE,
   'downlink-stopped': AT_ONCE,
+  'downlink-stalled': at(600, 60),
+  'downlink-paused': at(HOUR, 0),
   'certificate-due': AT_ONCE,
+  // certificate and key are replaced one after the other, and looked at each half minute
+  'certificate-unusable': at(90, 0),
   'clock-untrusted': at(300, 60),
   'card-life-short': at(600, HOUR),
   'file-system-unsafe': AT_ONCE,

@@ -18,7 +18,6 @@ export function syncFindings(look: AlarmLook): Finding[] {
       ...standing(upstream),
       ...lagging(upstream, look),
       ...refused(upstream),
-      ...certificate(upstream, look.at),
     ]),
     ...look.downlinks.flatMap(downlink),
   ]
@@ -75,31 +74,23 @@ function refused({ name, refused: streams }: UpstreamStatus): Finding[] {
   }))
 }
 
-function certificate({ name, certificate: shown }: UpstreamStatus, at: number): Finding[] {
-  if (shown === null || (!shown.isDue && shown.until > at)) return []
-  const isOver = shown.until <= at
-  const day = new Date(shown.until).toISOString().slice(0, 10)
-  return [
-    {
-      id: 'certificate-due',
-      severity: isOver ? 'critical' : 'warning',
-      subject: name,
-      summary: `the certificate that this device shows ${name} ${isOver ? 'has ended' : 'ends'} on ${day}`,
-      hint: 'put a new one into the files that its tls names; nothing needs a restart',
-    },
-  ]
-}
-
-function downlink({ name, state, lastError }: DownlinkStatus): Finding[] {
-  if (state !== 'stopped') return []
+function downlink({ name, state, lastError, tries, answerAgeSeconds }: DownlinkStatus): Finding[] {
   const why = lastError === null ? '' : `: ${printable(lastError.message)}`
-  return [
-    {
-      id: 'downlink-stopped',
-      severity: 'critical',
-      subject: name,
-      summary: `${name} has stopped and waits for a person${why}`,
-      hint: `${lastError?.hint ?? 'see its last error'}; then headwater sync resume ${name}`,
-    },
-  ]
+  if (state === 'stopped') {
+    const summary = `${name} has stopped and waits for a person${why}`
+    const hint = `${lastError?.hint ?? 'see its last error'}; then headwater sync resume ${name}`
+    return [{ id: 'downlink-stopped', severity: 'critical', subject: name, summary, hint }]
+  }
+  if (state === 'paused') {
+    const summary = `${name} is paused: what its topic has does not come`
+    const hint = `headwater sync resume ${name}`
+    return [{ id: 'downlink-paused', severity: 'info', subject: name, summary, hint }]
+  }
+  // it may have something or not: who cannot ask does not know
+  if (tries === 0) return []
+  const last =
+    answerAgeSeconds === null ? '' : `, its topic answered ${duration(answerAgeSeconds * 1000)} ago`
+  const summary = `${name} brings nothing down${last}${why}`
+  const hint = lastError?.hint ?? 'look at the link and at the cluster; the broker goes on trying'
+  return [{ id: 'downlink-stalled', severity: 'warning', subject: name, summary, hint }]
 }

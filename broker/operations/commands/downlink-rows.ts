@@ -3,7 +3,7 @@ import type { DownlinkStatus } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { printTable } from '../terminal/table.ts'
-import { ago, count } from '../terminal/units.ts'
+import { ago, count, duration } from '../terminal/units.ts'
 import { printTrouble } from './trouble.ts'
 
 /** Prints nothing where there is none. */
@@ -18,6 +18,7 @@ export function printDownlinks(out: Output, downlinks: readonly DownlinkStatus[]
     count(status.delivered),
     count(passedOver(status)),
     ago(status.lastDeliveredAt),
+    status.answerAgeSeconds === null ? 'never' : `${duration(status.answerAgeSeconds * 1000)} ago`,
     printable(status.address),
   ])
   printTable(
@@ -30,6 +31,7 @@ export function printDownlinks(out: Output, downlinks: readonly DownlinkStatus[]
       { title: 'DELIVERED', align: 'right' },
       { title: 'PASSED OVER', align: 'right' },
       { title: 'LAST', align: 'right' },
+      { title: 'ANSWERED', align: 'right', isExtra: true },
       { title: 'WHERE', isExtra: true },
     ],
     rows,

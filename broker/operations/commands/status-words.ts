@@ -1,6 +1,7 @@
-/** What `headwater status` says of room and of refusals. */
+/** What `headwater status` says of room, of certificates and of refusals. */
 import type { BrokerStatus } from '../operations.ts'
-import { bytes, count, plural } from '../terminal/units.ts'
+import { printable } from '../terminal/printable.ts'
+import { bytes, count, localTime, plural } from '../terminal/units.ts'
 
 export function spaceText({
   usedBytes,
@@ -14,6 +15,17 @@ export function spaceText({
     return `${used} used; ${bytes(freeBytes)} free, all of it in reserve (${bytes(reserveBytes)})`
   }
   return `${used} used; ${bytes(freeBytes)} free, ${bytes(reserveBytes)} of them in reserve`
+}
+
+/** Of one listener; what is wrong with it is an alarm besides. */
+export function certificateText(tls: BrokerStatus['mqtt']['tls'][number]): string {
+  const { listener, certificate, clientAuthority, fault } = tls
+  const parts = [
+    `of ${printable(listener)} good until ${localTime(certificate.until)}`,
+    ...(clientAuthority === null ? [] : [`authority of clients until ${localTime(clientAuthority.until)}`]),
+    ...(fault === null ? [] : ['what its files have now cannot be used']),
+  ]
+  return parts.join('; ')
 }
 
 /** Messages first, then connections; empty where nothing was refused. */

@@ -15,7 +15,7 @@ import { printAlarms } from './alarm-rows.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { nextInterval } from './intervals.ts'
 import { openLogAccess, runningBroker } from './log-access.ts'
-import { refusedText, spaceText } from './status-words.ts'
+import { certificateText, refusedText, spaceText } from './status-words.ts'
 import { printTables } from './streams.ts'
 import { printUpstreams, waitsForPerson } from './sync-status.ts'
 
@@ -178,6 +178,7 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
     ['edge', `${edge} (incarnation ${incarnation})`],
     ['data', dataDirectory],
     ['mqtt', `${mqtt.listeners.join(', ')}; ${connectionsText(mqtt)}`],
+    ...mqtt.tls.map((tls): [string, string] => ['certificate', certificateLine(out, tls)]),
     ['sessions', sessionsText(mqtt.sessions)],
     ['taken', takenText(ingress)],
     ['log', `${bytes(log.storedBytes)} in ${plural(log.segments, 'segment')}; ${commitText(log)}`],
@@ -211,6 +212,12 @@ function brokerFacts(out: Output, broker: BrokerStatus) {
     facts.push(['fault', out.paint('red', `the log takes no records: ${log.reason ?? log.condition}`)])
   }
   return facts
+}
+
+function certificateLine(out: Output, tls: BrokerStatus['mqtt']['tls'][number]): string {
+  const text = certificateText(tls)
+  const isWell = !tls.certificate.isDue && tls.clientAuthority?.isDue !== true && tls.fault === null
+  return isWell ? text : out.paint('yellow', text)
 }
 
 function connectionsText({ connections, connecting, connectionsMax }: BrokerStatus['mqtt']): string {

@@ -5,7 +5,7 @@ import type { DownlinkStatus, UpstreamStatus } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
 import { type Column, printFacts, printTable } from '../terminal/table.ts'
-import { bytes, count, duration, plural, rate } from '../terminal/units.ts'
+import { bytes, count, duration, localTime, plural, rate } from '../terminal/units.ts'
 import { type CommandContext, type ConfigOptions, dataDirectoryOf } from './context.ts'
 import { printDownlinks } from './downlink-rows.ts'
 import { printTrouble } from './trouble.ts'
@@ -161,14 +161,6 @@ export function printDetails(out: Output, status: UpstreamStatus): void {
   out.line()
   out.line(out.paint('bold', printable(status.name)))
   printFacts(out, facts)
-}
-
-/** 2026-01-05 22:00, by the clock of this machine. */
-function localTime(time: number): string {
-  const date = new Date(time)
-  const two = (value: number) => String(value).padStart(2, '0')
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
 /** Streams that are left out while the others go on. */

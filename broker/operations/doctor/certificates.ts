@@ -1,5 +1,6 @@
 /** The certificates that this device shows: whether they are its key's, for how long, for which names, and signed by whom they say. */
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
+import { certificatesIn, endOf, isCertificateDue, lastingAuthorities } from '../../certificate-dates.ts'
 import { HeadwaterError } from '../../errors.ts'
 import { readCertificates, type TlsFiles } from '../../mqtt/door/certificates.ts'
 import type { Disk } from '../../storage/store.ts'
@@ -7,9 +8,6 @@ import { duration } from '../terminal/units.ts'
 import { type Finding, fault, ok, warning } from './finding.ts'
 
 const ITEM = 'certificate'
-/** Certificates are made for a year or so, and somebody has to come. */
-const DUE_MS = 30 * 86_400_000
-const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
 export interface ClockView {
   /** ms since 1970 */
@@ -33,17 +31,13 @@ export async function examineCertificates(
   const chain = certificatesIn(await disk.readFile(files.certFile))
   const findings = chainFindings(files.certFile, chain, clock)
   if (files.clientCaFile !== null) {
-    const authorities = certificatesIn(await disk.readFile(files.clientCaFile))
+    const authorities = lastingAuthorities(certificatesIn(await disk.readFile(files.clientCaFile)))
     for (const authority of authorities) {
       const due = dateFinding(files.clientCaFile, authority, clock)
       if (due !== null) findings.push(due)
     }
   }
   return findings
-}
-
-function certificatesIn(pem: Buffer | undefined): X509Certificate[] {
-  return (pem?.toString('latin1').match(PEM) ?? []).map((block) => new X509Certificate(block))
 }
 
 /** @param chain the device's own first. */
@@ -64,7 +58,7 @@ export function chainFindings(file: string, chain: readonly X509Certificate[], c
     findings.push(warning(ITEM, `${file} names no host, and most clients refuse it`, todo))
   }
   if (findings.length > 0) return findings
-  const left = duration(Date.parse(own.validTo) - clock.now)
+  const left = duration(endOf(own) - clock.now)
   return [ok(ITEM, `${file}: for ${namesOf(own)}, for another ${left}`)]
 }
 
@@ -75,7 +69,7 @@ function namesOf({ subjectAltName, subject }: X509Certificate): string {
 
 /** A date in doubt is told as a doubt of the clock: it costs nothing to look there first. */
 function dateFinding(file: string, certificate: X509Certificate, clock: ClockView): Finding | null {
-  const until = Date.parse(certificate.validTo)
+  const until = endOf(certificate)
   const from = Date.parse(certificate.validFrom)
   const name = certificate.subject.split('\n').join(', ')
   const day = (time: number) => new Date(time).toISOString().slice(0, 10)
@@ -88,6 +82,6 @@ function dateFinding(file: string, certificate: X509Certificate, clock: ClockVie
   }
   const todo = 'put a new one and its key into the files; no restart is needed'
   if (until < clock.now) return fault(ITEM, `${file}: ${name} expired on ${day(until)}${doubt}`, todo)
-  if (until - clock.now > DUE_MS) return null
+  if (!isCertificateDue(until, clock.now)) return null
   return warning(ITEM, `${file}: ${name} expires in ${duration(until - clock.now)}`, todo)
 }

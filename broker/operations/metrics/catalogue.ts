@@ -32,6 +32,14 @@ const MQTT = {
   headwater_mqtt_sent_packets_total: counter('MQTT packets sent.'),
   headwater_mqtt_received_bytes_total: counter('Bytes received by MQTT.'),
   headwater_mqtt_sent_bytes_total: counter('Bytes sent by MQTT.'),
+  headwater_listener_certificate_expiry_timestamp_seconds: gauge(
+    'When the certificate that a listener shows clients ends, Unix time.',
+    'listener',
+  ),
+  headwater_listener_client_authority_expiry_timestamp_seconds: gauge(
+    "When the authority that a listener takes clients' certificates from ends, Unix time.",
+    'listener',
+  ),
   headwater_messages_received_total: counter('PUBLISHes taken from clients.'),
   headwater_messages_received_bytes_total: counter('Bytes of the payloads of PUBLISHes taken from clients.'),
   headwater_messages_sent_total: counter('PUBLISHes sent to clients.'),
@@ -165,6 +173,11 @@ const SYNC = {
     'upstream',
   ),
   headwater_downlink_lag_records: gauge('Records of the topic that are to be published here.', 'downlink'),
+  headwater_downlink_last_answer_age_seconds: gauge(
+    'Since the topic of the downlink answered last: a minute at most while all is well.',
+    'downlink',
+  ),
+  headwater_downlink_failures: gauge('Failures of the downlink in a row.', 'downlink'),
   headwater_downlink_delivered_total: counter('Records that were published here.', 'downlink'),
   headwater_downlink_passed_over_total: counter(
     'Records of the topic that were not published here.',

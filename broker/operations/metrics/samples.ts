@@ -58,6 +58,13 @@ function mqttSamples({ broker: { mqtt, ingress } }: MetricsReport) {
     headwater_mqtt_sent_packets_total: one(traffic.sentPackets),
     headwater_mqtt_received_bytes_total: one(traffic.receivedBytes),
     headwater_mqtt_sent_bytes_total: one(traffic.sentBytes),
+    headwater_listener_certificate_expiry_timestamp_seconds: mqtt.tls.map(
+      ({ listener, certificate }): Sample => [{ listener }, certificate.until / 1000],
+    ),
+    headwater_listener_client_authority_expiry_timestamp_seconds: mqtt.tls.flatMap(
+      ({ listener, clientAuthority }): Sample[] =>
+        clientAuthority === null ? [] : [[{ listener }, clientAuthority.until / 1000]],
+    ),
     headwater_messages_received_total: one(ingress.received),
     headwater_messages_received_bytes_total: one(ingress.receivedBytes),
     headwater_messages_sent_total: one(traffic.sentMessages),
@@ -235,6 +242,10 @@ function downlinkSamples({ downlinks }: MetricsReport) {
     headwater_downlink_lag_records: downlinks.map(
       ({ name, lagRecords }): Sample => [{ downlink: name }, lagRecords],
     ),
+    headwater_downlink_last_answer_age_seconds: downlinks.map(
+      ({ name, answerAgeSeconds }): Sample => [{ downlink: name }, answerAgeSeconds],
+    ),
+    headwater_downlink_failures: downlinks.map(({ name, tries }): Sample => [{ downlink: name }, tries]),
     headwater_downlink_delivered_total: downlinks.map(
       ({ name, delivered }): Sample => [{ downlink: name }, delivered],
     ),

@@ -50,3 +50,11 @@ function both(large: number, largeUnit: string, small: number, smallUnit: string
 export function ago(at: number | null, now = Date.now()): string {
   return at === null ? 'never' : `${duration(now - at)} ago`
 }
+
+/** 2026-01-05 22:00, by the clock of this machine. */
+export function localTime(time: number): string {
+  const date = new Date(time)
+  const two = (value: number) => String(value).padStart(2, '0')
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
+  return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
+}

@@ -200,6 +200,7 @@ export const fakeStatus: BrokerStatus = {
   dataRecovery: noDirectoryRecovery(),
   mqtt: {
     listeners: ['127.0.0.1:1883'],
+    tls: [],
     connections: 2,
     connecting: 0,
     connectionsMax: 1000,

@@ -50,6 +50,7 @@ export function fakeDownlink(more: Partial<DownlinkStatus> = {}): DownlinkStatus
     unacknowledged: 0,
     lost: 0,
     lastDeliveredAt: null,
+    answerAgeSeconds: 1,
     lastError: null,
     ...more,
   }

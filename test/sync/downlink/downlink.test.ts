@@ -130,6 +130,26 @@ describe('a downlink', () => {
 })
 
 describe('when its cluster is away', () => {
+  it('tells how long ago its topic answered: nothing before it did, and on through failures', async () => {
+    const { source, clock, downlink } = setUp()
+    source.failures.push(unreachable())
+    downlink.start()
+    await settle()
+    expect(downlink.status()).toMatchObject({ tries: 1, answerAgeSeconds: null })
+    source.add(0)
+    clock.advance(1000)
+    await settle()
+    expect(downlink.status()).toMatchObject({ tries: 0, state: 'idle', answerAgeSeconds: 0 })
+    source.failures.push(...Array.from({ length: 100 }, unreachable))
+    source.wake()
+    for (let second = 0; second < 20; second++) {
+      clock.advance(1000)
+      await settle()
+    }
+    expect(downlink.status().tries).toBeGreaterThan(1)
+    expect(downlink.status().answerAgeSeconds).toBe(20)
+  })
+
   it('it tries again with growing pauses, at once when it is asked to, and tells once', async () => {
     const { source, publisher, clock, lines, downlink } = setUp()
     source.add(0)

@@ -1,6 +1,6 @@
 /** How the broker itself is. */
 import { Type } from '@sinclair/typebox'
-import { byName, count, counts, flag, number, orNull, text, time, words } from './pieces.ts'
+import { byName, certificate, count, counts, flag, number, orNull, text, time, words } from './pieces.ts'
 
 const Sessions = Type.Object(
   {
@@ -17,8 +17,21 @@ const Sessions = Type.Object(
   { description: 'What sessions hold.' },
 )
 
+const ListenerTls = Type.Object({
+  listener: text('Its address.'),
+  certFile: text('Where the certificate is.'),
+  keyFile: text('Where its key is.'),
+  clientCaFile: orNull(text("Where the authorities of clients' certificates are.")),
+  certificate: certificate('What it shows clients: of the chain the one that ends first.'),
+  clientAuthority: orNull(certificate("What clients' certificates are taken from: the one that ends first.")),
+  fault: orNull(
+    text('Why the files as they are now cannot be used, so that older certificates stay in use.'),
+  ),
+})
+
 const Mqtt = Type.Object({
   listeners: Type.Array(Type.String(), { description: 'The addresses in use.' }),
+  tls: Type.Array(ListenerTls, { description: 'Of those with TLS: how long their certificates are good.' }),
   connections: count('Clients that are connected.'),
   connecting: count(
     'Connections on which no client has logged in yet; they count towards connectionsMax, too.',

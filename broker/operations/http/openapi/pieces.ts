@@ -13,6 +13,12 @@ export const words = (description: string, ...all: string[]) =>
   )
 export const orNull = (schema: TSchema) => Type.Union([schema, Type.Null()])
 
+export const certificate = (description: string) =>
+  Type.Object(
+    { until: time('When it ends.'), isDue: flag('It is time for a new one.') },
+    description === '' ? {} : { description },
+  )
+
 /** An object of counts. */
 export const counts = (description: string, ...names: string[]) =>
   Type.Object(Object.fromEntries(names.map((name) => [name, Type.Number({ minimum: 0 })])), { description })

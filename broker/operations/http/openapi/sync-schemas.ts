@@ -1,6 +1,6 @@
 /** Upstreams and downlinks. */
 import { Type } from '@sinclair/typebox'
-import { byName, count, flag, number, orNull, text, time, words } from './pieces.ts'
+import { byName, certificate, count, number, orNull, text, time, words } from './pieces.ts'
 
 const LastError = Type.Object({
   code: text('A stable code: docs/errors.md.'),
@@ -79,9 +79,7 @@ export const Upstream = Type.Object(
     lastAckAt: orNull(time('When it acknowledged something last.')),
     ackAgeSeconds: orNull(number('Since then.')),
     link: Link,
-    certificate: orNull(
-      Type.Object({ until: time('When it ends.'), isDue: flag('It is time for a new one.') }),
-    ),
+    certificate: orNull(certificate('What this device shows upstream.')),
     lastError: orNull(LastError),
     refused: Type.Array(RefusedStream, { description: 'Streams that it refuses while it takes others.' }),
   },
@@ -111,6 +109,7 @@ export const Downlink = Type.Object(
     unacknowledged: count('Deliveries that were not acknowledged in time.'),
     lost: count('Records that the topic no longer had.'),
     lastDeliveredAt: orNull(time('Of the last one.')),
+    answerAgeSeconds: orNull(number('Since the topic answered last.')),
     lastError: orNull(LastError),
   },
   { $id: 'Downlink' },

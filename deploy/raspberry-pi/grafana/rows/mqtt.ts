@@ -1,5 +1,5 @@
 /** Clients, and what waits for them. */
-import { asLimit, B, lines, type Row } from '../panel.ts'
+import { asLimit, B, lines, type Row, stat } from '../panel.ts'
 
 export const mqtt: Row = {
   id: 600,
@@ -103,6 +103,29 @@ export const mqtt: Row = {
       },
       [`headwater_retained_messages{${B}}`, '{{instance}} topics'],
       [`headwater_retained_bytes{${B}}`, '{{instance}} bytes'],
+    ),
+    stat(
+      {
+        id: 610,
+        title: "Listeners' certificates end in",
+        about:
+          'What listeners with TLS show clients, and the authorities that they take certificates of clients from.',
+        docs: 'operate.md#certificate-due',
+        width: 12,
+      },
+      {
+        unit: 's',
+        steps: [
+          [null, 'red'],
+          [7 * 86_400, 'orange'],
+          [30 * 86_400, 'green'],
+        ],
+      },
+      [`headwater_listener_certificate_expiry_timestamp_seconds{${B}} - time()`, '{{instance}} {{listener}}'],
+      [
+        `headwater_listener_client_authority_expiry_timestamp_seconds{${B}} - time()`,
+        '{{instance}} {{listener}} clients',
+      ],
     ),
   ],
 }

@@ -230,5 +230,25 @@ export const upstream: Row = {
       },
       [`headwater_downlink_running{${B}}`, '{{instance}} {{downlink}}'],
     ),
+    lines(
+      {
+        id: 515,
+        title: 'Downlinks that are away',
+        about: "Since a downlink's topic answered last: a minute at most while all is well.",
+        docs: 'operate.md#downlink-stalled',
+      },
+      { unit: 's' },
+      [`headwater_downlink_last_answer_age_seconds{${B}}`, '{{instance}} {{downlink}}'],
+    ),
+    lines(
+      {
+        id: 516,
+        title: 'Failures of downlinks',
+        about: 'In a row. Ten minutes of them are an alarm.',
+        docs: 'operate.md#downlink-stalled',
+      },
+      { unit: 'short' },
+      [`headwater_downlink_failures{${B}}`, '{{instance}} {{downlink}} in a row'],
+    ),
   ],
 }

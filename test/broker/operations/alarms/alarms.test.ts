@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import type { ListenerTls } from '../../../../broker/mqtt/door/listener.ts'
 import type { Finding } from '../../../../broker/operations/alarms/alarm.ts'
 import { AlarmBook, findings } from '../../../../broker/operations/alarms/alarm-book.ts'
 import { ALARMS, type AlarmId } from '../../../../broker/operations/alarms/catalogue.ts'
@@ -52,6 +53,16 @@ const withMqtt = (more: Partial<BrokerStatus['mqtt']>) => look({}, { mqtt: { ...
 const withSpace = (more: Partial<BrokerStatus['log']['space']>, others: Partial<AlarmLook> = {}) =>
   look(others, { log: { ...log, space: { ...log.space, ...more } } })
 const withUpstream = (more: Parameters<typeof fakeUpstream>[0]) => look({ upstreams: [fakeUpstream(more)] })
+const tls = {
+  listener: 'mqtts://127.0.0.1:8883',
+  certFile: '/etc/crt',
+  keyFile: '/etc/key',
+  clientCaFile: null,
+  certificate: { until: NOW + 90 * 86_400_000, isDue: false },
+  clientAuthority: null,
+  fault: null,
+}
+const withTls = (more: Partial<ListenerTls>) => withMqtt({ tls: [{ ...tls, ...more }] })
 const stream: StreamReport = {
   stream: 'events',
   records: 1,
@@ -104,6 +115,7 @@ describe('nothing is an alarm', () => {
       'of a few wrong passwords',
       look({ recent: recent((share) => ({ refusedLogins: Math.floor(share * 19) })) }),
     ],
+    ['of a certificate that is good for long', withTls({})],
     ['of memory where nobody limits it', look({ heldBytes: 1e12, memoryBytesMax: null })],
     ['of a disk whose free bytes nobody knows', withSpace({ freeBytes: null })],
   ])('%s', (_, calm) => {
@@ -221,6 +233,21 @@ const cases: [id: AlarmId, severity: string, subject: string, AlarmLook, summary
     /stopped/,
   ],
   [
+    'downlink-stalled',
+    'warning',
+    'commands',
+    look({ downlinks: [fakeDownlink({ state: 'backoff', tries: 4, answerAgeSeconds: 10_800, lastError })] }),
+    /^commands brings nothing down, its topic answered 3 ?h.* ago: another edge/,
+  ],
+  [
+    'downlink-stalled',
+    'warning',
+    'commands',
+    look({ downlinks: [fakeDownlink({ state: 'connecting', tries: 1, answerAgeSeconds: null })] }),
+    /^commands brings nothing down$/,
+  ],
+  ['downlink-paused', 'info', 'commands', look({ downlinks: [fakeDownlink({ state: 'paused' })] }), /paused/],
+  [
     'certificate-due',
     'warning',
     'archive',
@@ -233,6 +260,27 @@ const cases: [id: AlarmId, severity: string, subject: string, AlarmLook, summary
     'archive',
     withUpstream({ certificate: { until: NOW - 1, isDue: true } }),
     /has ended on/,
+  ],
+  [
+    'certificate-due',
+    'warning',
+    tls.listener,
+    withTls({ certificate: { until: NOW + 86_400_000, isDue: true } }),
+    /mqtts:\/\/127.0.0.1:8883 shows its clients ends on 2023-11-15/,
+  ],
+  [
+    'certificate-due',
+    'critical',
+    `${tls.listener} clientCaFile`,
+    withTls({ clientCaFile: '/etc/ca', clientAuthority: { until: NOW - 1, isDue: true } }),
+    /an authority whose certificates mqtts:\/\/127.0.0.1:8883 takes from clients has ended/,
+  ],
+  [
+    'certificate-unusable',
+    'warning',
+    tls.listener,
+    withTls({ fault: 'the key is gone' }),
+    /goes on with its old certificates: the key is gone/,
   ],
   [
     'clock-untrusted',

@@ -27,6 +27,16 @@ function stream(name: string, partitions: number, more: Partial<StreamReport> = 
   }
 }
 
+const listenerTls = {
+  listener: 'mqtts://[::]:8883',
+  certFile: '/crt',
+  keyFile: '/key',
+  clientCaFile: '/ca',
+  certificate: { until: 1.8e12, isDue: false },
+  clientAuthority: { until: 1.9e12, isDue: false },
+  fault: null,
+}
+
 /** Everything that can have a value has one. */
 function fullReport(more: Partial<MetricsReport> = {}): MetricsReport {
   const { log } = fakeStatus
@@ -34,6 +44,7 @@ function fullReport(more: Partial<MetricsReport> = {}): MetricsReport {
     now: 1.7e12,
     broker: {
       ...fakeStatus,
+      mqtt: { ...fakeStatus.mqtt, tls: [listenerTls] },
       log: {
         ...log,
         space: { ...log.space, bytesMax: 1e9 },

@@ -2,13 +2,12 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inject } from 'vitest'
-import { createAuthority, createCertificate } from '../../../../support/certificates.ts'
+import type { DownlinkStatus } from '../../../../../broker/operations/operations.ts'
 import { createTopic, uniqueName } from '../../../../support/kafka/index.ts'
 import { CommandTopic } from '../../../../sync/downlink/kafka-topic.ts'
 import { Edge, scratch } from './edge.ts'
 import type { Provocation } from './provocation.ts'
 
-const DAY_MS = 86_400_000
 const quick = { firstMs: 20, msMax: 100 }
 const archive = { name: 'usb', kind: 'archive', directory: './usb', backoff: quick }
 const kafkaBootstrap = () => inject('kafka').bootstrap.split(',')
@@ -36,6 +35,11 @@ const downlink = (outOfRange: string) => ({
   backoff: quick,
 })
 
+async function downlinkOf(edge: Edge): Promise<DownlinkStatus> {
+  const { downlinks } = JSON.parse(await edge.get('/api/v1/upstreams')) as { downlinks: DownlinkStatus[] }
+  return downlinks[0]!
+}
+
 /** Sends what it was to be read and lets it go before it is read. */
 async function loseCommands(edge: Edge): Promise<void> {
   await commands.send([{ key: 'a', value: 'first' }])
@@ -49,13 +53,6 @@ async function loseCommands(edge: Edge): Promise<void> {
   ])
   await commands.removeBelow(0, 2)
   await edge.sync('resume', 'commands')
-}
-
-function writeCertificate(directory: string, until: number): void {
-  const issuer = createAuthority('plant')
-  const { cert, key } = createCertificate({ name: 'edge-1', issuer, until: new Date(until) })
-  writeFileSync(join(directory, 'edge.crt'), cert)
-  writeFileSync(join(directory, 'edge.key'), key, { mode: 0o600 })
 }
 
 export const SYNC_PROVOCATIONS = {
@@ -137,32 +134,6 @@ export const SYNC_PROVOCATIONS = {
     },
   },
 
-  'certificate-due': {
-    severity: 'warning',
-    subject: 'central',
-    summary: /the certificate that this device shows central ends on/,
-    async provoke() {
-      const directory = scratch()
-      writeCertificate(directory, Date.now() + DAY_MS)
-      const central = {
-        name: 'central',
-        kind: 'kafka',
-        // nobody answers there: the files are read all the same
-        bootstrap: ['127.0.0.1:9'],
-        tls: { certFile: 'edge.crt', keyFile: 'edge.key' },
-        backoff: quick,
-      }
-      const edge = await Edge.start({ directory, config: { upstreams: [central] } })
-      await edge.until('it was read', async () => (await edge.upstream()).certificate !== null)
-      return edge
-    },
-    async mend(edge) {
-      writeCertificate(edge.directory, Date.now() + 400 * DAY_MS)
-      const isRenewed = async () => (await edge.upstream()).certificate?.isDue === false
-      await edge.until('it is read again', isRenewed)
-    },
-  },
-
   'stream-refused': {
     severity: 'warning',
     subject: 'central/alarms',
@@ -220,6 +191,51 @@ export const SYNC_PROVOCATIONS = {
       const goesOn = async () => /"state":"idle"/.test(await edge.get('/api/v1/upstreams'))
       await edge.until('it goes on', goesOn)
       await commands.close()
+    },
+  },
+
+  'downlink-stalled': {
+    severity: 'warning',
+    subject: 'commands',
+    summary: /commands brings nothing down: .*127\.0\.0\.1:9/,
+    takesKafka: true,
+    async provoke() {
+      topic = uniqueName('commands')
+      await createTopic(kafkaBootstrap().join(','), topic, 1)
+      commands = await CommandTopic.open(kafkaBootstrap().join(','), topic)
+      const edge = await Edge.start({ config: { downlinks: [downlink('stop')] } })
+      await commands.send([{ key: 'a', value: 'first' }])
+      const delivered = async () => (await downlinkOf(edge)).delivered === 1
+      await edge.until('the first command is delivered', delivered)
+      // the cluster is away: nobody listens at its address
+      await edge.reload({ downlinks: [{ ...downlink('stop'), connection: { bootstrap: ['127.0.0.1:9'] } }] })
+      await edge.until('it is tried again', async () => (await downlinkOf(edge)).tries > 1)
+      return edge
+    },
+    // it is there again
+    async mend(edge) {
+      await edge.reload({ downlinks: [downlink('stop')] })
+      await commands.send([{ key: 'a', value: 'second' }])
+      await edge.until('it is delivered', async () => (await downlinkOf(edge)).delivered === 1)
+      await commands.close()
+    },
+  },
+
+  'downlink-paused': {
+    severity: 'info',
+    subject: 'commands',
+    summary: /commands is paused/,
+    async provoke() {
+      const away = { bootstrap: ['127.0.0.1:9'] }
+      const commands = { name: 'commands', connection: away, topic: 'commands', backoff: quick }
+      const edge = await Edge.start({ config: { downlinks: [commands] } })
+      await edge.sync('pause', 'commands')
+      await edge.until('it is paused', async () => (await downlinkOf(edge)).state === 'paused')
+      return edge
+    },
+    async mend(edge) {
+      await edge.sync('resume', 'commands')
+      await edge.until('it goes on', async () => (await downlinkOf(edge)).state !== 'paused')
     },
   },
 } as const satisfies Record<string, Provocation>

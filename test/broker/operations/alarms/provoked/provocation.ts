@@ -1,10 +1,13 @@
-/** How the state that an alarm describes is brought about on a broker that runs, and what docs/operate.md has an operator do about it. */
+/**
+ * How the state that an alarm describes is brought about on a broker that runs, and what docs/operate.md has an operator do about it.
+ * Its name is the alarm's id; where there are several of one alarm, the id, then ": " and what it is about.
+ */
 import type { AlarmSeverity } from '../../../../../broker/operations/alarms/alarm.ts'
 import type { Edge } from './edge.ts'
 
 export interface Provocation {
   readonly severity: AlarmSeverity
-  readonly subject: string
+  readonly subject: string | (() => string)
   /** What its line has to say. */
   readonly summary: RegExp
   /** It takes a real Kafka. */
