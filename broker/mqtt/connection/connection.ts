@@ -32,6 +32,7 @@ import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { PublisherWaits } from './publisher-waits.ts'
 import { Subscribing } from './subscribing.ts'
+import type { Holder } from './takeovers.ts'
 import { TICK_MS, TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
@@ -191,6 +192,12 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#heardAt = this.#context.wheel.now
   }
 
+  /** Whoever is not let in yet may be anybody, whatever name he asks to be let in by. */
+  get holder(): Holder {
+    const { address, identity: user } = this.peer
+    return this.#open?.holder ?? { user, address }
+  }
+
   #hasRoom(): void {
     this.#reader.unblock(Block.outbox)
     if (this.#state === 'open') this.#session?.pump()
@@ -304,7 +311,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     counters.refused++
     if (reasonCode === Reason.badCredentials || reasonCode === Reason.notAuthorized) counters.refusedLogins++
     limited.warn(`client ${reasonCode}`, 'refused a client', {
-      ...this.who,
+      ...this.#who,
       reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
     })
     const why = connect.requestsProblemInformation ? { reasonString: text } : {}
@@ -346,11 +353,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   #log(reason: string, kind: string): void {
-    this.#context.limited.warn(kind, 'dropped a connection', { ...this.who, reason })
+    this.#context.limited.warn(kind, 'dropped a connection', { ...this.#who, reason })
   }
 
   /** As far as it is known. */
-  get who(): Partial<Who> {
+  get #who(): Partial<Who> {
     if (this.#open !== null) return this.#open.who
     const { address: from, identity } = this.peer
     const user = identity ?? this.#asking?.username
