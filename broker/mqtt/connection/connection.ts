@@ -33,7 +33,7 @@ import { Outbox } from './outbox.ts'
 import { PublisherWaits } from './publisher-waits.ts'
 import { Subscribing } from './subscribing.ts'
 import type { Holder } from './takeovers.ts'
-import { TICK_MS, TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
+import { keepAliveTicks, TICK_MS, TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
@@ -78,6 +78,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     return this.#state === 'open'
   }
 
+  /** null where no client has logged in on it. */
   get clientId(): string | null {
     return this.#open?.connect.clientId ?? null
   }
@@ -135,7 +136,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     // its packets may be there, unread
     if (this.#reader.isHeldUp) this.#heardAt = now
-    const left = this.#heardAt + keepAliveTicks(this.#open.connect) - now
+    const left = this.#heardAt + keepAliveTicks(this.#open.connect.keepAliveSeconds) - now
     if (left > 0) return left
     const { keepAliveSeconds } = this.#open.connect
     const text = `nothing was heard for one and a half times its keep alive of ${keepAliveSeconds} s`
@@ -297,7 +298,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
     if (packet !== null) this.#outbox.write(packet)
     this.#heardAt = context.wheel.now
-    if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
+    if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect.keepAliveSeconds))
     else context.wheel.clear(this)
     // other rules may count than when its session had a connection last, or than when it was let in
     this.review()
@@ -395,11 +396,4 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     quota.release()
     this.#context.takeovers.left(connect.clientId, holder)
   }
-}
-
-function keepAliveTicks({ keepAliveSeconds }: Connect): number {
-  return keepAliveSeconds === 0
-    ? Number.POSITIVE_INFINITY
-    : // what was heard within a tick counts from its beginning
-      Math.ceil(keepAliveSeconds * 1.5 * TICKS_PER_SECOND) + 1
 }
