@@ -232,13 +232,17 @@ export class Front implements MqttFront {
 
   status(): FrontStatus {
     let clients = 0
-    for (const connection of this.#connections) if (connection.isOpen) clients++
+    let connecting = 0
+    // others take their leave
+    for (const { isOpen, clientId } of this.#connections) {
+      if (isOpen) clients++
+      else if (clientId === null) connecting++
+    }
     const listeners = this.#listeners.addresses()
     const { counters, pool, encoders, now } = this.#context
     const tls = this.#listeners.tls(now())
     const { sentPackets, sentBytes } = pool
     const sent = { sentPackets, sentBytes, sentMessages: encoders.sentMessages }
-    const connecting = this.#connections.size - clients
     return { listeners, tls, clients, connecting, ...counters, ...sent, sessions: this.#sessions.status() }
   }
 

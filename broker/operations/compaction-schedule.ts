@@ -1,11 +1,14 @@
 /** When to look for streams to compact, by the clock. */
 import type { BrokerConfig } from '../config/schema.ts'
+import { startCron } from '../cron.ts'
 import type { LogSink } from '../log-sink.ts'
 
 export class CompactionSchedule {
   readonly #compact: () => Promise<unknown>
   readonly #sink: LogSink
   #cron: string | null = null
+  /** Changes with each that is begun or ended: loading takes a while. */
+  #generation = 0
   #stop: () => void = () => {}
   #isRunning = false
   #isClosed = false
@@ -18,15 +21,21 @@ export class CompactionSchedule {
   /** node-cron takes 5 MB: it is loaded where a stream is compacted. */
   async follow({ streams, log }: BrokerConfig): Promise<void> {
     const cron = streams.every(({ cleanup }) => cleanup === 'delete') ? null : log.compaction.schedule
-    if (cron === this.#cron) return
+    if (this.#isClosed || cron === this.#cron) return
     this.#end()
     if (cron === null) return
     this.#cron = cron
-    const { startCron } = await import('../cron.ts')
-    const stop = await startCron(cron, 'system', () => void this.#run())
-    // a stop or another reload overtook it: its timer would keep the process
-    if (this.#isClosed || this.#cron !== cron) stop()
-    else this.#stop = stop
+    const generation = this.#generation
+    try {
+      const stop = await startCron(cron, 'system', () => void this.#run())
+      // a stop or another reload overtook it: its timer would keep the process
+      if (generation !== this.#generation) stop()
+      else this.#stop = stop
+    } catch (error) {
+      // the next reload tries it again
+      if (generation === this.#generation) this.#cron = null
+      throw error
+    }
   }
 
   close(): void {
@@ -38,6 +47,7 @@ export class CompactionSchedule {
     this.#stop()
     this.#stop = () => {}
     this.#cron = null
+    this.#generation++
   }
 
   async #run(): Promise<void> {

@@ -12,14 +12,14 @@ export function oneWaiting<T>(work: () => Promise<T>): () => Promise<T> {
     return begun
   }
   return () => {
+    // first of all: when one has ended its place is free for a moment, and belongs to who waits
+    if (waiting !== null) return waiting
     if (running === null) return begin()
-    if (waiting === null) {
-      const next = () => {
-        waiting = null
-        return begin()
-      }
-      waiting = running.then(next, next)
+    const next = () => {
+      waiting = null
+      return begin()
     }
+    waiting = running.then(next, next)
     return waiting
   }
 }

@@ -143,11 +143,16 @@ export function writeIdentity(disk: Disk, path: string, identity: Identity): Pro
 /** What may be in a directory that no broker has used yet: users can be added before the first start. */
 const BEFORE_FIRST_START = ['upstream', 'lost+found', 'users.json']
 
+/** Of the names in a directory those that say that a broker, or another program, has used it. */
+export function namesInUse(names: readonly string[]): string[] {
+  return names.filter((name) => !name.startsWith('.') && !BEFORE_FIRST_START.includes(name))
+}
+
 async function refuseForeign(disk: Disk, path: string): Promise<void> {
   const names = await disk.list(path)
   const isOwn = [IDENTITY_FILE, FACTS, SALVAGED_FACTS].some((name) => names.includes(name))
   if (isOwn || (await holdsLog(disk, path))) return
-  const foreign = names.filter((name) => !name.startsWith('.') && !BEFORE_FIRST_START.includes(name))
+  const foreign = namesInUse(names)
   if (foreign.length > 0) {
     throw new DataDirectoryError(
       path,

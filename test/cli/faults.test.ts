@@ -1,5 +1,14 @@
 /** What goes wrong at a start: one line that says what to do, a code for scripts, and nothing changed. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -106,6 +115,31 @@ test('a data directory below a file, and one of another program', async () => {
     `headwater: HW_DATA_DIRECTORY: --data: data directory ${home}/file/data: ${home}/file is a file - choose another path\n`,
   )
 })
+
+test('a check before the first start leaves a directory as it is, users in it or not', async () => {
+  const home = scratch()
+  mkdirSync(join(home, 'data'))
+  writeFileSync(join(home, 'data/users.json'), '{"format":1,"users":{}}')
+  expect(await headwater(['check'], home, ANY_PORT)).toMatchObject({ code: 0, stderr: '' })
+  expect(readdirSync(join(home, 'data'))).toEqual(['users.json'])
+})
+
+test.runIf(process.geteuid?.() === 0)(
+  'a check by root leaves nothing in the directory of another user that this one could not write',
+  async () => {
+    const home = scratch()
+    const { broker } = await startBroker([], home)
+    await broker.end('SIGTERM')
+    const NOBODY = 65_534
+    const data = join(home, 'data')
+    const names = () => readdirSync(data, { recursive: true, encoding: 'utf8' })
+    for (const path of [data, ...names().map((name) => join(data, name))]) chownSync(path, NOBODY, NOBODY)
+    const { code, stderr } = await headwater(['check'], home, ANY_PORT)
+    expect(code).toBe(5)
+    expect(stderr).toMatch(/it belongs to nobody, .* - run the same as that user: sudo -u nobody headwater/)
+    expect(names().filter((name) => statSync(join(data, name)).uid !== NOBODY)).toEqual([])
+  },
+)
 
 test('a stream that exists keeps its partitions', async () => {
   const home = scratch()

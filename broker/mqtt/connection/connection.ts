@@ -32,7 +32,8 @@ import { Incoming } from './incoming.ts'
 import { Outbox } from './outbox.ts'
 import { PublisherWaits } from './publisher-waits.ts'
 import { Subscribing } from './subscribing.ts'
-import { TICK_MS, TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
+import type { Holder } from './takeovers.ts'
+import { keepAliveTicks, TICK_MS, TICKS_PER_SECOND, type Timed } from './timer-wheel.ts'
 
 type State = 'greeting' | 'admitting' | 'open' | 'closing' | 'closed'
 
@@ -77,6 +78,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     return this.#state === 'open'
   }
 
+  /** null where no client has logged in on it. */
   get clientId(): string | null {
     return this.#open?.connect.clientId ?? null
   }
@@ -134,7 +136,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     }
     // its packets may be there, unread
     if (this.#reader.isHeldUp) this.#heardAt = now
-    const left = this.#heardAt + keepAliveTicks(this.#open.connect) - now
+    const left = this.#heardAt + keepAliveTicks(this.#open.connect.keepAliveSeconds) - now
     if (left > 0) return left
     const { keepAliveSeconds } = this.#open.connect
     const text = `nothing was heard for one and a half times its keep alive of ${keepAliveSeconds} s`
@@ -189,6 +191,12 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
 
   progressed(): void {
     this.#heardAt = this.#context.wheel.now
+  }
+
+  /** Whoever is not let in yet may be anybody, whatever name he asks to be let in by. */
+  get holder(): Holder {
+    const { address, identity: user } = this.peer
+    return this.#open?.holder ?? { user, address }
   }
 
   #hasRoom(): void {
@@ -290,7 +298,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
     if (packet !== null) this.#outbox.write(packet)
     this.#heardAt = context.wheel.now
-    if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect))
+    if (connect.keepAliveSeconds > 0) context.wheel.set(this, keepAliveTicks(connect.keepAliveSeconds))
     else context.wheel.clear(this)
     // other rules may count than when its session had a connection last, or than when it was let in
     this.review()
@@ -304,7 +312,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     counters.refused++
     if (reasonCode === Reason.badCredentials || reasonCode === Reason.notAuthorized) counters.refusedLogins++
     limited.warn(`client ${reasonCode}`, 'refused a client', {
-      ...this.who,
+      ...this.#who,
       reason: error === undefined ? (detail ?? text) : `${text}: ${error.message}`,
     })
     const why = connect.requestsProblemInformation ? { reasonString: text } : {}
@@ -346,11 +354,11 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
   }
 
   #log(reason: string, kind: string): void {
-    this.#context.limited.warn(kind, 'dropped a connection', { ...this.who, reason })
+    this.#context.limited.warn(kind, 'dropped a connection', { ...this.#who, reason })
   }
 
   /** As far as it is known. */
-  get who(): Partial<Who> {
+  get #who(): Partial<Who> {
     if (this.#open !== null) return this.#open.who
     const { address: from, identity } = this.peer
     const user = identity ?? this.#asking?.username
@@ -388,11 +396,4 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     quota.release()
     this.#context.takeovers.left(connect.clientId, holder)
   }
-}
-
-function keepAliveTicks({ keepAliveSeconds }: Connect): number {
-  return keepAliveSeconds === 0
-    ? Number.POSITIVE_INFINITY
-    : // what was heard within a tick counts from its beginning
-      Math.ceil(keepAliveSeconds * 1.5 * TICKS_PER_SECOND) + 1
 }

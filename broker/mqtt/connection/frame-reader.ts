@@ -1,8 +1,9 @@
 /** From a stream's chunks to packets that are handled one after the other, as long as nothing has to be waited for. */
 import type { Duplex } from 'node:stream'
+import { countedAddress } from '../door/counted-address.ts'
 import { type Frame, FrameScanner } from '../packets/frame-scanner.ts'
-import { ANONYMOUS, type Who } from '../who.ts'
 import { type Reading, type ReadShares, Share } from './read-shares.ts'
+import type { Holder } from './takeovers.ts'
 import type { UnfinishedPacket, UnfinishedPackets } from './unfinished-packets.ts'
 
 /** Why nothing is read: bits. */
@@ -41,7 +42,7 @@ export interface FrameHandler {
   handled(packets: number, bytes: number): void
   /** A good part of a packet has come. */
   progressed(): void
-  readonly who: Partial<Who>
+  readonly holder: Holder
 }
 
 /** Of all connections. */
@@ -73,19 +74,21 @@ export class FrameReader implements UnfinishedPacket, Reading {
     this.#handler = handler
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on(HELD_EVENT, (bytes: number) => this.#holds(bytes))
+    stream.on('close', () => this.#holds(0))
   }
 
-  /** As far as it is known: before its CONNECT it is its address. */
   get owner(): string {
-    const { user = ANONYMOUS, from = '' } = this.#handler.who
-    return user === ANONYMOUS ? `address ${from}` : `user ${user}`
+    const { user, address } = this.#handler.holder
+    return user === null ? `address ${countedAddress(address)}` : `user ${user}`
   }
 
   giveUp(error: Error): void {
+    const isCollecting = this.#heldBytes > 0
     this.#countedBytes = 0
+    this.#heldBytes = 0
     this.#handler.failed(error)
     // what the stream has collected goes with it, and a goodbye would wait for the rest
-    if (this.#heldBytes > 0) this.#stream.destroy()
+    if (isCollecting) this.#stream.destroy()
   }
 
   /** Something other than the client keeps its packets from being read. */
@@ -144,11 +147,12 @@ export class FrameReader implements UnfinishedPacket, Reading {
 
   #holds(bytes: number): void {
     this.#heldBytes = bytes
-    if (!this.#isStopped) this.#count()
+    this.#count()
   }
 
+  /** After a stop, too: the stream goes on collecting until it is closed. */
   #count(): void {
-    const bytes = this.#isStopped ? 0 : this.#scanner.collectedBytes + this.#heldBytes
+    const bytes = this.#scanner.collectedBytes + this.#heldBytes
     if (bytes < COUNTED_BYTES_MIN && this.#countedBytes === 0) return
     this.#countedBytes = bytes < COUNTED_BYTES_MIN ? 0 : bytes
     this.#common.unfinished.hold(this, this.#countedBytes)

@@ -13,6 +13,14 @@ export interface Timed {
   due(now: number): number
 }
 
+/** One and a half times as long as the client said [MQTT-3.1.2-22]. */
+export function keepAliveTicks(keepAliveSeconds: number): number {
+  // what was heard within a tick counts from its beginning
+  return keepAliveSeconds === 0
+    ? Number.POSITIVE_INFINITY
+    : Math.ceil(keepAliveSeconds * 1.5 * TICKS_PER_SECOND) + 1
+}
+
 export class TimerWheel {
   /** Ticks since the start. */
   now = 0

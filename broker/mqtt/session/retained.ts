@@ -125,23 +125,29 @@ export class RetainedMessages {
 
   /** The same for several topics, with one read. @throws where the disk is at fault */
   async getMany(topics: readonly string[]): Promise<(Message | null)[]> {
-    const { store, clock, reads } = this.#parts
-    const found = topics.map((topic) => {
-      const entry = this.#tree.get(topic)
-      if (entry === undefined || hasExpired(entry, clock.now())) return null
-      return { entry, message: this.#held.get(topic) ?? this.#changed.get(topic) }
+    const { store, reads } = this.#parts
+    const unwritten = topics.map((topic) => this.#unwritten(topic))
+    const missing = topics.filter((topic, i) => unwritten[i] === undefined && this.#current(topic) !== null)
+    const keys = missing.map((topic) => retainedKey(topic))
+    const values = keys.length === 0 ? [] : await reads.take(() => store.getMany(keys))
+    const stored = new Map(missing.map((topic, i) => [topic, values[i]]))
+    // what was set while the read waited for its turn is the topic's last by now
+    return topics.map((topic, i) => {
+      const entry = this.#current(topic)
+      if (entry === null) return null
+      const message = this.#unwritten(topic) ?? unwritten[i] ?? this.#decoded(stored.get(topic))
+      return message === null ? null : this.#withExpiry(message, entry)
     })
-    const missing = topics.filter((_, i) => found[i] !== null && found[i]!.message === undefined)
-    const stored =
-      missing.length === 0
-        ? []
-        : await reads.take(() => store.getMany(missing.map((topic) => retainedKey(topic))))
-    let next = 0
-    return found.map((one) => {
-      if (one === null) return null
-      const message = one.message === undefined ? this.#decoded(stored[next++]) : one.message
-      return message === null ? null : this.#withExpiry(message, one.entry)
-    })
+  }
+
+  #current(topic: string): Entry | null {
+    const entry = this.#tree.get(topic)
+    return entry === undefined || hasExpired(entry, this.#parts.clock.now()) ? null : entry
+  }
+
+  /** Null: removed; undefined: the store has it. */
+  #unwritten(topic: string): Message | null | undefined {
+    return this.#held.get(topic) ?? this.#changed.get(topic)
   }
 
   #decoded(bytes: Buffer | undefined): Message | null {

@@ -11,9 +11,10 @@ import { mergeCatalog, readCatalog } from '../../log/catalog.ts'
 import { silentSink } from '../../log-sink.ts'
 import { listenerOptions } from '../../mqtt/configured.ts'
 import { readCertificates } from '../../mqtt/door/certificates.ts'
-import { isDataDirectory, openDataDirectory, otherEdge } from '../../storage/data-directory.ts'
+import { isDataDirectory, namesInUse, openDataDirectory, otherEdge } from '../../storage/data-directory.ts'
 import { type FileSystem, fileSystemOf } from '../../storage/file-system.ts'
 import { nodeDisk } from '../../storage/node-disk.ts'
+import { refuseRootOnOthers } from '../../storage/owner.ts'
 import { ExitCode, exitCodeFor } from '../exit-codes.ts'
 import { TokenFile } from '../http/token-file.ts'
 import type { BrokerStatus, StatusReport } from '../operations.ts'
@@ -122,8 +123,10 @@ async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]>
     const message = `data directory ${config.data}: ${fault.reason}`
     return [{ code: 'HW_DATA_DIRECTORY', place: place(['data']), message, hint: fault.hint }]
   }
-  if (!(await isDataDirectory(nodeDisk, config.data)) && !(await holdsFiles(config.data))) return []
+  const isUsed = namesInUse(await nodeDisk.list(config.data)).length > 0
+  if (!isUsed && !(await isDataDirectory(nodeDisk, config.data))) return []
   try {
+    await refuseRootOnOthers(config.data)
     // Takes and drops the lock, and compares version and edge; refuses the files of another program.
     const edge = { name: config.edge, isExplicit: config.edge !== 'auto', isReading: true }
     const data = await openDataDirectory(nodeDisk, config.data, edge)
@@ -139,12 +142,6 @@ async function dataProblems({ config, place }: LoadedConfig): Promise<Problem[]>
 function edgeProblems({ config, place }: LoadedConfig, { edge, dataDirectory }: BrokerStatus): Problem[] {
   if (config.edge === 'auto' || config.edge === edge) return []
   return [problemOf(otherEdge(dataDirectory, edge, config.edge), place(['edge']))]
-}
-
-/** Files that the broker would not find in a directory of its own that is still empty. */
-async function holdsFiles(directory: string): Promise<boolean> {
-  const names = await nodeDisk.list(directory)
-  return names.some((name) => !name.startsWith('.') && name !== 'upstream' && name !== 'lost+found')
 }
 
 /** A stream that exists keeps its number of partitions. */

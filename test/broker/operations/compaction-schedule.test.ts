@@ -47,6 +47,18 @@ test('of two reloads at the same time the last one counts', async () => {
   expect(vi.getTimerCount()).toBe(1)
 })
 
+test('of three at the same time, the first and the last alike, one is left', async () => {
+  const often = withSchedule('* * * * *')
+  await Promise.all([often, withSchedule('0 0 1 1 *'), often].map((config) => schedule.follow(config)))
+  expect(vi.getTimerCount()).toBe(1)
+})
+
+test('a schedule that could not be started is tried again by the next reload, not taken for the one that runs', async () => {
+  const impossible = withSchedule('0 0 31 2 *')
+  await expect(schedule.follow(impossible)).rejects.toThrow('impossible day')
+  await expect(schedule.follow(impossible)).rejects.toThrow('impossible day')
+})
+
 test('a clock that was put forward by half a century makes one run, and no stall', async () => {
   await schedule.follow(withSchedule('* * * * *'))
   await vi.advanceTimersByTimeAsync(MINUTE_MS)

@@ -45,3 +45,15 @@ it('one that fails keeps neither the waiting one nor later ones from running', a
   runs[1]!.end(2)
   expect(await second).toBe(2)
 })
+
+it('who asks in the moment in which one ends and the next has not begun gets the next one', async () => {
+  const { runs, ask, atOnceMax } = controlled()
+  const again = ask().then(() => ask())
+  const second = ask()
+  runs[0]!.end(1)
+  await turn()
+  expect(runs).toHaveLength(2)
+  runs[1]!.end(2)
+  expect(await Promise.all([again, second])).toEqual([2, 2])
+  expect(atOnceMax()).toBe(1)
+})

@@ -326,6 +326,17 @@ describe('a connection', () => {
     expect(front.status()).toMatchObject({ clients: 1, refused: 1 })
   })
 
+  it('counts as connecting until its client has logged in, and not while it takes its leave', async () => {
+    const { open, connect, front } = await startFront()
+    const silent = open()
+    const client = await connect()
+    expect(front.status()).toMatchObject({ clients: 1, connecting: 1 })
+    front.disconnect('c1')
+    expect(front.status()).toMatchObject({ clients: 0, connecting: 1 })
+    await client.disconnected()
+    silent.stream.destroy()
+  })
+
   it('is told when the broker ends', async () => {
     const { connect, close } = await startFront()
     const client = await connect()

@@ -3,7 +3,6 @@ import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { FrameReader } from '../../../../broker/mqtt/connection/frame-reader.ts'
 import { type Reading, ReadShares, Share } from '../../../../broker/mqtt/connection/read-shares.ts'
-
 import { UnfinishedPackets } from '../../../../broker/mqtt/connection/unfinished-packets.ts'
 
 const MUCH = 60 * 1024
@@ -143,7 +142,7 @@ it('a connection that has to wait is not read meanwhile, and loses nothing', asy
     },
     handled: () => {},
     progressed: () => {},
-    who: {},
+    holder: { user: null, address: '192.0.2.1' },
   }
   const stream = new PassThrough({ highWaterMark: 1 << 20 })
   new FrameReader(stream, 1 << 20, { unfinished: new UnfinishedPackets(1 << 20), shares }, handler)

@@ -47,8 +47,8 @@ it('one that fails gives its place to the next, and tells its own reader alone',
   expect(reads(turns, 1).begun).toEqual([0])
 })
 
-/** Counts what the sessions' store is asked for at one time. */
-function counting(disk: Disk) {
+/** Counts what the sessions' store is asked for at one time. @param gate what each read waits for */
+function counting(disk: Disk, gate: () => Promise<void> = async () => {}) {
   const calls = { get: 0, getMany: 0, atOnce: 0, most: 0 }
   const openStore = disk.openStore.bind(disk)
   disk.openStore = async (directory, options) => {
@@ -63,7 +63,9 @@ function counting(disk: Disk) {
         calls.getMany++
         calls.most = Math.max(calls.most, ++calls.atOnce)
         try {
-          return await store.getMany(keys)
+          const values = await store.getMany(keys)
+          await gate()
+          return values
         } finally {
           calls.atOnce--
         }
@@ -96,4 +98,32 @@ it('many new subscriptions read their retained messages some at a time, each wit
   expect(calls.most).toBe(READS_AT_ONCE)
   expect(calls.get).toBe(0)
   expect(calls.getMany).toBeLessThan(3 * clients.length)
+})
+
+it('a topic that has another message by the time its read has come is sent with that one', async () => {
+  const disk = new MemoryDisk()
+  let open = () => {}
+  const gate = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  counting(disk, () => gate)
+  const broker = await TestBroker.open(disk)
+  for (const topic of ['a/1', 'a/2']) await broker.publish(topic, 'old', { isRetained: true })
+  broker.sessions.tick()
+  await settle()
+  const client = await new TestClient('c').connect(broker.sessions)
+  await client.subscribe('a/#')
+  await settle()
+  await broker.publish('a/1', 'new', { isRetained: true, qos: 0 })
+  await broker.publish('a/2', '', { isRetained: true, qos: 0 })
+  await settle()
+  open()
+  await settle()
+  const last = new Map(client.received.map(({ topic, payload }) => [topic, payload]))
+  expect(last).toEqual(
+    new Map([
+      ['a/1', 'new'],
+      ['a/2', ''],
+    ]),
+  )
 })
