@@ -54,6 +54,8 @@ interface Machine {
   /** Of Headwater, installed already. */
   readonly installed?: string
   readonly env?: NodeJS.ProcessEnv
+  /** Of the script, so many lines came here. */
+  readonly lines?: number
 }
 
 interface Ran {
@@ -97,7 +99,8 @@ function install(args: readonly string[], machine: Machine = {}): Promise<Ran> {
   )
   const script = join(home, 'install.sh')
   const text = readFileSync(SCRIPT, 'utf8').replaceAll('/etc/os-release', join(home, 'os-release'))
-  writeFileSync(script, text.replaceAll('/run/systemd/system', join(home, 'no-systemd')))
+  const whole = text.replaceAll('/run/systemd/system', join(home, 'no-systemd'))
+  writeFileSync(script, whole.split('\n').slice(0, machine.lines).join('\n'))
   rmSync(join(home, 'installs'), { force: true })
   const env = {
     PATH: `${join(home, 'bin')}:${process.env.PATH}`,
@@ -294,6 +297,20 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
       expect(await install([fileName('0.1.0')], { osRelease })).toMatchObject({ code: 0 })
     })
   })
+
+  it('does nothing where it was cut short on its way, and does not say that all is well', async () => {
+    // of its first five lines nothing can be said
+    const whole = readFileSync(SCRIPT, 'utf8').trimEnd().split('\n').length
+    for (let lines = whole - 1; lines > 5; lines -= 3) {
+      const ran = await install([fileName('0.1.0')], { lines })
+      expect({ lines, failed: ran.code !== 0, out: ran.out, installs: ran.installs }).toEqual({
+        lines,
+        failed: true,
+        out: '',
+        installs: [],
+      })
+    }
+  }, 60_000)
 
   it('says how it is used, and refuses options that it does not have', async () => {
     const ran = await install([])
