@@ -100,11 +100,14 @@ download() {
 
 installed_version() { dpkg-query --show --showformat='${db:Status-Status} ${Version}' headwater 2>/dev/null | sed -n 's/^installed //p'; }
 
-# The configuration stays as the operator has it; what the package would write lies beside it as *.dpkg-dist.
+# The configuration stays as the operator has it, and nobody is asked; what the package would write lies beside it as *.dpkg-dist.
+unasked() { DEBIAN_FRONTEND=noninteractive "$@" </dev/null; }
+
+# What a power cut in an installation before this one has left. apt refuses to go on where dpkg's journal was not taken over, of which `dpkg --audit` says nothing.
+finish_earlier() { unasked dpkg --force-confdef --force-confold --configure -a || true; }
+
 install_package() {
-  # a power cut in an installation before this one
-  if [ -n "$(dpkg --audit)" ]; then dpkg --configure -a || true; fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 \
+  unasked apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$package" || fail "apt-get could not install headwater $version: see above"
 }
 
@@ -191,6 +194,7 @@ main() {
   make_room
   obtain
   look_at_package
+  finish_earlier
   before=$(installed_version)
   if [ -n "$before" ] && dpkg --compare-versions "$version" lt "$before"; then
     fail "$before is installed, which is newer than $version: sudo headwater-release rollback goes back to the release before"

@@ -4,7 +4,7 @@
  */
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -65,6 +65,8 @@ interface Ran {
   readonly errors: readonly string[]
   /** What apt-get was asked to install. */
   readonly installs: readonly string[]
+  /** How dpkg was asked to finish what was begun before, and what could be read of an answer. */
+  readonly configured: readonly string[]
 }
 
 let home: string
@@ -88,7 +90,11 @@ function install(args: readonly string[], machine: Machine = {}): Promise<Ran> {
   stub('uname', `echo ${processor}`)
   stub(
     'dpkg',
-    `case $1 in --print-architecture) echo ${architecture} ;; --audit) ;; *) exec /usr/bin/dpkg "$@" ;; esac`,
+    `case $* in
+      --print-architecture) echo ${architecture} ;;
+      *--configure*) echo "$* $DEBIAN_FRONTEND $(cat)" >>'${home}/configured' ;;
+      *) exec /usr/bin/dpkg "$@" ;;
+    esac`,
   )
   stub('dpkg-query', installed === undefined ? 'exit 1' : `echo 'installed ${installed}'`)
   // what is installed is looked at where it then lies: it is gone with the script
@@ -101,7 +107,7 @@ function install(args: readonly string[], machine: Machine = {}): Promise<Ran> {
   const text = readFileSync(SCRIPT, 'utf8').replaceAll('/etc/os-release', join(home, 'os-release'))
   const whole = text.replaceAll('/run/systemd/system', join(home, 'no-systemd'))
   writeFileSync(script, whole.split('\n').slice(0, machine.lines).join('\n'))
-  rmSync(join(home, 'installs'), { force: true })
+  for (const notes of ['installs', 'configured']) rmSync(join(home, notes), { force: true })
   const env = {
     PATH: `${join(home, 'bin')}:${process.env.PATH}`,
     CURL_CA_BUNDLE: join(packages, 'ca.pem'),
@@ -109,15 +115,20 @@ function install(args: readonly string[], machine: Machine = {}): Promise<Ran> {
     ...machine.env,
   }
   return new Promise((resolve) => {
-    execFile('sh', [script, ...args], { env, cwd: packages }, (error, stdout, stderr) => {
-      let installs: string[] = []
-      try {
-        installs = readFileSync(join(home, 'installs'), 'utf8').trim().split('\n')
-      } catch {}
+    const child = execFile('sh', [script, ...args], { env, cwd: packages }, (error, stdout, stderr) => {
       const code = error === null ? 0 : Number(error.code)
-      resolve({ code, out: stdout, errors: stderr.split('\n').filter((line) => line !== ''), installs })
+      const errors = stderr.split('\n').filter((line) => line !== '')
+      resolve({ code, out: stdout, errors, installs: noted('installs'), configured: noted('configured') })
     })
+    // most end without a look at it
+    child.stdin!.on('error', () => {}).end('an answer that nobody is to be asked for')
   })
+}
+
+/** Lines that the stubs have left. */
+function noted(name: string): string[] {
+  const path = join(home, name)
+  return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : []
 }
 
 /** Nothing is installed, and one line says why. */
@@ -182,6 +193,12 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
       expectRefused(await install(['ca.pem']), /ca\.pem is no Debian package$/)
       expectRefused(await install([`other_0.1.0_${own}.deb`]), /is the package other$/)
       expectRefused(await install(['headwater_0.1.0_ppc64el.deb']), /is for ppc64el, this system is/)
+    })
+
+    // apt does not go on where the journal of dpkg was not taken over, of which `dpkg --audit` says nothing; and dpkg by itself asks about files
+    it('has dpkg finish what an earlier run began, and nobody asked about files', async () => {
+      const { configured } = await install([fileName('0.1.0')])
+      expect(configured).toEqual(['--force-confdef --force-confold --configure -a noninteractive'])
     })
 
     it('refuses an older version than is installed, and names the way back', async () => {
