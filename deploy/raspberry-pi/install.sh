@@ -129,6 +129,9 @@ look_at_arguments() {
 make_room() {
   directory=$(mktemp -d)
   trap 'rm -rf "$directory"' EXIT
+  # by itself a signal ends the shell without that
+  trap 'exit 130' INT
+  trap 'exit 143' HUP TERM
   # apt reads packages as a user of its own
   chmod 0755 "$directory"
   package="$directory/headwater.deb"

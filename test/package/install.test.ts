@@ -4,15 +4,24 @@
  */
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { Mirror } from './mirror.ts'
 
 const SCRIPT = fileURLToPath(new URL('../../deploy/raspberry-pi/install.sh', import.meta.url))
-const missing = ['dpkg', 'dpkg-deb', 'curl', 'openssl', 'sha256sum'].filter((tool) => {
+const missing = ['dpkg', 'dpkg-deb', 'curl', 'openssl', 'sha256sum', 'setsid'].filter((tool) => {
   try {
     execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' })
     return false
@@ -70,6 +79,8 @@ interface Ran {
 }
 
 let home: string
+/** The process group of the script that runs. */
+let running: number
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'headwater-install-'))
 })
@@ -115,11 +126,13 @@ function install(args: readonly string[], machine: Machine = {}): Promise<Ran> {
     ...machine.env,
   }
   return new Promise((resolve) => {
-    const child = execFile('sh', [script, ...args], { env, cwd: packages }, (error, stdout, stderr) => {
+    const command = ['sh', script, ...args]
+    const child = execFile('setsid', command, { env, cwd: packages }, (error, stdout, stderr) => {
       const code = error === null ? 0 : Number(error.code)
       const errors = stderr.split('\n').filter((line) => line !== '')
       resolve({ code, out: stdout, errors, installs: noted('installs'), configured: noted('configured') })
     })
+    running = child.pid!
     // most end without a look at it
     child.stdin!.on('error', () => {}).end('an answer that nobody is to be asked for')
   })
@@ -328,6 +341,17 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
       })
     }
   }, 60_000)
+
+  it('leaves nothing behind when it is interrupted', async () => {
+    mirror.answers.set('/silent/SHA256SUMS', 'nothing')
+    const ending = install([at('/silent')])
+    await vi.waitFor(() => expect(mirror.asked).toContain('/silent/SHA256SUMS'), 20_000)
+    expect(readdirSync(home).filter((name) => name.startsWith('tmp.'))).toHaveLength(1)
+    // as Ctrl-C does: to curl as well
+    process.kill(-running, 'SIGINT')
+    expect(await ending).toMatchObject({ code: 130, installs: [] })
+    expect(readdirSync(home).filter((name) => name.startsWith('tmp.'))).toEqual([])
+  })
 
   it('says how it is used, and refuses options that it does not have', async () => {
     const ran = await install([])
