@@ -75,7 +75,7 @@ choose() {
   fi
   version='' sum=''
   # the form of sha256sum: a checksum, a space, a space or "*", a name
-  while read -r candidate name; do
+  while read -r candidate name || [ -n "$candidate" ]; do
     name=${name#\*}
     case $name in
       */* | *' '*) continue ;;
