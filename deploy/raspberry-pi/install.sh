@@ -137,17 +137,26 @@ make_room() {
   package="$directory/headwater.deb"
 }
 
+# What is asked of a mirror, and would otherwise be passed over in silence.
+not_of_mirror() {
+  [ -z "${HEADWATER_KEY:-}${HEADWATER_VERSION:-}" ] || fail "HEADWATER_KEY and HEADWATER_VERSION are for a mirror, which $source is not"
+}
+
 # Lays what is to be installed into package, and says of which url.
 obtain() {
   url=$source
   case $source in
-    https://*.deb) download ;;
+    https://*.deb)
+      not_of_mirror
+      download
+      ;;
     https://*)
       [ -z "$sum" ] || fail "a mirror's checksums are in its SHA256SUMS: ./install.sh $source"
       choose "${source%/}"
       download
       ;;
     *)
+      not_of_mirror
       [ -f "$source" ] || fail "there is no file $source"
       cp "$source" "$package"
       ;;

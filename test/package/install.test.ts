@@ -269,6 +269,15 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
     }
   }, 60_000)
 
+  it('checks the signature that is asked for, or installs nothing', async () => {
+    const url = at(`/m/${fileName('0.1.0')}`)
+    const env = { HEADWATER_KEY: 'key.pem' }
+    const line = /^install\.sh: HEADWATER_KEY and HEADWATER_VERSION are for a mirror, which .* is not$/
+    expectRefused(await install([fileName('0.1.0')], { env }), line)
+    expectRefused(await install([url, sha256(built('0.1.0'))], { env }), line)
+    expectRefused(await install([fileName('0.1.0')], { env: { HEADWATER_VERSION: '0.9.0' } }), line)
+  })
+
   it('leaves nothing behind when it is interrupted', async () => {
     mirror.answers.set('/silent/SHA256SUMS', 'nothing')
     const ending = install([at('/silent')])
