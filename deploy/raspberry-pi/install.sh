@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs or upgrades Headwater on this machine, from a package file, from a package on a server, or from a mirror. What is installed is what was compared.
 set -eu
+# Of a script that was cut short on its way here nothing runs: its steps are in functions, and the last line calls them.
+trap 'echo "install.sh: this script is not whole: nothing was installed" >&2; exit 1' EXIT
 
 say() { echo "install.sh: $*"; }
 fail() {
@@ -73,7 +75,7 @@ choose() {
   fi
   version='' sum=''
   # the form of sha256sum: a checksum, a space, a space or "*", a name
-  while read -r candidate name; do
+  while read -r candidate name || [ -n "$candidate" ]; do
     name=${name#\*}
     case $name in
       */* | *' '*) continue ;;
@@ -98,77 +100,119 @@ download() {
 
 installed_version() { dpkg-query --show --showformat='${db:Status-Status} ${Version}' headwater 2>/dev/null | sed -n 's/^installed //p'; }
 
-# The configuration stays as the operator has it; what the package would write lies beside it as *.dpkg-dist.
+# The configuration stays as the operator has it, and nobody is asked; what the package would write lies beside it as *.dpkg-dist.
+unasked() { DEBIAN_FRONTEND=noninteractive "$@" </dev/null; }
+
+# What a power cut in an installation before this one has left. apt refuses to go on where dpkg's journal was not taken over, of which `dpkg --audit` says nothing.
+finish_earlier() { unasked dpkg --force-confdef --force-confold --configure -a || true; }
+
 install_package() {
-  # a power cut in an installation before this one
-  if [ -n "$(dpkg --audit)" ]; then dpkg --configure -a || true; fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 \
+  unasked apt-get install -y --no-install-recommends -o DPkg::Lock::Timeout=600 \
     -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$package" || fail "apt-get could not install headwater $version: see above"
 }
 
-source=${1:-${HEADWATER_SOURCE:-}}
-sum=${2:-}
-case $source in
-  '' | -h | --help)
-    usage >&2
-    if [ -n "$source" ]; then exit 0; else exit 2; fi
-    ;;
-  -*) fail "there is no option $source: ./install.sh --help" ;;
-esac
-[ "$(id -u)" = 0 ] || fail 'needs root: sudo ./install.sh ...'
-check_machine
+# look_at_arguments SOURCE [SUM]: sets source, sum.
+look_at_arguments() {
+  source=${1:-${HEADWATER_SOURCE:-}}
+  sum=${2:-}
+  case $source in
+    '' | -h | --help)
+      usage >&2
+      if [ -n "$source" ]; then exit 0; else exit 2; fi
+      ;;
+    -*) fail "there is no option $source: ./install.sh --help" ;;
+    http://*) fail 'only https: what is installed as root is not fetched in the open' ;;
+  esac
+}
 
-directory=$(mktemp -d)
-trap 'rm -rf "$directory"' EXIT
-# apt reads packages as a user of its own
-chmod 0755 "$directory"
-package="$directory/headwater.deb"
-url=$source
-case $source in
-  https://*.deb) download ;;
-  https://*)
-    [ -z "$sum" ] || fail "a mirror's checksums are in its SHA256SUMS: ./install.sh $source"
-    choose "${source%/}"
-    download
-    ;;
-  http://*) fail 'only https: what is installed as root is not fetched in the open' ;;
-  *)
-    [ -f "$source" ] || fail "there is no file $source"
-    cp "$source" "$package"
-    ;;
-esac
+# Sets directory, which is gone at the end, and package in it.
+make_room() {
+  directory=$(mktemp -d)
+  trap 'rm -rf "$directory"' EXIT
+  # by itself a signal ends the shell without that
+  trap 'exit 130' INT
+  trap 'exit 143' HUP TERM
+  # apt reads packages as a user of its own
+  chmod 0755 "$directory"
+  package="$directory/headwater.deb"
+}
 
-if [ -n "$sum" ]; then
-  found=$(sha256sum "$package" | cut -d' ' -f1)
-  [ "$found" = "$(echo "$sum" | tr 'A-F' 'a-f')" ] || fail "the checksum of $url is $found, and not $sum: nothing was installed"
-fi
-name=$(dpkg-deb --field "$package" Package 2>/dev/null) || fail "$url is no Debian package"
-[ "$name" = headwater ] || fail "$url is the package $name"
-wanted=$(dpkg-deb --field "$package" Architecture)
-[ "$wanted" = "$own" ] || fail "the package is for $wanted, this system is $own"
-version=$(dpkg-deb --field "$package" Version)
-before=$(installed_version)
-if [ -n "$before" ] && dpkg --compare-versions "$version" lt "$before"; then
-  fail "$before is installed, which is newer than $version: sudo headwater-release rollback goes back to the release before"
-fi
+# What is asked of a mirror, and would otherwise be passed over in silence.
+not_of_mirror() {
+  [ -z "${HEADWATER_KEY:-}${HEADWATER_VERSION:-}" ] || fail "HEADWATER_KEY and HEADWATER_VERSION are for a mirror, which $source is not"
+}
 
-install_package
-if [ ! -d /run/systemd/system ]; then
-  say "headwater $version is installed; no systemd runs here, and nothing was started"
-  exit 0
-fi
-# A version that does not come up is taken back by the package itself, and apt is content.
-current=$(basename "$(readlink /opt/headwater/current)")
-if [ "$current" != "$version" ] && [ "$before" != "$version" ]; then
-  fail "headwater $version does not run, $current goes on: sudo journalctl -u headwater says why"
-fi
-headwater-release check >/dev/null 2>&1 || fail "headwater $current is installed and does not run: sudo journalctl -u headwater says why"
-case $before in
-  '') say "headwater $version is installed, and runs" ;;
-  "$version") say "headwater $version was installed already, and $current runs" ;;
-  *) say "headwater $version is installed in place of $before, and runs" ;;
-esac
-echo
-echo 'configuration  /etc/headwater/headwater.yaml; after a change: sudo systemctl reload headwater'
-echo 'status         sudo headwater status'
-echo 'log            sudo journalctl -u headwater -f'
+# Lays what is to be installed into package, and says of which url.
+obtain() {
+  url=$source
+  case $source in
+    https://*.deb)
+      not_of_mirror
+      download
+      ;;
+    https://*)
+      [ -z "$sum" ] || fail "a mirror's checksums are in its SHA256SUMS: ./install.sh $source"
+      choose "${source%/}"
+      download
+      ;;
+    *)
+      not_of_mirror
+      [ -f "$source" ] || fail "there is no file $source"
+      cp "$source" "$package"
+      ;;
+  esac
+}
+
+# Sets version.
+look_at_package() {
+  if [ -n "$sum" ]; then
+    found=$(sha256sum "$package" | cut -d' ' -f1)
+    [ "$found" = "$(echo "$sum" | tr 'A-F' 'a-f')" ] || fail "the checksum of $url is $found, and not $sum: nothing was installed"
+  fi
+  name=$(dpkg-deb --field "$package" Package 2>/dev/null) || fail "$url is no Debian package"
+  [ "$name" = headwater ] || fail "$url is the package $name"
+  wanted=$(dpkg-deb --field "$package" Architecture)
+  [ "$wanted" = "$own" ] || fail "the package is for $wanted, this system is $own"
+  version=$(dpkg-deb --field "$package" Version)
+}
+
+# say_what_runs BEFORE: a version that does not come up is taken back by the package itself, and apt is content.
+say_what_runs() {
+  if [ ! -d /run/systemd/system ]; then
+    say "headwater $version is installed; no systemd runs here, and nothing was started"
+    return
+  fi
+  current=$(basename "$(readlink /opt/headwater/current)")
+  if [ "$current" != "$version" ] && [ "$1" != "$version" ]; then
+    fail "headwater $version does not run, $current goes on: sudo journalctl -u headwater says why"
+  fi
+  headwater-release check >/dev/null 2>&1 || fail "headwater $current is installed and does not run: sudo journalctl -u headwater says why"
+  case $1 in
+    '') say "headwater $version is installed, and runs" ;;
+    "$version") say "headwater $version was installed already, and $current runs" ;;
+    *) say "headwater $version is installed in place of $1, and runs" ;;
+  esac
+  echo
+  echo 'configuration  /etc/headwater/headwater.yaml; after a change: sudo systemctl reload headwater'
+  echo 'status         sudo headwater status'
+  echo 'log            sudo journalctl -u headwater -f'
+}
+
+main() {
+  trap - EXIT
+  look_at_arguments "$@"
+  [ "$(id -u)" = 0 ] || fail 'needs root: sudo ./install.sh ...'
+  check_machine
+  make_room
+  obtain
+  look_at_package
+  finish_earlier
+  before=$(installed_version)
+  if [ -n "$before" ] && dpkg --compare-versions "$version" lt "$before"; then
+    fail "$before is installed, which is newer than $version: sudo headwater-release rollback goes back to the release before"
+  fi
+  install_package
+  say_what_runs "$before"
+}
+
+main "$@"

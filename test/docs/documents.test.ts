@@ -1,7 +1,7 @@
 /** Every command of every document does what the document says: each runs, in its order, on a machine of the document's own. */
 import { existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isOnPath } from '../support/programs.ts'
 import { type Block, blocksOf, type Mark } from './blocks.ts'
 import { documents, textOf } from './documents.ts'
 import { judge } from './judge.ts'
@@ -12,9 +12,6 @@ import { scriptOf } from './script.ts'
 const BLOCK_MS_MAX = 120_000
 const isCi = process.env.CI === 'true'
 const noMachine = whyNoMachine()
-
-const isOnPath = (program: string) =>
-  (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)))
 
 /** Why a block is not run here, or undefined. */
 function whyNot({ need, detail, programs }: Mark): string | undefined {

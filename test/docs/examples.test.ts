@@ -2,9 +2,8 @@
  * The examples of the commands' help, of which docs/commands.md and docs/bridge-commands.md are made: each runs by itself, in one place that has what they
  * name: streams `events`, `states` and `machines`, upstreams `central` and `archive`, a client `pump-7`, a backup.
  */
-import { existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isOnPath } from '../support/programs.ts'
 import { blocksOf, type Mark, parseMark } from './blocks.ts'
 import { textOf } from './documents.ts'
 import { Machine, whyNoMachine } from './machine.ts'
@@ -85,8 +84,6 @@ const NOT_RUN: readonly (readonly [RegExp, string])[] = [
 
 const first = (pairs: readonly (readonly [string, string])[], text: string) =>
   pairs.find(([begin]) => text.startsWith(begin))?.[1] ?? ''
-const isOnPath = (program: string) =>
-  (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)))
 
 describe.each([
   ['docs/commands.md', SET_UP],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { isOnPath } from '../support/programs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const SCRIPT = join(ROOT, 'deploy/raspberry-pi/build/binaries.sh')
@@ -15,9 +16,7 @@ const ARM64 = join(LEVEL, 'linux-arm64/classic-level.armv8.node')
 /** It asks for GLIBC 2.34. */
 const ARMV7 = join(LEVEL, 'linux-arm/classic-level.armv7.node')
 
-const canCheck = ['readelf', 'dpkg'].every(
-  (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0,
-)
+const canCheck = ['readelf', 'dpkg'].every(isOnPath)
 
 let directory: string
 beforeEach(() => {

@@ -2,24 +2,16 @@
  * install.sh, on a machine whose apt-get only notes what it is asked to install: what it takes, from where, and what it refuses with one line. The same with
  * a real apt-get and a real systemd: test/package/guest.
  */
-import { execFile, execFileSync } from 'node:child_process'
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { isOnPath, placeOf } from '../support/programs.ts'
+import { type Circumstances, InstallMachine, Packages, type Ran, SCRIPT } from './install-machine.ts'
 import { Mirror } from './mirror.ts'
 
-const SCRIPT = fileURLToPath(new URL('../../deploy/raspberry-pi/install.sh', import.meta.url))
-const missing = ['dpkg', 'dpkg-deb', 'curl', 'openssl', 'sha256sum'].filter((tool) => {
-  try {
-    execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' })
-    return false
-  } catch {
-    return true
-  }
-})
+const NEEDED = ['dpkg', 'dpkg-deb', 'curl', 'openssl', 'sha256sum', 'setsid']
+const missing = NEEDED.filter((program) => !isOnPath(program))
 if (missing.length > 0) {
   const line = `install.sh is not tested here: ${missing.join(', ')} is not there`
   if (process.env.CI === 'true') throw new Error(line)
@@ -28,94 +20,11 @@ if (missing.length > 0) {
 
 const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-let packages: string
-let own: string
+let packages: Packages
 let mirror: Mirror
-/** By name, such as headwater_0.1.0_arm64.deb. */
-const built = new Map<string, Buffer>()
-
-function build(name: string, version: string, architecture: string): void {
-  const root = join(packages, `${name}-${version}-${architecture}`)
-  mkdirSync(join(root, 'DEBIAN'), { recursive: true })
-  const control = `Package: ${name}\nVersion: ${version}\nArchitecture: ${architecture}\nMaintainer: x <x@example.org>\nDescription: x\n`
-  writeFileSync(join(root, 'DEBIAN/control'), control)
-  const file = `${name}_${version}_${architecture}.deb`
-  execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '--build', root, join(packages, file)], {
-    stdio: 'ignore',
-  })
-  built.set(file, readFileSync(join(packages, file)))
-}
-
-interface Machine {
-  readonly user?: string
-  readonly architecture?: string
-  readonly processor?: string
-  readonly osRelease?: string
-  /** Of Headwater, installed already. */
-  readonly installed?: string
-  readonly env?: NodeJS.ProcessEnv
-}
-
-interface Ran {
-  readonly code: number
-  readonly out: string
-  /** All lines of standard error. */
-  readonly errors: readonly string[]
-  /** What apt-get was asked to install. */
-  readonly installs: readonly string[]
-}
-
-let home: string
-beforeEach(() => {
-  home = mkdtempSync(join(tmpdir(), 'headwater-install-'))
-})
-afterEach(() => {
-  rmSync(home, { recursive: true, force: true })
-})
-
-function stub(name: string, script: string): void {
-  const path = join(home, 'bin', name)
-  writeFileSync(path, `#!/bin/sh\n${script}\n`)
-  chmodSync(path, 0o755)
-}
-
-function install(args: readonly string[], machine: Machine = {}): Promise<Ran> {
-  mkdirSync(join(home, 'bin'), { recursive: true })
-  const { architecture = own, processor = 'aarch64', installed } = machine
-  stub('id', `echo ${machine.user ?? 0}`)
-  stub('uname', `echo ${processor}`)
-  stub(
-    'dpkg',
-    `case $1 in --print-architecture) echo ${architecture} ;; --audit) ;; *) exec /usr/bin/dpkg "$@" ;; esac`,
-  )
-  stub('dpkg-query', installed === undefined ? 'exit 1' : `echo 'installed ${installed}'`)
-  // what is installed is looked at where it then lies: it is gone with the script
-  stub('apt-get', `for last; do :; done; dpkg-deb --field "$last" Package Version >>'${home}/installs'`)
-  writeFileSync(
-    join(home, 'os-release'),
-    machine.osRelease ?? 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n',
-  )
-  const script = join(home, 'install.sh')
-  const text = readFileSync(SCRIPT, 'utf8').replaceAll('/etc/os-release', join(home, 'os-release'))
-  writeFileSync(script, text.replaceAll('/run/systemd/system', join(home, 'no-systemd')))
-  rmSync(join(home, 'installs'), { force: true })
-  const env = {
-    PATH: `${join(home, 'bin')}:${process.env.PATH}`,
-    CURL_CA_BUNDLE: join(packages, 'ca.pem'),
-    TMPDIR: home,
-    ...machine.env,
-  }
-  return new Promise((resolve) => {
-    execFile('sh', [script, ...args], { env, cwd: packages }, (error, stdout, stderr) => {
-      let installs: string[] = []
-      try {
-        installs = readFileSync(join(home, 'installs'), 'utf8').trim().split('\n')
-      } catch {}
-      const code = error === null ? 0 : Number(error.code)
-      resolve({ code, out: stdout, errors: stderr.split('\n').filter((line) => line !== ''), installs })
-    })
-  })
-}
+let machine: InstallMachine
+const install = (args: readonly string[], circumstances?: Circumstances) =>
+  machine.install(args, circumstances)
 
 /** Nothing is installed, and one line says why. */
 function expectRefused(ran: Ran, line: string | RegExp): void {
@@ -130,30 +39,36 @@ function expectRefused(ran: Ran, line: string | RegExp): void {
 }
 
 const at = (path: string) => `https://localhost:${mirror.port}${path}`
-const fileName = (version: string) => `headwater_${version}_${own}.deb`
+const fileName = (version: string) => `headwater_${version}_${packages.own}.deb`
+const built = (version: string) => packages.built.get(fileName(version))!
+const inPackages = (name: string) => join(packages.folder, name)
 const INSTALLED = (version: string) => ['Package: headwater', `Version: ${version}`]
 
 describe.skipIf(missing.length > 0)('install.sh', () => {
   beforeAll(async () => {
-    packages = mkdtempSync(join(tmpdir(), 'headwater-packages-'))
-    own = execFileSync('dpkg', ['--print-architecture'], { encoding: 'utf8' }).trim()
-    for (const version of ['0.1.0', '0.9.0', '0.10.0']) build('headwater', version, own)
-    build('headwater', '0.1.0', 'ppc64el')
-    build('other', '0.1.0', own)
+    packages = new Packages()
+    const { own } = packages
+    for (const version of ['0.1.0', '0.9.0', '0.10.0']) packages.build('headwater', version, own)
+    packages.build('headwater', '0.1.0', 'ppc64el')
+    packages.build('other', '0.1.0', own)
     mirror = await Mirror.listen('localhost')
-    writeFileSync(join(packages, 'ca.pem'), mirror.authority)
+    writeFileSync(inPackages('ca.pem'), mirror.authority)
     const { privateKey, publicKey } = generateKeyPairSync('ed25519')
     const stranger = generateKeyPairSync('ed25519')
-    writeFileSync(join(packages, 'key.pem'), publicKey.export({ type: 'spki', format: 'pem' }))
-    writeFileSync(join(packages, 'stranger.pem'), stranger.publicKey.export({ type: 'spki', format: 'pem' }))
-    for (const [name, body] of built) mirror.answers.set(`/m/${name}`, { body })
-    const sums = [...built].map(([name, bytes]) => `${sha256(bytes)}  ${name}\n`).join('')
+    writeFileSync(inPackages('key.pem'), publicKey.export({ type: 'spki', format: 'pem' }))
+    writeFileSync(inPackages('stranger.pem'), stranger.publicKey.export({ type: 'spki', format: 'pem' }))
+    for (const [name, body] of packages.built) mirror.answers.set(`/m/${name}`, { body })
+    const sums = [...packages.built].map(([name, bytes]) => `${sha256(bytes)}  ${name}\n`).join('')
     mirror.answers.set('/m/SHA256SUMS', { body: sums })
     mirror.answers.set('/m/SHA256SUMS.sig', { body: sign(null, Buffer.from(sums), privateKey) })
   }, 60_000)
+  beforeEach(() => {
+    machine = new InstallMachine(packages)
+  })
+  afterEach(() => machine.remove())
   afterAll(async () => {
     await mirror?.close()
-    rmSync(packages, { recursive: true, force: true })
+    packages?.remove()
   })
 
   describe('of a file', () => {
@@ -164,21 +79,27 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
     })
 
     it('compares a checksum that is given, in small letters or large', async () => {
-      const sum = sha256(built.get(fileName('0.1.0'))!)
+      const sum = sha256(built('0.1.0'))
       expect(await install([fileName('0.1.0'), sum.toUpperCase()])).toMatchObject({ code: 0 })
       const other = 'a'.repeat(64)
-      const ran = await install([fileName('0.9.0'), other], { env: { TMPDIR: home } })
+      const ran = await install([fileName('0.9.0'), other])
       expect(ran.code).toBe(1)
       expect(ran.errors).toEqual([
-        `install.sh: the checksum of ${fileName('0.9.0')} is ${sha256(built.get(fileName('0.9.0'))!)}, and not ${other}: nothing was installed`,
+        `install.sh: the checksum of ${fileName('0.9.0')} is ${sha256(built('0.9.0'))}, and not ${other}: nothing was installed`,
       ])
     })
 
     it('refuses what is not there, no package, another package, for another machine', async () => {
       expectRefused(await install(['none.deb']), /there is no file none\.deb$/)
       expectRefused(await install(['ca.pem']), /ca\.pem is no Debian package$/)
-      expectRefused(await install([`other_0.1.0_${own}.deb`]), /is the package other$/)
+      expectRefused(await install([`other_0.1.0_${packages.own}.deb`]), /is the package other$/)
       expectRefused(await install(['headwater_0.1.0_ppc64el.deb']), /is for ppc64el, this system is/)
+    })
+
+    // apt does not go on where the journal of dpkg was not taken over, of which `dpkg --audit` says nothing; and dpkg by itself asks about files
+    it('has dpkg finish what an earlier run began, and nobody asked about files', async () => {
+      const { configured } = await install([fileName('0.1.0')])
+      expect(configured).toEqual(['--force-confdef --force-confold --configure -a noninteractive'])
     })
 
     it('refuses an older version than is installed, and names the way back', async () => {
@@ -231,9 +152,17 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
       )
     })
 
+    it('may have checksums whose last line does not end', async () => {
+      const sums = mirror.answers.get('/m/SHA256SUMS') as { body: string }
+      const last = sums.body.split('\n').find((line) => line.endsWith(fileName('0.9.0')))!
+      mirror.answers.set('/one/SHA256SUMS', { body: last })
+      mirror.answers.set(`/one/${fileName('0.9.0')}`, mirror.answers.get(`/m/${fileName('0.9.0')}`)!)
+      expect(await install([at('/one')])).toMatchObject({ code: 0, installs: INSTALLED('0.9.0') })
+    })
+
     it('cannot lead out of its folder by a name', async () => {
       mirror.answers.set('/odd/SHA256SUMS', {
-        body: `${'b'.repeat(64)}  ../m/${fileName('0.1.0')}\n${'b'.repeat(64)}  headwater_1 2_${own}.deb\n`,
+        body: `${'b'.repeat(64)}  ../m/${fileName('0.1.0')}\n${'b'.repeat(64)}  headwater_1 2_${packages.own}.deb\n`,
       })
       expectRefused(await install([at('/odd')]), /names no package for/)
     })
@@ -242,13 +171,13 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
   describe('of a URL', () => {
     it('installs what has the checksum, and nothing without one', async () => {
       const url = at(`/m/${fileName('0.1.0')}`)
-      const ran = await install([url, sha256(built.get(fileName('0.1.0'))!)])
+      const ran = await install([url, sha256(built('0.1.0'))])
       expect(ran).toMatchObject({ code: 0, installs: INSTALLED('0.1.0') })
       expectRefused(await install([url]), /a download needs its checksum: \.\/install\.sh https:.* SHA256$/)
     })
 
     it('refuses half a download', async () => {
-      const half = built.get(fileName('0.1.0'))!
+      const half = built('0.1.0')
       mirror.answers.set('/half.deb', { half })
       expectRefused(await install([at('/half.deb'), sha256(half)]), /could not be fetched: curl: \(18\)/)
     })
@@ -265,8 +194,39 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
     })
   })
 
+  describe.skipIf(!isOnPath('wget'))('without curl', () => {
+    const PROGRAMS = 'sh cat cut tr sed rm cp chmod mktemp sha256sum setsid dpkg-deb tar xz wget'.split(' ')
+    let env: NodeJS.ProcessEnv
+    beforeEach(() => {
+      const { home } = machine
+      const folder = join(home, 'without-curl')
+      mkdirSync(folder)
+      for (const program of PROGRAMS) symlinkSync(placeOf(program)!, join(folder, program))
+      writeFileSync(join(home, 'wgetrc'), `ca_certificate = ${inPackages('ca.pem')}\n`)
+      env = { PATH: machine.path(folder), WGETRC: join(home, 'wgetrc') }
+    })
+
+    it('fetches with wget', async () => {
+      expect(await install([at('/m')], { env })).toMatchObject({ code: 0, installs: INSTALLED('0.10.0') })
+    })
+
+    it('refuses half a download, where it is sent elsewhere, and whom nobody vouches for', async () => {
+      const half = built('0.1.0')
+      mirror.answers.set('/half.deb', { half })
+      const sum = sha256(half)
+      expectRefused(await install([at('/half.deb'), sum], { env }), /could not be fetched: wget ended with/)
+      mirror.answers.set('/moved.deb', { movedTo: at(`/m/${fileName('0.1.0')}`) })
+      expectRefused(
+        await install([at('/moved.deb'), sum], { env }),
+        /could not be fetched: wget ended with 8$/,
+      )
+      writeFileSync(env.WGETRC!, '')
+      expectRefused(await install([at('/m')], { env }), /could not be fetched: wget ended with 5$/)
+    }, 60_000)
+  })
+
   describe('on a machine', () => {
-    it.each<[string, Machine, RegExp]>([
+    it.each<[string, Circumstances, RegExp]>([
       ['without root', { user: '1000' }, /^install\.sh: needs root: sudo/],
       ['of an architecture without a package', { architecture: 'riscv64' }, /no package for riscv64/],
       ['with an ARMv6', { architecture: 'armhf', processor: 'armv6l' }, /is an ARMv6 \(Pi Zero, Pi 1\)/],
@@ -280,9 +240,9 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
         { osRelease: 'ID=ubuntu\nVERSION_ID="20.04"\n' },
         /this system is ubuntu: Headwater needs Ubuntu 22\.04/,
       ],
-    ])('%s it refuses, before it fetches anything', async (_name, machine, line) => {
+    ])('%s it refuses, before it fetches anything', async (_name, circumstances, line) => {
       const before = mirror.asked.length
-      expectRefused(await install([at('/m')], machine), line)
+      expectRefused(await install([at('/m')], circumstances), line)
       expect(mirror.asked.length).toBe(before)
     })
 
@@ -293,6 +253,40 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
     ])('with %s it goes on', async (_name, osRelease) => {
       expect(await install([fileName('0.1.0')], { osRelease })).toMatchObject({ code: 0 })
     })
+  })
+
+  it('does nothing where it was cut short on its way, and does not say that all is well', async () => {
+    // of its first five lines nothing can be said
+    const whole = readFileSync(SCRIPT, 'utf8').trimEnd().split('\n').length
+    for (let lines = whole - 1; lines > 5; lines -= 3) {
+      const ran = await install([fileName('0.1.0')], { lines })
+      expect({ lines, failed: ran.code !== 0, out: ran.out, installs: ran.installs }).toEqual({
+        lines,
+        failed: true,
+        out: '',
+        installs: [],
+      })
+    }
+  }, 60_000)
+
+  it('checks the signature that is asked for, or installs nothing', async () => {
+    const url = at(`/m/${fileName('0.1.0')}`)
+    const env = { HEADWATER_KEY: 'key.pem' }
+    const line = /^install\.sh: HEADWATER_KEY and HEADWATER_VERSION are for a mirror, which .* is not$/
+    expectRefused(await install([fileName('0.1.0')], { env }), line)
+    expectRefused(await install([url, sha256(built('0.1.0'))], { env }), line)
+    expectRefused(await install([fileName('0.1.0')], { env: { HEADWATER_VERSION: '0.9.0' } }), line)
+  })
+
+  it('leaves nothing behind when it is interrupted', async () => {
+    mirror.answers.set('/silent/SHA256SUMS', 'nothing')
+    const ending = install([at('/silent')])
+    await vi.waitFor(() => expect(mirror.asked).toContain('/silent/SHA256SUMS'), 20_000)
+    const folders = () => readdirSync(machine.home).filter((name) => name.startsWith('tmp.'))
+    expect(folders()).toHaveLength(1)
+    machine.interrupt()
+    expect(await ending).toMatchObject({ code: 130, installs: [] })
+    expect(folders()).toEqual([])
   })
 
   it('says how it is used, and refuses options that it does not have', async () => {

@@ -1,5 +1,5 @@
 /** What the package of this machine's architecture puts where, and that its Node runs what is in it. Built as it is, but not compressed. */
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,19 +7,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { isOnPath } from '../support/programs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
 const WAIT = { timeout: 60_000, interval: 100 }
-const has = (tool: string) => {
-  try {
-    execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-const canBuild = process.arch === 'x64' && ['dpkg-deb', 'xz', 'openssl', 'readelf', 'npm'].every(has)
+const canBuild = process.arch === 'x64' && ['dpkg-deb', 'xz', 'openssl', 'readelf', 'npm'].every(isOnPath)
 
 let root: string
 const app = () => join(root, 'opt/headwater/package/app')

@@ -6,8 +6,9 @@ import type { AddressInfo } from 'node:net'
 import { join, normalize } from 'node:path'
 import { createAuthority, createCertificate } from '../support/certificates.ts'
 
-/** What a path answers: bytes; bytes of which the first half comes, and then the connection ends; another place. */
+/** What a path answers: bytes; bytes of which the first half comes, and then the connection ends; another place; nothing. */
 export type Answer =
+  | 'nothing'
   | { readonly body: Buffer | string }
   | { readonly half: Buffer }
   | { readonly movedTo: string }
@@ -32,6 +33,7 @@ export class Mirror {
       if (answer === undefined && file !== undefined && statSync(file, { throwIfNoEntry: false })?.isFile())
         createReadStream(file).pipe(response)
       else if (answer === undefined) response.writeHead(404).end('not there')
+      else if (answer === 'nothing') return
       else if ('body' in answer) response.end(answer.body)
       else if ('movedTo' in answer) response.writeHead(302, { location: answer.movedTo }).end()
       else {

@@ -5,21 +5,13 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { isOnPath } from '../support/programs.ts'
 
 const DEPLOY = fileURLToPath(new URL('../../deploy/raspberry-pi/', import.meta.url))
 const TESTS = fileURLToPath(new URL('./', import.meta.url))
 const UNITS = ['headwater.service', 'headwater-bridge.service']
 /** The project's goal; 0 is a service that can do nothing at all. */
 const EXPOSURE_MAX = 2
-
-const has = (tool: string, ...args: string[]) => {
-  try {
-    execFileSync(tool, args, { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
 
 /** What a program prints, on both of its outputs, whatever it ends with. */
 function printed(program: string, args: readonly string[]): string {
@@ -42,7 +34,7 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
-describe.skipIf(!has('systemd-analyze', '--version'))('by systemd-analyze', () => {
+describe.skipIf(!isOnPath('systemd-analyze'))('by systemd-analyze', () => {
   it.each(UNITS)('%s has nothing that systemd does not understand', (unit) => {
     expect(printed('systemd-analyze', ['verify', copyOf(unit)])).toBe('')
   })
@@ -85,7 +77,7 @@ describe('the units', () => {
   )
 })
 
-describe.skipIf(!has('shellcheck', '--version'))('by shellcheck', () => {
+describe.skipIf(!isOnPath('shellcheck'))('by shellcheck', () => {
   const scripts = [
     ...['build.sh', 'headwater-release', 'install.sh'].map((name) => join(DEPLOY, name)),
     ...['preinst', 'postinst', 'prerm', 'postrm', 'config'].map((name) => join(DEPLOY, 'debian', name)),

@@ -197,4 +197,16 @@ describe('on a system with Headwater', () => {
     expect(await guest.done('sudo dpkg --audit')).toBe('')
     expect(await guest.done('sudo headwater read events --count 1')).toContain('"value":"21.5"')
   })
+
+  it('goes on where a power cut came before dpkg had taken over its journal', async () => {
+    await guest.done(
+      `dpkg-query --status headwater >/var/lib/dpkg/updates/0001
+      test -z "$(dpkg --audit)"
+      ! apt-get install -y -qq --reinstall sudo`,
+      'root',
+    )
+    const { code, output } = await install(`${AT}/next`)
+    expect(code, output).toBe(0)
+    expect(await guest.done('sudo ls /var/lib/dpkg/updates')).toBe('')
+  })
 })
