@@ -54,6 +54,19 @@ test('where a line does not fit, columns that are extra go before others are cut
   expect(tableLines(columns, rows, 24)[1]).toBe('usb-disk-of…  recovering')
 })
 
+test('numbers alone do not make a line wrap: what is extra goes, also where nothing is left that could be cut', () => {
+  const columns = [
+    { title: 'UPSTREAM' },
+    { title: 'LAG', align: 'right' as const },
+    { title: 'LAST ACK', align: 'right' as const, isExtra: true },
+    { title: 'WHERE', isExtra: true },
+  ]
+  const rows = [['archive', '1,234,567', '12 s ago', '/var/lib/headwater/upstream']]
+  expect(tableLines(columns, rows, 41)[1]).toBe('archive   1,234,567  12 s ago  /var/lib/…')
+  expect(tableLines(columns, rows, 40)[1]).toBe('archive   1,234,567  12 s ago')
+  expect(tableLines(columns, rows, 25)[1]).toBe('archive   1,234,567')
+})
+
 test('labels are aligned', () => {
   const screen = new Screen(false)
   printFacts(new Output(screen, {}), [
