@@ -83,6 +83,12 @@ test('colours are for terminals that want them', () => {
   expect(new Output(new Screen(true), {}).paint('red', 'x')).toBe('\u001b[31mx\u001b[39m')
 })
 
+test('what is written over again and again is for terminals that can move the cursor', () => {
+  expect(new Output(new Screen(false), { FORCE_COLOR: '1' }).canRedraw).toBe(false)
+  expect(new Output(new Screen(true), { TERM: 'dumb' }).canRedraw).toBe(false)
+  expect(new Output(new Screen(true), { NO_COLOR: '1' }).canRedraw).toBe(true)
+})
+
 test('JSON is one line in a pipe and readable on a terminal', () => {
   const pipe = new Screen(false)
   new Output(pipe, {}).json({ a: 1 })
