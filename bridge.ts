@@ -244,11 +244,12 @@ async function complete(words: readonly string[]): Promise<void> {
 
 async function runProgram(args: readonly string[]): Promise<void> {
   const { bridgeUsageExitCode, buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
+  const { askingForHelp } = await import('./broker/operations/terminal/manual/usage.ts')
   const program = buildBridgeProgram(VERSION, actions, (code) => {
     process.exitCode = code
   })
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync(askingForHelp(program, args), { from: 'user' })
   } catch (error) {
     const usage = bridgeUsageExitCode(error)
     if (usage === null) throw error

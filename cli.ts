@@ -362,11 +362,12 @@ async function complete(words: readonly string[]): Promise<void> {
 
 async function runProgram(args: readonly string[]): Promise<void> {
   const { buildProgram, usageExitCode } = await import('./broker/operations/commands/program.ts')
+  const { askingForHelp } = await import('./broker/operations/terminal/manual/usage.ts')
   const program = buildProgram(VERSION, actions, (code) => {
     process.exitCode = code
   })
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync(askingForHelp(program, args), { from: 'user' })
   } catch (error) {
     const usage = usageExitCode(error)
     if (usage === null) throw error

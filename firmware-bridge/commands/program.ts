@@ -3,6 +3,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError } from 'command
 import { SHELLS, type Shell } from '../../broker/operations/terminal/completion/scripts.ts'
 import { helpOf, markGroup, type ProgramFacts } from '../../broker/operations/terminal/manual/description.ts'
 import { plainHelp } from '../../broker/operations/terminal/manual/plain-help.ts'
+import { tellUsageErrors } from '../../broker/operations/terminal/manual/usage.ts'
 
 export interface Located {
   readonly config?: string
@@ -37,26 +38,17 @@ export function buildBridgeProgram(
     )
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command]', 'print help of a command')
+    .helpCommand('help [command...]', 'print help of a command')
     .configureHelp(plainHelp)
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride()
     .addHelpText('after', helpOf(BRIDGE_FACTS))
   addStart(program, actions, done)
   addConfiguration(program, actions, done)
   addReports(program, actions, done)
   addTools(program, actions, done)
+  tellUsageErrors(program)
   return program
-}
-
-/** One line, as for every other error. */
-function usageLine(text: string): string {
-  const line = text
-    .trim()
-    .replace(/^error: /, '')
-    .replaceAll('\n', ' ')
-  return `headwater-bridge: ${line} - see headwater-bridge --help\n`
 }
 
 /** What help and manual say beside the commands. */

@@ -134,6 +134,17 @@ test.skipIf(noTerminal).each([
   expect(terminal.output).toContain(GIVEN_BACK)
 })
 
+test.skipIf(noTerminal).each([['top --count 2 --interval 0.3'], ['log verify'], ['status']])(
+  'a terminal that takes no escape sequences gets none from %s',
+  async (command) => {
+    const terminal = new Terminal(`${process.execPath} ${CLI} ${command}`, home, { TERM: 'dumb' })
+    terminals.push(terminal)
+    expect(await terminal.ended()).toBe(0)
+    expect(terminal.output).toMatch(/events/)
+    expect(terminal.output).not.toContain('\u001b')
+  },
+)
+
 test.skipIf(noTerminal)(
   'a broker that ends under top: the terminal comes back before the word about it',
   async () => {

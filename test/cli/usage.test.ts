@@ -45,21 +45,39 @@ test('the exit codes of the help are those of docs/operate.md', async () => {
 test.each([
   [['frob'], "headwater: unknown command 'frob' - see headwater --help\n"],
   [['stats'], "headwater: unknown command 'stats' (Did you mean status?) - see headwater --help\n"],
-  [['sync', 'puase'], "headwater: unknown command 'puase' (Did you mean pause?) - see headwater --help\n"],
+  [
+    ['sync', 'puase'],
+    "headwater: unknown command 'puase' (Did you mean pause?) - see headwater sync --help\n",
+  ],
   [
     ['streams', 'compct'],
-    "headwater: unknown command 'compct' (Did you mean compact?) - see headwater --help\n",
+    "headwater: unknown command 'compct' (Did you mean compact?) - see headwater streams --help\n",
   ],
-  [['streams', 'xyz'], "headwater: unknown command 'xyz' - see headwater --help\n"],
+  [['streams', 'xyz'], "headwater: unknown command 'xyz' - see headwater streams --help\n"],
   [
     ['clients', 'disconect', 'x'],
-    "headwater: unknown command 'disconect' (Did you mean disconnect?) - see headwater --help\n",
+    "headwater: unknown command 'disconect' (Did you mean disconnect?) - see headwater clients --help\n",
   ],
-  [['start', '--dmo'], "headwater: unknown option '--dmo' (Did you mean --demo?) - see headwater --help\n"],
-  [['read'], "headwater: missing required argument 'stream' - see headwater --help\n"],
+  [['help', 'frob'], "headwater: unknown command 'frob' - see headwater --help\n"],
+  [['frob', '--help'], "headwater: unknown command 'frob' - see headwater --help\n"],
+  [['sync', 'frob', '-h'], "headwater: unknown command 'frob' - see headwater sync --help\n"],
+  [
+    ['tail'],
+    "headwater: unknown command 'tail' - `headwater read STREAM --from latest --follow` prints what comes from now on; `headwater streams` has the names\n",
+  ],
+  [
+    ['start', '--dmo'],
+    "headwater: unknown option '--dmo' (Did you mean --demo?) - see headwater start --help\n",
+  ],
+  [
+    ['--config', 'edge.yaml', 'status'],
+    "headwater: unknown option '--config' - write it behind the command, as in headwater status --config\n",
+  ],
+  [['--frob'], "headwater: unknown option '--frob' - see headwater --help\n"],
+  [['read'], "headwater: missing required argument 'stream' - see headwater read --help\n"],
   [
     ['read', 'events', '--count', 'two'],
-    "headwater: option '-n, --count <n>' argument 'two' is invalid. It is a whole number. - see headwater --help\n",
+    "headwater: option '-n, --count <n>' argument 'two' is invalid. It is a whole number. - see headwater read --help\n",
   ],
   [
     ['read', 'events', '--from', 'yesterday'],
@@ -71,6 +89,17 @@ test.each([
   ],
 ])('headwater %j', async (args, stderr) => {
   expect(await headwater(args, home)).toEqual({ code: 2, stdout: '', stderr })
+})
+
+test('help prints the help of a command at any depth, and of what stands behind it nothing', async () => {
+  const asked = await headwater(['help', 'sync', 'verify'], home)
+  expect(asked).toEqual({
+    code: 0,
+    stderr: '',
+    stdout: expect.stringContaining('headwater sync verify [options]'),
+  })
+  expect(await headwater(['sync', 'verify', 'central', '--help'], home)).toEqual(asked)
+  expect((await headwater(['help'], home)).stdout).toBe((await headwater(['--help'], home)).stdout)
 })
 
 test('no command prints the help, as a mistake', async () => {

@@ -35,3 +35,16 @@ export const PROGRAM_FACTS: ProgramFacts = {
     'headwater status --json',
   ],
 }
+
+/** What people try first, by what other programs have. */
+export const NO_COMMANDS: Readonly<Record<string, string>> = {
+  tail: '`headwater read STREAM --from latest --follow` prints what comes from now on; `headwater streams` has the names',
+  stop: 'Ctrl-C in its terminal, or `systemctl stop headwater`, ends a broker',
+  restart:
+    '`headwater reload` has it read its configuration again; `systemctl restart headwater` starts the service anew',
+  version: '`headwater --version`',
+  logs: 'what happened is in the output of `headwater start`; of the service: `journalctl -u headwater`',
+  publish: 'any MQTT client does: `mosquitto_pub -q 1 -t plant/1/temperature -m 21.5`',
+  subscribe:
+    'any MQTT client does: `mosquitto_sub -v -t "#"`; `headwater read STREAM --follow` prints what is recorded',
+}

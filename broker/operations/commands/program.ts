@@ -2,12 +2,13 @@
 import { Command, CommanderError, Option } from 'commander'
 import { helpOf } from '../terminal/manual/description.ts'
 import { plainHelp } from '../terminal/manual/plain-help.ts'
+import { tellUsageErrors } from '../terminal/manual/usage.ts'
 import type { BackupCommandOptions } from './backup.ts'
 import { addConfig, type ConfigActions } from './config-program.ts'
 import type { ConfigOptions } from './context.ts'
 import { addLive, type LiveActions } from './live-program.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
-import { PROGRAM_FACTS } from './program-facts.ts'
+import { NO_COMMANDS, PROGRAM_FACTS } from './program-facts.ts'
 import type { ReadCommandOptions } from './read.ts'
 import type { RestoreCommandOptions } from './restore.ts'
 import type { SyncRewindOptions } from './sync-rewind.ts'
@@ -54,7 +55,6 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
     .helpOption('-h, --help', 'print help')
     .configureHelp(plainHelp)
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(usageLine(text)) })
     .exitOverride()
     .addHelpText('after', helpOf(PROGRAM_FACTS))
   program.commandsGroup('Set up and run:')
@@ -72,18 +72,10 @@ export function buildProgram(version: string, actions: Actions, done: (code: num
   program.commandsGroup('Upstream:')
   addSync(program, actions, done)
   program.commandsGroup('This device, this shell:')
-  program.helpCommand('help [command]', 'print help of a command')
+  program.helpCommand('help [command...]', 'print help of a command')
   addTools(program, actions, done)
+  tellUsageErrors(program, NO_COMMANDS)
   return program
-}
-
-/** One line, as for every other error. */
-function usageLine(text: string): string {
-  const line = text
-    .trim()
-    .replace(/^error: /, '')
-    .replaceAll('\n', ' ')
-  return `headwater: ${line} - see headwater --help\n`
 }
 
 function addStart(program: Command, actions: Actions, done: (code: number) => void): void {

@@ -15,7 +15,7 @@ export interface ProgressBar {
 
 /** @param doing what is done, as in "verifying" @param amount what there is of it, for people */
 export async function progressBar(err: Output, doing: string, amount = bytes): Promise<ProgressBar> {
-  if (!err.isTerminal) return { show() {}, end() {} }
+  if (!err.canRedraw) return { show() {}, end() {} }
   const { default: cliProgress } = await import('cli-progress')
   const bar = new cliProgress.SingleBar({
     format: `${doing} {bar} {percentage}% of {size}`,

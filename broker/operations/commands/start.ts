@@ -244,7 +244,7 @@ function showStatus(
   log: LogSink,
 ): () => void {
   const meter = new StatusMeter(operations)
-  const timer = out.isTerminal
+  const timer = out.canRedraw
     ? setInterval(() => statusLine.show(meter.line()), STATUS_LINE_MS)
     : setInterval(() => log.info('status', meter.fields()), STATUS_LOG_MS)
   return () => clearInterval(timer)

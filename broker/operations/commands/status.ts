@@ -64,7 +64,7 @@ async function watchStatus(
   isJson: boolean,
   seconds: number,
 ): Promise<number> {
-  const screen = out.isTerminal && !isJson ? new Screen(out) : null
+  const screen = out.canRedraw && !isJson ? new Screen(out) : null
   let report = NOT_RUNNING
   try {
     do {

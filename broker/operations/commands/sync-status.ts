@@ -60,15 +60,15 @@ export async function runSyncCommand(
 export function printUpstreams(out: Output, upstreams: readonly UpstreamStatus[]): void {
   const columns: Column[] = [
     { title: 'UPSTREAM' },
-    { title: 'KIND' },
+    { title: 'KIND', isExtra: true },
     { title: 'STATE', isWhole: true },
     { title: 'LAG', align: 'right' },
     { title: 'BYTES', align: 'right' },
     { title: 'OLDEST', align: 'right' },
-    { title: 'SENT', align: 'right' },
+    { title: 'SENT', align: 'right', isExtra: true },
     { title: 'RATE', align: 'right' },
     { title: 'DRAINED IN', align: 'right' },
-    { title: 'LAST ACK', align: 'right' },
+    { title: 'LAST ACK', align: 'right', isExtra: true },
     { title: 'WHERE', isExtra: true },
   ]
   const rows = upstreams.map((status) => [

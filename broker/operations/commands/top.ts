@@ -35,7 +35,7 @@ export async function runTop(
   // the first look says whether there is a broker at all, before the screen is taken
   let before = await look(broker)
   const ending = endable(context.signal)
-  const isScreen = out.isTerminal && !options.json
+  const isScreen = out.canRedraw && !options.json
   let order = options.sort
   let rates = ratesBetween(null, before)
   const draw = () => {

@@ -16,12 +16,15 @@ export type Style = 'bold' | 'dim' | 'red' | 'yellow' | 'green'
 export class Output {
   readonly #stream: OutputStream
   readonly isTerminal: boolean
+  /** What stands there can be written over; not so on a terminal that takes no escape sequences, such as a shell in Emacs. */
+  readonly canRedraw: boolean
   readonly hasColours: boolean
 
   constructor(stream: OutputStream, env: NodeJS.ProcessEnv) {
     this.#stream = stream
     this.isTerminal = stream.isTTY === true
-    this.hasColours = wantsColours(env) ?? (this.isTerminal && env.TERM !== 'dumb')
+    this.canRedraw = this.isTerminal && env.TERM !== 'dumb'
+    this.hasColours = wantsColours(env) ?? this.canRedraw
   }
 
   get columns(): number {

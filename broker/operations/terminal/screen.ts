@@ -24,11 +24,15 @@ export interface KeyInput {
   off(event: 'data', listener: (chunk: Buffer) => void): unknown
 }
 
-/** How to be told that the process ends, also where nobody asked: node's process. */
+type Notice = 'exit' | 'SIGHUP' | 'SIGQUIT' | 'SIGTSTP' | 'SIGCONT'
+
+/** How to be told that the process ends or stands still, also where nobody asked: node's process. */
 export interface Ending {
-  on(event: 'exit' | 'SIGHUP' | 'SIGQUIT', listener: () => void): unknown
-  off(event: 'exit' | 'SIGHUP' | 'SIGQUIT', listener: () => void): unknown
+  readonly pid: number
+  on(event: Notice, listener: () => void): unknown
+  off(event: Notice, listener: () => void): unknown
   exit(code: number): unknown
+  kill(pid: number, signal: 'SIGSTOP'): unknown
 }
 
 const HANG_UP = 1
@@ -60,8 +64,9 @@ export class Screen {
     ending.on('exit', this.#close)
     ending.on('SIGHUP', this.#hangUp)
     ending.on('SIGQUIT', this.#quit)
-    out.raw(OWN_SCREEN + HIDE_CURSOR)
-    keys?.setRawMode(true)
+    ending.on('SIGTSTP', this.#stand)
+    ending.on('SIGCONT', this.#goOn)
+    this.#goOn()
     keys?.on('data', this.#take)
     keys?.resume()
   }
@@ -83,12 +88,30 @@ export class Screen {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#keys?.off('data', this.#take)
-    this.#keys?.setRawMode(false)
     this.#keys?.pause()
     this.#ending.off('exit', this.#close)
     this.#ending.off('SIGHUP', this.#hangUp)
     this.#ending.off('SIGQUIT', this.#quit)
+    this.#ending.off('SIGTSTP', this.#stand)
+    this.#ending.off('SIGCONT', this.#goOn)
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
+    this.#keys?.setRawMode(false)
     this.#out.raw(SHOW_CURSOR + FORMER_SCREEN)
+  }
+
+  /** Ctrl-Z: the shell gets its terminal as it was. */
+  readonly #stand = (): void => {
+    this.#giveBack()
+    this.#ending.kill(this.#ending.pid, 'SIGSTOP')
+  }
+
+  /** `fg`: the next frame is drawn on a screen of its own again. */
+  readonly #goOn = (): void => {
+    this.#out.raw(OWN_SCREEN + HIDE_CURSOR)
+    this.#keys?.setRawMode(true)
   }
 
   readonly #hangUp = (): void => {

@@ -14,6 +14,8 @@ export interface Column {
 const GAP = '  '
 /** A column of text is not cut to less, or to less than its title. */
 const COLUMN_MIN = 8
+/** Of a column that may be left out, less would say nothing. */
+const EXTRA_MIN = 10
 
 /**
  * @param columnsMax of the terminal: the widest texts are cut until a line fits; without it all is there
@@ -29,7 +31,8 @@ export function tableLines(
   )
   const widths = fitted(columns, natural, columnsMax)
   const isCut = widths.some((width, index) => width < natural[index]! && columns[index]!.isExtra !== true)
-  const extra = isCut ? columns.findLastIndex(({ isExtra }) => isExtra === true) : -1
+  const extra =
+    isCut || lineWidth(widths) > columnsMax ? columns.findLastIndex(({ isExtra }) => isExtra === true) : -1
   if (extra >= 0) {
     const without = <T>(list: readonly T[]) => list.filter((_, index) => index !== extra)
     return tableLines(without(columns), rows.map(without), columnsMax)
@@ -47,12 +50,12 @@ export function tableLines(
 /** Numbers are never cut: half of one is another one. */
 function fitted(columns: readonly Column[], natural: readonly number[], columnsMax: number): number[] {
   const widths = [...natural]
-  const least = columns.map(({ title, align, isWhole }, index) =>
+  const least = columns.map(({ title, align, isWhole, isExtra }, index) =>
     align === 'right' || isWhole === true
       ? natural[index]!
-      : Math.min(natural[index]!, Math.max(COLUMN_MIN, textWidth(title))),
+      : Math.min(natural[index]!, Math.max(isExtra === true ? EXTRA_MIN : COLUMN_MIN, textWidth(title))),
   )
-  let excess = widths.reduce((sum, width) => sum + width, 0) + GAP.length * (columns.length - 1) - columnsMax
+  let excess = lineWidth(widths) - columnsMax
   while (excess > 0) {
     const spare = widths.map((width, index) => width - least[index]!)
     const isAnyExtra = spare.some((left, index) => left > 0 && columns[index]!.isExtra === true)
@@ -66,6 +69,10 @@ function fitted(columns: readonly Column[], natural: readonly number[], columnsM
     excess--
   }
   return widths
+}
+
+function lineWidth(widths: readonly number[]): number {
+  return widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1)
 }
 
 export function printTable(

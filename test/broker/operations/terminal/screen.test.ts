@@ -20,6 +20,11 @@ class Process extends EventEmitter {
   exit(code: number) {
     this.exited = code
   }
+  readonly pid = 7
+  readonly killed: unknown[] = []
+  kill(pid: number, signal: string) {
+    this.killed.push([pid, signal])
+  }
 }
 
 function open(columns = 10, rows = 3) {
@@ -69,4 +74,17 @@ test.each([
   expect(keyboard.listenerCount('data')).toBe(0)
   expect(ending.eventNames()).toEqual([])
   expect(ending.exited).toBe(code)
+})
+
+test('Ctrl-Z gives the terminal back before the process stands still, and afterwards it has its own screen again', () => {
+  const { screen, written, keyboard, ending } = open()
+  ending.emit('SIGTSTP')
+  expect(written).toEqual([TAKEN, GIVEN_BACK])
+  expect(keyboard.isRaw).toBe(false)
+  expect(ending.killed).toEqual([[7, 'SIGSTOP']])
+  ending.emit('SIGCONT')
+  expect(written.at(-1)).toBe(TAKEN)
+  expect(keyboard.isRaw).toBe(true)
+  screen.close()
+  expect(written.at(-1)).toBe(GIVEN_BACK)
 })

@@ -54,6 +54,19 @@ test('where a line does not fit, columns that are extra go before others are cut
   expect(tableLines(columns, rows, 24)[1]).toBe('usb-disk-of…  recovering')
 })
 
+test('numbers alone do not make a line wrap: what is extra goes, also where nothing is left that could be cut', () => {
+  const columns = [
+    { title: 'UPSTREAM' },
+    { title: 'LAG', align: 'right' as const },
+    { title: 'LAST ACK', align: 'right' as const, isExtra: true },
+    { title: 'WHERE', isExtra: true },
+  ]
+  const rows = [['archive', '1,234,567', '12 s ago', '/var/lib/headwater/upstream']]
+  expect(tableLines(columns, rows, 41)[1]).toBe('archive   1,234,567  12 s ago  /var/lib/…')
+  expect(tableLines(columns, rows, 40)[1]).toBe('archive   1,234,567  12 s ago')
+  expect(tableLines(columns, rows, 25)[1]).toBe('archive   1,234,567')
+})
+
 test('labels are aligned', () => {
   const screen = new Screen(false)
   printFacts(new Output(screen, {}), [
@@ -68,6 +81,12 @@ test('colours are for terminals that want them', () => {
   expect(new Output(new Screen(true), { NO_COLOR: '1' }).paint('red', 'x')).toBe('x')
   expect(new Output(new Screen(true), { TERM: 'dumb' }).paint('red', 'x')).toBe('x')
   expect(new Output(new Screen(true), {}).paint('red', 'x')).toBe('\u001b[31mx\u001b[39m')
+})
+
+test('what is written over again and again is for terminals that can move the cursor', () => {
+  expect(new Output(new Screen(false), { FORCE_COLOR: '1' }).canRedraw).toBe(false)
+  expect(new Output(new Screen(true), { TERM: 'dumb' }).canRedraw).toBe(false)
+  expect(new Output(new Screen(true), { NO_COLOR: '1' }).canRedraw).toBe(true)
 })
 
 test('JSON is one line in a pipe and readable on a terminal', () => {
