@@ -6,7 +6,7 @@
 import { chmod } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { ControlError } from '../errors.ts'
-import { type Route, routeListener } from './http.ts'
+import { closingController, type Route, routeListener } from './http.ts'
 import { prepareSocketPath, removeSocket } from './socket-path.ts'
 
 const CONNECTIONS_MAX = 32
@@ -26,7 +26,7 @@ export class ControlServer {
 
   /** @throws ControlError */
   static async start(dataDirectory: string, routes: readonly Route[]): Promise<ControlServer> {
-    const closing = new AbortController()
+    const closing = closingController()
     const server = createServer(routeListener(routes, closing.signal))
     server.maxConnections = CONNECTIONS_MAX
     let path = dataDirectory

@@ -1,6 +1,7 @@
 /**
  * Routes over node:http, for the control socket and for a TCP port (http/). A route answers with what answer.ts sends.
  */
+import { setMaxListeners } from 'node:events'
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { HeadwaterError } from '../../errors.ts'
 import { UsageError } from '../errors.ts'
@@ -110,6 +111,13 @@ async function answer(
   } finally {
     leave()
   }
+}
+
+/** Aborted when a server closes. As many answers wait for it as the server has places, which are counted there; Node says that more than ten are a leak. */
+export function closingController(): AbortController {
+  const closing = new AbortController()
+  setMaxListeners(0, closing.signal)
+  return closing
 }
 
 /** Nobody looks at why: without a reason each abort would make an error with a stack. */

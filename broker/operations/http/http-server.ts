@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import { formatListenAddress, type ListenAddress, listenError } from '../../config/address.ts'
 import { Reply, sendAnswer, sendError, sendReply } from '../control/answer.ts'
-import { findRoute, methodsOf, parseTarget, signalOf } from '../control/http.ts'
+import { closingController, findRoute, methodsOf, parseTarget, signalOf } from '../control/http.ts'
 import { errorBody } from '../errors.ts'
 import { StreamPlaces } from '../stream-places.ts'
 import { HttpRefusedError } from './errors.ts'
@@ -66,7 +66,7 @@ export interface HttpParts {
 export class HttpServer {
   readonly #server: Server
   readonly #parts: HttpParts
-  readonly #closing = new AbortController()
+  readonly #closing = closingController()
   readonly #places: Places
   readonly #times: HttpTimes
   readonly #pending = new WeakMap<Socket, number>()

@@ -3,8 +3,9 @@
  * collection: with a dashboard open the broker's memory grew by megabytes in minutes.
  */
 import { EventEmitter, getEventListeners } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { signalOf } from '../../../../broker/operations/control/http.ts'
+import { closingController, signalOf } from '../../../../broker/operations/control/http.ts'
 
 /** What Node hangs on a signal besides listeners. */
 function attached(signal: AbortSignal): number {
@@ -33,4 +34,16 @@ test('the server that closes ends what is being answered, and what is only now t
   expect(signal.aborted).toBe(true)
   expect(signalOf(new EventEmitter() as never, closing.signal).aborted).toBe(true)
   expect(attached(closing.signal)).toBe(0)
+})
+
+test('as many answers as a server has places are no leak that Node would warn of in the log', async () => {
+  const warnings: Error[] = []
+  const warned = (warning: Error) => warnings.push(warning)
+  process.on('warning', warned)
+  const { signal } = closingController()
+  for (let i = 0; i < 64; i++) signalOf(new EventEmitter() as never, signal)
+  await turn()
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
+  expect(getEventListeners(signal, 'abort')).toHaveLength(64)
 })
