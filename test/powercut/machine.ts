@@ -56,7 +56,7 @@ const TEST_UNIT = 'systemd.wants=package-test.service'
 /** Emulated; an hour and a half where the emulator's machine has other work. */
 const PATIENCE: Patience = { servedMsMax: 600_000, passedMsMax: 5_400_000 }
 /** Of a run: boots of a machine that said nothing, after which its power was cut once more. */
-const SILENT_MAX = 3
+export const SILENT_MAX = 3
 /** A moment that does not come by then is not waited for any longer. */
 const MOMENT_MS_MAX = 120_000
 const RETRY_MS = 1_000
@@ -173,7 +173,8 @@ export class Machine {
       try {
         return await boot()
       } catch (error) {
-        if (!(error instanceof MachineSilentError) || ++this.#silent > SILENT_MAX) throw error
+        if (!(error instanceof MachineSilentError) || this.#silent === SILENT_MAX) throw error
+        this.#silent++
         const cut = this.#device.whenCut()
         this.#device.arm(0, LOSSES[this.#random.between(0, LOSSES.length - 1)]!)
         await cut
