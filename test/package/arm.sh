@@ -46,12 +46,15 @@ packages() {
   esac
 }
 
-# power_cuts ARCHITECTURE IMAGE DISK: the program copies the disk.
+# power_cuts ARCHITECTURE IMAGE DISK: on copies of the disk.
 power_cuts() {
   local architecture=$1 image=$2 disk=$3 command
-  mapfile -t command < <(MACHINE_UNIT=@UNIT@ machine_command "$architecture" "$image" @DISK@ "$work" @PORT@)
+  mapfile -t command < <(MACHINE_UNIT=@UNIT@ machine_command "$architecture" "$image" @DISK@ "$work" @PORT@ @SAYS@)
   to_do "$work" verify
-  nice -n 19 "$PROJECT/test/powercut/apart.sh" "$PROJECT/dist/test/powercut/machine-main.js" --disk "$disk" --cycles "$CUTS" ${SEED:+--seed "$SEED"} -- "${command[@]}"
+  cp --sparse=always "$disk" "$disk.opened"
+  machine_opened "$disk.opened"
+  nice -n 19 "$PROJECT/test/powercut/apart.sh" "$PROJECT/dist/test/powercut/machine-main.js" --disk "$disk.opened" --cycles "$CUTS" ${SEED:+--seed "$SEED"} -- "${command[@]}"
+  rm "$disk.opened"
   told "$work" 0
 }
 

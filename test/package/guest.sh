@@ -29,11 +29,11 @@ publish() {
 
 do_install() {
   local began
-  began=$(date +%s)
+  began=$(now)
   # apt, and not dpkg: it would fetch what the package depends on. Here all is there.
   expect 'the package installs' apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$HERE/current.deb"
   eventually "$(within 60)" 'the service says it is ready' is_active headwater
-  note "from the installation to ready: $(($(date +%s) - began)) s"
+  note "from the installation to ready: $(($(now) - began)) s"
   expect 'it is enabled at start' systemctl --quiet is-enabled headwater
   equal 'the bridge is not enabled' "$(systemctl is-enabled headwater-bridge 2>/dev/null)" disabled
   equal 'it runs as its own user' "$(ps -o user:20= -p "$(property headwater MainPID)")" headwater
@@ -126,7 +126,27 @@ do_configuration() {
   eventually "$(within 60)" 'once it is mended it starts' is_active headwater
 }
 
+has_from_device() { [ "$(headwater read events --count 1000000 | grep -c '"hi"')" = "$1" ]; }
+# answer BYTES: what the bridge sends back to the device, in hexadecimal digits.
+answer() { timeout "$(within 20)" head -c "$1" <&3 | od -An -tx1 | tr -d ' \n'; }
+
+# A device of MQTT-SN made of printf, over UDP: CONNECT, PUBLISH with QoS 1 on the short topic hi, and the same with DUP, as one that has not heard the answer.
+device_publishes() {
+  exec 3<>/dev/udp/127.0.0.1/1884
+  printf '\011\004\004\001\000\074try' >&3
+  equal 'a device connects over UDP' "$(answer 3)" 030500
+  printf '\014\014\042hi\000\001hello' >&3
+  equal 'what it publishes is acknowledged' "$(answer 7)" 070d6869000100
+  printf '\014\014\242hi\000\001hello' >&3
+  equal 'and so is its repetition' "$(answer 7)" 070d6869000100
+  exec 3>&-
+  eventually "$(within 20)" 'it is in the log, once' has_from_device 1
+}
+
 do_bridge() {
+  local config=/etc/headwater/headwater-bridge.yaml
+  cp -a $config /tmp/headwater-bridge.yaml
+  sed -i 's/^links:.*/links: [ { kind: udp, address: "127.0.0.1:1884" } ]/' $config
   systemctl enable --now --quiet headwater-bridge
   eventually "$(within 60)" 'the bridge says it is ready' is_active headwater-bridge
   note "$(property headwater-bridge StatusText)"
@@ -135,7 +155,9 @@ do_bridge() {
   local score
   score=$(systemd-analyze security headwater-bridge.service --no-pager | tail -n 1 | grep -o '[0-9]\.[0-9]')
   expect "systemd-analyze security: $score, under 2.0" awk "BEGIN { exit !($score < 2.0) }"
+  device_publishes
   systemctl disable --now --quiet headwater-bridge
+  cp -a /tmp/headwater-bridge.yaml $config
 }
 
 do_upgrade() {

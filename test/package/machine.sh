@@ -34,9 +34,6 @@ machine_disk() {
   printf '[Unit]\nDescription=What the test hands in\n[Mount]\nWhat=test\nWhere=/test\nType=9p\nOptions=trans=virtio,version=9p2000.L,msize=262144\n' >"$work/test.mount"
   printf '[Match]\nName=e*\n[Network]\nDHCP=ipv4\n' >"$work/machine.network"
   printf '/dev/vda / ext4 errors=remount-ro,noatime 0 1\n' >"$work/fstab"
-  # A broker as it is installed listens on loopback: this is the way to it from outside of the machine.
-  printf '[Socket]\nListenStream=11883\n[Install]\nWantedBy=sockets.target\n' >"$work/mqtt-door.socket"
-  printf '[Service]\nExecStart=/usr/lib/systemd/systemd-socket-proxyd 127.0.0.1:1883\n' >"$work/mqtt-door.service"
   debugfs -w -f - "$file" >/dev/null 2>"$work/debugfs" <<END
 rm /etc/fstab
 write $work/fstab /etc/fstab
@@ -46,22 +43,59 @@ write $work/machine.network machine.network
 cd /etc/systemd/system
 write $work/package-test.service package-test.service
 write $work/test.mount test.mount
-write $work/mqtt-door.socket mqtt-door.socket
-write $work/mqtt-door.service mqtt-door.service
 mkdir multi-user.target.wants
-mkdir sockets.target.wants
 cd multi-user.target.wants
 symlink systemd-networkd.service /usr/lib/systemd/system/systemd-networkd.service
-cd ../sockets.target.wants
-symlink mqtt-door.socket /etc/systemd/system/mqtt-door.socket
 END
   rm -rf "$work"
 }
 
-# One thread makes both cores: the rest of this machine is left alone, and qemu 7.2 with a thread for each was seen to stall.
-# machine_command ARCHITECTURE IMAGE DISK WORK [PORT]: the arguments that make the machine, one a line. Its serial port is standard output.
+# machine_opened FILE: an installed broker listens on loopback; on this disk it does for everybody, and another program says how the machine is, on port 11884.
+# The broker itself is what answers outside: systemd-socket-proxyd before it was seen to take no connection any more while the broker stood ready.
+machine_opened() {
+  local file=$1 work
+  work=$(mktemp -d)
+  debugfs -R "dump /etc/headwater/headwater.yaml $work/installed.yaml" "$file" 2>/dev/null
+  sed -e 's/^\( *- address: \)127\.0\.0\.1:1883/\10.0.0.0:1883/' -e 's/^\( *anonymous: \)false/\1true/' "$work/installed.yaml" >"$work/opened.yaml"
+  [ "$(diff "$work/installed.yaml" "$work/opened.yaml" | grep -c '^>')" = 2 ] || {
+    echo 'the configuration on the disk is not the one that can be opened' >&2
+    return 1
+  }
+  cat >"$work/says" <<'END'
+#!/bin/bash
+# How this machine is, for whoever cannot reach the broker. What it takes from /proc comes first: it needs the least of the machine.
+broker=/sys/fs/cgroup/system.slice/headwater.service
+echo "up $(cat /proc/uptime), load $(cat /proc/loadavg)"
+for process in $(cat $broker/cgroup.procs); do
+  for task in /proc/"$process"/task/*; do
+    echo "$process $(cut -d ' ' -f 2,3,14,15 "$task/stat") $(tr '\n' ' ' <"$task/stack")"
+  done
+done
+ss -tln
+systemctl show headwater -p ActiveState,SubState,NRestarts,StatusText
+journalctl --boot --unit headwater --lines 20 --no-pager -o short-monotonic
+END
+  printf '[Socket]\nListenStream=11884\nAccept=yes\n' >"$work/says.socket"
+  printf '[Service]\nExecStart=/bin/bash /etc/machine-says\nStandardOutput=socket\nStandardError=socket\n' >"$work/says@.service"
+  debugfs -w -f - "$file" >/dev/null 2>"$work/debugfs" <<END
+rm /etc/headwater/headwater.yaml
+write $work/opened.yaml /etc/headwater/headwater.yaml
+write $work/says /etc/machine-says
+cd /etc/systemd/system
+write $work/says.socket machine-says.socket
+write $work/says@.service machine-says@.service
+mkdir sockets.target.wants
+cd sockets.target.wants
+symlink machine-says.socket /etc/systemd/system/machine-says.socket
+END
+  rm -rf "$work"
+}
+
+# One thread makes both cores: the rest of this machine is left alone.
+# machine_command ARCHITECTURE IMAGE DISK WORK [PORT SAYS]: the arguments that make the machine, one a line. Its serial port is standard output. The ports here lead to those
+# that machine_opened made.
 machine_command() {
-  local architecture=$1 image=$2 disk=$3 work=$4 port=${5:-}
+  local architecture=$1 image=$2 disk=$3 work=$4 port=${5:-} says=${6:-}
   local kernel initrd
   kernel=$(newest "$image"/boot/vmlinuz-*)
   initrd=$(newest "$image"/boot/initrd.img-*)
@@ -71,7 +105,7 @@ machine_command() {
     -append "root=/dev/vda rw console=ttyAMA0 ${MACHINE_UNIT-systemd.wants=package-test.service}" \
     -drive "file=$disk,format=raw,if=none,id=disk,cache=writeback" -device virtio-blk-pci,drive=disk \
     -device virtio-rng-pci -virtfs "local,path=$work,mount_tag=test,security_model=none,multidevs=remap" \
-    -netdev "user,id=net,restrict=on${port:+,hostfwd=tcp:127.0.0.1:$port-:11883}" -device virtio-net-pci,netdev=net,romfile= \
+    -netdev "user,id=net,restrict=on${port:+,hostfwd=tcp:127.0.0.1:$port-:1883}${says:+,hostfwd=tcp:127.0.0.1:$says-:11884}" -device virtio-net-pci,netdev=net,romfile= \
     ${MACHINE_RTC:+-rtc "$MACHINE_RTC"} ${MACHINE_CLOCK:+-icount "shift=$NANOSECONDS_SHIFT,sleep=on"}
 }
 

@@ -3,12 +3,13 @@ import { mkdtempSync, statSync, writeFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { Exit, type FaultOptions, runFaultProgram, type Surroundings } from '../support/fault-program.ts'
 import { seededRandom } from '../support/random.ts'
-import { DISK_WORD, Machine, type MachineCut, PORT_WORD, UNIT_WORD } from './machine.ts'
+import { DISK_WORD, Machine, type MachineCut, PORT_WORD, SAYS_WORD, UNIT_WORD } from './machine.ts'
 import { Place, sweep, whatIsMissing } from './system.ts'
 
 const HELP = `
 COMMAND makes the machine, its console on standard output: ${DISK_WORD} in it stands for the disk, ${PORT_WORD} for the port here
-that leads to its broker, ${UNIT_WORD} for what its kernel is told. Each third cut comes while it boots.
+that leads to its broker, ${SAYS_WORD} for one that leads to what says how the machine is, ${UNIT_WORD} for what its kernel is told. Each third cut
+comes while it boots.
 
 Example, as test/package/arm.sh has it:
   node dist/test/powercut/machine-main.js --disk installed.ext4 --cycles 6 -- qemu-system-aarch64 ... -append 'root=/dev/vda ${UNIT_WORD}'
@@ -42,6 +43,8 @@ async function cutAll(options: Options, { out, err, onInterrupt }: Surroundings)
     problems = [(error as Error).message]
   }
   for (const problem of problems) err.line(problem)
+  if (machine.silent > 0)
+    out.line(`${machine.silent} more boots of a machine that said nothing, each ended by a cut`)
   const isLost = problems.length > 0
   const verdict = isLost ? 'NOT all there' : 'all there'
   out.line(`${cycles} cuts, ${machine.acknowledged} acknowledged: ${isJudged ? verdict : 'not judged'}`)
@@ -50,9 +53,10 @@ async function cutAll(options: Options, { out, err, onInterrupt }: Surroundings)
   return isLost ? Exit.failed : Exit.ok
 }
 
-function lineOf(cycle: number, { during, upMs, acknowledged, cut }: MachineCut): string {
+function lineOf(cycle: number, { during, upMs, servedMs, acknowledged, cut }: MachineCut): string {
   const seconds = (upMs / 1000).toFixed(0)
-  const lost = `${cut.cachedBytes - cut.keptBytes} of ${cut.cachedBytes} B that were not flushed lost (${cut.loss})`
+  const worked = `emulated for ${(servedMs / 1000).toFixed(0)} s of work`
+  const lost = `${cut.cachedBytes - cut.keptBytes} of ${cut.cachedBytes} B that were not flushed lost (${cut.loss}), ${worked}`
   return during === 'boot'
     ? `cut ${cycle}: ${seconds} s after power on, ${lost}`
     : `cut ${cycle}: a client is let in ${seconds} s after power on, ${acknowledged} acknowledged, ${lost}`

@@ -14,8 +14,10 @@ import { openLog, readRecords } from '../../broker/index.ts'
 import { recordJson } from '../../broker/operations/record-json.ts'
 import { freePort } from '../support/kafka/ports.ts'
 import type { Random } from '../support/random.ts'
+import { MachineSilentError, type Patience, whyNot, wordOf } from './boot.ts'
 import { Device } from './device.ts'
 import { type FoundRecord, Judge } from './judge.ts'
+import { ServedTime } from './served-time.ts'
 import { attachLoop, type Place, run, unmount } from './system.ts'
 import { type CutReport, LOSSES } from './volatile-disk.ts'
 import type { Writer } from './writer.ts'
@@ -28,24 +30,33 @@ export interface MachineOptions {
   /** The program and its arguments; what the words below stand for is put in. */
   readonly command: readonly string[]
   readonly seed: number
+  readonly patience?: Patience
 }
 
 export interface MachineCut {
   readonly during: 'work' | 'boot'
   /** From power on to the first connection; of a cut during the boot: to the cut. */
   readonly upMs: number
+  /** Of it, what the emulator was let work. */
+  readonly servedMs: number
   /** Since the cut before. */
   readonly acknowledged: number
   readonly cut: CutReport
 }
 
-/** In the command: the disk, the port here that leads to the broker there, and a place for what is told to the machine's kernel. */
+/**
+ * In the command: the disk, the ports here that lead to the broker there and to what says how that machine is, and a place for what is told to
+ * its kernel.
+ */
 export const PORT_WORD = '@PORT@'
+export const SAYS_WORD = '@SAYS@'
 export const DISK_WORD = '@DISK@'
 export const UNIT_WORD = '@UNIT@'
 const TEST_UNIT = 'systemd.wants=package-test.service'
-/** Emulated, on a machine that has other work. */
-const BOOT_MS_MAX = 900_000
+/** Emulated; an hour and a half where the emulator's machine has other work. */
+const PATIENCE: Patience = { servedMsMax: 600_000, passedMsMax: 5_400_000 }
+/** Of a run: boots of a machine that said nothing, after which its power was cut once more. */
+export const SILENT_MAX = 3
 /** A moment that does not come by then is not waited for any longer. */
 const MOMENT_MS_MAX = 120_000
 const RETRY_MS = 1_000
@@ -66,7 +77,10 @@ export class Machine {
   readonly #random: Random
   readonly #writers: readonly Writer[]
   #process: ChildProcess | null = null
+  #served: ServedTime | null = null
   #port = 0
+  #saysPort = 0
+  #silent = 0
 
   private constructor(place: Place, options: MachineOptions, device: Device, random: Random) {
     this.#place = place
@@ -84,7 +98,11 @@ export class Machine {
   }
 
   /** Boots, lets devices publish until a moment comes, and cuts; or cuts while it boots. */
-  async cycle(during: MachineCut['during']): Promise<MachineCut> {
+  cycle(during: MachineCut['during']): Promise<MachineCut> {
+    return this.#untilItSpeaks(() => this.#cycle(during))
+  }
+
+  async #cycle(during: MachineCut['during']): Promise<MachineCut> {
     const before = this.acknowledged
     const began = performance.now()
     const loss = LOSSES[this.#random.between(0, LOSSES.length - 1)]!
@@ -102,14 +120,20 @@ export class Machine {
       this.#device.arm(this.#random.between(1, WORK_OPERATIONS), loss)
       await this.#orLater(cut, () => this.#device.arm(0, loss))
     }
+    const servedMs = this.#look().servedMs
     await this.#takeDown()
-    return { during, upMs, acknowledged: this.acknowledged - before, cut: await cut }
+    return { during, upMs, servedMs, acknowledged: this.acknowledged - before, cut: await cut }
   }
 
   /** The machine comes up once more, does what its test unit is told to, ends, and its disk is read. @returns what is wrong */
   async judge(): Promise<string[]> {
-    const machine = await this.#powerOn(TEST_UNIT)
-    await within(BOOT_MS_MAX, once(machine, 'exit'), 'the machine did not end by itself')
+    await this.#untilItSpeaks(async () => {
+      const machine = await this.#powerOn(TEST_UNIT)
+      while (machine.exitCode === null && machine.signalCode === null) {
+        await pause(RETRY_MS)
+        await this.#mind('the machine did not end by itself')
+      }
+    })
     this.#process = null
     await this.#settle()
     const { image, mountPoint } = this.#place
@@ -117,11 +141,19 @@ export class Machine {
     const loop = await attachLoop(image)
     try {
       await run('mount', ['-t', 'ext4', loop, mountPoint])
-      return await this.#read(join(mountPoint, DATA))
+      // the broker's user owns it there, and whoever reads a log makes files in it
+      const data = join(this.#place.directory, 'data')
+      await run('cp', ['-r', join(mountPoint, DATA), data])
+      return await this.#read(data)
     } finally {
       await unmount(mountPoint).catch(() => undefined)
       await run('losetup', ['-d', loop])
     }
+  }
+
+  /** Boots that were given up because the machine said nothing. */
+  get silent(): number {
+    return this.#silent
   }
 
   get acknowledged(): number {
@@ -135,37 +167,87 @@ export class Machine {
     await this.#device.close(options)
   }
 
+  /** What the emulator brings to a standstill is no fault of what runs in it: its power is cut, and it boots again. */
+  async #untilItSpeaks<T>(boot: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await boot()
+      } catch (error) {
+        if (!(error instanceof MachineSilentError) || this.#silent === SILENT_MAX) throw error
+        this.#silent++
+        const cut = this.#device.whenCut()
+        this.#device.arm(0, LOSSES[this.#random.between(0, LOSSES.length - 1)]!)
+        await cut
+        await this.#takeDown()
+      }
+    }
+  }
+
+  #look(): ServedTime {
+    this.#served!.look()
+    return this.#served!
+  }
+
+  /** @throws what keeps it, when it has had its time */
+  async #mind(what: string): Promise<void> {
+    const word = () => wordOf(this.#saysPort)
+    const error = await whyNot(what, this.#look(), this.#options.patience ?? PATIENCE, word)
+    if (error !== null) throw error
+  }
+
   /** @param unit what the kernel is told to have started */
   async #powerOn(unit = ''): Promise<ChildProcess> {
     const place = this.#place
     // a new one each time: what listens on it now is qemu, or nothing
     this.#port = await freePort()
-    const words = { [DISK_WORD]: place.device, [PORT_WORD]: String(this.#port), [UNIT_WORD]: unit }
+    this.#saysPort = await freePort()
+    const words = {
+      [DISK_WORD]: place.device,
+      [PORT_WORD]: String(this.#port),
+      [SAYS_WORD]: String(this.#saysPort),
+      [UNIT_WORD]: unit,
+    }
     const [program, ...args] = this.#options.command.map((argument) =>
       Object.entries(words).reduce((text, [word, value]) => text.replace(word, value), argument),
     )
     const machine = spawn(program!, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     machine.stdout.on('data', (text: Buffer) => appendFileSync(join(place.directory, 'console'), text))
     this.#process = machine
+    this.#served = ServedTime.of(machine.pid!)
     return machine
   }
 
   /** Each device tries again until the broker lets it in. */
   async #connect(): Promise<void> {
-    const deadline = performance.now() + BOOT_MS_MAX
+    let isOver = false
+    let last = 'none has tried'
     const start = async (writer: Writer): Promise<void> => {
-      for (;;) {
+      while (!isOver) {
         await pause(RETRY_MS)
         if (this.#process?.exitCode !== null) throw new Error('the machine ended: see its console')
         try {
           return await writer.start(this.#port)
         } catch (error) {
+          last = (error as Error).message
           await writer.cut()
-          if (performance.now() > deadline) throw error
         }
       }
     }
-    await Promise.all(this.#writers.map(start))
+    const mind = async (): Promise<void> => {
+      while (!isOver) {
+        await pause(RETRY_MS)
+        await this.#mind(`a client is not let in (${last})`)
+      }
+    }
+    const all = Promise.all(this.#writers.map(start))
+    const minded = mind()
+    try {
+      await Promise.race([all, minded])
+    } finally {
+      isOver = true
+      // a writer that is at it must not be left to the next boot
+      await Promise.allSettled([all, minded])
+    }
   }
 
   async #hasAcknowledged(wanted: number): Promise<void> {
@@ -228,12 +310,4 @@ export class Machine {
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-async function within<T>(ms: number, promise: Promise<T>, problem: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(problem)), ms)
-  })
-  return await Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
