@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { MqttClient as Client, IConnackPacket, IPublishPacket } from 'mqtt'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
-import type { Attempt } from './attempt.ts'
+import { type Attempt, attemptInTurn } from './attempt.ts'
 import { type ClientParts, closed, DISCONNECT, forget, goodbye } from './client.ts'
 import { type Connecting, connectOnce } from './connecting.ts'
 import { type AcknowledgementKind, Exchanges } from './exchanges.ts'
@@ -92,6 +92,11 @@ export class BrokerSession {
       onClient: (client) => {
         this.#client = client
       },
+      onAcknowledgement: (client, kind, packetId, reasonCode) => {
+        const isOurs = this.#client === client && this.packets.isFirstSent(packetId)
+        if (isOurs) this.#onAcknowledgement(client, kind, packetId, reasonCode)
+        return isOurs
+      },
       onPacket: (client, packet) => this.#onPacket(client, packet),
       onReady: (client) => {
         if (this.#client === client) this.#onReady()
@@ -125,26 +130,13 @@ export class BrokerSession {
   async open(isClean: boolean): Promise<void> {
     const { reconnects, transport, broker } = this.#parts
     if (reconnects.isAway) throw new BrokerUnreachableError(transport.name, 'it was away a moment ago')
-    const attempt = await new Promise<Attempt>((resolve) => {
-      const error = new BrokerUnreachableError(transport.name, 'it did not answer in time')
-      const limit = setTimeout(() => resolve({ outcome: 'dropped', error }), broker.connectSeconds * 1500)
-      let isLate = false
-      reconnects.add(async () => {
-        if (isLate || this.#state === 'ended') return 'dropped'
-        const made = await this.#attempt(isClean)
-        resolve(made)
-        return made.outcome
-      })
-      const settle = resolve
-      resolve = (value) => {
-        isLate = true
-        clearTimeout(limit)
-        settle(value)
-      }
-    })
-    if (attempt.error === null) return
+    const late = new BrokerUnreachableError(transport.name, 'it did not answer in time')
+    const { error } = await attemptInTurn(reconnects, broker.connectSeconds * 1500, late, async () =>
+      this.#state === 'ended' ? null : this.#attempt(isClean),
+    )
+    if (error === null) return
     await this.end('clean', false)
-    throw attempt.error
+    throw error
   }
 
   /** Goes on trying where open() gives up. */
