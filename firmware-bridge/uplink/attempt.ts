@@ -1,7 +1,7 @@
 /** What became of an attempt to connect. */
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError } from '../errors.ts'
 import { finalRefusal } from './reason-codes.ts'
-import type { AttemptOutcome } from './reconnects.ts'
+import type { AttemptOutcome, Reconnects } from './reconnects.ts'
 
 /** error null: connected. */
 export interface Attempt {
@@ -12,6 +12,33 @@ export interface Attempt {
 export interface CodedAttempt extends Attempt {
   /** Of CONNACK; null: there was none. */
   readonly code: number | null
+}
+
+/**
+ * When its turn has come, unless that is too late.
+ * @param late what comes of it after `msMax`
+ * @param attempt null: nobody wants it any more
+ */
+export function attemptInTurn(
+  reconnects: Reconnects,
+  msMax: number,
+  late: BridgeError,
+  attempt: () => Promise<Attempt | null>,
+): Promise<Attempt> {
+  return new Promise((resolve) => {
+    let isSettled = false
+    const settle = (made: Attempt) => {
+      isSettled = true
+      clearTimeout(limit)
+      resolve(made)
+    }
+    const limit = setTimeout(() => settle({ outcome: 'dropped', error: late }), msMax)
+    reconnects.add(async () => {
+      const made = isSettled ? null : await attempt()
+      if (made !== null) settle(made)
+      return made?.outcome ?? 'dropped'
+    })
+  })
 }
 
 /**

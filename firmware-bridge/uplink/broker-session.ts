@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { MqttClient as Client, IConnackPacket, IPublishPacket } from 'mqtt'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
-import type { Attempt } from './attempt.ts'
+import { type Attempt, attemptInTurn } from './attempt.ts'
 import { type ClientParts, closed, DISCONNECT, forget, goodbye } from './client.ts'
 import { type Connecting, connectOnce } from './connecting.ts'
 import { type AcknowledgementKind, Exchanges } from './exchanges.ts'
@@ -20,6 +20,7 @@ import type { OutgoingMessage, SessionOwner, SessionParts } from './session-part
 import { Subscriptions } from './subscriptions.ts'
 import { type Suspected, Suspicion } from './suspicion.ts'
 import type { QoS, Will } from './uplink.ts'
+import { WaitingPubrels } from './waiting-pubrels.ts'
 import { openWitness } from './witness.ts'
 
 /** A connection that lasted so long was a good one: the next attempt comes without a pause. */
@@ -37,6 +38,7 @@ export class BrokerSession {
   readonly #held: HeldDeliveries
   readonly #subscriptions: Subscriptions
   readonly #releases: Releases
+  readonly #pubrels: WaitingPubrels
   readonly #reasons = new Map<number, number>()
   readonly #isKept: boolean
   readonly #connecting: Connecting
@@ -67,7 +69,8 @@ export class BrokerSession {
         owner.onFinished(packetId, wasReleased, reasonCode)
       },
     })
-    this.#exchanges = new Exchanges(this.packets, this.ids)
+    this.#pubrels = new WaitingPubrels(parts.pubrelTimes, (bytes) => this.#write(bytes))
+    this.#exchanges = new Exchanges(this.packets, this.ids, this.#pubrels)
     this.#subscriptions = new Subscriptions(
       () => this.#client,
       () => this.#unreachable(),
@@ -88,6 +91,11 @@ export class BrokerSession {
       isEnded: () => this.#state === 'ended',
       onClient: (client) => {
         this.#client = client
+      },
+      onAcknowledgement: (client, kind, packetId, reasonCode) => {
+        const isOurs = this.#client === client && this.packets.isFirstSent(packetId)
+        if (isOurs) this.#onAcknowledgement(client, kind, packetId, reasonCode)
+        return isOurs
       },
       onPacket: (client, packet) => this.#onPacket(client, packet),
       onReady: (client) => {
@@ -122,26 +130,13 @@ export class BrokerSession {
   async open(isClean: boolean): Promise<void> {
     const { reconnects, transport, broker } = this.#parts
     if (reconnects.isAway) throw new BrokerUnreachableError(transport.name, 'it was away a moment ago')
-    const attempt = await new Promise<Attempt>((resolve) => {
-      const error = new BrokerUnreachableError(transport.name, 'it did not answer in time')
-      const limit = setTimeout(() => resolve({ outcome: 'dropped', error }), broker.connectSeconds * 1500)
-      let isLate = false
-      reconnects.add(async () => {
-        if (isLate || this.#state === 'ended') return 'dropped'
-        const made = await this.#attempt(isClean)
-        resolve(made)
-        return made.outcome
-      })
-      const settle = resolve
-      resolve = (value) => {
-        isLate = true
-        clearTimeout(limit)
-        settle(value)
-      }
-    })
-    if (attempt.error === null) return
+    const late = new BrokerUnreachableError(transport.name, 'it did not answer in time')
+    const { error } = await attemptInTurn(reconnects, broker.connectSeconds * 1500, late, async () =>
+      this.#state === 'ended' ? null : this.#attempt(isClean),
+    )
+    if (error === null) return
     await this.end('clean', false)
-    throw attempt.error
+    throw error
   }
 
   /** Goes on trying where open() gives up. */
@@ -188,9 +183,16 @@ export class BrokerSession {
   #onAcknowledgement(client: Client, kind: AcknowledgementKind, packetId: number, reasonCode: number): void {
     if (kind === 'pubcomp') this.#releases.onPubcomp(packetId)
     else if (reasonCode >= 0x80) this.#reasons.set(packetId, reasonCode)
-    this.#exchanges.onAcknowledgement(kind, packetId, reasonCode, (bytes) => {
-      if (this.#client === client) this.#write(bytes)
+    this.#exchanges.onAcknowledgement(kind, packetId, reasonCode, (id) => {
+      if (this.#client !== client) return
+      const isCrowded = 2 * this.packets.size >= this.#serverReceiveMax
+      this.#pubrels.add(id, isCrowded || this.#owner.isHurried(id))
     })
+  }
+
+  /** PUBRELs that wait for the next PUBLISH leave now. */
+  hurry(): void {
+    this.#pubrels.flush()
   }
 
   #onConnack({ sessionPresent, properties, returnCode, reasonCode }: IConnackPacket): void {
@@ -222,6 +224,7 @@ export class BrokerSession {
   #onClosed(end: string | null): void {
     this.#client = null
     this.#releases.onDown()
+    this.#pubrels.clear()
     const wasReady = this.#state === 'ready'
     if (this.#state === 'ended') return
     if (end !== null) {
@@ -368,19 +371,17 @@ export class BrokerSession {
   /** @param isForgotten the broker drops the session: its subscriptions and what waits for the device */
   async end(how: 'clean' | 'lost', isForgotten: boolean): Promise<void> {
     if (this.#state === 'ended') return
-    const wasReady = this.#state === 'ready'
+    const isGoodbye = this.#state === 'ready' && how === 'clean'
+    const { version } = this.#parts.protocol
+    if (isGoodbye) this.#pubrels.flush()
     this.#state = 'ended'
     if (this.#pause !== null) clearTimeout(this.#pause)
     const client = this.#client
     this.#client = null
     this.#releases.onDown()
-    if (client !== null)
-      await closed(
-        client,
-        wasReady && how === 'clean' ? goodbye(isForgotten, this.#parts.protocol.version) : null,
-      )
+    if (client !== null) await closed(client, isGoodbye ? goodbye(isForgotten, version) : null)
     // MQTT 3.1.1 ends a session by beginning it clean
-    if (wasReady && isForgotten && how === 'clean' && this.#parts.protocol.version === 4) {
+    if (isGoodbye && isForgotten && version === 4) {
       this.packets.clear()
       await forget({ ...this.#clientParts(true), will: null })
     }

@@ -1,5 +1,6 @@
 /** One connection: a client of mqtt.js that does the handshakes and nothing of its own about when to connect, and how it is ended. */
 import type { MqttClient as Client, IStream } from 'mqtt'
+import type { AcknowledgementSieve } from './acknowledgement-sieve.ts'
 import type { BrokerConfig } from './config.ts'
 import { MqttClient } from './mqtt-parts.ts'
 import type { OutgoingPackets } from './outgoing-packets.ts'
@@ -24,6 +25,7 @@ export interface ClientParts {
   readonly broker: BrokerConfig
   readonly packets: OutgoingPackets
   readonly ids: PacketIds
+  readonly sieve?: AcknowledgementSieve
 }
 
 /** It connects at once. @throws BridgeSecretError */
@@ -36,10 +38,11 @@ export function newClient({
   will,
   packets,
   ids,
+  sieve,
 }: ClientParts): Client {
   const { user, passwordFile, keepAliveSeconds, connectSeconds, sessionExpirySeconds, receiveMax } = broker
   const password = readPassword(passwordFile)
-  const client = new MqttClient(() => transport.connect() as unknown as IStream, {
+  const client = new MqttClient(() => transport.connect(sieve) as unknown as IStream, {
     protocolVersion: version,
     clientId,
     clean: isClean,

@@ -1,6 +1,7 @@
 /** One attempt to connect: a client of mqtt.js, from CONNECT up to where what was in flight before has been sent again and answered. */
 import type { MqttClient as Client, IDisconnectPacket } from 'mqtt'
 import type { BridgeError } from '../errors.ts'
+import { AcknowledgementSieve, type TakeAcknowledgement } from './acknowledgement-sieve.ts'
 import { type CodedAttempt, failed } from './attempt.ts'
 import { type ClientParts, newClient } from './client.ts'
 import { finalEnd } from './reason-codes.ts'
@@ -13,6 +14,8 @@ export interface Connecting {
   isEnded(): boolean
   /** Before anything comes of it. */
   onClient(client: Client): void
+  /** Of exchanges that mqtt.js knows nothing of; else it sees them as any packet. */
+  onAcknowledgement(client: Client, ...acknowledgement: Parameters<TakeAcknowledgement>): boolean
   /** Before mqtt.js deals with it. */
   onPacket(client: Client, packet: { cmd: string }): void
   onReady(client: Client): void
@@ -24,7 +27,10 @@ export function connectOnce(parts: ClientParts, session: Connecting): Promise<Co
   return new Promise((resolve) => {
     let client: Client
     try {
-      client = newClient(parts)
+      const sieve = new AcknowledgementSieve((...acknowledgement) =>
+        session.onAcknowledgement(client, ...acknowledgement),
+      )
+      client = newClient({ ...parts, sieve })
     } catch (error) {
       resolve({ outcome: 'unreachable', error: error as BridgeError, code: null })
       return

@@ -5,9 +5,10 @@
 
 import type { OutgoingPackets } from './outgoing-packets.ts'
 import type { PacketIds } from './packet-ids.ts'
-import { encodePublish, encodePubrel } from './packet-writer.ts'
+import { encodePublish } from './packet-writer.ts'
 import type { OutgoingMessage } from './session-parts.ts'
 import type { QoS } from './uplink.ts'
+import type { WaitingPubrels } from './waiting-pubrels.ts'
 
 /** The only reason code besides 0 with which a broker takes a message: nobody subscribes to it. */
 const NO_SUBSCRIBERS = 0x10
@@ -17,13 +18,15 @@ export type AcknowledgementKind = 'puback' | 'pubrec' | 'pubcomp'
 export class Exchanges {
   readonly #packets: OutgoingPackets
   readonly #ids: PacketIds
+  readonly #pubrels: WaitingPubrels
 
-  constructor(packets: OutgoingPackets, ids: PacketIds) {
+  constructor(packets: OutgoingPackets, ids: PacketIds, pubrels: WaitingPubrels) {
     this.#packets = packets
     this.#ids = ids
+    this.#pubrels = pubrels
   }
 
-  /** @param version of MQTT @returns what is to be written */
+  /** @param version of MQTT @returns what is to be written: PUBRELs that wait are the first of it */
   publish(packetId: number, message: OutgoingMessage, qos: QoS, isDup: boolean, version: 4 | 5): Buffer {
     const { topic, payload, isRetained, properties } = message
     if (qos > 0) {
@@ -42,15 +45,18 @@ export class Exchanges {
       })
     }
     const written = version === 5 ? properties : null
-    return encodePublish({ topic, payload, qos, isRetained, isDup, packetId, properties: written })
+    const parts = { topic, payload, qos, isRetained, isDup, packetId, properties: written }
+    const bytes = encodePublish(parts, this.#pubrels.bytes)
+    this.#pubrels.takeTo(bytes)
+    return bytes
   }
 
-  /** @param write to the connection that the packet came from, if it is still there */
+  /** @param release PUBREL may leave now, on the connection that the packet came from, if it is still there */
   onAcknowledgement(
     kind: AcknowledgementKind,
     packetId: number,
     reasonCode: number,
-    write: (bytes: Buffer) => void,
+    release: (packetId: number) => void,
   ): void {
     // those of an earlier connection are mqtt.js', and what is there no more is nobody's
     if (!this.#packets.isFirstSent(packetId)) return
@@ -60,7 +66,7 @@ export class Exchanges {
       return
     }
     this.#packets.received(packetId).then(
-      () => write(encodePubrel(packetId)),
+      () => release(packetId),
       // whoever refused has dropped the connection
       () => {},
     )

@@ -11,6 +11,7 @@ import type { SessionOwner, SessionParts } from './session-parts.ts'
 import { SharedSession } from './shared-session.ts'
 import { transportOf } from './transport.ts'
 import type { DeviceConnect, DeviceSession, PublishResult, Uplink, UplinkMessage, Will } from './uplink.ts'
+import { PubrelTimes } from './waiting-pubrels.ts'
 import type { WindowDb } from './window-db.ts'
 import { WindowStore } from './window-store.ts'
 
@@ -91,7 +92,9 @@ export class MqttUplink implements Uplink {
     const now = parts.now ?? (() => performance.now())
     const { broker, bridgeClientId } = config
     const witnessClientId = witnessClientIdOf(bridgeClientId)
-    this.#session = { transport, broker, protocol: { version: 5 }, reconnects, witnessClientId, log, now }
+    const protocol = { version: 5 } as const
+    const pubrelTimes = new PubrelTimes(now)
+    this.#session = { transport, broker, protocol, reconnects, pubrelTimes, witnessClientId, log, now }
     this.#own = new BrokerSession(config.bridgeClientId, parts.will, this.#owner(), this.#session, true)
     const { messages: slots } = config.window
     const shared = { session: this.#own, store, slots, broker: transport.name }
@@ -112,6 +115,7 @@ export class MqttUplink implements Uplink {
   #owner(): SessionOwner {
     return {
       onReceived: async (packetId) => this.#shared?.onReceived(packetId),
+      isHurried: () => true,
       onFinished: (...finished) => this.#shared?.onFinished(...finished),
       onMessage: async (message) => this.#shared?.onMessage(message),
       onUp: () => {
@@ -211,6 +215,7 @@ export class MqttUplink implements Uplink {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#session.pubrelTimes.close()
     const end = Date.now() + DRAIN_MS_MAX
     while (this.isUp && this.#inFlight > 0 && Date.now() < end) {
       await new Promise((resolve) => setTimeout(resolve, DRAIN_EVERY_MS))

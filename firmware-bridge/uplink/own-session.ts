@@ -116,6 +116,10 @@ export class OwnSession implements DeviceSession, SessionOwner {
     return this.#publishing.onReceived(packetId)
   }
 
+  isHurried(packetId: number): boolean {
+    return this.#publishing.isHurried(packetId)
+  }
+
   onFinished(packetId: number, wasReleased: boolean, reasonCode: number): void {
     this.#publishing.onFinished(packetId, wasReleased, reasonCode)
   }

@@ -12,6 +12,7 @@ import { assert } from '../../broker/assert.ts'
 
 const PUBLISH = 0x30
 const PUBREL = 0x62
+export const PUBREL_BYTES = 4
 const USER_PROPERTY = 0x26
 const LENGTH_BITS = 7
 const LENGTH_MAX = 268_435_455
@@ -29,16 +30,17 @@ export interface PublishParts {
   readonly properties: Readonly<Record<string, string>> | null
 }
 
-export function encodePublish(parts: PublishParts): Buffer {
+/** @param roomBytes left free before it */
+export function encodePublish(parts: PublishParts, roomBytes = 0): Buffer {
   const { topic, payload, qos, isRetained, isDup, packetId, properties } = parts
   const propertyBytes = properties === null ? 0 : propertyBytesOf(properties)
   const headBytes = 2 + Buffer.byteLength(topic) + (qos > 0 ? 2 : 0)
   const rest =
     headBytes + (properties === null ? 0 : lengthBytes(propertyBytes) + propertyBytes) + payload.length
   assert(rest <= LENGTH_MAX, 'an MQTT packet has at most 256 MB')
-  const bytes = Buffer.allocUnsafe(1 + lengthBytes(rest) + rest)
-  bytes[0] = PUBLISH | (isDup ? 8 : 0) | (qos << 1) | (isRetained ? 1 : 0)
-  let at = writeText(bytes, writeLength(bytes, 1, rest), topic)
+  const bytes = Buffer.allocUnsafe(roomBytes + 1 + lengthBytes(rest) + rest)
+  bytes[roomBytes] = PUBLISH | (isDup ? 8 : 0) | (qos << 1) | (isRetained ? 1 : 0)
+  let at = writeText(bytes, writeLength(bytes, roomBytes + 1, rest), topic)
   if (qos > 0) at = bytes.writeUInt16BE(packetId, at)
   if (properties !== null) {
     at = writeLength(bytes, at, propertyBytes)
@@ -52,7 +54,16 @@ export function encodePublish(parts: PublishParts): Buffer {
 }
 
 export function encodePubrel(packetId: number): Buffer {
-  return Buffer.of(PUBREL, 2, packetId >> 8, packetId & 0xff)
+  const bytes = Buffer.allocUnsafe(PUBREL_BYTES)
+  writePubrel(bytes, 0, packetId)
+  return bytes
+}
+
+export function writePubrel(bytes: Buffer, at: number, packetId: number): void {
+  bytes[at] = PUBREL
+  bytes[at + 1] = 2
+  bytes[at + 2] = packetId >> 8
+  bytes[at + 3] = packetId & 0xff
 }
 
 function propertyBytesOf(properties: Readonly<Record<string, string>>): number {

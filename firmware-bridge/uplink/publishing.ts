@@ -88,6 +88,7 @@ export class Publishing {
   #completed({ messageId }: WindowEntry): Promise<void> {
     // PUBREL waits for it
     if (this.#told.has(messageId)) void this.#store.write([])
+    else this.#session.hurry()
     return new Promise((resolve) => {
       const before = this.#completions.get(messageId)
       this.#completions.set(messageId, () => {
@@ -150,14 +151,17 @@ export class Publishing {
     return this.#mark(entry)
   }
 
-  /** Nobody waits for it, unless the slots run out. */
   #mark(entry: WindowEntry): Promise<void> {
     const change = [this.#window.change(entry)]
-    const isSoon = 2 * this.inFlight < this.#slots && !this.#completions.has(entry.messageId)
-    entry.written = isSoon ? this.#store.writeSoon(change) : this.#store.write(change)
+    entry.written = this.isHurried(entry.packetId) ? this.#store.write(change) : this.#store.writeSoon(change)
     return entry.written.then(() => {
       this.#told.delete(entry.messageId)
     })
+  }
+
+  /** Somebody waits for PUBCOMP, or slots run out. */
+  isHurried(packetId: number): boolean {
+    return 2 * this.inFlight >= this.#slots || this.#completions.has(packetId)
   }
 
   async #accept(flight: Flight): Promise<WindowEntry> {

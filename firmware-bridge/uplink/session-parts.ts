@@ -5,6 +5,7 @@ import type { BrokerConfig } from './config.ts'
 import type { Reconnects } from './reconnects.ts'
 import type { Transport } from './transport.ts'
 import type { DownMessage } from './uplink.ts'
+import type { PubrelTimes } from './waiting-pubrels.ts'
 
 /** What all sessions of a bridge have in common. */
 export interface SessionParts {
@@ -13,6 +14,7 @@ export interface SessionParts {
   /** 5 until the broker says that it knows 3.1.1 alone. */
   readonly protocol: { version: 4 | 5 }
   readonly reconnects: Reconnects
+  readonly pubrelTimes: PubrelTimes
   /** Of the connection that looks whether the broker lives. */
   readonly witnessClientId: string
   readonly log: LogSink
@@ -23,6 +25,8 @@ export interface SessionParts {
 export interface SessionOwner {
   /** PUBREC: PUBREL leaves once this resolves. */
   onReceived(packetId: number): Promise<void>
+  /** Somebody waits for PUBCOMP: PUBREL is not to wait for the next PUBLISH. */
+  isHurried(packetId: number): boolean
   /** @param reasonCode of the broker; 0x80 and above refuse the message */
   onFinished(packetId: number, wasReleased: boolean, reasonCode: number): void
   onMessage(message: DownMessage): Promise<void>

@@ -99,6 +99,11 @@ export class SharedSession implements Omit<SessionOwner, 'onEnded'> {
     }
   }
 
+  /** Devices of one session wait for each other's ids, and for room among what the broker takes at once. */
+  isHurried(): boolean {
+    return true
+  }
+
   onFinished(packetId: number, wasReleased: boolean, reasonCode: number): void {
     const { ids } = this.#shared.session
     let isOwned = false

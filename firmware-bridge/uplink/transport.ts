@@ -3,17 +3,20 @@
  * it takes 5 MB more of a process that is to have 80.
  */
 import { readFileSync } from 'node:fs'
-import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTcp, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import { type ConnectionOptions, connect as connectTls } from 'node:tls'
 import { BridgeSecretError } from '../errors.ts'
+import type { AcknowledgementSieve } from './acknowledgement-sieve.ts'
 import type { BrokerConfig } from './config.ts'
 
+const READ_BYTES = 64 * 1024
 const PORTS = { mqtt: 1883, mqtts: 8883 } as const
 
 export interface Transport {
   /** For logs: without user and password. */
   readonly name: string
-  connect(): Socket
+  /** @param sieve of what is read; with encryption none is asked, because there nothing can be read where it lies */
+  connect(sieve?: AcknowledgementSieve): Socket
 }
 
 /** Certificates are read at each connection: a renewed one counts from the next on. */
@@ -23,7 +26,7 @@ export function transportOf({ url, tls }: BrokerConfig): Transport {
   const host = hostname.replace(/^\[(.*)\]$/, '$1')
   const place = { host, port: port === '' ? PORTS[isTls ? 'mqtts' : 'mqtt'] : Number(port) }
   const name = `${isTls ? 'mqtts' : 'mqtt'}://${hostname}:${place.port}`
-  if (!isTls) return { name, connect: () => connectTcp({ ...place, noDelay: true }) }
+  if (!isTls) return { name, connect: (sieve) => connectPlain({ ...place, noDelay: true }, sieve) }
   return {
     name,
     connect() {
@@ -34,6 +37,27 @@ export function transportOf({ url, tls }: BrokerConfig): Transport {
       return connectTls(options).setNoDelay(true)
     },
   }
+}
+
+/** Read into by all connections in turn: each is done with it before it returns. */
+let readBuffer: Buffer | null = null
+
+function connectPlain(place: NetConnectOpts, sieve: AcknowledgementSieve | undefined): Socket {
+  if (sieve === undefined) return connectTcp(place)
+  readBuffer ??= Buffer.allocUnsafeSlow(READ_BYTES)
+  const buffer = readBuffer
+  const callback = (count: number) => {
+    let wantsMore = true
+    sieve.read(buffer, count, (from, to) => {
+      // not of Buffer's pool: a payload that waits for its device would hold a slab
+      const bytes = Buffer.allocUnsafeSlow(to - from)
+      buffer.copy(bytes, 0, from, to)
+      wantsMore = socket.push(bytes)
+    })
+    return wantsMore
+  }
+  const socket = connectTcp({ ...place, onread: { buffer, callback } })
+  return socket
 }
 
 /** @returns the password without the line's end; undefined without a file. @throws BridgeSecretError */

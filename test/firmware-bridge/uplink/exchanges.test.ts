@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { Exchanges } from '../../../firmware-bridge/uplink/exchanges.ts'
 import { OutgoingPackets } from '../../../firmware-bridge/uplink/outgoing-packets.ts'
 import { PacketIds } from '../../../firmware-bridge/uplink/packet-ids.ts'
-import { encodePubrel } from '../../../firmware-bridge/uplink/packet-writer.ts'
+import { PubrelTimes, WaitingPubrels } from '../../../firmware-bridge/uplink/waiting-pubrels.ts'
 
 const ID = 7
 const message = { topic: 'a', payload: Buffer.from('x'), isRetained: false, properties: { b: 'c' } }
@@ -10,7 +10,8 @@ const message = { topic: 'a', payload: Buffer.from('x'), isRetained: false, prop
 /** What the owner of the window is told, and when it lets PUBREL leave. */
 let received: { resolve: () => void; reject: (error: Error) => void }[]
 let finished: { packetId: number; wasReleased: boolean }[]
-let written: Buffer[]
+let released: number[]
+let waiting: WaitingPubrels
 let packets: OutgoingPackets
 let ids: PacketIds
 let exchanges: Exchanges
@@ -18,18 +19,19 @@ let exchanges: Exchanges
 beforeEach(() => {
   received = []
   finished = []
-  written = []
+  released = []
   packets = new OutgoingPackets({
     onReceived: () => new Promise((resolve, reject) => received.push({ resolve, reject })),
     onFinished: (packetId, wasReleased) => finished.push({ packetId, wasReleased }),
   })
   ids = new PacketIds()
-  exchanges = new Exchanges(packets, ids)
+  waiting = new WaitingPubrels(new PubrelTimes(() => 0), () => {})
+  exchanges = new Exchanges(packets, ids, waiting)
 })
 
-const write = (bytes: Buffer) => void written.push(bytes)
+const release = (packetId: number) => void released.push(packetId)
 const tell = (kind: 'puback' | 'pubrec' | 'pubcomp', reasonCode = 0) =>
-  exchanges.onAcknowledgement(kind, ID, reasonCode, write)
+  exchanges.onAcknowledgement(kind, ID, reasonCode, release)
 /** All promises that are settled have been seen to. */
 const seen = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -53,6 +55,13 @@ describe('an exchange', () => {
     expect((await sentAgain())[0]).not.toHaveProperty('properties')
   })
 
+  test('takes the PUBREL that waits along, before PUBLISH', () => {
+    waiting.add(6, false)
+    const bytes = exchanges.publish(ID, message, 2, false, 5)
+    expect(bytes.toString('hex')).toBe('62020006' + '340e0001610007072600016200016378')
+    expect(exchanges.publish(ID + 1, message, 2, false, 4).toString('hex')).toBe('3406000161000878')
+  })
+
   test('of QoS 0 is none', () => {
     expect(exchanges.publish(0, message, 0, false, 4).toString('hex')).toBe('300400016178')
     expect(packets.size).toBe(0)
@@ -62,10 +71,10 @@ describe('an exchange', () => {
     exchanges.publish(ID, message, 2, false, 5)
     tell('pubrec')
     await seen()
-    expect(written).toEqual([])
+    expect(released).toEqual([])
     received[0]!.resolve()
     await seen()
-    expect(written).toEqual([encodePubrel(ID)])
+    expect(released).toEqual([ID])
     expect(ids.isUsed(ID)).toBe(true)
     tell('pubcomp')
     expect(finished).toEqual([{ packetId: ID, wasReleased: true }])
@@ -78,7 +87,7 @@ describe('an exchange', () => {
     tell('pubrec')
     received[0]!.reject(new Error('disk'))
     await seen()
-    expect(written).toEqual([])
+    expect(released).toEqual([])
     expect(await sentAgain()).toMatchObject([{ cmd: 'publish', messageId: ID, dup: true }])
   })
 
@@ -91,7 +100,7 @@ describe('an exchange', () => {
     tell('pubrec', 0x10)
     received[0]!.resolve()
     await seen()
-    expect(written).toEqual([encodePubrel(ID)])
+    expect(released).toEqual([ID])
   })
 
   test('of QoS 1 ends with PUBACK', () => {
