@@ -11,9 +11,10 @@ import { createLogger, logLevel } from './broker/operations/logger.ts'
 import { planApart, sendPlan } from './broker/operations/plan-apart.ts'
 import { interrupted, runMain } from './broker/operations/program-process.ts'
 import { Output } from './broker/operations/terminal/output.ts'
+import type { Located } from './broker/operations/terminal/words.ts'
 import { OWN_FILES } from './broker/own-files.ts'
 import { VERSION } from './broker/version.ts'
-import type { BridgeActions, Located } from './firmware-bridge/commands/program.ts'
+import type { BridgeActions } from './firmware-bridge/commands/program.ts'
 import type { StartedWith } from './firmware-bridge/commands/start.ts'
 import type { LoadedBridgeConfig } from './firmware-bridge/config/load.ts'
 
@@ -60,18 +61,18 @@ const actions: BridgeActions = {
     const loaded = await load({ ...options, ...(file === undefined ? {} : { config: file }) })
     return reportCheck({ out, err }, loaded, options.json) ? ExitCode.ok : ExitCode.usage
   },
-  async show(key, options) {
+  async configShow(key, options) {
     const { showConfig } = await import('./broker/operations/commands/config.ts')
     const { BridgeSchema } = await import('./firmware-bridge/config/schema.ts')
     showConfig(out, BridgeSchema, await loaded(options), { ...options, key })
     return ExitCode.ok
   },
-  async schema(file) {
+  async configSchema(file) {
     await writeSchema(file)
     if (file !== '-') out.line(`wrote ${file}`)
     return ExitCode.ok
   },
-  async migrate(file, options) {
+  async configMigrate(file, options) {
     const { migrateConfig } = await import('./broker/operations/commands/config.ts')
     const { BRIDGE_PROGRAM } = await import('./firmware-bridge/config/load.ts')
     const { command: program, migrations } = BRIDGE_PROGRAM
@@ -178,7 +179,8 @@ async function complete(words: readonly string[]): Promise<void> {
 }
 
 async function runProgram(args: readonly string[]): Promise<void> {
-  const { bridgeUsageExitCode, buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
+  const { buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
+  const { usageExitCode } = await import('./broker/operations/terminal/shared-words.ts')
   const { askingForHelp } = await import('./broker/operations/terminal/manual/usage.ts')
   const program = buildBridgeProgram(VERSION, actions, (code) => {
     process.exitCode = code
@@ -186,7 +188,7 @@ async function runProgram(args: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(askingForHelp(program, args), { from: 'user' })
   } catch (error) {
-    const usage = bridgeUsageExitCode(error)
+    const usage = usageExitCode(error)
     if (usage === null) throw error
     process.exitCode = usage
   }

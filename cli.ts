@@ -296,7 +296,8 @@ async function complete(words: readonly string[]): Promise<void> {
 }
 
 async function runProgram(args: readonly string[]): Promise<void> {
-  const { buildProgram, usageExitCode } = await import('./broker/operations/commands/program.ts')
+  const { buildProgram } = await import('./broker/operations/commands/program.ts')
+  const { usageExitCode } = await import('./broker/operations/terminal/shared-words.ts')
   const { askingForHelp } = await import('./broker/operations/terminal/manual/usage.ts')
   const program = buildProgram(VERSION, actions, (code) => {
     process.exitCode = code
