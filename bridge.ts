@@ -3,25 +3,21 @@
  * The composition root of `headwater-bridge`: argv -> command. Each part is imported when it is needed: what `start` does not use stays
  * out of the bridge's memory.
  */
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { setFlagsFromString } from 'node:v8'
 import type { RefusedConfig } from './broker/config/load-file.ts'
-import { errorLine, HeadwaterError } from './broker/errors.ts'
+import { ConfigProblems } from './broker/operations/commands/context.ts'
 import { ExitCode } from './broker/operations/exit-codes.ts'
 import { createLogger, logLevel } from './broker/operations/logger.ts'
-import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
+import { planApart, sendPlan } from './broker/operations/plan-apart.ts'
+import { interrupted, runMain } from './broker/operations/program-process.ts'
 import { Output } from './broker/operations/terminal/output.ts'
-import { printable } from './broker/operations/terminal/printable.ts'
+import type { Located } from './broker/operations/terminal/words.ts'
 import { OWN_FILES } from './broker/own-files.ts'
 import { VERSION } from './broker/version.ts'
-import type { BridgeActions, Located } from './firmware-bridge/commands/program.ts'
+import type { BridgeActions } from './firmware-bridge/commands/program.ts'
 import type { StartedWith } from './firmware-bridge/commands/start.ts'
 import type { LoadedBridgeConfig } from './firmware-bridge/config/load.ts'
 
-const EXIT_MS = 1000
-/** The command by which `start` calls itself. */
-const PLAN_COMMAND = 'plan-start'
 /**
  * V8 lets garbage grow to twice what is in use before it looks: with 200 devices that is 104 MiB in place of 79. The young generation's size has to be
  * known before Node begins: bin/headwater-bridge.
@@ -29,8 +25,6 @@ const PLAN_COMMAND = 'plan-start'
 const SMALL_HEAP = ['--heap-growing-percent=20']
 
 const EXIT_CODES: Readonly<Record<string, number>> = {
-  HW_CONFIG: ExitCode.usage,
-  HW_USAGE: ExitCode.usage,
   HW_BRIDGE_NOT_RUNNING: ExitCode.notRunning,
   HW_BRIDGE_LOCKED: ExitCode.locked,
   HW_BRIDGE_DATA: ExitCode.dataDirectory,
@@ -67,18 +61,18 @@ const actions: BridgeActions = {
     const loaded = await load({ ...options, ...(file === undefined ? {} : { config: file }) })
     return reportCheck({ out, err }, loaded, options.json) ? ExitCode.ok : ExitCode.usage
   },
-  async show(key, options) {
+  async configShow(key, options) {
     const { showConfig } = await import('./broker/operations/commands/config.ts')
     const { BridgeSchema } = await import('./firmware-bridge/config/schema.ts')
     showConfig(out, BridgeSchema, await loaded(options), { ...options, key })
     return ExitCode.ok
   },
-  async schema(file) {
+  async configSchema(file) {
     await writeSchema(file)
     if (file !== '-') out.line(`wrote ${file}`)
     return ExitCode.ok
   },
-  async migrate(file, options) {
+  async configMigrate(file, options) {
     const { migrateConfig } = await import('./broker/operations/commands/config.ts')
     const { BRIDGE_PROGRAM } = await import('./firmware-bridge/config/load.ts')
     const { command: program, migrations } = BRIDGE_PROGRAM
@@ -123,37 +117,15 @@ async function load({ config, data }: Located): Promise<LoadedBridgeConfig | Ref
   return loadBridgeConfig({ file: config, data, env: process.env })
 }
 
-/** The configuration is refused: all of its problems. */
-class ConfigProblems extends Error {
-  readonly lines: readonly string[]
-  constructor({ problems }: RefusedConfig) {
-    super('the configuration is refused')
-    this.lines = problems.map(({ line }) => line)
-  }
-}
-
 async function loaded(options: Located): Promise<LoadedBridgeConfig> {
   const result = await load(options)
-  if (!result.ok) throw new ConfigProblems(result)
+  if (!result.ok) throw new ConfigProblems(result.problems)
   return result
 }
 
-/**
- * As with the broker, a child process that ends reads command line and configuration: their libraries (commander, TypeBox, YAML) take
- * 15 MB.
- */
 async function start(args: readonly string[]): Promise<void> {
-  const child = fork(OWN_FILES.bridge, [PLAN_COMMAND, ...args], { execArgv: [] })
-  let plan: StartedWith | null = null
-  child.once('message', (message) => {
-    plan = message as StartedWith
-  })
-  const [code, ended] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-  if (ended !== null) throw new Error(`reading the configuration was ended by ${ended}`)
-  if (plan === null) {
-    process.exitCode = code ?? ExitCode.failed
-    return
-  }
+  const plan = await planApart<StartedWith>(OWN_FILES.bridge, args)
+  if (plan === null) return
   for (const flag of SMALL_HEAP) setFlagsFromString(flag)
   const log = createLogger({
     level: logLevel(process.env),
@@ -186,44 +158,8 @@ async function clockTrust(): Promise<() => boolean> {
 async function planStart(options: Located): Promise<number> {
   const { config, file, warnings } = await loaded(options)
   const plan: StartedWith = { config, file, warnings }
-  if (process.send === undefined) out.json(plan)
-  else await new Promise((resolve) => process.send!(plan, resolve))
-  if (process.connected) process.disconnect()
+  await sendPlan(plan, () => out.json(plan))
   return ExitCode.ok
-}
-
-let interruption: AbortController | null = null
-
-/** Aborts on the first SIGINT or SIGTERM; the second ends the process. */
-function interrupted(): AbortSignal {
-  if (interruption !== null) return interruption.signal
-  const controller = new AbortController()
-  interruption = controller
-  for (const [name, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-  ] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) process.exit(128 + number)
-      controller.abort()
-    })
-  }
-  return controller.signal
-}
-
-function fail(error: unknown): void {
-  if (process.env.HEADWATER_DEBUG) console.error(error)
-  const lines = error instanceof ConfigProblems ? error.lines : [lineOf(error)]
-  for (const line of lines) err.line(`headwater-bridge: ${printable(line)}`)
-  const code = error instanceof HeadwaterError ? EXIT_CODES[error.code] : undefined
-  process.exitCode = error instanceof ConfigProblems ? ExitCode.usage : (code ?? ExitCode.failed)
-}
-
-/** What no one foresaw says where it happened: in the field there is no second chance to look. */
-function lineOf(error: unknown): string {
-  if (error instanceof HeadwaterError || !(error instanceof Error)) return errorLine(error)
-  const frame = /^ *at (.*)$/m.exec(error.stack ?? '')?.[1] ?? 'unknown place'
-  return `HW_INTERNAL: ${error.message} (${frame}) - please report it; HEADWATER_DEBUG=1 prints more`
 }
 
 /** For a shell's script. The names of devices are not completed. */
@@ -243,7 +179,8 @@ async function complete(words: readonly string[]): Promise<void> {
 }
 
 async function runProgram(args: readonly string[]): Promise<void> {
-  const { bridgeUsageExitCode, buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
+  const { buildBridgeProgram } = await import('./firmware-bridge/commands/program.ts')
+  const { usageExitCode } = await import('./broker/operations/terminal/shared-words.ts')
   const { askingForHelp } = await import('./broker/operations/terminal/manual/usage.ts')
   const program = buildBridgeProgram(VERSION, actions, (code) => {
     process.exitCode = code
@@ -251,33 +188,10 @@ async function runProgram(args: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(askingForHelp(program, args), { from: 'user' })
   } catch (error) {
-    const usage = bridgeUsageExitCode(error)
+    const usage = usageExitCode(error)
     if (usage === null) throw error
     process.exitCode = usage
   }
 }
 
-async function main(): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
-  })
-  // The same of what is told beside it; the exit code stays what it is.
-  process.stderr.on('error', () => {})
-  // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is with the broker.
-  process.on('uncaughtException', (error) => {
-    fail(error)
-    process.exit(ExitCode.failed)
-  })
-  const [command, ...args] = process.argv.slice(2)
-  try {
-    if (command === 'start') await start(args)
-    else if (command === COMPLETE_COMMAND) await complete(args)
-    else await runProgram(command === PLAN_COMMAND ? ['start', ...args] : process.argv.slice(2))
-  } catch (error) {
-    fail(error)
-  }
-  if (command === 'start') setTimeout(() => process.exit(), EXIT_MS).unref()
-}
-
-await main()
+await runMain('headwater-bridge', err, { start, complete, run: runProgram }, EXIT_CODES)

@@ -5,25 +5,18 @@
  */
 import { relative, resolve } from 'node:path'
 import type { LoadedConfig, RefusedConfig } from './broker/config/load.ts'
-import { errorLine, HeadwaterError } from './broker/errors.ts'
-import {
-  type CommandContext,
-  type ConfigOptions,
-  ConfigProblems,
-} from './broker/operations/commands/context.ts'
+import type { CommandContext, ConfigOptions } from './broker/operations/commands/context.ts'
 import type { Actions } from './broker/operations/commands/program.ts'
-import { explained } from './broker/operations/errors.ts'
-import { ExitCode, exitCodeFor } from './broker/operations/exit-codes.ts'
-import { COMPLETE_COMMAND } from './broker/operations/terminal/completion/command.ts'
+import { ExitCode } from './broker/operations/exit-codes.ts'
+import { planApart } from './broker/operations/plan-apart.ts'
+import { interrupted, runMain } from './broker/operations/program-process.ts'
 import { Output } from './broker/operations/terminal/output.ts'
-import { printable } from './broker/operations/terminal/printable.ts'
 import { OWN_FILES } from './broker/own-files.ts'
 import { VERSION } from './broker/version.ts'
-import { PLAN_COMMAND, planApart, planStart, readAgain } from './cli/start-plan.ts'
+import { planStart, readAgain, type StartPlan } from './cli/start-plan.ts'
 import { startSync } from './cli/start-sync.ts'
 import type { UpstreamConfig } from './sync/index.ts'
 
-const EXIT_MS = 1000
 /** Of standard input. */
 const INPUT_BYTES_MAX = 65_536
 /** The same sensors at every start. */
@@ -247,8 +240,8 @@ async function loadConfig({ config, data }: ConfigOptions): Promise<LoadedConfig
 
 // -- start ----------------------------------------------------------------------------------------------------------
 
-async function start(): Promise<void> {
-  const plan = await planApart(process.argv.slice(3))
+async function start(args: readonly string[]): Promise<void> {
+  const plan = await planApart<StartPlan>(OWN_FILES.broker, args)
   if (plan === null) return
   const { options, ...loaded } = plan
   const { runStart } = await import('./broker/operations/commands/start.ts')
@@ -278,25 +271,6 @@ function onHangUp(reload: () => void): () => void {
 
 // -- the process ----------------------------------------------------------------------------------------------------
 
-let interruption: AbortController | null = null
-
-/** Aborts on the first SIGINT or SIGTERM; the second ends the process. */
-function interrupted(): AbortSignal {
-  if (interruption !== null) return interruption.signal
-  const controller = new AbortController()
-  for (const [name, number] of [
-    ['SIGINT', 2],
-    ['SIGTERM', 15],
-  ] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) process.exit(128 + number)
-      controller.abort()
-    })
-  }
-  interruption = controller
-  return controller.signal
-}
-
 /** How this program is called, for hints that can be copied. */
 function programName(): string {
   // said by bin/headwater
@@ -306,45 +280,6 @@ function programName(): string {
   }
   // Not `npx headwater`: for a package's own command npx installs the package anew, and not always well.
   return `node ${relative(process.cwd(), process.argv[1] ?? '')}`
-}
-
-function fail(thrown: unknown): void {
-  if (process.env.HEADWATER_DEBUG) console.error(thrown)
-  const error = explained(thrown)
-  const lines = error instanceof ConfigProblems ? error.problems.map(errorLine) : [lineOf(error)]
-  for (const line of lines) err.line(`headwater: ${printable(line)}`)
-  process.exitCode = error instanceof ConfigProblems ? ExitCode.usage : exitCodeFor(error)
-}
-
-/** What no one foresaw says where it happened: in the field there is no second chance to look. */
-function lineOf(error: unknown): string {
-  if (error instanceof HeadwaterError || !(error instanceof Error)) return errorLine(error)
-  const frame = /^ *at (.*)$/m.exec(error.stack ?? '')?.[1] ?? 'unknown place'
-  return `HW_INTERNAL: ${error.message} (${frame}) - please report it; HEADWATER_DEBUG=1 prints more`
-}
-
-async function main(): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
-  })
-  // The same of what is told beside it; the exit code stays what it is.
-  process.stderr.on('error', () => {})
-  // The state of a program that did not expect its own error is not to be trusted. What was acknowledged is on disk.
-  process.on('uncaughtException', (error) => {
-    fail(error)
-    process.exit(ExitCode.failed)
-  })
-  const [command, ...args] = process.argv.slice(2)
-  try {
-    if (command === 'start') await start()
-    else if (command === COMPLETE_COMMAND) await complete(args)
-    else await runProgram(command === PLAN_COMMAND ? ['start', ...args] : process.argv.slice(2))
-  } catch (error) {
-    fail(error)
-  }
-  // All is closed by now. A disk or a connection that does not let go is not waited for; a pipe's reader is.
-  if (command === 'start') setTimeout(() => process.exit(), EXIT_MS).unref()
 }
 
 /** For a shell's script: nothing that goes wrong is worth a word there. */
@@ -361,7 +296,8 @@ async function complete(words: readonly string[]): Promise<void> {
 }
 
 async function runProgram(args: readonly string[]): Promise<void> {
-  const { buildProgram, usageExitCode } = await import('./broker/operations/commands/program.ts')
+  const { buildProgram } = await import('./broker/operations/commands/program.ts')
+  const { usageExitCode } = await import('./broker/operations/terminal/shared-words.ts')
   const { askingForHelp } = await import('./broker/operations/terminal/manual/usage.ts')
   const program = buildProgram(VERSION, actions, (code) => {
     process.exitCode = code
@@ -375,4 +311,4 @@ async function runProgram(args: readonly string[]): Promise<void> {
   }
 }
 
-await main()
+await runMain('headwater', err, { start, complete, run: runProgram })

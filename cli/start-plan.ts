@@ -1,13 +1,10 @@
-/**
- * What `start` is to run with. The command line and the configuration are read by a child process that ends before the broker begins: their libraries
- * (commander, TypeBox, YAML) take 15 MB, and a broker that runs for years does not carry what it needs for a fifth of a
- * second. Measured: a thread in its place keeps 2 MB of them.
- */
+/** What `start` and `reload` of the broker are to run with, read by a child process (broker/operations/plan-apart.ts). */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Config } from '../broker/config/schema.ts'
 import type { CommandContext, ConfigOptions } from '../broker/operations/commands/context.ts'
 import { ExitCode } from '../broker/operations/exit-codes.ts'
+import { PLAN_COMMAND, sendPlan } from '../broker/operations/plan-apart.ts'
 import { OWN_FILES } from '../broker/own-files.ts'
 
 export type StartOptions = ConfigOptions & { readonly demo: boolean }
@@ -24,24 +21,8 @@ export interface StartPlan {
   readonly secretKeys: readonly string[]
 }
 
-/** The command by which `start` calls itself. */
-export const PLAN_COMMAND = 'plan-start'
-
 /** Of a child's complaints. */
 const COMPLAINTS_CHARACTERS_MAX = 65_536
-
-/** @returns null when the child has said it all: help, or what is wrong. */
-export async function planApart(args: readonly string[]): Promise<StartPlan | null> {
-  const child = fork(OWN_FILES.broker, [PLAN_COMMAND, ...args], { execArgv: [] })
-  let plan: StartPlan | null = null
-  child.once('message', (message) => {
-    plan = message as StartPlan
-  })
-  const [code, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null]
-  if (signal !== null) throw new Error(`reading the configuration was ended by ${signal}`)
-  if (plan === null) process.exitCode = code ?? ExitCode.failed
-  return plan
-}
 
 /** For `reload`: what the same command line gives now. @throws ReloadRefusedError */
 export async function readAgain(): Promise<StartPlan> {
@@ -80,9 +61,6 @@ export async function planStart(context: CommandContext, options: StartOptions):
     warnings,
     secretKeys: [...secretKeys(schema)],
   }
-  if (process.send === undefined) {
-    context.out.json({ ...plan, config: withoutSecrets(schema, config) })
-  } else await new Promise((resolve) => process.send!(plan, resolve))
-  if (process.connected) process.disconnect()
+  await sendPlan(plan, () => context.out.json({ ...plan, config: withoutSecrets(schema, config) }))
   return ExitCode.ok
 }

@@ -37,7 +37,8 @@ const CODES: Readonly<Record<string, number>> = {
   HW_LISTEN: ExitCode.listen,
 }
 
-export function exitCodeFor(error: unknown): number {
+/** @param own of a program that has errors of its own */
+export function exitCodeFor(error: unknown, own: Readonly<Record<string, number>> = {}): number {
   const code = error instanceof Error ? (error as { code?: unknown }).code : undefined
-  return (typeof code === 'string' ? CODES[code] : undefined) ?? ExitCode.failed
+  return (typeof code === 'string' ? (own[code] ?? CODES[code]) : undefined) ?? ExitCode.failed
 }

@@ -219,6 +219,7 @@ export interface DownlinkPartition {
   readonly partition: number
   /** The next offset of the topic; all below are done. */
   readonly position: number
+  /** The one after the newest committed record, as last seen. */
   readonly endOffset: number
   readonly lagRecords: number
 }
@@ -232,6 +233,7 @@ export interface DownlinkStatus {
   readonly state: string
   /** ms since 1970 of the last change of state */
   readonly since: number
+  /** In backoff: when the next try is, ms since 1970; failures in a row. */
   readonly retryAt: number | null
   readonly tries: number
   readonly lagRecords: number
@@ -243,6 +245,7 @@ export interface DownlinkStatus {
   readonly unacknowledged: number
   /** Records that the topic no longer had when they were to be read. */
   readonly lost: number
+  /** ms since 1970 of the last message that was delivered */
   readonly lastDeliveredAt: number | null
   /** Since the topic answered last, by a clock that nobody sets: a minute at most while all is well and nothing is delivered. null before the first answer. */
   readonly answerAgeSeconds: number | null

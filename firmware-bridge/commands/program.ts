@@ -1,29 +1,27 @@
 /** The words of `headwater-bridge`: commands, options, help. What they do comes in as `BridgeActions`. */
-import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander'
-import { SHELLS, type Shell } from '../../broker/operations/terminal/completion/scripts.ts'
-import { helpOf, markGroup, type ProgramFacts } from '../../broker/operations/terminal/manual/description.ts'
-import { plainHelp } from '../../broker/operations/terminal/manual/plain-help.ts'
+import { type Command, InvalidArgumentError } from 'commander'
+import { addConfig, type ConfigActions } from '../../broker/operations/terminal/config-words.ts'
+import type { ProgramFacts } from '../../broker/operations/terminal/manual/description.ts'
 import { tellUsageErrors } from '../../broker/operations/terminal/manual/usage.ts'
-
-export interface Located {
-  readonly config?: string
-  readonly data?: string
-}
-
-export type Reporting = Located & { readonly json: boolean }
+import {
+  addInit,
+  addShell,
+  newProgram,
+  type SharedActions,
+} from '../../broker/operations/terminal/shared-words.ts'
+import {
+  examples,
+  type Located,
+  located,
+  type Reporting,
+  reporting,
+} from '../../broker/operations/terminal/words.ts'
 
 /** Each resolves to the exit code. */
-export interface BridgeActions {
+export interface BridgeActions extends SharedActions, ConfigActions {
   start(options: Located): Promise<number>
-  init(file: string, options: { readonly force: boolean }): Promise<number>
-  check(file: string | undefined, options: Reporting): Promise<number>
-  show(key: string | undefined, options: Reporting & { readonly effective: boolean }): Promise<number>
-  schema(file: string): Promise<number>
-  migrate(file: string | undefined, options: Reporting & { readonly dryRun: boolean }): Promise<number>
   status(options: Reporting & { readonly watch: boolean; readonly device?: string }): Promise<number>
   ports(options: { readonly json: boolean }): Promise<number>
-  completion(shell: Shell): Promise<number>
-  man(program: Command, options: { readonly markdown: boolean }): Promise<number>
 }
 
 /** @param done gets the exit code of the command that ran. */
@@ -32,21 +30,21 @@ export function buildBridgeProgram(
   actions: BridgeActions,
   done: (code: number) => void,
 ): Command {
-  const program = new Command('headwater-bridge')
-    .description(
-      'Brings microcontrollers without MQTT to an MQTT broker: serial ports and UDP, exactly once.',
-    )
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print help')
-    .helpCommand('help [command...]', 'print help of a command')
-    .configureHelp(plainHelp)
-    .showSuggestionAfterError()
-    .exitOverride()
-    .addHelpText('after', helpOf(BRIDGE_FACTS))
+  const description =
+    'Brings microcontrollers without MQTT to an MQTT broker: serial ports and UDP, exactly once.'
+  const program = newProgram('headwater-bridge', description, version, BRIDGE_FACTS)
+  program.helpCommand('help [command...]', 'print help of a command')
   addStart(program, actions, done)
-  addConfiguration(program, actions, done)
+  addInit(program, actions, done)
+  addConfig(program, actions, done, {
+    config: 'the configuration',
+    check: 'tell what is wrong with the configuration, by line and column',
+    file: 'bridge.yaml',
+    shown: 'broker',
+    picked: 'broker',
+  })
   addReports(program, actions, done)
-  addTools(program, actions, done)
+  addShell(program, actions, done, 'commands and options')
   tellUsageErrors(program)
   return program
 }
@@ -84,20 +82,6 @@ export const BRIDGE_FACTS: ProgramFacts = {
   ],
 }
 
-function located(command: Command): Command {
-  return command
-    .option('-c, --config <file>', 'the configuration')
-    .option('-d, --data <directory>', 'the data directory, in place of the configured one')
-}
-
-function reporting(command: Command): Command {
-  return command.option('--json', 'print JSON', false)
-}
-
-function examples(...lines: string[]): string {
-  return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`
-}
-
 function addStart(program: Command, actions: BridgeActions, done: (code: number) => void): void {
   located(program.command('start'))
     .description('run the bridge until Ctrl-C or SIGTERM')
@@ -109,58 +93,6 @@ function addStart(program: Command, actions: BridgeActions, done: (code: number)
       ),
     )
     .action(async (options) => done(await actions.start(options)))
-}
-
-function addConfiguration(program: Command, actions: BridgeActions, done: (code: number) => void): void {
-  program
-    .command('init')
-    .description('write a configuration with every key explained')
-    .argument('[file]', 'where to; - is standard output', 'headwater-bridge.yaml')
-    .option('--force', 'replace the file if it exists', false)
-    .addHelpText('after', examples('headwater-bridge init', 'headwater-bridge init - | less'))
-    .action(async (file, options) => done(await actions.init(file, options)))
-  const config = program.command('config').description('the configuration')
-  markGroup(config)
-  reporting(located(config.command('check')))
-    .description('tell what is wrong with the configuration, by line and column')
-    .argument('[file]', 'the configuration; the same as --config')
-    .addHelpText(
-      'after',
-      examples('headwater-bridge config check', 'headwater-bridge config check bridge.yaml --json'),
-    )
-    .action(async (file, options) => done(await actions.check(file, options)))
-  addShow(config, actions, done)
-}
-
-function addShow(config: Command, actions: BridgeActions, done: (code: number) => void): void {
-  reporting(located(config.command('show')))
-    .description('print what is set, each value with the file and line, or the variable, that it comes from')
-    .argument('[key]', 'this key alone, and what is below it')
-    .option('-e, --effective', 'also the defaults: all that counts', false)
-    .addHelpText(
-      'after',
-      examples(
-        'headwater-bridge config show',
-        'headwater-bridge config show broker',
-        'headwater-bridge config show --effective --json | jq .config.broker',
-      ),
-    )
-    .action(async (key, options) => done(await actions.show(key, options)))
-  config
-    .command('schema')
-    .description('print the JSON Schema of the file, for completion in editors')
-    .argument('[file]', 'where to; - is standard output', '-')
-    .addHelpText('after', examples('headwater-bridge config schema headwater-bridge.schema.json'))
-    .action(async (file) => done(await actions.schema(file)))
-  reporting(located(config.command('migrate')))
-    .description('write a file of an older version anew, after a backup beside it')
-    .argument('[file]', 'the configuration; the same as --config')
-    .option('--dry-run', 'tell what it would change, and write nothing', false)
-    .addHelpText(
-      'after',
-      examples('headwater-bridge config migrate --dry-run', 'headwater-bridge config migrate'),
-    )
-    .action(async (file, options) => done(await actions.migrate(file, options)))
 }
 
 function addReports(program: Command, actions: BridgeActions, done: (code: number) => void): void {
@@ -184,28 +116,7 @@ function addReports(program: Command, actions: BridgeActions, done: (code: numbe
     .action(async (options) => done(await actions.ports(options)))
 }
 
-function addTools(program: Command, actions: BridgeActions, done: (code: number) => void): void {
-  program
-    .command('completion')
-    .description('print a script by which a shell completes commands and options')
-    .addArgument(new Argument('<shell>', 'for which shell').choices([...SHELLS]))
-    .addHelpText('after', examples("echo 'source <(headwater-bridge completion bash)' >> ~/.bashrc"))
-    .action(async (shell) => done(await actions.completion(shell)))
-  program
-    .command('man')
-    .description('print the manual page of this program')
-    .option('--markdown', 'as Markdown', false)
-    .addHelpText('after', examples('headwater-bridge man | man -l -'))
-    .action(async (options) => done(await actions.man(program, options)))
-}
-
 function aClientId(text: string): string {
   if (text === '') throw new InvalidArgumentError('it is empty.')
   return text
-}
-
-/** @returns null for what is no mistake on the command line; help and version are none either, and end with 0 */
-export function bridgeUsageExitCode(error: unknown): number | null {
-  if (!(error instanceof CommanderError)) return null
-  return error.exitCode === 0 ? 0 : 2
 }

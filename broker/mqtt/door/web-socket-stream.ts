@@ -31,9 +31,9 @@ export class WebSocketStream extends Duplex {
     const onControl = (data: Buffer) => this.#holds(this.#heldBytes - data.length - CONTROL_BYTES)
     socket.on('ping', onControl)
     socket.on('pong', onControl)
-    socket.on('message', () => this.#holds(0))
     socket.binaryType = 'nodebuffer'
     socket.on('message', (data, isBinary) => {
+      this.#holds(0)
       if (this.destroyed || this.readableEnded) return
       if (!isBinary) socket.close(CLOSE_UNSUPPORTED_DATA, 'MQTT is binary')
       else if (!this.push(data)) socket.pause()

@@ -4,6 +4,7 @@ import type { LoadedConfig, RefusedConfig } from '../../config/load.ts'
 import type { ConfigError } from '../../errors.ts'
 import type { OpenedLog } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
+import type { Located } from '../terminal/words.ts'
 
 export interface CommandContext {
   readonly out: Output
@@ -24,10 +25,7 @@ export interface CommandContext {
 }
 
 /** The options by which every command finds its data directory. */
-export interface ConfigOptions {
-  readonly config?: string | undefined
-  readonly data?: string | undefined
-}
+export type ConfigOptions = Located
 
 /** The configuration is refused: all of its problems. */
 export class ConfigProblems extends Error {

@@ -1,12 +1,12 @@
 /** The command line's words for what a running broker does now: status, top, clients. */
 import { type Command, Option } from 'commander'
+import { examples, located, positiveNumber, reporting, seconds, withOthers } from '../terminal/words.ts'
 import { TOP_ORDERS } from '../top/orders.ts'
 import { CLIENT_ORDERS } from './client-orders.ts'
 import type { ClientsOptions } from './clients.ts'
 import type { ConfigOptions } from './context.ts'
 import type { StatusOptions } from './status.ts'
 import type { TopOptions } from './top.ts'
-import { examples, located, positiveNumber, reporting, seconds, withOthers } from './words.ts'
 
 /** Each resolves to the exit code. */
 export interface LiveActions {

@@ -1,10 +1,19 @@
 /** The command line's words: commands, options, help. What they do comes in as `Actions`. */
-import { Command, CommanderError, Option } from 'commander'
-import { helpOf } from '../terminal/manual/description.ts'
-import { plainHelp } from '../terminal/manual/plain-help.ts'
+import { type Command, Option } from 'commander'
+import { addConfig, type ConfigActions } from '../terminal/config-words.ts'
 import { tellUsageErrors } from '../terminal/manual/usage.ts'
+import { addInit, newProgram, type SharedActions } from '../terminal/shared-words.ts'
+import {
+  examples,
+  group,
+  located,
+  positiveNumber,
+  type Reporting,
+  reporting,
+  wholeNumber,
+  withOthers,
+} from '../terminal/words.ts'
 import type { BackupCommandOptions } from './backup.ts'
-import { addConfig, type ConfigActions } from './config-program.ts'
 import type { ConfigOptions } from './context.ts'
 import { addLive, type LiveActions } from './live-program.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
@@ -17,14 +26,10 @@ import type { SyncVerifyOptions } from './sync-verify.ts'
 import type { TableCommandOptions } from './table.ts'
 import { addTools, type ToolsActions } from './tools-program.ts'
 import { addUsers, type UsersActions } from './users-program.ts'
-import { examples, group, located, positiveNumber, reporting, wholeNumber, withOthers } from './words.ts'
-
-type Reporting = ConfigOptions & { readonly json: boolean }
 
 /** Each resolves to the exit code. */
-export interface Actions extends UsersActions, ConfigActions, LiveActions, ToolsActions {
+export interface Actions extends SharedActions, UsersActions, ConfigActions, LiveActions, ToolsActions {
   start(options: ConfigOptions & { readonly demo: boolean }): Promise<number>
-  init(file: string, options: { readonly force: boolean }): Promise<number>
   reload(options: Reporting): Promise<number>
   streams(options: Reporting): Promise<number>
   compact(stream: string | undefined, options: Reporting): Promise<number>
@@ -49,18 +54,18 @@ export interface Actions extends UsersActions, ConfigActions, LiveActions, Tools
 
 /** @param done gets the exit code of the command that ran. */
 export function buildProgram(version: string, actions: Actions, done: (code: number) => void): Command {
-  const program = new Command('headwater')
-    .description('Event broker for the edge: MQTT in, a durable log on this disk, Kafka upstream.')
-    .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print help')
-    .configureHelp(plainHelp)
-    .showSuggestionAfterError()
-    .exitOverride()
-    .addHelpText('after', helpOf(PROGRAM_FACTS))
+  const description = 'Event broker for the edge: MQTT in, a durable log on this disk, Kafka upstream.'
+  const program = newProgram('headwater', description, version, PROGRAM_FACTS)
   program.commandsGroup('Set up and run:')
   addStart(program, actions, done)
   addConfiguration(program, actions, done)
-  addConfig(program, actions, done)
+  addConfig(program, actions, done, {
+    config: 'the configuration: what counts, and whether it would do',
+    check: 'tell whether start would work: configuration, ports, directories',
+    file: 'edge.yaml',
+    shown: 'limits',
+    picked: 'log',
+  })
   addUsers(program, actions, done)
   program.commandsGroup('Look:')
   addLive(program, actions, done)
@@ -87,13 +92,7 @@ function addStart(program: Command, actions: Actions, done: (code: number) => vo
 }
 
 function addConfiguration(program: Command, actions: Actions, done: (code: number) => void): void {
-  program
-    .command('init')
-    .description('write a configuration with every key explained')
-    .argument('[file]', 'where to; - is standard output', 'headwater.yaml')
-    .option('--force', 'replace the file if it exists', false)
-    .addHelpText('after', examples('headwater init', 'headwater init - | less'))
-    .action(async (file, options) => done(await actions.init(file, options)))
+  addInit(program, actions, done)
   reporting(located(program.command('check')))
     .description('tell whether start would work: configuration, ports, directories; the same as config check')
     .argument('[file]', 'the configuration; the same as --config')
@@ -309,10 +308,4 @@ function addSyncRewind(sync: Command, actions: Actions, done: (code: number) => 
     .action(async (upstream, stream, partition, options) =>
       done(await actions.syncRewind(upstream, stream, partition, options)),
     )
-}
-
-/** Commander's errors: it has printed them, but for this code. */
-export function usageExitCode(error: unknown): number | null {
-  if (!(error instanceof CommanderError)) return null
-  return error.exitCode === 0 ? 0 : 2
 }

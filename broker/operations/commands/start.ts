@@ -11,7 +11,7 @@ import { oneWaiting } from '../one-waiting.ts'
 import type { BrokerOperations, Operations, SyncOperations } from '../operations.ts'
 import { Supervision } from '../supervise/supervision.ts'
 import { StatusLine } from '../terminal/status-line.ts'
-import { processWorld, Watch, type WatchWorld } from '../watch.ts'
+import { Watch, type WatchWorld } from '../watch.ts'
 import type { CommandContext, ConfigOptions } from './context.ts'
 import { bannerLines } from './start-banner.ts'
 import { startHttp } from './start-http.ts'
@@ -114,7 +114,7 @@ export async function runStart<B extends RunningBroker>(
       status: () => broker.status(),
       sync: sync.operations,
     }
-    const watch = new Watch(own, config.log.disk.enduranceBytes ?? null, parts.world ?? processWorld)
+    const watch = new Watch(own, config.log.disk.enduranceBytes ?? null, parts.world)
     const operations: Operations = {
       ...own,
       clients: () => broker.clients(),

@@ -1,22 +1,20 @@
 /** The command line's words for what helps with the device and with the command line itself: doctor, bench, completion, man. */
-import { Argument, type Command } from 'commander'
-import { SHELLS, type Shell } from '../terminal/completion/scripts.ts'
+import type { Command } from 'commander'
+import { addShell, type Done, type SharedActions } from '../terminal/shared-words.ts'
+import { examples, located, positiveNumber, reporting } from '../terminal/words.ts'
 import type { BenchOptions } from './bench.ts'
 import type { DoctorOptions } from './doctor.ts'
-import { examples, located, positiveNumber, reporting } from './words.ts'
 
 /** Each resolves to the exit code. */
 export interface ToolsActions {
   doctor(options: DoctorOptions): Promise<number>
   bench(options: BenchOptions): Promise<number>
-  completion(shell: Shell): Promise<number>
-  man(program: Command, options: { readonly markdown: boolean }): Promise<number>
 }
 
 /** 300 times 32 GB: what is to be had of a card that says nothing of it; those made for it say more. */
 const ENDURANCE_BYTES = 10_000_000_000_000
 
-export function addTools(program: Command, actions: ToolsActions, done: (code: number) => void): void {
+export function addTools(program: Command, actions: ToolsActions & SharedActions, done: Done): void {
   reporting(located(program.command('doctor')))
     .description(
       'examine this machine for this configuration: clock, disk, permissions, ports, certificates, link, power',
@@ -31,29 +29,14 @@ export function addTools(program: Command, actions: ToolsActions, done: (code: n
     )
     .action(async (options) => done(await actions.doctor(options)))
   addBench(program, actions, done)
-  program
-    .command('completion')
-    .description('print a script by which a shell completes commands, options and names')
-    .addArgument(new Argument('<shell>', 'for which shell').choices([...SHELLS]))
-    .addHelpText(
-      'after',
-      examples(
-        "echo 'source <(headwater completion bash)' >> ~/.bashrc",
-        'headwater completion bash | sudo tee /etc/bash_completion.d/headwater',
-        'headwater completion zsh > ~/.zfunc/_headwater',
-        'headwater completion fish > ~/.config/fish/completions/headwater.fish',
-      ),
-    )
-    .action(async (shell) => done(await actions.completion(shell)))
-  program
-    .command('man')
-    .description('print the manual page of this program')
-    .option('--markdown', 'as Markdown', false)
-    .addHelpText(
-      'after',
-      examples('headwater man | man -l -', 'headwater man > /usr/local/share/man/man1/headwater.1'),
-    )
-    .action(async (options) => done(await actions.man(program, options)))
+  addShell(program, actions, done, 'commands, options and names', {
+    scripts: [
+      'headwater completion bash | sudo tee /etc/bash_completion.d/headwater',
+      'headwater completion zsh > ~/.zfunc/_headwater',
+      'headwater completion fish > ~/.config/fish/completions/headwater.fish',
+    ],
+    manuals: ['headwater man > /usr/local/share/man/man1/headwater.1'],
+  })
 }
 
 function addBench(program: Command, actions: ToolsActions, done: (code: number) => void): void {

@@ -1,7 +1,7 @@
 /** The command line's words for `headwater users`. */
 import type { Command } from 'commander'
+import { examples, group, located, reporting } from '../terminal/words.ts'
 import type { PasswordOptions, UsersOptions } from './users.ts'
-import { examples, group, located, reporting } from './words.ts'
 
 /** Each resolves to the exit code. */
 export interface UsersActions {

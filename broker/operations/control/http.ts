@@ -25,7 +25,7 @@ export interface Route {
   readonly method: 'GET' | 'POST'
   /** A segment `{name}` stands for any text. */
   readonly path: string
-  /** Its answer can go on for long. */
+  /** A reader's: it goes on for as long as he likes, and counts among them. */
   readonly isStream?: boolean
   handle(request: RouteRequest): Promise<object> | object
 }

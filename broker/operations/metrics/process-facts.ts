@@ -57,13 +57,13 @@ export function heldBytes(): number {
 
 /** @param status the text of /proc/self/status @returns null where it does not say */
 export function heldOf(status: string): number | null {
-  const kib = (name: string) => {
+  const bytesOf = (name: string) => {
     const [, digits] = new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status) ?? []
     return digits === undefined ? null : Number(digits) * 1024
   }
-  const anonymous = kib('RssAnon')
+  const anonymous = bytesOf('RssAnon')
   if (anonymous === null) return null
-  return anonymous + (kib('RssShmem') ?? 0) + Math.min(kib('RssFile') ?? 0, PROGRAM_BYTES_MAX)
+  return anonymous + (bytesOf('RssShmem') ?? 0) + Math.min(bytesOf('RssFile') ?? 0, PROGRAM_BYTES_MAX)
 }
 
 function statusText(): string {

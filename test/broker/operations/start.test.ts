@@ -7,8 +7,8 @@ import { defaultConfig } from '../../../broker/config/load.ts'
 import type { Config } from '../../../broker/config/schema.ts'
 import type { CommandContext } from '../../../broker/operations/commands/context.ts'
 import { type RunningBroker, runStart, type StartParts } from '../../../broker/operations/commands/start.ts'
-import { Output } from '../../../broker/operations/terminal/output.ts'
 import { FakeLog, fakeOperations } from './fake-log.ts'
+import { outputTo } from './output-to.ts'
 
 let data: string
 let calls: string[]
@@ -27,17 +27,12 @@ function withoutHttp(config: Config): Config {
 }
 
 function context(): CommandContext {
-  const stream = {
-    isTTY: false,
-    write(text: string | Uint8Array) {
-      printed += text
-      return true
-    },
-    once() {},
-  }
+  const out = outputTo((text) => {
+    printed += text
+  })
   return {
-    out: new Output(stream, {}),
-    err: new Output(stream, {}),
+    out,
+    err: out,
     env: {},
     signal: stop.signal,
     loadConfig: () => Promise.reject(new Error('not used')),

@@ -5,15 +5,15 @@ import {
   waitsForPerson,
 } from '../../../broker/operations/commands/sync-status.ts'
 import type { UpstreamStatus } from '../../../broker/operations/operations.ts'
-import { Output } from '../../../broker/operations/terminal/output.ts'
+import type { Output } from '../../../broker/operations/terminal/output.ts'
+import { outputTo } from './output-to.ts'
 
 function printed(print: (out: Output) => void): string[] {
   let text = ''
-  const write = (piece: string) => {
+  const out = outputTo((piece) => {
     text += piece
-    return true
-  }
-  print(new Output({ write, once: () => undefined, isTTY: false }, {}))
+  })
+  print(out)
   return text.split('\n').slice(0, -1)
 }
 

@@ -8,7 +8,8 @@ import { ArchiveUpstream } from '../../../sync/archive/archive-upstream.ts'
 import { type ArchiveFiles, nodeArchiveFiles } from '../../../sync/archive/files.ts'
 import { readArchive } from '../../../sync/archive/reader.ts'
 import { MemoryLog } from '../memory-log.ts'
-import { describeUpstream, type ReadBack, roundFrom, type UpstreamPlace } from '../upstream-contract.ts'
+import { describeUpstream } from '../upstream-contract.ts'
+import { type ReadBack, roundFrom, type UpstreamPlace } from '../upstream-harness.ts'
 
 const FILE_BYTES_MAX = 2000
 

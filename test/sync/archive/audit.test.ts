@@ -12,7 +12,7 @@ import { readManifest, writeManifest } from '../../../sync/archive/manifest.ts'
 import { readArchive } from '../../../sync/archive/reader.ts'
 import { verify } from '../audit/audited-log.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 
 const directories: string[] = []
 afterEach(async () => {

@@ -19,7 +19,7 @@ import {
 import { verify } from '../audit/audited-log.ts'
 import { hastyClock } from '../hasty-clock.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { settled } from './kafka-place.ts'
 import { kafkaOptions, openKafka, wireOptions, wrapWire } from './open-kafka.ts'
 import { HandProducer } from './transactions.ts'

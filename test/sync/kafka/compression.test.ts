@@ -9,7 +9,7 @@ import { BatchCompressor, type Codec } from '../../../sync/kafka/compression.ts'
 import { createTopic, describeWithKafka, readTopic, uniqueName } from '../../support/kafka/index.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { settled } from './kafka-place.ts'
 import { openKafka } from './open-kafka.ts'
 

@@ -16,7 +16,7 @@ import {
 import { seededRandom, testSeed } from '../../support/random.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
 import { MemoryCache } from '../replicator-setup.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { cutLastBatches } from './disk.ts'
 import { caughtUp, close, closeEdges, startEdge } from './edge.ts'
 import { mortalRequests, readByOrigin, settled } from './kafka-place.ts'

@@ -14,7 +14,7 @@ import {
 } from '../../support/kafka/index.ts'
 import { seededRandom, testSeed } from '../../support/random.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { readByOrigin, settled } from './kafka-place.ts'
 import { type OpenOptions, openKafka } from './open-kafka.ts'
 

@@ -12,7 +12,7 @@ import {
   uniqueName,
 } from '../../support/kafka/index.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { settled } from './kafka-place.ts'
 import { type OpenOptions, openKafka } from './open-kafka.ts'
 

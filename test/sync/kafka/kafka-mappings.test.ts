@@ -15,7 +15,7 @@ import {
 } from '../../support/kafka/index.ts'
 import { verify } from '../audit/audited-log.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { caughtUp, closeEdges, originsOf, startEdge, stopped } from './edge.ts'
 import { readByOrigin, settled } from './kafka-place.ts'
 import { kafkaOptions, openKafka, wireOptions } from './open-kafka.ts'

@@ -5,7 +5,7 @@ import { openWire } from '../../../sync/kafka/platformatic-wire.ts'
 import { type ClusterInfo, type WireAnswerError, WireConnectionError } from '../../../sync/kafka/wire.ts'
 import { createTopic, readTopic, uniqueName } from '../../support/kafka/index.ts'
 import { testIdentity } from '../memory-log.ts'
-import type { ReadBack, UpstreamPlace } from '../upstream-contract.ts'
+import type { ReadBack, UpstreamPlace } from '../upstream-harness.ts'
 import { openKafka, wireOptions } from './open-kafka.ts'
 
 /** After `steps` requests none reaches Kafka; the one at the edge did, and its answer was lost. */

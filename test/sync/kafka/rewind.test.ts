@@ -8,7 +8,7 @@ import { rewindUpstream } from '../../../sync/rewind.ts'
 import { describeWithKafka, uniqueName } from '../../support/kafka/index.ts'
 import { verify } from '../audit/audited-log.ts'
 import { MemoryLog } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { kafkaOptions, openKafka, wireOptions } from './open-kafka.ts'
 
 const open: { close(): unknown }[] = []

@@ -4,7 +4,7 @@ import { logProof } from '../../../sync/proof.ts'
 import { withStreams } from '../../support/nats/streams.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { natsConfig, openNats } from './open-nats.ts'
 
 async function audit(address: string, log: MemoryLog) {

@@ -9,7 +9,7 @@ import type { NatsServer } from '../../support/nats/server.ts'
 import { withStreams } from '../../support/nats/streams.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, testIdentity } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { expectChain, messagesOf, natsConfig, openNats, recordsOf } from './open-nats.ts'
 
 const SUBJECT = 'headwater.edge-a.events.0'

@@ -7,7 +7,7 @@ import { freePort } from '../../support/kafka/ports.ts'
 import { withStreams } from '../../support/nats/streams.ts'
 import { describeWithNats } from '../../support/nats/vitest.ts'
 import { MemoryLog, type TestRecord } from '../memory-log.ts'
-import { roundFrom } from '../upstream-contract.ts'
+import { roundFrom } from '../upstream-harness.ts'
 import { natsConfig } from './open-nats.ts'
 
 /** Recovers, sends what is given, and returns the error, or null. */

@@ -8,7 +8,7 @@ import { NatsUpstream, type NatsUpstreamOptions } from '../../../sync/nats/nats-
 import { type ReadMessage, readMessages } from '../../../sync/nats/reader.ts'
 import { type NatsWire, NatsWireError } from '../../../sync/nats/wire.ts'
 import { testIdentity } from '../memory-log.ts'
-import type { ReadBack, UpstreamPlace } from '../upstream-contract.ts'
+import type { ReadBack, UpstreamPlace } from '../upstream-harness.ts'
 
 export function natsConfig(address: string, changes: Partial<NatsUpstreamConfig> = {}): NatsUpstreamConfig {
   return {

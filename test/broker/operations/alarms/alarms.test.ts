@@ -3,8 +3,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ListenerTls } from '../../../../broker/mqtt/door/listener.ts'
-import type { Finding } from '../../../../broker/operations/alarms/alarm.ts'
-import { AlarmBook, findings } from '../../../../broker/operations/alarms/alarm-book.ts'
+import { findings } from '../../../../broker/operations/alarms/alarm-book.ts'
 import { ALARMS, type AlarmId } from '../../../../broker/operations/alarms/catalogue.ts'
 import { type AlarmLook, type Counters, Recent } from '../../../../broker/operations/alarms/look.ts'
 import type { BrokerStatus, StreamReport } from '../../../../broker/operations/operations.ts'
@@ -384,68 +383,5 @@ describe('an alarm', () => {
     const text = readFileSync(join(import.meta.dirname, '../../../../docs/operate.md'), 'utf8')
     const documented = [...text.matchAll(/^\| <a id="([a-z-]+)"><\/a>`\1` +\|/gm)].map(([, id]) => id!)
     expect(documented.toSorted()).toEqual(Object.keys(ALARMS).toSorted())
-  })
-})
-
-describe('the book of alarms', () => {
-  const finding = (id: AlarmId, more: Partial<Finding> = {}): Finding => ({
-    id,
-    severity: 'warning',
-    subject: 'x',
-    summary: 's',
-    hint: 'h',
-    ...more,
-  })
-
-  it('opens one once it has lasted, since when it was found first', () => {
-    const book = new AlarmBook()
-    const stalled = finding('upstream-stalled')
-    book.take([stalled], NOW, 0)
-    book.take([stalled], NOW + 599_000, 599_000)
-    expect(book.open()).toEqual([])
-    book.take([{ ...stalled, summary: 'now' }], NOW + 600_000, 600_000)
-    expect(book.open()).toEqual([{ ...stalled, summary: 'now', since: NOW }])
-    expect(book.isOpen('upstream-stalled', 'x')).toBe(true)
-    expect(book.isOpen('upstream-stalled', 'y')).toBe(false)
-  })
-
-  it('forgets one that did not last', () => {
-    const book = new AlarmBook()
-    book.take([finding('upstream-stalled')], NOW, 0)
-    book.take([], NOW, 300_000)
-    book.take([finding('upstream-stalled')], NOW, 310_000)
-    book.take([finding('upstream-stalled')], NOW, 620_000)
-    expect(book.open()).toEqual([])
-  })
-
-  it('one that comes and goes stays one alarm, and closes when it stays away', () => {
-    const book = new AlarmBook()
-    for (let second = 0; second < 300; second += 10) {
-      book.take(second % 20 === 0 ? [finding('disk-full')] : [], NOW + second * 1000, second * 1000)
-      expect(book.open()).toMatchObject([{ id: 'disk-full', since: NOW }])
-    }
-    book.take([], NOW, 310_000)
-    expect(book.open()).toEqual([])
-  })
-
-  it('has the worst first, then the oldest', () => {
-    const book = new AlarmBook()
-    book.take([finding('disk-full', { subject: 'b' })], NOW, 0)
-    book.take(
-      [
-        finding('disk-full', { subject: 'a' }),
-        finding('disk-full', { subject: 'b' }),
-        finding('restart-needed', { severity: 'info' }),
-        finding('log-failed', { severity: 'critical' }),
-      ],
-      NOW + 5,
-      5,
-    )
-    expect(book.open().map(({ id, subject }) => `${id} ${subject}`)).toEqual([
-      'log-failed x',
-      'disk-full b',
-      'disk-full a',
-      'restart-needed x',
-    ])
   })
 })

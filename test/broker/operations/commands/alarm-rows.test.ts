@@ -1,15 +1,14 @@
 import { expect, it } from 'vitest'
 import type { Alarm } from '../../../../broker/operations/alarms/alarm.ts'
 import { printAlarms } from '../../../../broker/operations/commands/alarm-rows.ts'
-import { Output } from '../../../../broker/operations/terminal/output.ts'
+import { outputTo } from '../output-to.ts'
 
 function printed(alarms: readonly Alarm[], now: number): string {
   let text = ''
-  const write = (part: string | Uint8Array) => {
+  const out = outputTo((part) => {
     text += part
-    return true
-  }
-  printAlarms(new Output({ isTTY: false, write, once() {} }, {}), alarms, now)
+  })
+  printAlarms(out, alarms, now)
   return text
 }
 

@@ -13,8 +13,8 @@ import {
   runUsersPasswd,
   runUsersRemove,
 } from '../../../../broker/operations/commands/users.ts'
-import { Output } from '../../../../broker/operations/terminal/output.ts'
 import { nodeDisk } from '../../../../broker/storage/node-disk.ts'
+import { outputTo } from '../output-to.ts'
 
 let root: string
 let data: string
@@ -27,19 +27,14 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 function context(changes: Partial<CommandContext> = {}): CommandContext {
-  const stream = {
-    isTTY: false,
-    write(text: string | Uint8Array) {
-      printed += text
-      return true
-    },
-    once() {},
-  }
+  const out = outputTo((text) => {
+    printed += text
+  })
   const config = defaultConfig(data)
   config.mqtt.permissions = [{ users: ['sensor-*'], publish: ['s/#'], subscribe: [] }]
   return {
-    out: new Output(stream, {}),
-    err: new Output(stream, {}),
+    out,
+    err: out,
     env: {},
     signal: new AbortController().signal,
     loadConfig: async () => ({

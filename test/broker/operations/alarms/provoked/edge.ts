@@ -23,7 +23,6 @@ import { runStatus } from '../../../../../broker/operations/commands/status.ts'
 import { runSyncCommand } from '../../../../../broker/operations/commands/sync-status.ts'
 import { ReloadRefusedError } from '../../../../../broker/operations/errors.ts'
 import type { StatusReport, UpstreamStatus } from '../../../../../broker/operations/operations.ts'
-import { Output } from '../../../../../broker/operations/terminal/output.ts'
 import { processWorld, type WatchWorld } from '../../../../../broker/operations/watch.ts'
 import { nodeDisk } from '../../../../../broker/storage/node-disk.ts'
 import type { Disk } from '../../../../../broker/storage/store.ts'
@@ -31,6 +30,7 @@ import { systemClock } from '../../../../../broker/timers.ts'
 import { startSync } from '../../../../../cli/start-sync.ts'
 import { DownlinkSchema, UpstreamSchema } from '../../../../../sync/config.ts'
 import { downlinkFaults, upstreamFaults } from '../../../../../sync/index.ts'
+import { outputTo } from '../../output-to.ts'
 
 /** Between two looks of `pass`; a leap is made of them. */
 const LOOK_SECONDS = 15
@@ -305,17 +305,10 @@ export class Edge {
   }
 
   #context(write: (text: string) => void): CommandContext {
-    const stream = {
-      isTTY: false,
-      write(text: string | Uint8Array) {
-        write(String(text))
-        return true
-      },
-      once() {},
-    }
+    const out = outputTo(write)
     return {
-      out: new Output(stream, {}),
-      err: new Output(stream, {}),
+      out,
+      err: out,
       env: {},
       signal: this.#stop.signal,
       loadConfig: async () => this.#load(),

@@ -1,9 +1,7 @@
-/** The command line's words for `headwater config`. */
+/** The command line's words for `config`, of both programs. */
 import type { Command } from 'commander'
-import type { ConfigOptions } from './context.ts'
-import { examples, group, located, reporting } from './words.ts'
-
-type Reporting = ConfigOptions & { readonly json: boolean }
+import type { Done } from './shared-words.ts'
+import { examples, group, located, type Reporting, reporting } from './words.ts'
 
 /** Each resolves to the exit code. */
 export interface ConfigActions {
@@ -13,14 +11,24 @@ export interface ConfigActions {
   configMigrate(file: string | undefined, options: Reporting & { readonly dryRun: boolean }): Promise<number>
 }
 
-export function addConfig(program: Command, actions: ConfigActions, done: (code: number) => void): void {
-  const config = group(
-    program.command('config').description('the configuration: what counts, and whether it would do'),
-  )
+/** What differs. */
+export interface ConfigWords {
+  readonly config: string
+  readonly check: string
+  /** Of an example. */
+  readonly file: string
+  /** Keys of examples. */
+  readonly shown: string
+  readonly picked: string
+}
+
+export function addConfig(program: Command, actions: ConfigActions, done: Done, words: ConfigWords): void {
+  const name = program.name()
+  const config = group(program.command('config').description(words.config))
   reporting(located(config.command('check')))
-    .description('tell whether start would work: configuration, ports, directories')
+    .description(words.check)
     .argument('[file]', 'the configuration; the same as --config')
-    .addHelpText('after', examples('headwater config check', 'headwater config check edge.yaml --json'))
+    .addHelpText('after', examples(`${name} config check`, `${name} config check ${words.file} --json`))
     .action(async (file, options) => done(await actions.check(file, options)))
   reporting(located(config.command('show')))
     .description('print what is set, each value with the file and line, or the variable, that it comes from')
@@ -29,9 +37,9 @@ export function addConfig(program: Command, actions: ConfigActions, done: (code:
     .addHelpText(
       'after',
       examples(
-        'headwater config show',
-        'headwater config show limits',
-        'headwater config show --effective --json | jq .config.log',
+        `${name} config show`,
+        `${name} config show ${words.shown}`,
+        `${name} config show --effective --json | jq .config.${words.picked}`,
       ),
     )
     .action(async (key, options) => done(await actions.configShow(key, options)))
@@ -39,12 +47,12 @@ export function addConfig(program: Command, actions: ConfigActions, done: (code:
     .command('schema')
     .description('print the JSON Schema of the file, for completion in editors')
     .argument('[file]', 'where to; - is standard output', '-')
-    .addHelpText('after', examples('headwater config schema headwater.schema.json'))
+    .addHelpText('after', examples(`${name} config schema ${name}.schema.json`))
     .action(async (file) => done(await actions.configSchema(file)))
   reporting(located(config.command('migrate')))
     .description('write a file of an older version anew, after a backup beside it')
     .argument('[file]', 'the configuration; the same as --config')
     .option('--dry-run', 'tell what it would change, and write nothing', false)
-    .addHelpText('after', examples('headwater config migrate --dry-run', 'headwater config migrate'))
+    .addHelpText('after', examples(`${name} config migrate --dry-run`, `${name} config migrate`))
     .action(async (file, options) => done(await actions.configMigrate(file, options)))
 }

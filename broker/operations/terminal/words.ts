@@ -1,7 +1,15 @@
-/** What the commands' declarations share. */
+/** What declarations of commands share, of both programs. */
 import { type Command, InvalidArgumentError } from 'commander'
 import { closest, distance } from 'fastest-levenshtein'
-import { markGroup } from '../terminal/manual/description.ts'
+import { markGroup } from './manual/description.ts'
+
+/** The options by which a command finds its configuration and data. */
+export interface Located {
+  readonly config?: string | undefined
+  readonly data?: string | undefined
+}
+
+export type Reporting = Located & { readonly json: boolean }
 
 /** A command that only has others: without one of them, or with one that there is not, commander says so. */
 export function group(command: Command): Command {
