@@ -1,7 +1,7 @@
 /**
  * One MQTT session at the broker, over as many connections as it takes. Each connection is a client of mqtt.js of its own, which does
- * CONNECT, keep alive, the handshakes and their repetition after a reconnect; when to connect, with what, and what an acknowledgement
- * waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
+ * CONNECT, keep alive, SUBSCRIBE, and the exchanges that a connection before began; those that begin on it are `exchanges.ts`'. When to
+ * connect, with what, and what an acknowledgement waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { MqttClient as Client, IConnackPacket, IPublishPacket } from 'mqtt'

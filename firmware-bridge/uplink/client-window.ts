@@ -33,6 +33,9 @@ export interface WindowEntry {
   written: Promise<void>
 }
 
+/** What an entry is of. */
+type Placed = Pick<WindowEntry, 'messageId' | 'packetId' | 'digest' | 'state'>
+
 const WRITTEN = Promise.resolve()
 
 export class ClientWindow {
@@ -55,18 +58,10 @@ export class ClientWindow {
     const own = stored.filter(({ slot, entry }) => slot < this.#slots.length && entry.epoch === this.epoch)
     const completedBelow = Math.max(0, ...own.map(({ entry }) => entry.completedBelow))
     for (const { slot, entry } of own) {
-      const { state, sequence, messageId, packetId, digest } = entry
-      const isCompleted = state === EntryState.received && sequence < completedBelow
-      this.#slots[slot] = {
-        slot,
-        sequence,
-        messageId,
-        packetId,
-        digest,
-        state,
-        isCompleted,
-        written: WRITTEN,
-      }
+      const { state, sequence } = entry
+      const restored = entryOf(slot, sequence, entry)
+      restored.isCompleted = state === EntryState.received && sequence < completedBelow
+      this.#slots[slot] = restored
       this.#nextSequence = Math.max(this.#nextSequence, sequence + 1, completedBelow)
     }
   }
@@ -94,27 +89,10 @@ export class ClientWindow {
    * Takes a slot: that of the same message id, else a free one, else the oldest that is completed.
    * @returns null when every slot waits for the broker
    */
-  place(message: {
-    messageId: number
-    packetId: number
-    digest: string
-    state: EntryState
-  }): WindowEntry | null {
+  place(message: Placed): WindowEntry | null {
     const slot = this.#slotFor(message.messageId)
     if (slot === null) return null
-    const { messageId, packetId, digest, state } = message
-    const sequence = this.#nextSequence++
-    // named one by one: what is spread becomes a table of names, ten times as large
-    const entry: WindowEntry = {
-      slot,
-      sequence,
-      messageId,
-      packetId,
-      digest,
-      state,
-      isCompleted: false,
-      written: WRITTEN,
-    }
+    const entry = entryOf(slot, this.#nextSequence++, message)
     this.#slots[slot] = entry
     return entry
   }
@@ -155,6 +133,15 @@ export class ClientWindow {
     }
     return lowest
   }
+}
+
+/** Named one by one: what is spread becomes a table of names, ten times as large. */
+function entryOf(
+  slot: number,
+  sequence: number,
+  { messageId, packetId, digest, state }: Placed,
+): WindowEntry {
+  return { slot, sequence, messageId, packetId, digest, state, isCompleted: false, written: WRITTEN }
 }
 
 /** Two messages of one device under one message id are told apart by these 64 bits. */

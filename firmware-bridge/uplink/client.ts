@@ -1,4 +1,4 @@
-/** One connection: a client of mqtt.js that does the handshakes and nothing of its own about when to connect, and how it is ended. */
+/** One connection: a client of mqtt.js, which does nothing of its own about when to connect, and how it is ended. */
 import type { MqttClient as Client, IStream } from 'mqtt'
 import type { AcknowledgementSieve } from './acknowledgement-sieve.ts'
 import type { BrokerConfig } from './config.ts'

@@ -127,12 +127,6 @@ export class OutgoingPackets extends Store {
     return stream
   }
 
-  override get(packet: Pick<Packet, 'messageId'>, done: Del): this {
-    const kept = this.#packets.get(packet.messageId!)
-    done(kept === undefined ? new Error('missing packet') : undefined, kept)
-    return this
-  }
-
   override del(packet: Pick<Packet, 'messageId'>, done: Del): this {
     const kept = this.finish(packet.messageId!)
     done(kept === undefined ? new Error('missing packet') : undefined, kept)

@@ -165,6 +165,12 @@ export class Publishing {
   }
 
   async #accept(flight: Flight): Promise<WindowEntry> {
+    const placed = this.#window.find(flight.messageId)
+    // PUBREC of the next connection, before the disk has what that of the one before asked for
+    if (placed?.isCompleted === false) {
+      await placed.written
+      return placed
+    }
     const entry = this.#place(flight)
     entry.written = this.#store.write([this.#window.change(entry)])
     entry.written.catch(() => this.#window.remove(entry))

@@ -23,7 +23,7 @@ export class Releases {
     })
   }
 
-  /** PUBCOMP is on its way: to mqtt.js it would be the answer to what goes under this id meanwhile. */
+  /** PUBCOMP is on its way: it would be taken for the answer to what goes under this id meanwhile. */
   isLettingGo(packetId: number): boolean {
     return this.#waiting.has(packetId)
   }

@@ -19,33 +19,26 @@ need_root() {
   done
 }
 
-# debian_image ARCHITECTURE SUITE: prints where the system is.
-debian_image() {
-  local image="$CACHE/$1-$2"
-  if [ ! -f "$image/.complete" ]; then
-    echo "making a Debian $2 for $1, once" >&2
+# made IMAGE MARK ARCHITECTURE SUITE [OPTION]...: a system by debootstrap in IMAGE, unless the file MARK says that it is there; prints where it is.
+made() {
+  local image=$1 mark=$2 architecture=$3 suite=$4
+  shift 4
+  if [ ! -f "$mark" ]; then
+    echo "making a Debian $suite for $architecture, once: ${image##*/}" >&2
     rm -rf "$image"
     mkdir -p "$CACHE"
-    debootstrap --variant=minbase --arch="$1" --include="$PACKAGES" "$2" "$image" ${HEADWATER_DEBIAN_MIRROR:+"$HEADWATER_DEBIAN_MIRROR/debian"} >&2
+    debootstrap --variant=minbase --arch="$architecture" "$@" "$suite" "$image" ${HEADWATER_DEBIAN_MIRROR:+"$HEADWATER_DEBIAN_MIRROR/debian"} >&2
     rm -rf "$image"/var/cache/apt/archives/*.deb
-    touch "$image/.complete"
+    touch "$mark"
   fi
   echo "$image"
 }
 
-# base_image ARCHITECTURE SUITE: what a registry has as debian:SUITE-slim, near enough; prints where it is.
-base_image() {
-  local image="$CACHE/$1-$2-base"
-  if [ ! -f "$image.complete" ]; then
-    echo "making a Debian $2 for containers, once" >&2
-    rm -rf "$image"
-    mkdir -p "$CACHE"
-    debootstrap --variant=minbase --arch="$1" "$2" "$image" ${HEADWATER_DEBIAN_MIRROR:+"$HEADWATER_DEBIAN_MIRROR/debian"} >&2
-    rm -rf "$image"/var/cache/apt/archives/*.deb
-    touch "$image.complete"
-  fi
-  echo "$image"
-}
+# debian_image ARCHITECTURE SUITE: prints where the system is.
+debian_image() { made "$CACHE/$1-$2" "$CACHE/$1-$2/.complete" "$1" "$2" --include="$PACKAGES"; }
+
+# base_image ARCHITECTURE SUITE: what a registry has as debian:SUITE-slim, near enough, with no file of ours in it; prints where it is.
+base_image() { made "$CACHE/$1-$2-base" "$CACHE/$1-$2-base.complete" "$1" "$2"; }
 
 # What a person has on such a system, and what the documents use; cloud-init, as on a card that has been written.
 OPERATOR_PACKAGES=(sudo openssl curl jq less openssh-server openssh-client cloud-init)

@@ -49,7 +49,7 @@ const partOf = (source: string) => {
 }
 
 describe('the bundled programs', () => {
-  it('hold every source that has something to run and that a program reaches, and say from which file each line is', () => {
+  it('say from which source each line is, and have no source twice', () => {
     const named = files.flatMap((file) =>
       [...text(file).matchAll(/^\/\/ (\S+\.ts)$/gm)].map(([, name]) => name!),
     )

@@ -1,5 +1,4 @@
 /** The JSON Schema that editors get, judged by a validator of JSON Schema: it lets through what the broker takes, and marks what it refuses. */
-import { readFileSync } from 'node:fs'
 import { Ajv, type ValidateFunction } from 'ajv'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
@@ -8,6 +7,7 @@ import { configSchema } from '../../../broker/config/schema.ts'
 import { brokerTemplate, schemaTemplate } from '../../../broker/config/template.ts'
 import { BridgeSchema } from '../../../firmware-bridge/config/schema.ts'
 import { DownlinkSchema, UpstreamSchema } from '../../../sync/config.ts'
+import { documents, textOf } from '../../docs/documents.ts'
 
 const ajv = new Ajv({ strict: true, allowUnionTypes: true, strictRequired: false })
 const schema = configSchema(UpstreamSchema, DownlinkSchema)
@@ -32,17 +32,26 @@ test('an empty file, groups without keys and lists without entries are valid', (
   expect(faults(broker, 'mqtt:\nlimits:\nlog:\n  disk:\ndownlinks:\n')).toEqual([])
 })
 
-/** The examples of the documentation: blocks of YAML that are configurations. */
+/** Of blocks that are no configuration of ours: Prometheus' own, and a part of an upstream. */
+const OTHERS = ['scrape_configs', 'sasl']
+
+/** The configurations in a document's blocks of YAML. */
 function examples(file: string): string[] {
-  const text = readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8')
-  const blocks = [...text.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, block]) => block!)
-  return blocks.filter((block) => /^(mqtt|streams|upstreams|downlinks|limits|log|edge|data):/m.test(block))
+  const blocks = [...textOf(file).matchAll(/^```yaml\n(.*?)^```/gms)].map(([, block]) => block!)
+  return blocks.filter((block) => !OTHERS.some((key) => block.startsWith(`${key}:`)))
 }
 
-test.each(['README.md', 'docs/security.md', 'docs/mqtt.md'])('the examples of %s are valid', (file) => {
-  const found = examples(file)
-  if (file === 'README.md') expect(found.length).toBeGreaterThan(0)
-  for (const text of found) expect(faults(broker, text), text).toEqual([])
+const isBridge = (text: string) =>
+  Object.keys(parse(text)).every((key) => key in BridgeSchema.properties && !(key in schema.properties))
+
+test.each(documents())('the configurations in %s are valid', (file) => {
+  for (const text of examples(file)) expect(faults(isBridge(text) ? bridge : broker, text), text).toEqual([])
+})
+
+test('the documents have some, of both programs', () => {
+  const all = documents().flatMap(examples)
+  expect(all.filter((text) => !isBridge(text)).length).toBeGreaterThan(10)
+  expect(all.filter(isBridge).length).toBeGreaterThan(5)
 })
 
 test.each([

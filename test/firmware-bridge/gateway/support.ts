@@ -20,6 +20,7 @@ import {
   type Subscribe,
   type SubscribeTopic,
   Type,
+  type WillTopic,
 } from '../../../firmware-bridge/packets/packet.ts'
 import { plain } from '../packets/samples.ts'
 import { FakeClock, FakeUplink, MemoryLink, settled } from './fakes.ts'
@@ -154,6 +155,12 @@ export const register = (topicName: string, messageId = 1): Register => ({
   messageId,
   topicName,
 })
+
+export const willTopic = (topic: string | null): WillTopic => ({
+  type: Type.willTopic,
+  will: topic === null ? null : { qos: 1, isRetained: true, topic },
+})
+export const willMessage = (text: string) => ({ type: Type.willMessage, message: Buffer.from(text) }) as const
 
 export const disconnect = (duration: number | null = null): Packet => ({ type: Type.disconnect, duration })
 export const ping = (clientId = ''): Packet => ({ type: Type.pingRequest, clientId })
