@@ -1,5 +1,5 @@
 /** The command line itself: help, mistakes, init, the demo. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { createAuthority } from '../support/certificates.ts'
@@ -122,6 +122,25 @@ test('status on a directory without a log says what to do', async () => {
       'there is no log in it: `headwater start` makes one; another directory is named with --data or --config\n',
   )
 })
+
+test.skipIf(process.getuid?.() !== 0)(
+  'status of a log that is not running and another user’s says so, not that there is none',
+  async () => {
+    const others = scratch()
+    const { broker } = await startBroker([], others)
+    await broker.end('SIGTERM')
+    const data = join(others, 'data')
+    chownSync(data, 65_534, 65_534)
+    const { code, stdout } = await headwater(['status', '--data', data], home)
+    expect(code).toBe(3)
+    expect(stdout).toContain(
+      `what it holds is not shown: HW_DATA_DIRECTORY: data directory ${data}: it belongs to`,
+    )
+    expect(stdout).not.toContain('there is no log')
+    const report = JSON.parse((await headwater(['status', '--data', data, '--json'], home)).stdout)
+    expect(report).toMatchObject({ running: false, streams: [] })
+  },
+)
 
 test('--version', async () => {
   expect((await headwater(['--version'], home)).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/)
