@@ -258,9 +258,12 @@ async function runProgram(args: readonly string[]): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error.
+  // A reader that has seen enough (`| head`) is no error. What runs for years does not end because the disk of its output is full.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
+    if (error.code === 'EPIPE') process.exit(ExitCode.ok)
+    if (process.argv[2] === 'start') return
+    err.line(`headwater-bridge: standard output: ${error.message}`)
+    process.exit(ExitCode.failed)
   })
   // The same of what is told beside it; the exit code stays what it is.
   process.stderr.on('error', () => {})

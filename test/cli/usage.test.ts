@@ -1,9 +1,11 @@
 /** The command line itself: help, mistakes, init, the demo. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { createAuthority } from '../support/certificates.ts'
-import { headwater, scratch, startBroker } from './headwater.ts'
+import { CLI, headwater, scratch, startBroker } from './headwater.ts'
 
 const home = scratch()
 
@@ -141,6 +143,28 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(report).toMatchObject({ running: false, streams: [] })
   },
 )
+
+test('a full disk under its standard output does not end a broker, and is told by a command', async () => {
+  const directory = scratch()
+  const cli = `'${process.execPath}' '${CLI}'`
+  const env = { ...process.env, HEADWATER_HTTP_ADDRESS: 'null', HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' }
+  const options = { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] } as const
+  const broker = spawn('sh', ['-c', `exec ${cli} start >/dev/full`], options)
+  const ended = once(broker, 'exit')
+  await vi.waitFor(
+    async () => expect((await headwater(['status'], directory)).stdout).toContain('is running'),
+    { timeout: 20_000, interval: 100 },
+  )
+  const reading = spawn('sh', ['-c', `exec ${cli} status >/dev/full`], options)
+  let told = ''
+  reading.stderr.on('data', (chunk: Buffer) => {
+    told += chunk.toString()
+  })
+  expect((await once(reading, 'close'))[0]).toBe(1)
+  expect(told).toMatch(/^headwater: standard output: ENOSPC: no space left on device/)
+  broker.kill('SIGTERM')
+  expect((await ended)[0]).toBe(0)
+}, 60_000)
 
 test('--version', async () => {
   expect((await headwater(['--version'], home)).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/)
