@@ -51,6 +51,13 @@ export class DataDirectoryError extends HeadwaterError {
   }
 }
 
+/** Nothing has been recorded in this directory. */
+export class NoLogError extends DataDirectoryError {
+  constructor(directory: string) {
+    super(directory, 'it holds no log', 'name the right one with --data')
+  }
+}
+
 /** The disk is full, and opening a store takes room: it can still be read (storage/level-files/files-store.ts). */
 export class NoRoomError extends DataDirectoryError {}
 

@@ -3,7 +3,7 @@
 import type { BrokerDependencies } from './broker.ts'
 import { ChainClocks } from './clock/chain-clocks.ts'
 import { WRITE_BUFFER_BYTES } from './configured.ts'
-import { DataDirectoryError } from './errors.ts'
+import { NoLogError } from './errors.ts'
 import { EventLog } from './log/event-log.ts'
 import { silentSink } from './log-sink.ts'
 import { Qos2Ids } from './mqtt/qos2.ts'
@@ -20,9 +20,7 @@ import { Tables } from './tables/tables.ts'
  */
 export async function openLog(directory: string, dependencies: BrokerDependencies = {}): Promise<OpenedLog> {
   const { disk = nodeDisk, log: sink = silentSink } = dependencies
-  if (!(await isDataDirectory(disk, directory))) {
-    throw new DataDirectoryError(directory, 'it holds no log', 'name the right one with --data')
-  }
+  if (!(await isDataDirectory(disk, directory))) throw new NoLogError(directory)
   if (disk === nodeDisk) await refuseRootOnOthers(directory)
   const reading = { name: '', isExplicit: false, isReading: true }
   const data = await openDataDirectory(disk, directory, reading, sink)

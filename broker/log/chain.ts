@@ -22,6 +22,7 @@ import { Gathering, systemPace } from './gathering.ts'
 import { type CommitListener, OpenCommit } from './open-commit.ts'
 import type { LogPartition } from './partition.ts'
 import type { Rearrangement } from './rearrangement.ts'
+import { RepeatedFault } from './repeated-fault.ts'
 import { sealCommit } from './sealed-commit.ts'
 import type { Segment, SegmentCache } from './segment.ts'
 import { SegmentRow, UncertainManifestError } from './segment-row.ts'
@@ -68,6 +69,7 @@ export class Chain {
   /** The size at which the active segment is sealed: its limit, or more after a roll that failed. */
   #rollAtBytes: number
   #isRollWanted = false
+  readonly #rollFault = new RepeatedFault('a segment could not be sealed; it grows until the next try')
   /** A rearrangement whose manifest may or may not be on disk. */
   #uncertain: Error | null = null
 
@@ -331,13 +333,11 @@ export class Chain {
       await this.row.roll()
       this.#rollAtBytes = this.#limits.segmentBytes
       this.stats.rolls++
+      this.#rollFault.isOver(this.files.log, 'segments are sealed again', { chain: this.name })
     } catch (error) {
       this.stats.failedRolls++
       this.#rollAtBytes = segment.bytes + this.#limits.segmentBytes / 8
-      this.files.log.error('a segment could not be sealed; it grows until the next try', {
-        segment: segment.id,
-        reason: (error as Error).message,
-      })
+      this.#rollFault.came(this.files.log, { segment: segment.id, reason: (error as Error).message })
       if (error instanceof UncertainManifestError) this.#fail(error, [])
     }
   }

@@ -34,12 +34,13 @@ export class FileAccessError extends HeadwaterError {
 }
 
 export const AS_ITS_USER = "run this as the broker's user, as with sudo -u headwater, or as root"
+const NO_SPACE = 'no space is left'
 const REASONS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
   EACCES: ['no permission', AS_ITS_USER],
   EPERM: ['no permission', AS_ITS_USER],
   EROFS: ['the file system is read-only', 'mount it for writing, or choose another place'],
-  ENOSPC: ['no space is left', 'free some'],
-  EDQUOT: ['no space is left', 'free some'],
+  ENOSPC: [NO_SPACE, 'free some'],
+  EDQUOT: [NO_SPACE, 'free some'],
 }
 
 /** What the system refuses to a command is no fault of the program's. @returns the error itself where it is another one */
@@ -47,8 +48,10 @@ export function explained(error: unknown): unknown {
   if (error instanceof HeadwaterError || !(error instanceof Error)) return error
   const { code, path } = error as NodeJS.ErrnoException
   const [reason, hint] = REASONS[code ?? ''] ?? []
-  if (reason === undefined || path === undefined) return error
-  return new FileAccessError(path, reason, hint!, error)
+  // a write to an open file does not say to which
+  const place = path ?? (reason === NO_SPACE ? 'the disk' : undefined)
+  if (reason === undefined || place === undefined) return error
+  return new FileAccessError(place, reason, hint!, error)
 }
 
 /** The running broker did not answer as it should. */

@@ -53,9 +53,14 @@ export async function runMain(
     }
     process.exitCode = isConfig ? ExitCode.usage : exitCodeFor(error, codes)
   }
-  // A reader that has seen enough (`| head`) is no error.
+  const words = process.argv.slice(2)
+  const [command, ...args] = words
+  // A reader that has seen enough (`| head`) is no error. What runs for years does not end because nobody reads, or because a disk is full.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === 'EPIPE' ? ExitCode.ok : ExitCode.failed)
+    if (command === 'start') return
+    if (error.code === 'EPIPE') process.exit(ExitCode.ok)
+    err.line(`${name}: standard output: ${error.message}`)
+    process.exit(ExitCode.failed)
   })
   // The same of what is told beside it; the exit code stays what it is.
   process.stderr.on('error', () => {})
@@ -64,8 +69,6 @@ export async function runMain(
     fail(error)
     process.exit(ExitCode.failed)
   })
-  const words = process.argv.slice(2)
-  const [command, ...args] = words
   try {
     if (command === 'start') await ways.start(args)
     else if (command === COMPLETE_COMMAND) await ways.complete(args)

@@ -23,7 +23,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { DataDirectoryError, DataDirectoryLockedError, HeadwaterError } from '../errors.ts'
+import { DataDirectoryError, DataDirectoryLockedError, HeadwaterError, NoLogError } from '../errors.ts'
 import { type LogSink, silentSink } from '../log-sink.ts'
 import { type DirectoryRecovery, noDirectoryRecovery } from './directory-recovery.ts'
 import type { FactStore } from './fact-store.ts'
@@ -113,8 +113,7 @@ export async function renameEdge(
   edge: string,
   log: LogSink = silentSink,
 ): Promise<{ from: Identity; to: Identity }> {
-  if (!(await isDataDirectory(disk, path)))
-    throw new DataDirectoryError(path, 'it holds no log', 'name the right one with --data')
+  if (!(await isDataDirectory(disk, path))) throw new NoLogError(path)
   const reading = { name: '', isExplicit: false, isReading: true }
   const { facts, identity: from } = await openDataDirectory(disk, path, reading, log)
   try {

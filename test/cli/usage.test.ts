@@ -1,9 +1,11 @@
 /** The command line itself: help, mistakes, init, the demo. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { createAuthority } from '../support/certificates.ts'
-import { headwater, scratch, startBroker } from './headwater.ts'
+import { CLI, headwater, scratch, startBroker } from './headwater.ts'
 
 const home = scratch()
 
@@ -122,6 +124,59 @@ test('status on a directory without a log says what to do', async () => {
       'there is no log in it: `headwater start` makes one; another directory is named with --data or --config\n',
   )
 })
+
+test.skipIf(process.getuid?.() !== 0)(
+  'status of a log that is not running and another user’s says so, not that there is none',
+  async () => {
+    const others = scratch()
+    const { broker } = await startBroker([], others)
+    await broker.end('SIGTERM')
+    const data = join(others, 'data')
+    chownSync(data, 65_534, 65_534)
+    const { code, stdout } = await headwater(['status', '--data', data], home)
+    expect(code).toBe(3)
+    expect(stdout).toContain(
+      `what it holds is not shown: HW_DATA_DIRECTORY: data directory ${data}: it belongs to`,
+    )
+    expect(stdout).not.toContain('there is no log')
+    const report = JSON.parse((await headwater(['status', '--data', data, '--json'], home)).stdout)
+    expect(report).toMatchObject({ running: false, streams: [] })
+  },
+)
+
+const CLI_WORDS = `exec '${process.execPath}' '${CLI}'`
+
+test.each([
+  ['a full disk under', '>/dev/full'],
+  ['nobody who reads', ''],
+])(
+  '%s its standard output does not end a broker',
+  async (_, redirection) => {
+    const directory = scratch()
+    const env = { ...process.env, HEADWATER_HTTP_ADDRESS: 'null', HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' }
+    const broker = spawn('sh', ['-c', `${CLI_WORDS} start ${redirection}`], { cwd: directory, env })
+    broker.stdout.destroy()
+    broker.stderr.resume()
+    const ended = once(broker, 'exit')
+    await vi.waitFor(
+      async () => expect((await headwater(['status'], directory)).stdout).toContain('is running'),
+      { timeout: 20_000, interval: 100 },
+    )
+    broker.kill('SIGTERM')
+    expect((await ended)[0]).toBe(0)
+  },
+  60_000,
+)
+
+test('a command says that the disk of its standard output is full', async () => {
+  const reading = spawn('sh', ['-c', `${CLI_WORDS} --help >/dev/full`], { cwd: scratch() })
+  let told = ''
+  reading.stderr.on('data', (chunk: Buffer) => {
+    told += chunk.toString()
+  })
+  expect((await once(reading, 'close'))[0]).toBe(1)
+  expect(told).toMatch(/^headwater: standard output: ENOSPC: no space left on device/)
+}, 60_000)
 
 test('--version', async () => {
   expect((await headwater(['--version'], home)).stdout).toMatch(/^[0-9]+\.[0-9]+\.[0-9]+\n$/)

@@ -1,4 +1,5 @@
 /** `headwater status`: how the broker is, and what it holds; once, or again and again. */
+import { DataDirectoryError, errorLine, NoLogError } from '../../errors.ts'
 import type { SessionsStatus } from '../../mqtt/session/sessions-status.ts'
 import { clockStatusText } from '../clock-text.ts'
 import type { ControlClient } from '../control/control-client.ts'
@@ -37,14 +38,28 @@ export async function runStatus(context: CommandContext, options: StatusOptions)
     return watchStatus(context, directory, options.json, watch === true ? WATCH_SECONDS : watch)
   }
   const client = await runningBroker(directory)
-  const report =
-    client === null
-      ? { ...NOT_RUNNING, streams: await storedStreams(context, directory) }
-      : await client.json<StatusReport>('GET', '/status')
+  if (client === null) return statusWithout(context, directory, options.json)
+  const report = await client.json<StatusReport>('GET', '/status')
   if (options.json) context.out.json(report)
+  else printStatus(context.out, directory, report)
+  return exitCodeOf(report)
+}
+
+/** Of a log that no broker runs on: what it holds, where that can be seen. */
+async function statusWithout(context: CommandContext, directory: string, isJson: boolean): Promise<number> {
+  let streams: StreamReport[] = []
+  let why = ''
+  try {
+    streams = await storedStreams(context, directory)
+  } catch (error) {
+    if (!(error instanceof DataDirectoryError)) throw error
+    why = error instanceof NoLogError ? NOTHING_THERE : `what it holds is not shown: ${errorLine(error)}`
+  }
+  const report = { ...NOT_RUNNING, streams }
+  if (isJson) context.out.json(report)
   else {
     printStatus(context.out, directory, report)
-    if (client === null && report.streams.length === 0) context.out.line(NOTHING_THERE)
+    if (why !== '') context.out.line(printable(why))
   }
   return exitCodeOf(report)
 }
@@ -109,14 +124,7 @@ function isHealthy({ broker, streams, upstreams }: StatusReport): boolean {
 }
 
 async function storedStreams(context: CommandContext, directory: string): Promise<StreamReport[]> {
-  let access: Awaited<ReturnType<typeof openLogAccess>>
-  try {
-    access = await openLogAccess(context, directory)
-  } catch (error) {
-    // No log there yet: nothing is stored.
-    if ((error as { code?: string }).code === 'HW_DATA_DIRECTORY') return []
-    throw error
-  }
+  const access = await openLogAccess(context, directory)
   try {
     return await access.streams()
   } finally {
@@ -232,14 +240,16 @@ function takenText({ received, receivedBytes, unrouted, repetitions }: BrokerSta
   return parts.join('; ')
 }
 
+/** How many comes last: a narrow screen may cut that. */
 function commitText(log: BrokerStatus['log']): string {
-  const commits = `${plural(log.commits, 'commit')} since the start`
-  const failed =
-    log.failedCommits > 0
-      ? `; ${plural(log.failedCommits, 'failed commit')} of ${plural(log.failedRecords, 'record')}`
-      : ''
-  if (log.commits === 0) return commits + failed
-  return `${commits}, p50 ${milliseconds(log.commitMsP50)}, p99 ${milliseconds(log.commitMsP99)}${failed}`
+  const { commits, failedCommits, failedRecords, commitMsP50, commitMsP99 } = log
+  return [
+    ...(failedCommits > 0
+      ? [`${plural(failedCommits, 'failed commit')} of ${plural(failedRecords, 'record')}`]
+      : []),
+    ...(commits > 0 ? [`commits p50 ${milliseconds(commitMsP50)}, p99 ${milliseconds(commitMsP99)}`] : []),
+    `${plural(commits, 'commit')} since the start`,
+  ].join('; ')
 }
 
 function recoveryText({ dataRecovery, log: { recovery } }: BrokerStatus): string {

@@ -90,6 +90,25 @@ describe('a roll', () => {
     }
   })
 
+  it('that fails again and again is told once, and once more when it is over', async () => {
+    const disk = new FaultyDisk(new MemoryDisk())
+    const sink = new RecordingSink()
+    const log = await openLog(disk, { segmentBytes: SEGMENT_BYTES, sink })
+    const chain = log.chains()[0]!
+    await append(log, 0, ['v'])
+    for (let i = 0; i < 10; i++) {
+      disk.fail({ on: 'replace', path: '.index', code: 'ENOSPC' })
+      expect(await chain.seal()).toBe(false)
+    }
+    expect(sink.matching('could not be sealed')).toHaveLength(1)
+    expect(await chain.seal()).toBe(true)
+    expect(sink.matching('sealed again')).toMatchObject([{ level: 'info', fields: { failures: 10 } }])
+    await append(log, 0, ['v'])
+    expect(await chain.seal()).toBe(true)
+    expect(sink.matching('sealed again')).toHaveLength(1)
+    await log.close()
+  })
+
   it('that failed and could not clean up after itself does not spoil the next try', async () => {
     for (const below of [nodeDisk, new MemoryDisk()]) {
       const disk = new FaultyDisk(below)

@@ -16,6 +16,13 @@ test.each([
   expect(exitCodeFor(error)).toBe(5)
 })
 
+test('a write that finds no room is told without its path, too', () => {
+  expect(explained(refused('ENOSPC'))).toMatchObject({
+    message: 'the disk: no space is left',
+    hint: 'free some',
+  })
+})
+
 test('what is a fault of the program stays one', () => {
   for (const error of [
     refused('EACCES'),
