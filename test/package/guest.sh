@@ -160,6 +160,58 @@ do_bridge() {
   cp -a /tmp/headwater-bridge.yaml $config
 }
 
+# set_clock SECONDS: by the call that has 64 bits everywhere; date(1) of a 32-bit system may end before.
+set_clock() {
+  if [ "$(getconf LONG_BIT)" = 64 ]; then date --set="@$1" >/dev/null; else perl -e 'exit syscall(404, 0, pack("qq", $ARGV[0], 0))' "$1"; fi
+}
+LAST_SECOND=2147483647
+has_systemd() { timeout 60 systemctl show --property=Version >/dev/null 2>&1; }
+is_beyond() { [ "$(/opt/headwater/current/bin/node -p "Date.now() > $LAST_SECOND * 1000 + 999")" = true ]; }
+# By the messages' text and not by grep: a program with a 32-bit time cannot look at a pipe that was made beyond its last second.
+is_read() { [[ $(headwater read events "${@:2}") == *"$1"* ]]; }
+is_not_read() { ! is_read "$@"; }
+says() { timeout "$(within 20)" mosquitto_pub -h 127.0.0.1 -q 1 -t plant/2/state -m "$1"; }
+
+# The broker is started again: by hand where systemd did not outlive the moment.
+restart_beyond() {
+  local pid=$1
+  if has_systemd; then
+    systemctl restart headwater
+    return
+  fi
+  note 'systemd does not answer any more: the broker is started by hand'
+  kill -KILL "$pid"
+  setpriv --reuid headwater --regid headwater --clear-groups env -u NOTIFY_SOCKET headwater start --config $CONFIG >/dev/null 2>&1 &
+}
+
+# Beyond 2038-01-19T03:14:07Z, the last second of a 32-bit time. Of the system nothing is asked there: a 32-bit one of Debian 12 does not outlive it itself.
+do_year2038() {
+  local pid
+  # a segment that is sealed by now, which an hour's retention takes once the clock is years later
+  sed -i -e 's/^\( *\)# seconds: 604800$/\1seconds: 3600/' -e 's/^  trust: auto$/  trust: always/' -e 's/segmentBytes: .*/segmentBytes: 1048576/' $CONFIG
+  expect 'the configuration with an hour of retention is right' headwater config check --config $CONFIG
+  systemctl restart headwater
+  eventually "$(within 20)" 'the oldest message is there' says oldest
+  head -c 100000 /dev/zero | tr '\0' x >/tmp/100kB
+  for _ in $(seq 15); do mosquitto_pub -h 127.0.0.1 -q 1 -t plant/2/state -f /tmp/100kB || failed 'a segment is filled'; done
+  expect 'it is read' is_read '"oldest"' --count 1000
+  pid=$(property headwater MainPID)
+  # from here on there may be nobody to switch the machine off
+  trap 'has_systemd || { sync; echo o >/proc/sysrq-trigger; }' EXIT
+  expect 'the clock is set to ten seconds before' set_clock $((LAST_SECOND - 10))
+  eventually "$(within 10)" 'the last second of a 32-bit time is over' is_beyond
+  expect 'a message is acknowledged' says beyond
+  expect 'it is read from that second on' is_read '"beyond"' --from 2038-01-19T03:14:08Z
+  expect 'with its time' is_read '"timestamp":"2038-01-19T03:' --from 2038-01-19T03:14:08Z
+  expect 'the newest of before is there' is_read xxxxxxxxxx
+  expect 'and is not read from that second on' is_not_read xxxxxxxxxx --from 2038-01-19T03:14:08Z
+  eventually "$(within 20)" 'retention takes what is older than an hour' is_not_read '"oldest"' --count 1000
+  expect 'and leaves what is new' is_read '"beyond"'
+  restart_beyond "$pid"
+  eventually "$(within 60)" 'started there, it takes messages' says again
+  expect 'and reads those of before its start' is_read '"beyond"' --from 2038-01-19T03:14:08Z
+}
+
 do_upgrade() {
   local before now
   before=$(version_now)
