@@ -16,6 +16,7 @@ import { edgeOf, logSettings, WRITE_BUFFER_BYTES } from './configured.ts'
 import { dropBallast } from './log/ballast.ts'
 import { mergeCatalog, readCatalog } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
+import type { LogStatus } from './log/log-status.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
 import type { ClientStatus } from './mqtt/connection/client-status.ts'
@@ -33,7 +34,8 @@ import { ANONYMOUS } from './mqtt/who.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import { CompactionSchedule } from './operations/compaction-schedule.ts'
 import { UnknownClientError } from './operations/errors.ts'
-import type { BrokerOperations, BrokerStatus } from './operations/operations.ts'
+import { LostRecords } from './operations/lost-records.ts'
+import type { BrokerOperations, BrokerStatus, DamageStatus } from './operations/operations.ts'
 import { type DataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
 import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/file-system.ts'
@@ -75,6 +77,9 @@ export class Broker implements BrokerOperations {
   /** By a clock that nobody sets. */
   readonly #startedMonotonic = performance.now()
   readonly #schedule: CompactionSchedule
+  readonly #lost: LostRecords
+  /** Of what the start and reading found, what an operator knows of. */
+  #known = { salvagedSegments: 0, faults: 0, factsDamaged: 0 }
 
   private constructor(
     config: BrokerConfig,
@@ -91,7 +96,9 @@ export class Broker implements BrokerOperations {
     fileSystem: FileSystem,
     gate: Gate,
     sink: LogSink,
+    lost: LostRecords,
   ) {
+    this.#lost = lost
     this.#gate = gate
     this.#sink = sink
     this.#schedule = schedule
@@ -195,6 +202,7 @@ export class Broker implements BrokerOperations {
         fileSystem,
         gate,
         sink,
+        await LostRecords.open(log, data.facts),
       )
     } catch (error) {
       await front?.close()
@@ -209,6 +217,8 @@ export class Broker implements BrokerOperations {
   status(): BrokerStatus {
     const { listeners, tls, clients, connecting, sessions, ...traffic } = this.#front.status()
     const ingress = this.#ingress.status()
+    const log = this.log.status()
+    const { lost: _, ...damage } = this.#damage(log.recovery)
     return {
       version: VERSION,
       pid: process.pid,
@@ -232,7 +242,8 @@ export class Broker implements BrokerOperations {
         sessions,
       },
       ingress,
-      log: this.log.status(),
+      log,
+      damage,
       clock: this.#clocks.status(this.#watch),
     }
   }
@@ -286,6 +297,34 @@ export class Broker implements BrokerOperations {
     if (client === null) throw new UnknownClientError(clientId)
     const { user, address: from } = client
     this.#sink.info('an operator disconnected a client', { client: clientId, from, user: user ?? ANONYMOUS })
+  }
+
+  damage(): DamageStatus {
+    return this.#damage(this.log.status().recovery)
+  }
+
+  #damage(recovery: LogStatus['recovery']): DamageStatus {
+    const { ranges: lost, offsets: lostOffsets } = this.#lost.report()
+    const found = this.#found(recovery)
+    return {
+      lostOffsets,
+      lost,
+      salvagedSegments: found.salvagedSegments - this.#known.salvagedSegments,
+      faults: found.faults - this.#known.faults,
+      factsDamaged: found.factsDamaged - this.#known.factsDamaged,
+    }
+  }
+
+  async acknowledgeDamage(lostOffsets: number): Promise<void> {
+    const found = this.#found(this.log.status().recovery)
+    await this.#lost.acknowledge(lostOffsets)
+    this.#known = found
+    this.#sink.info('an operator acknowledged what is damaged', { lostOffsets, ...found })
+  }
+
+  /** Since the start. */
+  #found({ salvagedSegments, faults }: LogStatus['recovery']) {
+    return { salvagedSegments, faults, factsDamaged: this.#data.recovery.factsDamaged }
   }
 
   /** How far this device's clock is to be believed now, and what that rests on. */
