@@ -4,6 +4,7 @@ import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
 import type { Trust } from './clock/trust.ts'
 import {
+  type ConfigChange,
   changeText,
   configChanges,
   isLive,
@@ -13,6 +14,7 @@ import {
 } from './config/changes.ts'
 import type { BrokerConfig } from './config/schema.ts'
 import { edgeOf, logSettings, WRITE_BUFFER_BYTES } from './configured.ts'
+import { ListenError } from './errors.ts'
 import { dropBallast } from './log/ballast.ts'
 import { mergeCatalog, readCatalog } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
@@ -33,7 +35,7 @@ import { SysTopics } from './mqtt/sys/sys-topics.ts'
 import { ANONYMOUS } from './mqtt/who.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import { CompactionSchedule } from './operations/compaction-schedule.ts'
-import { UnknownClientError } from './operations/errors.ts'
+import { ReloadRefusedError, UnknownClientError } from './operations/errors.ts'
 import { LostRecords } from './operations/lost-records.ts'
 import type { BrokerOperations, BrokerStatus, DamageStatus } from './operations/operations.ts'
 import { type DataDirectory, openDataDirectory } from './storage/data-directory.ts'
@@ -174,8 +176,7 @@ export class Broker implements BrokerOperations {
         sessionLimits: sessionLimits(config),
       }
       const streamOf = (topic: string) => router.match(topic)?.stream.name ?? null
-      const takesCertificates = config.mqtt.listeners.some(({ tls }) => tls?.clientCaFile !== undefined)
-      const gateWorld = { disk, data: data.path, sink, streamOf, takesCertificates }
+      const gateWorld = { disk, data: data.path, sink, streamOf }
       const gate = await Gate.open(gateWorld, gateSettings(config))
       const frontClock = {
         now: () => watch.now(),
@@ -251,14 +252,20 @@ export class Broker implements BrokerOperations {
   /**
    * Takes up what can be taken up of a configuration that was read again, certificates and users besides. A message that comes meanwhile
    * goes by the old routes or by the new ones.
-   * @throws StreamDefinitionError, and what the disk says of a new stream: nothing has changed then
+   * @throws StreamDefinitionError, ReloadRefusedError where a listener cannot be had, and what the disk says of a new stream: nothing has changed then
    */
   async applyConfig(config: BrokerConfig): Promise<ReloadReport> {
     const changes = configChanges(this.#config, config)
     const next = withLiveChanges(this.#config, config)
     // also those that are to count later: a start with them would be refused
     mergeCatalog(await readCatalog(this.#disk, this.#data.path), logSettings(config).streams)
-    await this.log.redefine(logSettings(next))
+    const listeners = await this.#prepareListeners(changes, next)
+    try {
+      await this.log.redefine(logSettings(next))
+    } catch (error) {
+      await listeners?.discard()
+      throw error
+    }
     this.#config = next
     this.#router.update(next.streams, (name) => this.log.stream(name))
     const applied = changes.filter(isLive).map((change) => changeText(change))
@@ -266,6 +273,8 @@ export class Broker implements BrokerOperations {
     this.#front.connectionsMax = next.limits.connectionsMax
     // with the routes: who may write to a stream is asked by the topic
     if (applied.length > 0) this.#gate.update(gateSettings(next))
+    // by the new rules
+    listeners?.commit()
     for (const line of applied) this.#sink.info(`the configuration has changed: ${line}`)
     for (const { key, reason } of needsRestart)
       this.#sink.warn(`the configuration has changed, which needs a restart: ${key} (${reason})`)
@@ -277,6 +286,17 @@ export class Broker implements BrokerOperations {
     await this.#gate.readUsers()
     await this.#front.renew()
     return { applied, needsRestart }
+  }
+
+  /** @returns null where they stay as they are @throws ReloadRefusedError: a broker that goes on is better than one without the others */
+  async #prepareListeners(changes: readonly ConfigChange[], next: BrokerConfig) {
+    if (!changes.some(({ path }) => path.join('.') === 'mqtt.listeners')) return null
+    try {
+      return await this.#front.prepareListeners(listenerOptions(next))
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error
+      throw new ReloadRefusedError([`${error.message} (${error.hint})`])
+    }
   }
 
   /**
