@@ -146,6 +146,10 @@ const actions: Actions = {
   async logRepair(options) {
     return (await import('./broker/operations/commands/log-repair.ts')).runLogRepair(context, options)
   },
+  async logAcknowledge(options) {
+    const { runLogAcknowledge } = await import('./broker/operations/commands/log-acknowledge.ts')
+    return runLogAcknowledge(context, options)
+  },
   async logDump(options) {
     return (await import('./broker/operations/commands/log-dump.ts')).runLogDump(context, options)
   },

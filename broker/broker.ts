@@ -4,6 +4,7 @@ import { type ClockParts, ClockWatch } from './clock/clock-watch.ts'
 import { systemClock } from './clock/system-clock.ts'
 import type { Trust } from './clock/trust.ts'
 import {
+  type ConfigChange,
   changeText,
   configChanges,
   isLive,
@@ -13,9 +14,11 @@ import {
 } from './config/changes.ts'
 import type { BrokerConfig } from './config/schema.ts'
 import { edgeOf, logSettings, WRITE_BUFFER_BYTES } from './configured.ts'
+import { ListenError } from './errors.ts'
 import { dropBallast } from './log/ballast.ts'
 import { mergeCatalog, readCatalog } from './log/catalog.ts'
 import { EventLog } from './log/event-log.ts'
+import type { LogStatus } from './log/log-status.ts'
 import { type LogSink, silentSink } from './log-sink.ts'
 import { connectionLimits, gateSettings, listenerOptions, sessionLimits } from './mqtt/configured.ts'
 import type { ClientStatus } from './mqtt/connection/client-status.ts'
@@ -32,8 +35,9 @@ import { SysTopics } from './mqtt/sys/sys-topics.ts'
 import { ANONYMOUS } from './mqtt/who.ts'
 import { clockChangeText } from './operations/clock-text.ts'
 import { CompactionSchedule } from './operations/compaction-schedule.ts'
-import { UnknownClientError } from './operations/errors.ts'
-import type { BrokerOperations, BrokerStatus } from './operations/operations.ts'
+import { ReloadRefusedError, UnknownClientError } from './operations/errors.ts'
+import { LostRecords } from './operations/lost-records.ts'
+import type { BrokerOperations, BrokerStatus, DamageStatus } from './operations/operations.ts'
 import { type DataDirectory, openDataDirectory } from './storage/data-directory.ts'
 import type { FactStore } from './storage/fact-store.ts'
 import { type FileSystem, type FileSystemProbe, fileSystemOf } from './storage/file-system.ts'
@@ -75,6 +79,9 @@ export class Broker implements BrokerOperations {
   /** By a clock that nobody sets. */
   readonly #startedMonotonic = performance.now()
   readonly #schedule: CompactionSchedule
+  readonly #lost: LostRecords
+  /** Of what the start and reading found, what an operator knows of. */
+  #known = { salvagedSegments: 0, faults: 0, factsDamaged: 0 }
 
   private constructor(
     config: BrokerConfig,
@@ -91,7 +98,9 @@ export class Broker implements BrokerOperations {
     fileSystem: FileSystem,
     gate: Gate,
     sink: LogSink,
+    lost: LostRecords,
   ) {
+    this.#lost = lost
     this.#gate = gate
     this.#sink = sink
     this.#schedule = schedule
@@ -167,8 +176,7 @@ export class Broker implements BrokerOperations {
         sessionLimits: sessionLimits(config),
       }
       const streamOf = (topic: string) => router.match(topic)?.stream.name ?? null
-      const takesCertificates = config.mqtt.listeners.some(({ tls }) => tls?.clientCaFile !== undefined)
-      const gateWorld = { disk, data: data.path, sink, streamOf, takesCertificates }
+      const gateWorld = { disk, data: data.path, sink, streamOf }
       const gate = await Gate.open(gateWorld, gateSettings(config))
       const frontClock = {
         now: () => watch.now(),
@@ -195,6 +203,7 @@ export class Broker implements BrokerOperations {
         fileSystem,
         gate,
         sink,
+        await LostRecords.open(log, data.facts),
       )
     } catch (error) {
       await front?.close()
@@ -209,6 +218,8 @@ export class Broker implements BrokerOperations {
   status(): BrokerStatus {
     const { listeners, tls, clients, connecting, sessions, ...traffic } = this.#front.status()
     const ingress = this.#ingress.status()
+    const log = this.log.status()
+    const { lost: _, ...damage } = this.#damage(log.recovery)
     return {
       version: VERSION,
       pid: process.pid,
@@ -232,7 +243,8 @@ export class Broker implements BrokerOperations {
         sessions,
       },
       ingress,
-      log: this.log.status(),
+      log,
+      damage,
       clock: this.#clocks.status(this.#watch),
     }
   }
@@ -240,14 +252,20 @@ export class Broker implements BrokerOperations {
   /**
    * Takes up what can be taken up of a configuration that was read again, certificates and users besides. A message that comes meanwhile
    * goes by the old routes or by the new ones.
-   * @throws StreamDefinitionError, and what the disk says of a new stream: nothing has changed then
+   * @throws StreamDefinitionError, ReloadRefusedError where a listener cannot be had, and what the disk says of a new stream: nothing has changed then
    */
   async applyConfig(config: BrokerConfig): Promise<ReloadReport> {
     const changes = configChanges(this.#config, config)
     const next = withLiveChanges(this.#config, config)
     // also those that are to count later: a start with them would be refused
     mergeCatalog(await readCatalog(this.#disk, this.#data.path), logSettings(config).streams)
-    await this.log.redefine(logSettings(next))
+    const listeners = await this.#prepareListeners(changes, next)
+    try {
+      await this.log.redefine(logSettings(next))
+    } catch (error) {
+      await listeners?.discard()
+      throw error
+    }
     this.#config = next
     this.#router.update(next.streams, (name) => this.log.stream(name))
     const applied = changes.filter(isLive).map((change) => changeText(change))
@@ -255,6 +273,8 @@ export class Broker implements BrokerOperations {
     this.#front.connectionsMax = next.limits.connectionsMax
     // with the routes: who may write to a stream is asked by the topic
     if (applied.length > 0) this.#gate.update(gateSettings(next))
+    // by the new rules
+    listeners?.commit()
     for (const line of applied) this.#sink.info(`the configuration has changed: ${line}`)
     for (const { key, reason } of needsRestart)
       this.#sink.warn(`the configuration has changed, which needs a restart: ${key} (${reason})`)
@@ -266,6 +286,17 @@ export class Broker implements BrokerOperations {
     await this.#gate.readUsers()
     await this.#front.renew()
     return { applied, needsRestart }
+  }
+
+  /** @returns null where they stay as they are @throws ReloadRefusedError: a broker that goes on is better than one without the others */
+  async #prepareListeners(changes: readonly ConfigChange[], next: BrokerConfig) {
+    if (!changes.some(({ path }) => path.join('.') === 'mqtt.listeners')) return null
+    try {
+      return await this.#front.prepareListeners(listenerOptions(next))
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error
+      throw new ReloadRefusedError([`${error.message} (${error.hint})`])
+    }
   }
 
   /**
@@ -286,6 +317,34 @@ export class Broker implements BrokerOperations {
     if (client === null) throw new UnknownClientError(clientId)
     const { user, address: from } = client
     this.#sink.info('an operator disconnected a client', { client: clientId, from, user: user ?? ANONYMOUS })
+  }
+
+  damage(): DamageStatus {
+    return this.#damage(this.log.status().recovery)
+  }
+
+  #damage(recovery: LogStatus['recovery']): DamageStatus {
+    const { ranges: lost, offsets: lostOffsets } = this.#lost.report()
+    const found = this.#found(recovery)
+    return {
+      lostOffsets,
+      lost,
+      salvagedSegments: found.salvagedSegments - this.#known.salvagedSegments,
+      faults: found.faults - this.#known.faults,
+      factsDamaged: found.factsDamaged - this.#known.factsDamaged,
+    }
+  }
+
+  async acknowledgeDamage(lostOffsets: number): Promise<void> {
+    const found = this.#found(this.log.status().recovery)
+    await this.#lost.acknowledge(lostOffsets)
+    this.#known = found
+    this.#sink.info('an operator acknowledged what is damaged', { lostOffsets, ...found })
+  }
+
+  /** Since the start. */
+  #found({ salvagedSegments, faults }: LogStatus['recovery']) {
+    return { salvagedSegments, faults, factsDamaged: this.#data.recovery.factsDamaged }
   }
 
   /** How far this device's clock is to be believed now, and what that rests on. */

@@ -49,6 +49,16 @@ export function isLoopback({ host }: ListenAddress): boolean {
   return host !== null && (host === 'localhost' || host === '::1' || /^127(\.[0-9]{1,3}){3}$/.test(host))
 }
 
+/** Whether the system refuses the second of two listeners: `::`, as no host, takes a port of both families. */
+export function areOnePort(a: ListenAddress, b: ListenAddress): boolean {
+  if (a.port !== b.port || a.port === 0) return false
+  const isAny = ({ host }: ListenAddress) => host === null || host === '::'
+  const isFour = ({ host }: ListenAddress) => /^[0-9.]+$/.test(host ?? '')
+  const hasAllFour = ({ host }: ListenAddress) => host === '0.0.0.0'
+  if (a.host === b.host || isAny(a) || isAny(b)) return true
+  return (hasAllFour(a) && isFour(b)) || (hasAllFour(b) && isFour(a))
+}
+
 const LISTEN_REASONS: Readonly<Record<string, readonly [reason: string, hint: string]>> = {
   EADDRINUSE: ['the port is in use', 'stop what uses it (`ss -ltnp`), or set another KEY address'],
   EACCES: ['this user may not use the port', 'use a port above 1023'],

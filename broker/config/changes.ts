@@ -101,6 +101,7 @@ function setAt(target: Record<string, unknown>, path: readonly string[], value: 
 export function changeText({ path, before, after }: ConfigChange, shown = shownValue): string {
   const key = path.join('.')
   if (key === 'streams.order') return `streams: they come in another order: ${(after as string[]).join(', ')}`
+  if (key === 'mqtt.listeners') return `${key}: ${listenersText(before as Listener[], after as Listener[])}`
   if (path[0] === 'streams' && path.length === 2) {
     if (before !== undefined) return `${key}: removed; what it holds stays, and no message goes to it`
     return `${key}: added, for ${(after as StreamConfig).topics.join(', ')}`.slice(
@@ -109,6 +110,26 @@ export function changeText({ path, before, after }: ConfigChange, shown = shownV
     )
   }
   return `${key}: ${shown(before)} -> ${shown(after)}`
+}
+
+type Listener = BrokerConfig['mqtt']['listeners'][number]
+
+/** What becomes of each, by its address. */
+function listenersText(before: readonly Listener[], after: readonly Listener[]): string {
+  const isIn = (list: readonly Listener[], one: Listener) =>
+    list.some((other) => JSON.stringify(other) === JSON.stringify(one))
+  const has = (list: readonly Listener[], { address }: Listener) =>
+    list.some((other) => other.address === address)
+  const parts = [
+    ...after.filter((one) => !has(before, one)).map(({ address }) => `${address} added`),
+    ...after
+      .filter((one) => has(before, one) && !isIn(before, one))
+      .map(({ address }) => `${address} changed`),
+    ...before
+      .filter((one) => !has(after, one))
+      .map(({ address }) => `${address} removed, and its connections end`),
+  ]
+  return parts.length > 0 ? parts.join('; ') : 'they come in another order, or number'
 }
 
 /** `not set` where a key is not there. */

@@ -11,7 +11,7 @@ export const RELOAD_RULES: readonly (readonly [path: string, reason: string | nu
   ['mqtt.anonymous', null],
   ['mqtt.permissions', null],
   ['mqtt.sysIntervalSeconds', null],
-  ['mqtt.listeners', 'addresses are opened at the start, and closing one would end its connections'],
+  ['mqtt.listeners', null],
   ['mqtt', 'connections and sessions are made with it'],
   ['http', 'its address is opened at the start'],
   ['limits.connectionsMax', null],

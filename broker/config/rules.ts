@@ -1,6 +1,6 @@
 /** What the schema cannot say: rules between keys. Each gives a path and a sentence. */
 import { validate } from 'node-cron'
-import { formatListenAddress, type ListenAddress, parseListenAddress } from './address.ts'
+import { areOnePort, formatListenAddress, type ListenAddress, parseListenAddress } from './address.ts'
 import type { Path } from './document.ts'
 import { doorProblems, doorWarnings } from './door-rules.ts'
 import { httpProblems, httpWarnings } from './http-rules.ts'
@@ -64,16 +64,6 @@ function listenerProblems(config: Config): RuleProblem[] {
     seen.push({ address: parsed, index })
   }
   return problems
-}
-
-/** Whether the system refuses the second of two listeners: `::`, as no host, takes a port of both families. */
-function areOnePort(a: ListenAddress, b: ListenAddress): boolean {
-  if (a.port !== b.port || a.port === 0) return false
-  const isAny = ({ host }: ListenAddress) => host === null || host === '::'
-  const isFour = ({ host }: ListenAddress) => /^[0-9.]+$/.test(host ?? '')
-  const hasAllFour = ({ host }: ListenAddress) => host === '0.0.0.0'
-  if (a.host === b.host || isAny(a) || isAny(b)) return true
-  return (hasAllFour(a) && isFour(b)) || (hasAllFour(b) && isFour(a))
 }
 
 function limitProblems({ limits }: Config): RuleProblem[] {

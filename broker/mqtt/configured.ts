@@ -23,6 +23,7 @@ export function gateSettings({ mqtt, limits, streams }: BrokerConfig): GateSetti
     permissions: mqtt.permissions,
     writers: new Map(writers),
     rates: rateLimits(limits),
+    takesCertificates: mqtt.listeners.some(({ tls }) => tls?.clientCaFile !== undefined),
   }
 }
 

@@ -211,6 +211,27 @@ export class Front implements MqttFront {
     this.#connectionsMax = count
   }
 
+  /**
+   * Other listeners, bound and not open yet. `commit` opens them, and ends the connections of those that are gone.
+   * @throws ListenError: all is as it was then
+   */
+  async prepareListeners(
+    options: readonly ListenerOptions[],
+  ): Promise<{ commit(): void; discard(): Promise<void> }> {
+    const prepared = await this.#listeners.prepare(options)
+    return {
+      commit: () => {
+        const there = [...this.#connections]
+        const ended = new Set(prepared.commit())
+        for (const connection of there) {
+          if (!ended.has(connection.peer.listener ?? '')) continue
+          connection.close(Reason.serverShuttingDown, 'its listener is closed')
+        }
+      },
+      discard: () => prepared.discard(),
+    }
+  }
+
   /** Looks for new certificates. */
   renew(): Promise<void> {
     return this.#listeners.renew()

@@ -25,6 +25,7 @@ import type { TableStatus } from '../tables/table-status.ts'
 import type { Tables } from '../tables/tables.ts'
 import type { Alarm } from './alarms/alarm.ts'
 import type { HistoryReport } from './history/history.ts'
+import type { LostRange } from './lost-records.ts'
 import type { WearReport } from './wear/wear.ts'
 
 /** A log that can be read by time and checked; the running broker's, or a data directory opened without one. */
@@ -85,6 +86,17 @@ export interface MqttStatus {
   readonly sessions: SessionsStatus
 }
 
+/** What an operator has not acknowledged yet. */
+export interface DamageStatus {
+  /** Records that are lost, of all starts; at most so many: a damaged end leaves a gap of offsets that no record had, too. */
+  readonly lostOffsets: number
+  readonly lost: readonly LostRange[]
+  /** Since the start: damaged segments in quarantine, faults in the log, facts that are as good as missing. */
+  readonly salvagedSegments: number
+  readonly faults: number
+  readonly factsDamaged: number
+}
+
 export interface BrokerStatus {
   readonly version: string
   readonly pid: number
@@ -100,6 +112,7 @@ export interface BrokerStatus {
   readonly mqtt: MqttStatus
   readonly ingress: IngressStatus
   readonly log: LogStatus
+  readonly damage: Omit<DamageStatus, 'lost'>
   readonly clock: ClockStatus
 }
 
@@ -287,6 +300,9 @@ export interface BrokerOperations {
   clients(): ClientStatus[]
   /** Ends a client's connection; with MQTT 5 it is told that this was an administrative action. @throws UnknownClientError */
   disconnect(clientId: string): void
+  damage(): DamageStatus
+  /** All damage that there is now is known to an operator. @param lostOffsets as they were shown @throws UsageError where there are others by now */
+  acknowledgeDamage(lostOffsets: number): Promise<void>
 }
 
 export interface Operations extends BrokerOperations {

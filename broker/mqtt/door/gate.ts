@@ -18,6 +18,8 @@ export interface GateSettings {
   /** By the name of the stream. */
   readonly writers: ReadonlyMap<string, string>
   readonly rates: RateLimits
+  /** Some listener lets clients in by their certificates. */
+  readonly takesCertificates: boolean
 }
 
 export interface GateWorld {
@@ -25,8 +27,6 @@ export interface GateWorld {
   /** The data directory. */
   readonly data: string
   readonly sink: LogSink
-  /** Some listener lets clients in by their certificates. */
-  readonly takesCertificates: boolean
   /** The stream that takes a topic. */
   streamOf(topic: string): string | null
 }
@@ -163,8 +163,8 @@ export class Gate {
   }
 
   #rules() {
-    const { anonymous, permissions, writers } = this.#settings
-    const { streamOf, takesCertificates } = this.#world
+    const { anonymous, permissions, writers, takesCertificates } = this.#settings
+    const { streamOf } = this.#world
     const writerOf = (topic: string): string | null => {
       const stream = writers.size === 0 ? null : streamOf(topic)
       return stream === null ? null : (writers.get(stream) ?? null)

@@ -10,10 +10,11 @@
  */
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
-import { createServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import type { WebSocketServer } from 'ws'
+import { assert } from '../../assert.ts'
 import { type CertificateStatus, certificateStatus } from '../../certificate-dates.ts'
 import { formatListenAddress, type ListenAddress, listenError } from '../../config/address.ts'
 import { LimitedLog } from '../../limited-log.ts'
@@ -92,6 +93,11 @@ export class Listener {
   #handshakes: HandshakeServer | undefined
   /** In use; null without TLS. */
   #certificates: Certificates | null = null
+  #isOpen = false
+  /** Has its address now, and the authorities of its clients. */
+  #successor: Listener | null = null
+  /** As it was bound last: connections that are open know it by this name. */
+  #bound = ''
   /** Why those that are in the files now are not. */
   #fault: string | null = null
   #timer: NodeJS.Timeout | undefined
@@ -104,29 +110,67 @@ export class Listener {
 
   /** As it is bound, with its scheme where it is not plain MQTT: `mqtts://127.0.0.1:8883`. */
   get bound(): string {
+    return this.#bound
+  }
+
+  #nameOf(server: Server): string {
     const { tls, webSocketPath } = this.#options
-    const address = this.#server?.address() ?? null
-    const host =
-      address === null || typeof address === 'string'
-        ? String(address)
-        : formatListenAddress({ host: address.address, port: address.port })
+    const { address, port } = server.address() as AddressInfo
+    const host = formatListenAddress({ host: address, port })
     if (webSocketPath !== null) return `${tls === null ? 'ws' : 'wss'}://${host}${webSocketPath}`
     return tls === null ? host : `mqtts://${host}`
   }
 
   /** @throws ListenError */
   async listen(): Promise<void> {
+    await this.prepare()
+    await this.bind()
+    this.open()
+  }
+
+  /** Reads and tries what it needs; nothing is listened on yet. @throws ListenError */
+  async prepare(): Promise<void> {
     const { tls } = this.#options
     const certificates = tls === null ? null : await this.#read(tls)
     this.#handshakes = await this.#createHandshakes(certificates)
+    this.#certificates = certificates
+  }
+
+  /** What comes before `open` is closed as it comes. @throws ListenError */
+  async bind(): Promise<void> {
     // an acknowledgement does not wait for the next packet
     const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS }
-    this.#server = createServer(options, (socket) => this.#arrived(socket))
-    await this.#bind(this.#server)
-    if (certificates === null) return
-    this.#certificates = certificates
+    const server = createServer(options, (socket) => this.#arrived(socket))
+    await this.#bind(server)
+    this.#server = server
+    this.#bound = this.#nameOf(server)
+  }
+
+  /** Takes connections from now on. */
+  open(): void {
+    this.#isOpen = true
+    if (this.#certificates === null) return
     this.#timer = setInterval(() => void this.renew(), CHECK_MS)
     this.#timer.unref()
+  }
+
+  /** Has another one's address from now on, which takes nothing more; its connections go on. */
+  succeed(other: Listener): void {
+    const server = other.#server
+    assert(server !== undefined, 'who is followed has an address')
+    other.#server = undefined
+    other.#successor = this
+    void other.close()
+    server.removeAllListeners('connection')
+    server.on('connection', (socket) => this.#arrived(socket))
+    this.#server = server
+    this.#bound = this.#nameOf(server)
+  }
+
+  /** Gives its address free, which `bind` takes again; connections that are open go on. */
+  release(): void {
+    this.#server?.close()
+    this.#server = undefined
   }
 
   /** Takes new certificates where the files changed; what cannot be used is told, and the old ones stay. */
@@ -179,7 +223,7 @@ export class Listener {
     // gone already: it has no address any more
     const { remoteAddress: from } = socket
     socket.on('error', () => {})
-    if (from === undefined || (refuses?.(from) ?? null) !== null) {
+    if (!this.#isOpen || from === undefined || (refuses?.(from) ?? null) !== null) {
       socket.destroy()
       return
     }
@@ -219,8 +263,13 @@ export class Listener {
       return
     }
     const authority = authorityOf(socket as TLSSocket)
-    const isVouchedFor = () => this.#certificates?.authorities.has(authority) === true
+    const isVouchedFor = () => this.#vouchesFor(authority)
     this.#parts.onConnection(stream, { address, port, listener, identity, isVouchedFor })
+  }
+
+  #vouchesFor(authority: string): boolean {
+    if (this.#successor !== null) return this.#successor.#vouchesFor(authority)
+    return this.#certificates?.authorities.has(authority) === true
   }
 
   // -- servers -------------------------------------------------------------------------------------------------------

@@ -85,27 +85,24 @@ function commits({ recent, isOpen }: AlarmLook): Finding[] {
   return found
 }
 
-function damaged({ broker: { log, dataRecovery } }: AlarmLook): Finding[] {
-  const { salvagedSegments, lostOffsets, faults } = log.recovery
-  const parts = [
+/** What was lost stays until an operator acknowledges it; damage that took nothing goes with the next start. */
+function damaged({ broker: { damage } }: AlarmLook): Finding[] {
+  const { lostOffsets, salvagedSegments, faults, factsDamaged } = damage
+  const since = [
     ...(salvagedSegments > 0 ? [`${plural(salvagedSegments, 'damaged segment')} in quarantine`] : []),
+    ...(faults > 0 ? [plural(faults, 'fault')] : []),
+    ...(factsDamaged > 0 ? [plural(factsDamaged, 'damaged fact')] : []),
+  ]
+  const parts = [
     // a damaged end leaves a gap of offsets that were never given to a record, too
     ...(lostOffsets > 0 ? [`at most ${plural(lostOffsets, 'record')} lost`] : []),
-    ...(faults > 0 ? [plural(faults, 'fault')] : []),
-    ...(dataRecovery.factsDamaged > 0 ? [plural(dataRecovery.factsDamaged, 'damaged fact')] : []),
+    ...(since.length > 0 ? [`since the start: ${since.join(', ')}`] : []),
   ]
   if (parts.length === 0) return []
+  const summary = parts.join('; ')
   const hint =
-    'headwater log verify shows where; check the disk, and restore what upstream does not have from a backup'
-  return [
-    {
-      id: 'log-damaged',
-      severity: 'warning',
-      subject: 'log',
-      summary: `since the start: ${parts.join(', ')}`,
-      hint,
-    },
-  ]
+    'headwater log verify shows where; check the disk, restore what upstream does not have from a backup, then headwater log acknowledge'
+  return [{ id: 'log-damaged', severity: 'warning', subject: 'log', summary, hint }]
 }
 
 function dropped({ streams, recent }: AlarmLook): Finding[] {

@@ -16,6 +16,7 @@ import {
 import type { BackupCommandOptions } from './backup.ts'
 import type { ConfigOptions } from './context.ts'
 import { addLive, type LiveActions } from './live-program.ts'
+import type { AcknowledgeOptions } from './log-acknowledge.ts'
 import type { DumpCommandOptions } from './log-dump.ts'
 import { NO_COMMANDS, PROGRAM_FACTS } from './program-facts.ts'
 import type { ReadCommandOptions } from './read.ts'
@@ -46,6 +47,7 @@ export interface Actions extends SharedActions, UsersActions, ConfigActions, Liv
   ): Promise<number>
   logVerify(options: Reporting): Promise<number>
   logRepair(options: Reporting): Promise<number>
+  logAcknowledge(options: AcknowledgeOptions): Promise<number>
   logDump(options: DumpCommandOptions): Promise<number>
   backup(file: string, options: BackupCommandOptions): Promise<number>
   restore(file: string, options: RestoreCommandOptions): Promise<number>
@@ -195,6 +197,13 @@ function addLog(program: Command, actions: Actions, done: (code: number) => void
     .description('write what is damaged anew, without the damage; works on a running broker too')
     .addHelpText('after', examples('headwater log repair'))
     .action(async (options) => done(await actions.logRepair(options)))
+  reporting(located(log.command('acknowledge')))
+    .description(
+      'say that lost records are known of, so that the alarm log-damaged ends; of a running broker',
+    )
+    .option('-y, --yes', 'do not ask', false)
+    .addHelpText('after', examples('headwater log acknowledge', 'headwater log acknowledge --yes --json'))
+    .action(async (options) => done(await actions.logAcknowledge(options)))
   reporting(located(log.command('dump')))
     .description('print what lies in the log: segments, batches, notes; damaged ones are named, not skipped')
     .option('--stream <name>', 'this stream alone, without notes')

@@ -119,6 +119,8 @@ export async function runStart<B extends RunningBroker>(
       ...own,
       clients: () => broker.clients(),
       disconnect: (clientId) => broker.disconnect(clientId),
+      damage: () => broker.damage(),
+      acknowledgeDamage: (lostOffsets) => broker.acknowledgeDamage(lostOffsets),
       alarms: () => watch.alarms(),
       wear: () => watch.wear(),
       history: (since) => watch.history(since),

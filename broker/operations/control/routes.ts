@@ -41,6 +41,12 @@ export function controlRoutes(operations: Operations): Route[] {
       path: '/log/repair',
       handle: ({ signal }) => ({ lines: progressLines((tell) => repairAll(log, tables, tell, signal)) }),
     },
+    { method: 'GET', path: '/log/damage', handle: () => operations.damage() },
+    {
+      method: 'POST',
+      path: '/log/acknowledge',
+      handle: ({ query }) => acknowledge(operations, countParameter(query, 'lostOffsets')),
+    },
     { method: 'POST', path: '/streams/compact', handle: (request) => compact(operations, request) },
     { method: 'GET', path: '/backup', handle: () => ({ bytes: log.backup() }) },
     { method: 'GET', path: '/log/batches', handle: (request) => batches(operations, request) },
@@ -78,6 +84,18 @@ function reload(operations: Operations) {
 function disconnect(operations: Operations, { query }: RouteRequest) {
   operations.disconnect(textParameter(query, 'clientId'))
   return { disconnected: true }
+}
+
+/** What is shown has to be confirmed: what was lost since then is not among it. */
+export async function acknowledge(operations: Operations, lostOffsets: number | null) {
+  if (lostOffsets === null) {
+    throw new UsageError(
+      'lostOffsets is missing',
+      'send the number that is to be acknowledged, as it was shown',
+    )
+  }
+  await operations.acknowledgeDamage(lostOffsets)
+  return { acknowledged: true }
 }
 
 function syncOf({ sync }: Operations): SyncOperations {

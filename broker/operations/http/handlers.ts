@@ -2,7 +2,16 @@
 import { EXPOSITION_TYPE } from '../../exposition.ts'
 import { Reply } from '../control/answer.ts'
 import type { RouteRequest } from '../control/http.ts'
-import { commandSync, compact, history, read, statusReport, syncAnswer, table } from '../control/routes.ts'
+import {
+  acknowledge,
+  commandSync,
+  compact,
+  history,
+  read,
+  statusReport,
+  syncAnswer,
+  table,
+} from '../control/routes.ts'
 import { UsageError } from '../errors.ts'
 import { notReady } from '../health.ts'
 import { metricsReport } from '../metrics/report.ts'
@@ -40,6 +49,8 @@ export function apiHandlers({ operations, openApi }: ApiWorld): Record<ApiRouteI
     records: (request) => read(operations, withStream(request)),
     table: (request) => table(operations, withStream(request)),
     compact: (request) => compact(operations, withStream(request)),
+    damage: () => operations.damage(),
+    acknowledgeDamage: ({ body }) => acknowledge(operations, countField(body, 'lostOffsets')),
     clients: () => ({ clients: operations.clients() }),
     disconnect: ({ body }) => {
       operations.disconnect(textField(body, 'clientId'))
@@ -72,6 +83,11 @@ function withStream(request: ApiRequest): ApiRequest {
   const query = new URLSearchParams(request.query)
   query.set('stream', request.params.stream ?? '')
   return { ...request, query }
+}
+
+function countField(body: Readonly<Record<string, unknown>>, name: string): number | null {
+  const value = body[name]
+  return Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null
 }
 
 /** @throws UsageError */

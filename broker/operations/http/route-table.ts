@@ -124,6 +124,23 @@ export const API_ROUTES = [
     summary: 'Compacts a stream now: lines of `{progress}`, and at the end `{report}`.',
   },
   {
+    id: 'damage',
+    method: 'GET',
+    path: '/api/v1/log/damage',
+    access: 'status',
+    answer: 'json',
+    summary: 'Records that are lost, and other damage, that nobody has acknowledged.',
+  },
+  {
+    id: 'acknowledgeDamage',
+    method: 'POST',
+    path: '/api/v1/log/acknowledge',
+    access: 'full',
+    answer: 'json',
+    summary:
+      'An operator knows of it: the alarm log-damaged ends. Refused where more is lost than was confirmed.',
+  },
+  {
     id: 'clients',
     method: 'GET',
     path: '/api/v1/clients',

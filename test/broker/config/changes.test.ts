@@ -53,7 +53,7 @@ test('each key that differs is named, streams by their names', () => {
       'live log.compaction.dirtyShare',
       'live streams.events.priority',
       'log.segmentBytes',
-      'mqtt.listeners',
+      'live mqtt.listeners',
       'streams.events.table',
     ].sort(),
   )
@@ -149,4 +149,24 @@ test('the changes of upstreams are told by key, and secrets are not', () => {
   const whole = entryChanges('upstreams', [{ name: 'a' }], [{ ...one, name: 'a' }], new Set(['password']))
   expect(whole.lines.join()).not.toContain('secret')
   expect(entryChanges('upstreams', [one], [structuredClone(one)], new Set()).lines).toEqual([])
+})
+
+test('of listeners it is told what becomes of each, by its address', () => {
+  const one = { address: '127.0.0.1:1883' }
+  const tls = { certFile: '/crt', keyFile: '/key' }
+  const text = (from: Config['mqtt']['listeners'], to: Config['mqtt']['listeners']) => {
+    const has = (listeners: typeof from) =>
+      after((config) => {
+        config.mqtt.listeners = listeners
+      })
+    return configChanges(has(from), has(to)).map((change) => changeText(change))
+  }
+  expect(text([one], [one])).toEqual([])
+  expect(text([one], [one, { address: '8883', tls }])).toEqual(['mqtt.listeners: 8883 added'])
+  expect(text([one, { address: '8883', tls }], [{ address: '8883' }])).toEqual([
+    'mqtt.listeners: 8883 changed; 127.0.0.1:1883 removed, and its connections end',
+  ])
+  expect(text([one, { address: '8883' }], [{ address: '8883' }, one])).toEqual([
+    'mqtt.listeners: they come in another order, or number',
+  ])
 })

@@ -273,3 +273,13 @@ test('a dump comes as lines, its records behind their batch, its times and bytes
     { type: 'unreadable', toCommit: 3 },
   ])
 })
+
+test('lost records are acknowledged by who was shown as many', async () => {
+  const acknowledge = (lostOffsets: string) => client.json('POST', '/log/acknowledge', { lostOffsets })
+  expect(await client.json('GET', '/log/damage')).toMatchObject({ lostOffsets: 4, salvagedSegments: 1 })
+  for (const wrong of ['3', '', 'all']) {
+    await expect(acknowledge(wrong)).rejects.toMatchObject({ code: 'HW_USAGE' })
+  }
+  expect(await acknowledge('4')).toEqual({ acknowledged: true })
+  expect(await client.json('GET', '/log/damage')).toMatchObject({ lostOffsets: 0, salvagedSegments: 0 })
+})

@@ -11,9 +11,10 @@ import type { VerifyProgress, VerifyReport } from '../../../broker/log/verify.ts
 import type { ClientStatus } from '../../../broker/mqtt/connection/client-status.ts'
 import { Drops } from '../../../broker/mqtt/session/drops.ts'
 import { countSessions } from '../../../broker/mqtt/session/sessions-status.ts'
-import { UnknownClientError } from '../../../broker/operations/errors.ts'
+import { UnknownClientError, UsageError } from '../../../broker/operations/errors.ts'
 import type {
   BrokerStatus,
+  DamageStatus,
   LostOffsets,
   Operations,
   ReadableLog,
@@ -290,6 +291,7 @@ export const fakeStatus: BrokerStatus = {
       compaction: { isRunning: false, rounds: 0, savedBytes: 0, writtenBytes: 0, removedRecords: 0 },
     },
   },
+  damage: { lostOffsets: 0, salvagedSegments: 0, faults: 0, factsDamaged: 0 },
   clock: {
     trust: 'synchronized',
     evidence: 'systemd-timesyncd',
@@ -321,6 +323,20 @@ export const fakeClient: ClientStatus = {
   outboxBytes: 0,
 }
 
+/** Four records are lost, until that is acknowledged. */
+export function fakeDamage(): Pick<Operations, 'damage' | 'acknowledgeDamage'> {
+  const none = { lostOffsets: 0, lost: [], salvagedSegments: 0, faults: 0, factsDamaged: 0 }
+  const lost = [{ stream: 'events', partition: 0, from: 40, to: 44 }]
+  let damage: DamageStatus = { ...none, lostOffsets: 4, lost, salvagedSegments: 1 }
+  return {
+    damage: () => damage,
+    async acknowledgeDamage(lostOffsets) {
+      if (lostOffsets !== damage.lostOffsets) throw new UsageError('4 records at most are lost', 'look')
+      damage = none
+    },
+  }
+}
+
 /** One client is connected, until it is disconnected. */
 export function fakeClients(): Pick<Operations, 'clients' | 'disconnect'> {
   let clients = [fakeClient]
@@ -344,6 +360,7 @@ export function fakeOperations(log: FakeLog, sync?: SyncOperations): Operations 
     log,
     status: () => fakeStatus,
     ...fakeClients(),
+    ...fakeDamage(),
     ...watched,
     ...(sync === undefined ? {} : { sync }),
   }

@@ -1,9 +1,13 @@
 /** `headwater reload` and SIGHUP, on a broker as an operator runs it. */
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { connectAsync } from 'mqtt'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { BrokerProcess } from '../../support/broker-process.ts'
+import { freePort } from '../../support/kafka/ports.ts'
 import { until } from '../log/support.ts'
 
 let root: string
@@ -96,4 +100,47 @@ test('a flood of signals is two reloads, not as many as there were signals, and 
   configure('  anonymous: false')
   await broker.ask(['reload', '--json'])
   expect(times('HW_RELOAD_REFUSED')).toBeLessThanOrEqual(3)
+})
+
+test('a listener comes and goes by SIGHUP; one that cannot be had leaves all as it was, in one line', async () => {
+  const [first, second, taken] = [await freePort(), await freePort(), await freePort()]
+  const file = configure('  anonymous: true')
+  const text = readFileSync(file, 'utf8')
+  const listen = (...ports: number[]) => {
+    const addresses = ports.map((port) => `"127.0.0.1:${port}"`).join(', ')
+    writeFileSync(file, text.replace('[{ address: "127.0.0.1:0" }]', `[${addresses}]`))
+  }
+  listen(first)
+  broker = new BrokerProcess(['--config', file])
+  await broker.start()
+  const client = await connectAsync(`mqtt://127.0.0.1:${first}`, { protocolVersion: 5, reconnectPeriod: 0 })
+  const told: unknown[] = []
+  client.on('disconnect', ({ reasonCode }) => told.push(reasonCode))
+  const other = createServer().listen(taken, '127.0.0.1')
+  await once(other, 'listening')
+  const hangUp = async (line: string) => {
+    process.kill(broker.pid!, 'SIGHUP')
+    await until(() => broker.output.includes(line), `it says: ${line}`)
+  }
+  try {
+    listen(second, taken)
+    await hangUp(`the configuration stays as it is: cannot listen on 127.0.0.1:${taken}: the port is in use`)
+    await client.publishAsync('a', '1', { qos: 1 })
+    listen(first, second)
+    await hangUp(`mqtt.listeners: 127.0.0.1:${second} added`)
+    await client.publishAsync('a', '2', { qos: 1 })
+    listen(second)
+    await hangUp(`mqtt.listeners: 127.0.0.1:${first} removed, and its connections end`)
+    await until(() => told.length > 0, 'its client is told')
+    expect(told).toEqual([0x8b])
+    const next = await connectAsync(`mqtt://127.0.0.1:${second}`, { protocolVersion: 5, reconnectPeriod: 0 })
+    await next.publishAsync('a', '3', { qos: 1 })
+    await next.endAsync()
+    expect(await broker.ask(['status', '--json'])).toMatchObject({
+      broker: { mqtt: { listeners: [`127.0.0.1:${second}`] }, ingress: { received: 3 } },
+    })
+  } finally {
+    client.end(true)
+    other.close()
+  }
 })

@@ -103,6 +103,28 @@ const Clock = Type.Object({
   correctedByMs: orNull(number('By how much.')),
 })
 
+const damage = {
+  lostOffsets: count(
+    'Records that are lost, of all starts, at most: gaps of offsets that no record had are among them.',
+  ),
+  salvagedSegments: count('Damaged segments that went to quarantine since the start.'),
+  faults: count('Faults of the log that were found since the start.'),
+  factsDamaged: count('Facts that are as good as missing, found since the start.'),
+}
+
+export const Damage = Type.Object({
+  ...damage,
+  lost: Type.Array(
+    Type.Object({
+      stream: text('Its name.'),
+      partition: count('Of it.'),
+      from: count('The first offset that is lost.'),
+      to: count('The first one after them.'),
+    }),
+    { description: 'Which these are.' },
+  ),
+})
+
 export const Broker = Type.Object(
   {
     version: text('Of Headwater.'),
@@ -129,6 +151,7 @@ export const Broker = Type.Object(
       'failed',
     ),
     log: Log,
+    damage: Type.Object(damage, { description: 'What nobody has acknowledged.' }),
     clock: Clock,
   },
   { $id: 'Broker' },

@@ -1,7 +1,7 @@
 /** What each route answers, and what a POST takes. */
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { ApiRouteId } from '../route-table.ts'
-import { Broker } from './broker-schemas.ts'
+import { Broker, Damage } from './broker-schemas.ts'
 import { count, flag, number, orNull, text, time, words } from './pieces.ts'
 import { CompactionLine, RecordLine, Stream } from './stream-schemas.ts'
 import { Downlink, Upstream } from './sync-schemas.ts'
@@ -108,6 +108,8 @@ export const ANSWERS: Readonly<Record<ApiRouteId, TSchema | null>> = {
   compact: ref('CompactionLine'),
   clients: Type.Object({ clients: Type.Array(ref('Client')) }),
   disconnect: Type.Object({ disconnected: Type.Literal(true) }),
+  damage: Damage,
+  acknowledgeDamage: Type.Object({ acknowledged: Type.Literal(true) }),
   upstreams: Upstreams,
   pauseUpstream: Upstreams,
   resumeUpstream: Upstreams,
@@ -121,5 +123,11 @@ export const ANSWERS: Readonly<Record<ApiRouteId, TSchema | null>> = {
 
 /** The bodies of POSTs; the others take none. */
 export const BODIES: Partial<Readonly<Record<ApiRouteId, TSchema>>> = {
+  acknowledgeDamage: Type.Object({
+    lostOffsets: Type.Integer({
+      minimum: 0,
+      description: 'As `damage` has it: what is lost since then is not acknowledged.',
+    }),
+  }),
   disconnect: Type.Object({ clientId: Type.String({ minLength: 1, description: 'Whom to disconnect.' }) }),
 }

@@ -15,6 +15,7 @@ const SETTINGS: GateSettings = {
   permissions: ALL,
   writers: new Map(),
   rates: NO_RATE_LIMITS,
+  takesCertificates: false,
 }
 
 async function open(names: Record<string, string>, settings: Partial<GateSettings> = {}) {
@@ -24,7 +25,7 @@ async function open(names: Record<string, string>, settings: Partial<GateSetting
   const write = async (passwords: Record<string, string>) => writeUsers(disk, '/data', await users(passwords))
   if (Object.keys(names).length > 0) await write(names)
   const streamOf = (topic: string) => (topic.startsWith('plc/') ? 'plc' : null)
-  const world = { disk, data: '/data', sink, streamOf, takesCertificates: false }
+  const world = { disk, data: '/data', sink, streamOf }
   const gate = await Gate.open(world, { ...SETTINGS, ...settings })
   let changes = 0
   const removed: string[] = []
@@ -98,7 +99,7 @@ describe('the users', () => {
 
   it('that cannot be read keep a broker from starting: the door would stand open', async () => {
     const files = new Map([[PATH, Buffer.from('{')]])
-    const own = { data: '/data', sink: new RecordingSink(), streamOf: () => null, takesCertificates: false }
+    const own = { data: '/data', sink: new RecordingSink(), streamOf: () => null }
     const world = { disk: filesDisk(files), ...own }
     await expect(Gate.open(world, SETTINGS)).rejects.toThrow(UsersFileError)
   })

@@ -233,9 +233,9 @@ describe('a change', () => {
     const other = (config: BrokerConfig) => {
       config.limits.sessionsMax = 5
       config.limits.connectionsMax = 7
-      config.mqtt.listeners.push({ address: '127.0.0.1:0' })
+      config.log.segmentBytes = 2_000_000
     }
-    const needsRestart = ['mqtt.listeners', 'limits.sessionsMax'].map((key) => ({
+    const needsRestart = ['limits.sessionsMax', 'log.segmentBytes'].map((key) => ({
       key,
       reason: expect.any(String),
     }))

@@ -154,8 +154,8 @@ const cases: [id: AlarmId, severity: string, subject: string, AlarmLook, summary
     'log-damaged',
     'warning',
     'log',
-    withLog({ recovery: { ...log.recovery, salvagedSegments: 1, lostOffsets: 12 } }),
-    /1 damaged segment in quarantine, at most 12 records lost/,
+    look({}, { damage: { lostOffsets: 12, salvagedSegments: 1, faults: 0, factsDamaged: 2 } }),
+    /^at most 12 records lost; since the start: 1 damaged segment in quarantine, 2 damaged facts$/,
   ],
   [
     'sessions-unwritable',

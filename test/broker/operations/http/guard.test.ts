@@ -9,9 +9,17 @@ const TOKEN = '0123456789abcdef'
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
 
 const OPEN = ['/health/live', '/health/ready', '/openapi.json']
-const STATUS = ['/api/v1/status', '/api/v1/streams', '/api/v1/upstreams', '/api/v1/alarms', '/api/v1/history']
+const STATUS = [
+  '/api/v1/status',
+  '/api/v1/streams',
+  '/api/v1/upstreams',
+  '/api/v1/alarms',
+  '/api/v1/history',
+  '/api/v1/log/damage',
+]
 const FULL = ['/api/v1/clients', '/api/v1/streams/events/records', '/api/v1/streams/events/table']
 const ACTIONS = [
+  '/api/v1/log/acknowledge',
   '/api/v1/clients/disconnect',
   '/api/v1/streams/events/compact',
   '/api/v1/upstreams/archive/pause',

@@ -40,6 +40,17 @@ describe('the API', () => {
     }
   })
 
+  it('takes an acknowledgement of as many lost records as were shown', async () => {
+    const { json, ask } = await startHttpTest()
+    const path = '/api/v1/log/acknowledge'
+    expect(await json('/api/v1/log/damage')).toMatchObject({ lostOffsets: 4 })
+    for (const body of ['{}', '{"lostOffsets":3}', '{"lostOffsets":"4"}', '{"lostOffsets":-4}']) {
+      expect((await ask(path, post(body))).status, body).toBe(400)
+    }
+    expect(await json(path, post({ lostOffsets: 4 }))).toEqual({ acknowledged: true })
+    expect(await json('/api/v1/log/damage')).toMatchObject({ lostOffsets: 0, lost: [] })
+  })
+
   it('is live; ready while messages are taken, with the reasons for those who may know', async () => {
     const log = new FakeLog({ events: 1 })
     const full = { ...fakeStatus.log, space: { ...fakeStatus.log.space, isFull: true } }

@@ -4,6 +4,7 @@ import { statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { runLogAcknowledge } from '../../../../../broker/operations/commands/log-acknowledge.ts'
 import { nodeDisk } from '../../../../../broker/storage/node-disk.ts'
 import type { Disk } from '../../../../../broker/storage/store.ts'
 import { FaultyDisk } from '../../../../support/faulty-disk.ts'
@@ -49,6 +50,12 @@ function usage(directory: string): number {
 async function publishInVain(edge: Edge): Promise<void> {
   const client = await edge.connect()
   client.publish('a/b', 'x', { qos: 1 }, () => {})
+}
+
+/** A segment that is sealed is judged when it is first read. */
+async function readAll(edge: Edge): Promise<Edge> {
+  await edge.get('/api/v1/streams/events/records')
+  return edge
 }
 
 async function tableState(edge: Edge): Promise<string | undefined> {
@@ -178,9 +185,34 @@ export const LOG_PROVOCATIONS = {
       for (const name of readdirSync(segment)) {
         if (/^(MANIFEST|CURRENT)/.test(name)) writeFileSync(join(segment, name), 'not what it was')
       }
+      return readAll(await edge.restart())
+    },
+    // nothing is lost
+    async mend(edge) {
       return edge.restart()
     },
+  },
+
+  'log-damaged: records are lost': {
+    severity: 'warning',
+    subject: 'log',
+    summary: /at most [0-9]+ records? lost/,
+    async provoke() {
+      const edge = await Edge.start({ config: { log: SMALL_SEGMENTS, streams: [everything] } })
+      await edge.publish('a/b', payloads(16, MB / 4))
+      await edge.stop()
+      const [chain] = readdirSync(join(edge.data, 'log'))
+      rmSync(join(edge.data, 'log', chain!, '00000001'), { recursive: true })
+      const found = await readAll(await edge.restart())
+      await found.alarm('log-damaged', true, 60)
+      // a restart does not make the records come back
+      return found.restart()
+    },
     async mend(edge) {
+      const said = await edge.headwater((context, options) =>
+        runLogAcknowledge(context, { ...options, yes: true }),
+      )
+      if (!/^lost {2}events\/0 offsets 0 to /m.test(said)) throw new Error(said)
       return edge.restart()
     },
   },

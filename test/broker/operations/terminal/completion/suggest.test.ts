@@ -16,7 +16,7 @@ test('commands, and the commands of a group', () => {
   expect(wordsOf('')).toEqual(expect.arrayContaining(['start', 'doctor', 'clients', 'sync']))
   expect(wordsOf('')).not.toContain('complete-words')
   expect(wordsOf('sync ')).toEqual(['status', 'pause', 'resume', 'now', 'verify', 'rewind'])
-  expect(wordsOf('log ')).toEqual(['verify', 'repair', 'dump'])
+  expect(wordsOf('log ')).toEqual(['verify', 'repair', 'acknowledge', 'dump'])
   // a command that has an action of its own and others below
   expect(wordsOf('clients ')).toEqual(['disconnect'])
 })
