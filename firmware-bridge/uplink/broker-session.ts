@@ -190,6 +190,10 @@ export class BrokerSession {
     })
   }
 
+  get publishesOften(): boolean {
+    return this.#pubrels.isOften
+  }
+
   /** PUBRELs that wait for the next PUBLISH leave now. */
   hurry(): void {
     this.#pubrels.flush()

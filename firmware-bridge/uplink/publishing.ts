@@ -153,7 +153,9 @@ export class Publishing {
 
   #mark(entry: WindowEntry): Promise<void> {
     const change = [this.#window.change(entry)]
-    entry.written = this.isHurried(entry.packetId) ? this.#store.write(change) : this.#store.writeSoon(change)
+    if (this.isHurried(entry.packetId)) entry.written = this.#store.write(change)
+    else if (this.#session.publishesOften) entry.written = this.#store.writeLater(change)
+    else entry.written = this.#store.writeSoon(change)
     return entry.written.then(() => {
       this.#told.delete(entry.messageId)
     })

@@ -1,10 +1,11 @@
 /**
  * PUBRELs that nobody waits for. Those of a session leave with its next PUBLISH, in one write: one packet on the network, one read, one commit
- * and one answer of the broker in place of two. Where no PUBLISH comes they leave by themselves, `WAIT_MS_MIN` to twice that later.
+ * and one answer of the broker in place of two. That is for sessions that publish often; of others a PUBREL leaves at once, because a broker may pass
+ * messages on at PUBREL. Where no PUBLISH comes after all they leave by themselves, up to three times `WAIT_MS_MIN` later.
  */
 import { PUBREL_BYTES, writePubrel } from './packet-writer.ts'
 
-/** Devices that publish more often than this pay no PUBREL of its own. A broker that passes messages on at PUBREL does so that much later. */
+/** A session that publishes again within this does so often. */
 const WAIT_MS_MIN = 125
 /** Of one session; past it all leave at once. */
 const PUBRELS_MAX = 8
@@ -59,6 +60,9 @@ export class PubrelTimes {
 export class WaitingPubrels {
   readonly #times: PubrelTimes
   readonly #write: (bytes: Buffer) => void
+  #writtenAt = Number.NEGATIVE_INFINITY
+  /** Its session publishes often: what it has sent can wait. */
+  isOften = false
   /** In the order of their PUBRECs (MQTT-4.6.0-4). */
   readonly #packetIds = new Array<number>(PUBRELS_MAX).fill(0)
   #count = 0
@@ -85,19 +89,26 @@ export class WaitingPubrels {
     const now = this.#times.now()
     if (this.#count === 0) this.since = now
     this.#packetIds[this.#count++] = packetId
-    if (isHurried || this.#times.isClosed || this.#count === PUBRELS_MAX) this.flush()
+    if (isHurried || !this.isOften || this.#times.isClosed || this.#count === PUBRELS_MAX) this.flush()
     else if (!this.isListed) this.#times.list(this, now)
   }
 
   flush(): void {
     if (this.#count === 0) return
     const bytes = Buffer.allocUnsafe(this.bytes)
-    this.takeTo(bytes)
+    this.#moveTo(bytes)
     this.#write(bytes)
   }
 
-  /** They leave with what is written behind them. */
+  /** They leave with the PUBLISH that is written behind them. */
   takeTo(bytes: Buffer): void {
+    const now = this.#times.now()
+    this.isOften = now - this.#writtenAt <= WAIT_MS_MIN
+    this.#writtenAt = now
+    this.#moveTo(bytes)
+  }
+
+  #moveTo(bytes: Buffer): void {
     for (let at = 0; at < this.#count; at++) writePubrel(bytes, at * PUBREL_BYTES, this.#packetIds[at]!)
     this.#count = 0
   }

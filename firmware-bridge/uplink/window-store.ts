@@ -1,6 +1,6 @@
 /**
  * The windows of all clients on one disk. Writes of all devices that come while one is under way, or within 2 ms of its beginning, go as
- * the next one, with one fsync; those that nobody waits for go with the next one that is waited for, or 25 ms later.
+ * the next one, with one fsync; those that nobody waits for go with the next one that is waited for, or 5 ms later, 25 where nothing leaves then.
  * Clients that were silent longest are forgotten once there are too many.
  */
 import { ClientWindow } from './client-window.ts'
@@ -25,8 +25,10 @@ import {
 
 /** Between the beginnings of two commits, on a disk that is faster than this: each costs some 80 us of a core, and flash its life. */
 const COMMIT_MS = 2
-/** What nobody waits for: PUBRELs leave with the next PUBLISH (waiting-pubrels.ts), which most devices send later than this. */
-const SOON_MS = 25
+/** What a PUBREL waits for. More would let PUBRELs pile up, and hold up others when they leave. */
+const SOON_MS = 5
+/** Where PUBREL waits for the next PUBLISH anyway (waiting-pubrels.ts), which mostly comes later than this. */
+const LATER_MS = 25
 
 export interface WindowStoreOptions {
   /** Messages remembered a client. */
@@ -123,6 +125,11 @@ export class WindowStore {
   /** The same, for what nobody waits for. */
   writeSoon(changes: readonly WindowChange[]): Promise<void> {
     return this.#add(changes, performance.now() + SOON_MS)
+  }
+
+  /** The same, where what comes of it waits for something else, too. */
+  writeLater(changes: readonly WindowChange[]): Promise<void> {
+    return this.#add(changes, performance.now() + LATER_MS)
   }
 
   #add(changes: readonly WindowChange[], dueAt: number): Promise<void> {

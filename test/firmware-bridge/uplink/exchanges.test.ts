@@ -56,6 +56,8 @@ describe('an exchange', () => {
   })
 
   test('takes the PUBREL that waits along, before PUBLISH', () => {
+    exchanges.publish(4, message, 2, false, 5)
+    exchanges.publish(5, message, 2, false, 5)
     waiting.add(6, false)
     const bytes = exchanges.publish(ID, message, 2, false, 5)
     expect(bytes.toString('hex')).toBe('62020006' + '340e0001610007072600016200016378')

@@ -10,12 +10,19 @@ beforeEach(() => {
   times = new PubrelTimes(() => performance.now())
   written = []
   waiting = session()
+  publishOften(waiting)
 })
 
 afterEach(() => vi.useRealTimers())
 
 function session(): WaitingPubrels {
   return new WaitingPubrels(times, (bytes) => written.push(bytes.toString('hex')))
+}
+
+const publish = () => waiting.takeTo(Buffer.alloc(waiting.bytes))
+
+function publishOften(one: WaitingPubrels): void {
+  for (let times = 0; times < 2; times++) one.takeTo(Buffer.alloc(one.bytes))
 }
 
 describe('PUBRELs that nobody waits for', () => {
@@ -44,7 +51,7 @@ describe('PUBRELs that nobody waits for', () => {
     for (let id = 1; id <= 20; id++) {
       waiting.add(id, false)
       vi.advanceTimersByTime(100)
-      if (id < 20) waiting.takeTo(Buffer.alloc(waiting.bytes))
+      if (id < 20) publish()
     }
     expect(written).toEqual([])
     vi.advanceTimersByTime(275)
@@ -55,6 +62,17 @@ describe('PUBRELs that nobody waits for', () => {
     waiting.add(1, false)
     waiting.add(2, true)
     expect(written).toEqual(['6202000162020002'])
+  })
+
+  test('of a session that seldom publishes leave at once', () => {
+    vi.advanceTimersByTime(126)
+    publish()
+    waiting.add(1, false)
+    expect(written).toEqual(['62020001'])
+    vi.advanceTimersByTime(125)
+    publish()
+    waiting.add(2, false)
+    expect(written).toHaveLength(1)
   })
 
   test('leave at once when there are eight', () => {
@@ -72,6 +90,7 @@ describe('PUBRELs that nobody waits for', () => {
 
   test('of all sessions leave when the bridge stops, and none waits from then on', () => {
     const other = session()
+    publishOften(other)
     waiting.add(1, false)
     other.add(2, false)
     times.close()
