@@ -205,7 +205,7 @@ export const LimitsSchema = Type.Object(
       100,
     ),
     messagesPerSecondPerClient: noLimit(
-      'Packets a second that are read from one client. A faster one waits; nothing of it is lost.',
+      'Packets a second that are read from one client. A faster one waits; nothing of it is lost. Each filter of a SUBSCRIBE counts as a packet.',
       1,
       10_000_000,
       1000,
@@ -215,6 +215,19 @@ export const LimitsSchema = Type.Object(
       1024,
       10_000_000_000,
       1_048_576,
+    ),
+    messagesPerSecondPerUser: noLimit(
+      'Packets a second that are read from all clients of one user together; clients without a name count by their address. So new client ids bring no new ' +
+        'budget. What is above waits; nothing of it is lost.',
+      1,
+      10_000_000,
+      5000,
+    ),
+    bytesPerSecondPerUser: noLimit(
+      'Bytes a second that are read from all clients of one user together; clients without a name count by their address.',
+      1024,
+      10_000_000_000,
+      4_194_304,
     ),
     connectSecondsMax: integer('A client that has not said CONNECT after so long is refused.', 1, 300, 10),
     keepAliveSecondsMax: integer(
@@ -290,7 +303,7 @@ export const LimitsSchema = Type.Object(
       8,
     ),
     replaysMax: integer(
-      'The same of all clients that are connected; each holds 64 KiB and a batch of each partition. One more is ' +
+      'The same of all clients that are connected; each holds 64 KiB and a batch of each partition. One user has half of them at most. One more is ' +
         'refused; that of a session which comes back waits until another one ends.',
       0,
       100_000,

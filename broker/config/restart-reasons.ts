@@ -20,6 +20,8 @@ export const RELOAD_RULES: readonly (readonly [path: string, reason: string | nu
   ['limits.connectsPerSecondPerAddress', null],
   ['limits.messagesPerSecondPerClient', null],
   ['limits.bytesPerSecondPerClient', null],
+  ['limits.messagesPerSecondPerUser', null],
+  ['limits.bytesPerSecondPerUser', null],
   ['limits', 'memory is set aside by it at the start'],
   ['log.segmentBytes', 'segments that are open were begun with it'],
   ['log', null],

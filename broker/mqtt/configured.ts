@@ -31,6 +31,8 @@ function rateLimits(limits: BrokerConfig['limits']): RateLimits {
   return {
     messagesPerSecond: limits.messagesPerSecondPerClient ?? null,
     bytesPerSecond: limits.bytesPerSecondPerClient ?? null,
+    messagesPerSecondOfUser: limits.messagesPerSecondPerUser ?? null,
+    bytesPerSecondOfUser: limits.bytesPerSecondPerUser ?? null,
     connectionsPerAddress: limits.connectionsPerAddressMax ?? null,
     connectsPerSecond: limits.connectsPerSecond ?? null,
     connectsPerSecondOfAddress: limits.connectsPerSecondPerAddress || null,

@@ -12,6 +12,7 @@ const TICK_MS = 2
 const ANSWER_MS_MAX = 30_000
 const IN_FLIGHT_MAX = 900
 const PROBLEMS_MAX = 10
+const STANDSTILL_MS = 20
 
 export interface HonestOptions {
   readonly port: number
@@ -25,6 +26,8 @@ export interface Latencies {
   /** From when it was due to its PUBACK, and to the subscriber. */
   readonly acknowledgedMs: { readonly p50: number; readonly p99: number; readonly max: number }
   readonly deliveredMs: { readonly p50: number; readonly p99: number; readonly max: number }
+  /** How often this process itself was not run for so long that it shows: the machine's doing. */
+  readonly standstills: number
 }
 
 class Watch {
@@ -130,6 +133,8 @@ export class HonestClients {
   #subscriber!: Line
   #timer: NodeJS.Timeout | undefined
   #startedAt = 0
+  #turnAt = Number.POSITIVE_INFINITY
+  #standstills = 0
   #sent = 0
 
   static async connect(options: HonestOptions): Promise<HonestClients> {
@@ -175,8 +180,11 @@ export class HonestClients {
   /** What was measured since the last call. */
   latencies(): Latencies {
     const messages = this.#acknowledged.count
+    const standstills = this.#standstills
+    this.#standstills = 0
     return {
       messages,
+      standstills,
       acknowledgedMs: this.#acknowledged.take(),
       deliveredMs: this.#delivered.take(),
     }
@@ -214,8 +222,11 @@ export class HonestClients {
 
   #turn(): void {
     const { messagesPerSecond } = this.#options
+    const now = performance.now()
+    if (now - this.#turnAt > STANDSTILL_MS) this.#standstills++
+    this.#turnAt = now
     // the first one is due at the start
-    const due = 1 + Math.floor(((performance.now() - this.#startedAt) * messagesPerSecond) / 1000)
+    const due = 1 + Math.floor(((now - this.#startedAt) * messagesPerSecond) / 1000)
     for (; this.#sent < due; this.#sent++) {
       const writer = this.#writers[this.#sent % this.#writers.length]!
       // a broker that stands still is charged: what is late counts from when it was due

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { onExit } from '../support/kafka/cleanup.ts'
 import { attacksOf } from './attacks/attacks.ts'
+import type { SinkJob, SinkPorts } from './attacks/sink.ts'
 import type { AttackCounts, AttackJob } from './attacks/worker.ts'
 import { HonestClients, type Latencies } from './honest.ts'
 import { growthOf, logProblems, type Sample } from './judge.ts'
@@ -16,13 +17,21 @@ export interface HostileOptions {
   readonly seed: number
   /** The most RSS that the broker may have. */
   readonly rssMax: number
+  /** What is kept of the strangers' messages, MiB. */
+  readonly window: number
   /** Only attacks whose name contains this. */
   readonly only?: string
 }
 
 export interface HostileResult {
   readonly attacks: AttackCounts
-  readonly honest: { readonly alone: Latencies; readonly attacked: Latencies; readonly afterwards: Latencies }
+  readonly honest: {
+    readonly alone: Latencies
+    /** Attackers are at work on something else: what they take of this machine. */
+    readonly beside: Latencies
+    readonly attacked: Latencies
+    readonly afterwards: Latencies
+  }
   readonly acknowledged: number
   readonly stored: number
   readonly samples: readonly Sample[]
@@ -38,8 +47,8 @@ export interface HostileResult {
   readonly kept: string | null
 }
 
-/** Of the time: alone, attacked, alone again. */
-const SHARES = { alone: 0.15, attacked: 0.7, afterwards: 0.15 }
+/** Of the time: alone, beside attackers of something else, attacked, alone again. */
+const SHARES = { alone: 0.15, beside: 0.15, attacked: 0.6, afterwards: 0.1 }
 const SAMPLE_MS = 1000
 const HONEST = { publishers: 5, messagesPerSecond: 200 }
 /** Of an operator who lets strangers in: above what honest clients need, below what would fill the machine. */
@@ -49,6 +58,8 @@ const LIMITS = {
   connectsPerSecondPerAddress: 100,
   messagesPerSecondPerClient: 200,
   bytesPerSecondPerClient: 262_144,
+  messagesPerSecondPerUser: 1000,
+  bytesPerSecondPerUser: 524_288,
   outboxBytesMax: 262_144,
   subscriptionsPerClientMax: 100,
   sessionsMax: 300,
@@ -57,12 +68,13 @@ const LIMITS = {
   retainedBytesMax: 8_388_608,
   connectSecondsMax: 3,
 }
-const RETENTION_BYTES = 268_435_456
+const MEBIBYTE = 1_048_576
 const ATTACKERS_NICE = 10
 const STOP_MS_MAX = 30_000
 const MEGABYTE = 1_000_000
 
 const WORKER = fileURLToPath(new URL('./attacks/worker.js', import.meta.url))
+const SINK = fileURLToPath(new URL('./attacks/sink.js', import.meta.url))
 
 export class HostileRun {
   readonly #options: HostileOptions
@@ -89,7 +101,8 @@ export class HostileRun {
   async run(): Promise<HostileResult> {
     // a wrong name is told before anything is started
     attacksOf(this.#options.only)
-    const target = await Target.start({ limits: LIMITS, retentionBytes: RETENTION_BYTES })
+    const retentionBytes = this.#options.window * MEBIBYTE
+    const target = await Target.start({ limits: LIMITS, retentionBytes })
     this.#target = target
     const sampling = setInterval(() => this.#sample(target), SAMPLE_MS)
     try {
@@ -114,10 +127,13 @@ export class HostileRun {
       honest.latencies()
       await sleep(seconds * 1000 * SHARES.alone * 0.7)
       const alone = honest.latencies()
+      await this.#withSink((ports) => this.#attack(target, ports, honest, seconds * SHARES.beside))
+      const beside = honest.latencies()
+      this.#onStep('beside')
       const before = target.memory().rssBytes
       this.#onStep('alone')
       const attackedFrom = this.#seconds()
-      const attacks = await this.#attack(target, honest, seconds * SHARES.attacked)
+      const attacks = await this.#attack(target, target, honest, seconds * SHARES.attacked)
       const growth = this.#growth((attackedFrom + this.#seconds()) / 2)
       const attacked = honest.latencies()
       this.#onStep('attacked')
@@ -134,7 +150,7 @@ export class HostileRun {
       const { acknowledged } = honest
       return {
         attacks,
-        honest: { alone, attacked, afterwards },
+        honest: { alone, beside, attacked, afterwards },
         acknowledged,
         stored,
         rssBytes: { before, peak, after, growth },
@@ -144,16 +160,36 @@ export class HostileRun {
     }
   }
 
-  async #attack(target: Target, honest: HonestClients, seconds: number): Promise<AttackCounts> {
+  async #withSink(run: (ports: SinkPorts) => Promise<unknown>): Promise<void> {
+    const sink = fork(SINK, { stdio: ['ignore', 2, 2, 'ipc'] })
+    const takeBack = onExit(() => sink.kill('SIGKILL'))
+    setPriority(sink.pid!, ATTACKERS_NICE)
+    try {
+      const job: SinkJob = { bytesPerSecond: LIMITS.bytesPerSecondPerClient }
+      sink.send(job)
+      const [ports] = (await once(sink, 'message')) as [SinkPorts]
+      await run(ports)
+    } finally {
+      sink.kill('SIGKILL')
+      takeBack()
+    }
+  }
+
+  async #attack(
+    target: Target,
+    ports: SinkPorts,
+    honest: HonestClients,
+    seconds: number,
+  ): Promise<AttackCounts> {
     const worker = fork(WORKER, { stdio: ['ignore', 2, 2, 'ipc'] })
     const takeBack = onExit(() => worker.kill('SIGKILL'))
     this.#endAttackers = () => worker.kill('SIGKILL')
     const exited = once(worker, 'exit').then(takeBack)
     // they stand for other machines, and must not take this one's processors from whose latency is measured
     setPriority(worker.pid!, ATTACKERS_NICE)
-    const { port, webSocketPort } = target
+    const { port, webSocketPort, tlsPort } = ports
     const { seed, only } = this.#options
-    const job: AttackJob = { port, webSocketPort, seed, ...(only === undefined ? {} : { only }) }
+    const job: AttackJob = { port, webSocketPort, tlsPort, seed, ...(only === undefined ? {} : { only }) }
     worker.send(job)
     await this.#unless(target, honest, seconds)
     const counted = once(worker, 'message') as Promise<[AttackCounts]>

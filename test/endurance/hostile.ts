@@ -6,9 +6,10 @@ import type { Latencies } from './honest.ts'
 import { type HostileOptions, type HostileResult, HostileRun } from './hostile-run.ts'
 
 const HELP = `
-Honest clients publish at QoS 1 at a fixed rate, and one subscribes to all of it: alone, then beside attackers, then alone again. The attackers
+Honest clients publish at QoS 1 at a fixed rate, and one subscribes to all of it: alone, while attackers are at work on something
+else (what they take of this machine), attacked, and alone again. The attackers
 send packets of every type and version, whole and broken, in every state of a connection, over TCP and WebSocket; they connect and say nothing, or a byte
-at a time; they flood the broker with sessions, queues, subscriptions, retained messages, aliases, properties and connections, and do not read.
+at a time; they flood the broker with sessions, queues, subscriptions, retained messages, aliases, properties, wills, replays, takeovers, handshakes and connections, and do not read.
 
 A run fails when the broker ends, says anything of an error of its own, takes more memory than allowed, cuts an honest client off, or
 when what was acknowledged to one is not in the log once and with the subscriber once. How late honest messages were is told.
@@ -41,26 +42,30 @@ function summaryOf(result: HostileResult, { seed, minutes }: Options): string[] 
   const sorted = Object.entries(attacks).sort(([, a], [, b]) => b - a)
   const all = sorted.reduce((sum, [, times]) => sum + times, 0)
   const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`
-  const ratio = honest.attacked.acknowledgedMs.p99 / honest.alone.acknowledgedMs.p99
+  const { p99 } = honest.attacked.acknowledgedMs
+  const ratio = p99 / honest.alone.acknowledgedMs.p99
+  const ratioBeside = p99 / honest.beside.acknowledgedMs.p99
   return [
     '',
     `${plural(all, 'attack')} in ${minutes} minutes, seed ${seed}`,
     `  ${sorted.map(([name, times]) => `${name} ${times}`).join(', ')}`,
     `  ${count(acknowledged)} honest messages acknowledged; p50 and p99 in ms from when they were due`,
     lineOf('alone', honest.alone),
+    lineOf('beside', honest.beside),
     lineOf('attacked', honest.attacked),
     lineOf('afterwards', honest.afterwards),
-    `  PUBACK p99 attacked against alone: ${ratio.toFixed(1)}x`,
+    `  PUBACK p99 attacked against alone: ${ratio.toFixed(1)}x; against beside attackers of something else: ${ratioBeside.toFixed(1)}x`,
     `  RSS ${megabytes(rssBytes.before)} before, ${megabytes(rssBytes.peak)} at the peak, ${megabytes(rssBytes.after)} afterwards; ` +
       `${megabytes(rssBytes.growth)} more in the second half of the attack`,
     ...(problems.length === 0 ? ['exact: each acknowledged message is in the log once, and came once'] : []),
   ]
 }
 
-function lineOf(name: string, { acknowledgedMs, deliveredMs }: Latencies): string {
+function lineOf(name: string, { acknowledgedMs, deliveredMs, standstills }: Latencies): string {
   const text = ({ p50, p99, max }: Latencies['deliveredMs']) =>
     `${p50.toFixed(1)} / ${p99.toFixed(1)}, ${max.toFixed(0)} at most`
-  return `  ${name.padEnd(10)}  PUBACK ${text(acknowledgedMs)}; at the subscriber ${text(deliveredMs)}`
+  const stood = standstills === 0 ? '' : `; the measuring process stood still ${plural(standstills, 'time')}`
+  return `  ${name.padEnd(10)}  PUBACK ${text(acknowledgedMs)}; at the subscriber ${text(deliveredMs)}${stood}`
 }
 
 await runFaultProgram<Options>({
@@ -72,6 +77,7 @@ await runFaultProgram<Options>({
   addOptions: (command) => {
     command
       .option('--rss-max <megabytes>', 'more than this is a fault', positive, 400)
+      .option('--window <mebibytes>', 'of the strangers’ messages so much is kept', positive, 256)
       .option('--only <text>', 'only attacks whose name contains this')
   },
   harm: 'attacks',

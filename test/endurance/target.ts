@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline'
 import { type Memory, memory } from '../bench/process-usage.ts'
 import { startSettings } from '../bench/start-settings.ts'
 import { BrokerProcess, CLI } from '../support/broker-process.ts'
+import { createCertificate } from '../support/certificates.ts'
 import { freePort } from '../support/kafka/ports.ts'
 
 export const HONEST = { name: 'honest', password: 'keeps to the rules' } as const
@@ -37,6 +38,7 @@ export class Target {
   readonly directory: string
   readonly port: number
   readonly webSocketPort: number
+  readonly tlsPort: number
   /** Lines of its log that no input may cause; the first ones. */
   readonly faults: string[] = []
   readonly #broker: BrokerProcess
@@ -47,7 +49,11 @@ export class Target {
     const target = new Target(mkdtempSync(join(tmpdir(), 'headwater-endurance-')), [
       await freePort(),
       await freePort(),
+      await freePort(),
     ])
+    const { cert, key } = createCertificate({ name: 'target', names: ['127.0.0.1'] })
+    writeFileSync(join(target.directory, 'cert.pem'), cert)
+    writeFileSync(join(target.directory, 'key.pem'), key, { mode: 0o600 })
     writeFileSync(target.#config, target.#configuration(options))
     const added = spawnSync(
       process.execPath,
@@ -61,10 +67,11 @@ export class Target {
     return target
   }
 
-  private constructor(directory: string, [port, webSocketPort]: readonly [number, number]) {
+  private constructor(directory: string, [port, webSocketPort, tlsPort]: readonly [number, number, number]) {
     this.directory = directory
     this.port = port
     this.webSocketPort = webSocketPort
+    this.tlsPort = tlsPort
     this.#config = join(directory, 'headwater.yaml')
     const { flags, environment } = startSettings()
     const onOutput = (text: string) => this.#look(text)
@@ -125,12 +132,14 @@ export class Target {
   /** JSON is YAML. */
   #configuration({ limits, retentionBytes }: TargetOptions): string {
     const webSocket = { path: '/mqtt' }
+    const tls = { certFile: join(this.directory, 'cert.pem'), keyFile: join(this.directory, 'key.pem') }
     return JSON.stringify({
       data: join(this.directory, 'data'),
       mqtt: {
         listeners: [
           { address: `127.0.0.1:${this.port}` },
           { address: `127.0.0.1:${this.webSocketPort}`, webSocket },
+          { address: `127.0.0.1:${this.tlsPort}`, tls },
         ],
         anonymous: true,
         permissions: [

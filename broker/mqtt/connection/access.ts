@@ -55,10 +55,10 @@ export interface Access {
   readonly generation: number
 }
 
-/** The budget of one client. */
+/** What one client may still send, also as one of its user's. */
 export interface Quota {
   /**
-   * What was read and handled is charged, a chunk at a time.
+   * What was read and handled is charged, a chunk at a time; nothing asks how long to wait.
    * @returns ms in which nothing more is to be read; 0: go on
    */
   charge(messages: number, bytes: number): number
@@ -71,7 +71,7 @@ export interface Quotas {
   arrives(address: string): string | null
   /** A connection was accepted. @returns why it is refused, or null */
   refuses(peer: PeerInfo): string | null
-  quotaOf(principal: Principal): Quota
+  quotaOf(principal: Principal, peer: PeerInfo): Quota
   /** A connection that was not refused has ended. */
   left(peer: PeerInfo): void
 }

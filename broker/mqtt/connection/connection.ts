@@ -173,7 +173,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#drop(error)
   }
 
-  handled(packets: number, bytes: number): void {
+  handled(packets: number, bytes: number, weight: number): void {
     const { counters, wheel } = this.#context
     counters.receivedPackets += packets
     // frames come without their fixed header, which has 2 bytes but for long packets
@@ -181,11 +181,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     this.#heardBytes += bytes + 2 * packets
     this.#heardAt = wheel.now
     if (this.#open === null || this.#state !== 'open') return
-    const waitMs = this.#open.quota.charge(packets, bytes)
-    if (waitMs > 0) {
-      this.#reader.block(Block.quota)
-      setTimeout(() => this.#reader.unblock(Block.quota), waitMs).unref()
-    }
+    this.#reader.rest(this.#open.quota.charge(weight, bytes))
     if (this.#outbox.isFull) this.#reader.block(Block.outbox)
   }
 
@@ -213,6 +209,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
         this.#outbox.write(encodePingresp())
         return
       case 'subscribe':
+        this.#reader.weigh(packet.subscriptions.length - 1)
         subscribing.subscribe(packet)
         return
       case 'unsubscribe':
@@ -284,7 +281,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     const incoming = new Incoming(context, connect, principal, who, acknowledgements, waits)
     const own = { connect, principal, who, session, reader: this.#reader, outbox: this.#outbox, drop }
     const subscribing = new Subscribing(context, own)
-    const quota = context.quotas.quotaOf(principal)
+    const quota = context.quotas.quotaOf(principal, this.peer)
     const holder = { user: principal.name, address: from }
     const since = context.now()
     const flows = { incoming, acknowledgements, waits, subscribing }
@@ -293,6 +290,7 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     context.takeovers.entered(clientId, holder)
     this.#session = session
     this.#state = 'open'
+    this.#reader.belongs()
     context.counters.connected++
     const most = connect.maximumPacketBytes
     const packet = encodeConnack(connect.version, isPresent, Reason.success, properties, most)
@@ -303,6 +301,8 @@ export class Connection implements Timed, AcknowledgementOwner, FrameHandler {
     // other rules may count than when its session had a connection last, or than when it was let in
     this.review()
     session.pump()
+    // others of its user may have used what there is
+    this.#reader.rest(quota.charge(0, 0))
     this.#reader.unblock(Block.admitting)
   }
 

@@ -38,8 +38,8 @@ export interface FrameHandler {
   /** May throw: then it is `failed`. */
   handle(frame: Frame): void
   failed(error: Error): void
-  /** So much of what there was is handled. */
-  handled(packets: number, bytes: number): void
+  /** So much of what there was is handled. @param weight packets, as quotas count them */
+  handled(packets: number, bytes: number, weight: number): void
   /** A good part of a packet has come. */
   progressed(): void
   readonly holder: Holder
@@ -62,6 +62,9 @@ export class FrameReader implements UnfinishedPacket, Reading {
   #held: Frame | null = null
   #progressBytes = 0
   readonly share = new Share()
+  #ofOwner: Share
+  /** What its packets count for more, of those that are being handled. */
+  #extraWeight = 0
   readonly #common: ReaderCommons
   #countedBytes = 0
   /** By the stream. */
@@ -72,14 +75,29 @@ export class FrameReader implements UnfinishedPacket, Reading {
     this.#scanner = new FrameScanner(packetBytesMax)
     this.#common = common
     this.#handler = handler
+    this.#ofOwner = common.shares.ofOwner(this.owner)
     stream.on('data', (chunk: Buffer) => this.#read(chunk))
     stream.on(HELD_EVENT, (bytes: number) => this.#holds(bytes))
     stream.on('close', () => this.#holds(0))
   }
 
+  get ofOwner(): Share {
+    return this.#ofOwner
+  }
+
   get owner(): string {
     const { user, address } = this.#handler.holder
     return user === null ? `address ${countedAddress(address)}` : `user ${user}`
+  }
+
+  /** Who it belongs to is known now. */
+  belongs(): void {
+    this.#ofOwner = this.#common.shares.ofOwner(this.owner)
+  }
+
+  /** The packet that is being handled counts for so many more. */
+  weigh(packets: number): void {
+    this.#extraWeight += packets
   }
 
   giveUp(error: Error): void {
@@ -107,6 +125,13 @@ export class FrameReader implements UnfinishedPacket, Reading {
     if (this.#blocks !== 0) return
     this.run()
     if (this.#blocks === 0) this.#stream.resume()
+  }
+
+  /** Nothing is read for so long: a quota is used up. */
+  rest(ms: number): void {
+    if (ms === 0) return
+    this.block(Block.quota)
+    setTimeout(() => this.unblock(Block.quota), ms).unref()
   }
 
   /** Its turn has come. */
@@ -185,9 +210,11 @@ export class FrameReader implements UnfinishedPacket, Reading {
     }
     this.#isRunning = false
     if (packets > 0) {
-      this.share.add(bytes, packets)
+      const weight = packets + this.#extraWeight
+      this.#extraWeight = 0
+      this.#common.shares.charge(this, bytes, weight)
       this.#finished()
-      this.#handler.handled(packets, bytes)
+      this.#handler.handled(packets, bytes, weight)
     }
     this.#count()
   }

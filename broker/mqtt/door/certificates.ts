@@ -1,5 +1,5 @@
 /** The certificate files of a listener: read and tried out before they are used. */
-import { createHash } from 'node:crypto'
+import { constants, createHash } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { certificatesIn, firstEnd, lastingAuthorities } from '../../certificate-dates.ts'
 import { ListenError } from '../../errors.ts'
@@ -25,6 +25,12 @@ export interface Certificates {
   readonly authorityUntil: number | null
 }
 
+/**
+ * With TLS 1.2 a client may ask for another handshake on its connection, before it has logged in, as often as it likes: each costs an elliptic curve signature. Node counts
+ * them and only says so (`ERR_TLS_SESSION_ATTACK`); it was seen to go on for ever.
+ */
+const NO_RENEGOTIATION = constants.SSL_OP_NO_RENEGOTIATION
+
 /** @param where the listener, for the error @throws ListenError */
 export async function readCertificates(disk: Disk, files: TlsFiles, where: string): Promise<Certificates> {
   const read = async (file: string, what: string): Promise<Buffer> => {
@@ -46,7 +52,7 @@ export async function readCertificates(disk: Disk, files: TlsFiles, where: strin
   const cert = await read(certFile, 'the certificate')
   const key = await read(keyFile, 'the key')
   const ca = clientCaFile === null ? null : await read(clientCaFile, "the clients' authority")
-  const options = { cert, key, ...(ca === null ? {} : { ca }) }
+  const options = { cert, key, ...(ca === null ? {} : { ca }), secureOptions: NO_RENEGOTIATION }
   try {
     createSecureContext(options)
   } catch (error) {

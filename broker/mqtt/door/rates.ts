@@ -1,14 +1,20 @@
 /**
- * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds `BURST_SECONDS` of it, or a fleet; a client that has emptied
- * its bucket is not read from until there is something in it again: it waits, nothing is lost, and the others have the broker's time.
+ * How fast clients may connect and publish. Each has a bucket that fills at its rate and holds two seconds of it, or a fleet; a client that has emptied
+ * its bucket is not read from until there is something in it again: it waits, nothing is lost, and the others have the broker's time. The clients of a user,
+ * or without a name of an address, share another one: a new client id is no new budget.
  */
 import type { PeerInfo, Principal, Quota, Quotas } from '../connection/access.ts'
+import { Bucket } from './bucket.ts'
+import { Budgets, forgetFirst } from './budgets.ts'
 import { countedAddress, isLocal } from './counted-address.ts'
 
 export interface RateLimits {
   /** Of one client; null: no limit. */
   readonly messagesPerSecond: number | null
   readonly bytesPerSecond: number | null
+  /** Of all clients of one user together; those without a name count by their address. null: no limit. */
+  readonly messagesPerSecondOfUser: number | null
+  readonly bytesPerSecondOfUser: number | null
   /** Connections at one time from one address; null: no limit. */
   readonly connectionsPerAddress: number | null
   /** New connections, from all addresses together and from one; null: no limit. */
@@ -21,79 +27,16 @@ export interface RateLimits {
 export const NO_RATE_LIMITS: RateLimits = {
   messagesPerSecond: null,
   bytesPerSecond: null,
+  messagesPerSecondOfUser: null,
+  bytesPerSecondOfUser: null,
   connectionsPerAddress: null,
   connectsPerSecond: null,
   connectsPerSecondOfAddress: null,
   connectsAtOnceOfAddress: 1,
 }
 
-const BURST_SECONDS = 2
 /** Addresses whose connects are counted; those that were silent longest are forgotten. */
 const ADDRESSES_MAX = 10_000
-
-/** Clients whose budgets are kept; past it that of the client is forgotten that came longest ago and has no connection. */
-const CLIENTS_MAX = 10_000
-
-/** Fills at a rate, and holds two seconds of it, at least one, or what it is told to. */
-export class Bucket {
-  readonly #perSecond: number
-  readonly #size: number
-  #level: number
-  #at: number
-
-  /** @param now monotonic, ms */
-  constructor(perSecond: number, now: number, sizeMin = 1) {
-    this.#perSecond = perSecond
-    this.#size = Math.max(sizeMin, perSecond * BURST_SECONDS)
-    this.#level = this.#size
-    this.#at = now
-  }
-
-  /** Takes what was used, also more than there is. @returns ms until there is something again */
-  charge(count: number, now: number): number {
-    this.#fill(now)
-    this.#level -= count
-    return this.#level >= 0 ? 0 : Math.ceil((-this.#level / this.#perSecond) * 1000)
-  }
-
-  isFull(now: number): boolean {
-    this.#fill(now)
-    return this.#level === this.#size
-  }
-
-  /** Takes one, where there is one. */
-  take(now: number): boolean {
-    this.#fill(now)
-    if (this.#level < 1) return false
-    this.#level--
-    return true
-  }
-
-  #fill(now: number): void {
-    this.#level = Math.min(this.#size, this.#level + ((now - this.#at) / 1000) * this.#perSecond)
-    this.#at = now
-  }
-}
-
-/** What one client may still send. */
-class Budget {
-  connections = 0
-  readonly #messages: Bucket | null
-  readonly #bytes: Bucket | null
-
-  constructor({ messagesPerSecond, bytesPerSecond }: RateLimits, now: number) {
-    this.#messages = messagesPerSecond === null ? null : new Bucket(messagesPerSecond, now)
-    this.#bytes = bytesPerSecond === null ? null : new Bucket(bytesPerSecond, now)
-  }
-
-  charge(messages: number, bytes: number, now: number): number {
-    return Math.max(this.#messages?.charge(messages, now) ?? 0, this.#bytes?.charge(bytes, now) ?? 0)
-  }
-
-  isFull(now: number): boolean {
-    return (this.#messages?.isFull(now) ?? true) && (this.#bytes?.isFull(now) ?? true)
-  }
-}
 
 interface Address {
   connections: number
@@ -102,12 +45,16 @@ interface Address {
 
 const NOT_COUNTED: Address = { connections: 0, connects: null }
 
+const UNLIMITED: Quota = { charge: () => 0, release() {} }
+
 export class Rates implements Quotas {
   readonly #now: () => number
   #limits: RateLimits
   #connects: Bucket | null = null
-  /** By user and client id, ordered by their last connection. */
-  readonly #budgets = new Map<string, Budget>()
+  /** By user and client id. */
+  #ofClients = new Budgets(NO_RATE_LIMITS)
+  /** By user or address. */
+  #ofUsers = new Budgets(NO_RATE_LIMITS)
   /** By what their addresses count as; ordered by last use. */
   readonly #addresses = new Map<string, Address>()
 
@@ -120,9 +67,13 @@ export class Rates implements Quotas {
 
   /** For connections from now on. */
   update(limits: RateLimits): void {
-    const { connectsPerSecond } = limits
+    const { connectsPerSecond, messagesPerSecondOfUser, bytesPerSecondOfUser } = limits
     this.#limits = limits
-    this.#budgets.clear()
+    this.#ofClients = new Budgets(limits)
+    this.#ofUsers = new Budgets({
+      messagesPerSecond: messagesPerSecondOfUser,
+      bytesPerSecond: bytesPerSecondOfUser,
+    })
     this.#connects = connectsPerSecond === null ? null : new Bucket(connectsPerSecond, this.#now())
     for (const [name, { connections }] of this.#addresses) {
       if (connections === 0) this.#addresses.delete(name)
@@ -148,22 +99,24 @@ export class Rates implements Quotas {
     return null
   }
 
-  /** The budget stays with the client: coming again does not fill it. */
-  quotaOf({ name, clientId }: Principal): Quota {
-    const { messagesPerSecond, bytesPerSecond } = this.#limits
-    if (messagesPerSecond === null && bytesPerSecond === null) return UNLIMITED
+  /** The budgets stay with client and user: coming again does not fill them. */
+  quotaOf({ name, clientId }: Principal, { address }: PeerInfo): Quota {
+    const clients = this.#ofClients
+    const users = this.#ofUsers
     const id = JSON.stringify([name, clientId])
-    const budget = this.#budgets.get(id) ?? new Budget(this.#limits, this.#now())
-    this.#budgets.delete(id)
-    this.#budgets.set(id, budget)
-    budget.connections++
-    if (this.#budgets.size > CLIENTS_MAX) forgetFirst(this.#budgets)
+    const owner = JSON.stringify(name === null ? [null, countedAddress(address)] : [name])
+    const ofClient = clients.enter(id, this.#now())
+    const ofUser = users.enter(owner, this.#now())
+    if (ofClient === null && ofUser === null) return UNLIMITED
     return {
-      charge: (messages, bytes) => budget.charge(messages, bytes, this.#now()),
+      charge: (messages, bytes) => {
+        const now = this.#now()
+        const waitMs = ofClient?.charge(messages, bytes, now) ?? 0
+        return Math.max(waitMs, ofUser?.charge(messages, bytes, now) ?? 0)
+      },
       release: () => {
-        budget.connections--
-        const isLast = budget.connections === 0 && this.#budgets.get(id) === budget
-        if (isLast && budget.isFull(this.#now())) this.#budgets.delete(id)
+        clients.leave(id, ofClient, this.#now())
+        users.leave(owner, ofUser, this.#now())
       },
     }
   }
@@ -187,14 +140,3 @@ export class Rates implements Quotas {
     return address
   }
 }
-
-/** The first that has no connection. */
-function forgetFirst(all: Map<string, { readonly connections: number }>): void {
-  for (const [name, { connections }] of all) {
-    if (connections > 0) continue
-    all.delete(name)
-    return
-  }
-}
-
-const UNLIMITED: Quota = { charge: () => 0, release() {} }

@@ -70,6 +70,9 @@ export class Backlog implements Pressure {
     this.#wakeFrom = Math.min(WAKE_MESSAGES_MAX, Math.max(1, Math.floor(this.#holdFrom / 8)))
   }
 
+  get queued(): number {
+    return this.#owner.queued
+  }
   get waiting(): number {
     return this.#waiting?.length ?? 0
   }

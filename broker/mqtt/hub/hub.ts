@@ -105,9 +105,7 @@ export class Hub {
       delivered++
     }
     for (const group of groups) {
-      const { subscriber, subscription } = group.next()
-      subscriber.deliver(message, grantOf([subscription])!)
-      delivered++
+      if (group.give(message)) delivered++
     }
     return delivered
   }

@@ -36,6 +36,12 @@ export interface Receipt {
   came(): void
 }
 
+/** A shared subscription's members, as the one that has a message of theirs gives it back. */
+export interface Group {
+  /** To whose turn it is. @returns false where nobody is left */
+  give(message: Message): boolean
+}
+
 /** With what a subscriber takes a message: of all its subscriptions that match. MQTT 5, section 3.3.4. */
 export interface Grant {
   /** The highest that was granted. */
@@ -44,6 +50,8 @@ export interface Grant {
   readonly identifiers: readonly number[]
   /** Whether the RETAIN flag goes on as it was published. */
   readonly isRetainAsPublished: boolean
+  /** For whose members it takes it. */
+  readonly group?: Group
 }
 
 /** A session, as the hub sees it. */

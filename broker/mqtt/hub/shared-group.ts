@@ -1,18 +1,23 @@
 /**
- * The members of a shared subscription: each message goes to one of them, in turn (MQTT 5, section 4.8.2). Members that are connected and take
- * what comes are first; then who is connected; while none is, the message waits for one whose session stays. Publishers wait where all are slow.
+ * The members of a shared subscription: each message goes to one of them, in turn (MQTT 5, section 4.8.2). Members that are connected and for which nothing
+ * waits are first; then whoever is connected and has least that waits; while none is connected, the message waits for one whose session stays. So one that is
+ * slow, or dead and still connected, holds what its receive maximum lets it have, and nothing that another could take. Publishers wait where all are slow.
  */
 import { assert } from '../../assert.ts'
 import type { Backlog, Pressure } from './backlog.ts'
-import type { Subscriber } from './message.ts'
+import type { Grant, Group, Message, Subscriber } from './message.ts'
 import type { Subscription } from './subscription.ts'
 
 export interface Member {
   readonly subscriber: Subscriber
   readonly subscription: Subscription
+  readonly grant: Grant
 }
 
-export class SharedGroup implements Pressure {
+/** Connected members that are compared, from the one on whose turn it is: all of them, in nearly every group. */
+const COMPARED_MAX = 16
+
+export class SharedGroup implements Pressure, Group {
   readonly #members: Member[] = []
   #turn = 0
   /** To a member that is not chosen yet. */
@@ -23,7 +28,10 @@ export class SharedGroup implements Pressure {
   }
 
   add(subscriber: Subscriber, subscription: Subscription): void {
-    this.#members.push({ subscriber, subscription })
+    const { qos, identifier, isRetainAsPublished } = subscription
+    const identifiers = identifier === null ? [] : [identifier]
+    const grant = { qos, identifiers, isRetainAsPublished, group: this }
+    this.#members.push({ subscriber, subscription, grant })
   }
 
   remove(subscriber: Subscriber): void {
@@ -38,19 +46,28 @@ export class SharedGroup implements Pressure {
     const { length } = this.#members
     assert(length > 0, 'a group without members is none')
     const first = this.#turn % length
-    let chosen = -1
-    for (let step = 0; step < length; step++) {
+    let chosen = first
+    let least = Number.POSITIVE_INFINITY
+    let compared = 0
+    for (let step = 0; step < length && least > 0 && compared < COMPARED_MAX; step++) {
       const at = (first + step) % length
-      const { subscriber, subscription } = this.#members[at]!
+      const { subscriber } = this.#members[at]!
       if (!subscriber.isOnline) continue
-      if (chosen < 0) chosen = at
-      if (subscription.qos > 0 && subscriber.backlog.room === 0) continue
+      compared++
+      const { queued } = subscriber.backlog
+      if (queued >= least) continue
+      least = queued
       chosen = at
-      break
     }
-    if (chosen < 0) chosen = first
     this.#turn = chosen + 1
     return this.#members[chosen]!
+  }
+
+  give(message: Message): boolean {
+    if (this.isEmpty) return false
+    const { subscriber, grant } = this.next()
+    subscriber.deliver(message, grant)
+    return true
   }
 
   // -- of publishers ------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@ import type { LimitedLog } from '../../limited-log.ts'
 import type { EventLog } from '../../log/event-log.ts'
 import type { Subscription } from '../hub/subscription.ts'
 import { Reason, type ReasonCode } from '../packets/protocol-error.ts'
-import type { Who } from '../who.ts'
+import { ANONYMOUS, type Who } from '../who.ts'
 import { Replay } from './replay.ts'
 import { parseReplayFilter, type ReplayRequest } from './replay-filter.ts'
 import type { ReplayPosition } from './replay-position.ts'
@@ -26,6 +26,9 @@ export interface ReplayLimits {
   readonly replaysTotalMax: number
 }
 
+/** One user has at most this part of all, where clients are told apart by their users. */
+const USERS_SHARE = 2
+
 export class Replays {
   readonly #context: ReplayContext
   readonly #limits: ReplayLimits
@@ -34,10 +37,18 @@ export class Replays {
   #isWaking = false
   /** Those that hold what was read. */
   readonly #running = new Set<Replay>()
+  readonly #users = new WeakMap<Replay, string>()
+  readonly #rules: { readonly hasUsers: boolean }
   /** Those that would. */
   readonly #held = new Set<Replay>()
 
-  constructor(log: EventLog, limited: LimitedLog, limits: ReplayLimits) {
+  constructor(
+    log: EventLog,
+    limited: LimitedLog,
+    limits: ReplayLimits,
+    rules: { readonly hasUsers: boolean } = { hasUsers: false },
+  ) {
+    this.#rules = rules
     this.#context = {
       log,
       limited,
@@ -55,28 +66,42 @@ export class Replays {
 
   /** What a client has asked for. @param own replays that it has; @returns the reason code of the refusal, said in one line */
   open(who: Who, subscription: Subscription, own: number): Replay | ReasonCode {
-    const { replaysMax, replaysTotalMax } = this.#limits
     const request = this.#request(subscription)
     if (typeof request === 'string') return this.#refuse(who, subscription, Reason.invalidFilter, request)
-    if (own >= replaysMax || this.#running.size >= replaysTotalMax) {
-      const limit = own >= replaysMax ? `a client may have ${replaysMax}` : `there may be ${replaysTotalMax}`
-      return this.#refuse(
-        who,
-        subscription,
-        Reason.quotaExceeded,
-        `${limit} replays, and it would be one more`,
-      )
+    const limit = this.#limitOf(who, own)
+    if (limit !== null) {
+      const text = `${limit} replays, and it would be one more`
+      return this.#refuse(who, subscription, Reason.quotaExceeded, text)
     }
     const replay = this.#create(request, subscription)
+    this.#users.set(replay, who.user)
     // its client is connected
     this.#running.add(replay)
     return replay
   }
 
+  /** @returns the limit that is reached */
+  #limitOf({ user }: Who, own: number): string | null {
+    const { replaysMax, replaysTotalMax } = this.#limits
+    if (own >= replaysMax) return `a client may have ${replaysMax}`
+    if (this.#running.size >= replaysTotalMax) return `there may be ${replaysTotalMax}`
+    const isApart = user !== ANONYMOUS || this.#rules.hasUsers
+    const share = Math.ceil(replaysTotalMax / USERS_SHARE)
+    // below it nobody has more
+    if (!isApart || this.#running.size < share) return null
+    let ofUser = 0
+    for (const replay of this.#running) if (this.#users.get(replay) === user) ofUser++
+    return ofUser < share ? null : `one user may have ${share}`
+  }
+
   /** One of a stored session. @returns null, said in one line, where its stream is not there any more */
   restore(who: Who, subscription: Subscription, position: ReplayPosition | undefined): Replay | null {
     const request = this.#request(subscription)
-    if (typeof request !== 'string') return this.#create(request, subscription, position)
+    if (typeof request !== 'string') {
+      const replay = this.#create(request, subscription, position)
+      this.#users.set(replay, who.user)
+      return replay
+    }
     this.#refuse(who, subscription, Reason.invalidFilter, request)
     return null
   }

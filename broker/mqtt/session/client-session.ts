@@ -163,7 +163,7 @@ export class ClientSession implements Subscriber, FlowOwner, BacklogOwner {
     if (this.#isOverflown || (!this.isOnline && !this.isStored) || this.#isKnown(message)) return
     const isFull = !this.#isReplaying && this.queued >= this.#context.limits.queuedMessagesMax
     if (isFull) this.#overflow()
-    else flow.add(message, qos, isRetained, grant.identifiers)
+    else flow.add(message, qos, isRetained, grant)
   }
 
   #deliverAtOnce(

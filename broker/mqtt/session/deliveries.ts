@@ -6,7 +6,7 @@
  * packet id; the rest follows as the client's receive maximum allows. Messages that are not in memory are read back from the log on the
  * way, some at a time.
  */
-import type { Message } from '../hub/message.ts'
+import type { Grant, Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import { Reason, violation } from '../packets/protocol-error.ts'
 import { deliverable } from './delivery-fit.ts'
@@ -20,6 +20,7 @@ import { Qos2Facts } from './qos2-facts.ts'
 import { ReadBack } from './read-back.ts'
 import { Receipts } from './receipts.ts'
 import type { SessionContext } from './session-context.ts'
+import type { Shared } from './shared-returns.ts'
 
 /** A packet on its way to the connection: PUBREL where there is no message. */
 interface Unsent {
@@ -88,6 +89,21 @@ export class Deliveries {
     this.#facts.rest()
   }
 
+  /**
+   * What others of its shared subscriptions may have once it is over: QoS 1, and QoS 2 that was not sent [MQTT-4.8.2-5]. What no stream takes is not
+   * among it: it is not in the log.
+   */
+  *shared(): Generator<Shared, void, void> {
+    const table = this.#table
+    for (const seq of table.live()) {
+      const group = table.groupOf(seq)
+      const qos = table.qosOf(seq)
+      if (group === undefined || (qos === 2 && table.isTried(seq))) continue
+      const partition = table.partitionOf(seq)
+      if (partition !== INLINE) yield { group, qos, partition, offset: table.offsetOf(seq) }
+    }
+  }
+
   /** Nothing is to be delivered any more. */
   end(): void {
     for (const seq of this.#table.live()) this.#release(seq)
@@ -100,7 +116,7 @@ export class Deliveries {
     message: Message,
     qos: QoS,
     isRetained: boolean,
-    identifiers: readonly number[],
+    { identifiers, group }: Grant,
     isOnline: boolean,
   ): void {
     const intake = this.#intake
@@ -108,7 +124,7 @@ export class Deliveries {
     const isHeldLater = message.place === null && !this.#table.isStored && isOnline
     const seq = isHeldLater
       ? intake.addUnheld(qos, isRetained, identifiers)
-      : intake.add(message, qos, isRetained, identifiers)
+      : intake.add(message, qos, isRetained, identifiers, group)
     if (seq < 0 || !isOnline) return
     if (message.receipt !== undefined) {
       this.#receipts ??= new Receipts()

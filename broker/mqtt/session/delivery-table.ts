@@ -10,6 +10,7 @@
  */
 import { assert } from '../../assert.ts'
 import { cursor, readVarint, writeVarint } from '../../log/varint.ts'
+import type { Group } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 
 /** In the place of a partition's id: the offset is a number among the messages that no stream holds (inline-messages.ts). */
@@ -42,6 +43,14 @@ export interface NewEntry {
   readonly qos: QoS
   readonly isRetained: boolean
   readonly identifiers: readonly number[]
+  /** Whose members take it. Not on disk: after a restart what waits stays with its session. */
+  readonly group?: Group | undefined
+}
+
+/** What many slots have in common. */
+interface Common {
+  readonly identifiers: readonly number[]
+  readonly group: Group | undefined
 }
 
 interface Chunk {
@@ -53,8 +62,8 @@ export class DeliveryTable {
   /** By chunk number minus `#first`. */
   readonly #chunks: (Chunk | null)[] = []
   #first = 0
-  /** Distinct lists of subscription identifiers; a slot has the place of its own, plus one. */
-  #lists: (readonly number[])[] | null = null
+  /** Distinct lists of subscription identifiers, with the group; a slot has the place of its own, plus one. */
+  #lists: Common[] | null = null
   isStored: boolean
   /** Chunks that changed since they were last taken, of a session that is stored. */
   #dirty: Set<number> | null = null
@@ -77,7 +86,7 @@ export class DeliveryTable {
   }
 
   /** At a number that is not live: when a session is read from disk. */
-  insert(seq: number, { partition, offset, qos, isRetained, identifiers }: NewEntry): void {
+  insert(seq: number, { partition, offset, qos, isRetained, identifiers, group }: NewEntry): void {
     const chunk = this.#chunkFor(seq)
     const at = slotAt(seq)
     assert((chunk.view.getUint8(at + 14) & LIVE) === 0, 'a delivery has a number of its own')
@@ -85,7 +94,8 @@ export class DeliveryTable {
     chunk.view.setUint32(at + 8, partition, true)
     chunk.view.setUint16(at + 12, 0, true)
     chunk.view.setUint8(at + 14, qos | LIVE | (isRetained ? RETAINED : 0))
-    chunk.view.setUint8(at + 15, identifiers.length === 0 ? 0 : this.#listPlace(identifiers))
+    const isPlain = identifiers.length === 0 && group === undefined
+    chunk.view.setUint8(at + 15, isPlain ? 0 : this.#listPlace(identifiers, group))
     chunk.live++
     this.count++
     if (seq >= this.tail) this.tail = seq + 1
@@ -135,7 +145,11 @@ export class DeliveryTable {
   }
   identifiersOf(seq: number): readonly number[] {
     const place = this.#chunkOf(seq)!.view.getUint8(slotAt(seq) + 15)
-    return place === 0 ? NONE : this.#lists![place - 1]!
+    return place === 0 ? NONE : this.#lists![place - 1]!.identifiers
+  }
+  groupOf(seq: number): Group | undefined {
+    const place = this.#chunkOf(seq)!.view.getUint8(slotAt(seq) + 15)
+    return place === 0 ? undefined : this.#lists![place - 1]!.group
   }
 
   setOffset(seq: number, offset: number): void {
@@ -316,13 +330,15 @@ export class DeliveryTable {
     this.#dirty.add(Math.floor(seq / CHUNK_SLOTS))
   }
 
-  #listPlace(identifiers: readonly number[]): number {
+  #listPlace(identifiers: readonly number[], group: Group | undefined): number {
     this.#lists ??= []
-    const known = this.#lists.findIndex((list) => isSame(list, identifiers))
+    const known = this.#lists.findIndex(
+      (list) => list.group === group && isSame(list.identifiers, identifiers),
+    )
     if (known >= 0) return known + 1
     // a client with more combinations than this under way gets the message without them
     if (this.#lists.length >= IDENTIFIER_LISTS_MAX) return 0
-    this.#lists.push(identifiers)
+    this.#lists.push({ identifiers, group })
     return this.#lists.length
   }
 }

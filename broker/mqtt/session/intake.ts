@@ -1,5 +1,5 @@
 /** How a message comes into a session's delivery table: as a place in the log, or as one that is held here. */
-import type { Message } from '../hub/message.ts'
+import type { Group, Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import { type DeliveryTable, INLINE } from './delivery-table.ts'
 import type { FlowOwner } from './flow-owner.ts'
@@ -20,10 +20,17 @@ export class Intake {
   }
 
   /** @returns its number in the table; -1 where there is no room */
-  add(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): number {
+  add(
+    message: Message,
+    qos: QoS,
+    isRetained: boolean,
+    identifiers: readonly number[],
+    group?: Group,
+  ): number {
     const { inline, drops } = this.#context
     const { place } = message
-    if (place !== null) return this.#addAt(place.partition.id, place.offset, qos, isRetained, identifiers)
+    if (place !== null)
+      return this.#addAt(place.partition.id, place.offset, qos, isRetained, identifiers, group)
     const number = inline.hold(message, this.#table.isStored, this.#owner)
     if (number !== null) return this.#addAt(INLINE, number, qos, isRetained, identifiers)
     drops.count('inlineFull')
@@ -50,8 +57,9 @@ export class Intake {
     qos: QoS,
     isRetained: boolean,
     identifiers: readonly number[],
+    group?: Group,
   ): number {
-    const seq = this.#table.append({ partition, offset, qos, isRetained, identifiers })
+    const seq = this.#table.append({ partition, offset, qos, isRetained, identifiers, group })
     this.#owner.changed()
     return seq
   }

@@ -12,6 +12,7 @@ import type { SessionClock } from './session-clock.ts'
 import type { SessionContext } from './session-context.ts'
 import { awayFrom } from './session-restore.ts'
 import type { SessionRoom } from './session-room.ts'
+import type { SharedReturns } from './shared-returns.ts'
 import type { StateStore } from './state-store.ts'
 import { removeStored, storeExpiry } from './stored-session.ts'
 import type { Subscriptions } from './subscriptions.ts'
@@ -30,6 +31,7 @@ export interface LifetimesParts {
   readonly room: SessionRoom
   readonly subscriptions: Subscriptions
   readonly patience: Patience
+  readonly returns: SharedReturns
   /** It is over: nobody else knows of it. */
   ended(session: ClientSession): void
 }
@@ -156,9 +158,11 @@ export class Lifetimes {
     if (session.isStored) removeStored(this.#parts.store, session)
     this.#parts.away.delete(session)
     this.#parts.ended(session)
+    const shared = this.#parts.returns.taken(session.flow.shared())
     session.end()
     this.#parts.room.owned.delete(session)
     this.#parts.subscriptions.end(session)
+    this.#parts.returns.give(shared)
     this.byClient.delete(session.clientId)
     this.#parts.wills.sessionEnded(session.number, this.#parts.clock.now())
   }

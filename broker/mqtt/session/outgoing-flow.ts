@@ -2,7 +2,7 @@
  * What goes to a session's client, over connections: retained messages of new subscriptions, then what waits (deliveries.ts), and beside them, in turn,
  * replays (flow-replays.ts). All share packet ids and the client's receive maximum.
  */
-import type { Message } from '../hub/message.ts'
+import type { Grant, Message } from '../hub/message.ts'
 import type { QoS } from '../packets/packet.ts'
 import type { Replay } from '../replay/replay.ts'
 import type { SessionReplays } from '../replay/session-replays.ts'
@@ -15,6 +15,7 @@ import type { Outgoing } from './outgoing.ts'
 import { PacketIds } from './packet-ids.ts'
 import { type RetainedFeed, RetainedFeeds } from './retained-feed.ts'
 import type { SessionContext } from './session-context.ts'
+import type { Shared } from './shared-returns.ts'
 
 export class OutgoingFlow implements Pump {
   readonly #owner: FlowOwner
@@ -92,8 +93,13 @@ export class OutgoingFlow implements Pump {
   }
 
   /** A message of QoS 1 or 2 that waits from now on, and is sent at once where nothing is before it. */
-  add(message: Message, qos: QoS, isRetained: boolean, identifiers: readonly number[]): void {
-    this.#deliveries.add(message, qos, isRetained, identifiers, this.#outgoing !== null)
+  add(message: Message, qos: QoS, isRetained: boolean, grant: Grant): void {
+    this.#deliveries.add(message, qos, isRetained, grant, this.#outgoing !== null)
+  }
+
+  /** As `Deliveries.shared`. */
+  shared(): Iterable<Shared> {
+    return this.#deliveries.shared()
   }
 
   // -- what goes to the client --------------------------------------------------------------------------------------

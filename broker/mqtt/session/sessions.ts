@@ -30,6 +30,7 @@ import { restore } from './session-restore.ts'
 import { SessionRoom } from './session-room.ts'
 import { everyMs, type SessionsOptions } from './sessions-options.ts'
 import { countSessions, type SessionsStatus } from './sessions-status.ts'
+import { SharedReturns } from './shared-returns.ts'
 import type { StoredMessage } from './state-format.ts'
 import { type LoadedState, openState, STATE_DIRECTORY } from './state-load.ts'
 import { StateStore } from './state-store.ts'
@@ -62,6 +63,7 @@ export class Sessions implements SessionOwner {
   readonly #subscriptions: Subscriptions
   readonly #replays: Replays
   readonly #patience: Patience
+  readonly #returns: SharedReturns
   #stalled = new Set<ClientSession>()
   #ticks = 0
   #stopTicking: () => void = () => {}
@@ -107,7 +109,7 @@ export class Sessions implements SessionOwner {
       limited: this.#limited,
       end: (session) => this.#lifetimes.end(session),
     })
-    this.#replays = new Replays(log, this.#limited, limits)
+    this.#replays = new Replays(log, this.#limited, limits, options.rules)
     this.#subscriptions = new Subscriptions({
       hub: options.hub,
       store,
@@ -144,6 +146,7 @@ export class Sessions implements SessionOwner {
       // not at once: the hub may be going through its subscribers
       closed: (link) => void setImmediate(() => link.disconnect('lost', null)),
     }
+    this.#returns = new SharedReturns(this.#loader, this.#drops)
     this.#lifetimes = new Lifetimes({
       owner: this,
       limits,
@@ -156,6 +159,7 @@ export class Sessions implements SessionOwner {
       room: this.#room,
       subscriptions: this.#subscriptions,
       patience: this.#patience,
+      returns: this.#returns,
       ended: (session) => void this.#stalled.delete(session),
     })
   }
@@ -302,6 +306,7 @@ export class Sessions implements SessionOwner {
     this.#wills.look(now)
     for (const session of this.#away.ended(now)) this.#lifetimes.end(session)
     this.#loader.rest()
+    this.#returns.look()
     this.#patience.look((clientId) => this.#lifetimes.byClient.get(clientId))
     if (this.#ticks % EXPIRE_RETAINED_TICKS === 0) this.#retained.expire()
     if (this.#stalled.size > 0) {
@@ -378,6 +383,7 @@ export class Sessions implements SessionOwner {
   async close(): Promise<void> {
     this.#stopTicking()
     this.#replays.close()
+    this.#returns.close()
     await this.#wills.close()
     await this.#store.close()
   }

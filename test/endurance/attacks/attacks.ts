@@ -5,6 +5,8 @@ import { aliasFlood, propertyFlood, retainedFlood, sessionFlood, subscriptionFlo
 import { handshakes } from './handshakes.ts'
 import { churn, everyState } from './sessions.ts'
 import { hugeLengths, noise, silence, slowLoris, stalledReaders } from './slow.ts'
+import { replays, sharedMembers, takeovers, wills } from './storms.ts'
+import { tlsHandshakes } from './tls.ts'
 
 export const ATTACKS: readonly Attack[] = [
   everyState,
@@ -20,6 +22,11 @@ export const ATTACKS: readonly Attack[] = [
   aliasFlood,
   propertyFlood,
   handshakes,
+  wills,
+  takeovers,
+  replays,
+  sharedMembers,
+  tlsHandshakes,
 ]
 
 /** @param only what its name contains; all of them by default */

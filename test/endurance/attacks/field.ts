@@ -9,6 +9,7 @@ const ADDRESSES = ['127.0.0.11', '127.0.0.12', '127.0.0.13', '127.0.0.14']
 export interface Field {
   readonly port: number
   readonly webSocketPort: number
+  readonly tlsPort: number
   readonly isOver: () => boolean
 }
 
@@ -36,6 +37,10 @@ export class Arena {
 
   get webSocketPort(): number {
     return this.#field.webSocketPort
+  }
+
+  get tlsPort(): number {
+    return this.#field.tlsPort
   }
 
   /** Over TCP or WebSocket. */

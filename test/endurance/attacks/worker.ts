@@ -11,6 +11,7 @@ const SEED_STEP = 1_000_003
 export interface AttackJob {
   readonly port: number
   readonly webSocketPort: number
+  readonly tlsPort: number
   readonly seed: number
   /** Only attacks whose name contains this. */
   readonly only?: string
@@ -27,8 +28,8 @@ process.on('message', (message: AttackJob | 'stop') => {
 })
 process.on('disconnect', () => process.exit())
 
-async function attack({ port, webSocketPort, seed, only }: AttackJob): Promise<void> {
-  const field: Field = { port, webSocketPort, isOver: () => isOver }
+async function attack({ port, webSocketPort, tlsPort, seed, only }: AttackJob): Promise<void> {
+  const field: Field = { port, webSocketPort, tlsPort, isOver: () => isOver }
   const attacks = attacksOf(only)
   const counts: AttackCounts = {}
   let next = 0

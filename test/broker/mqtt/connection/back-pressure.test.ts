@@ -1,5 +1,6 @@
 /** Where the log, the disk, subscribers or a quota are slower than a publisher, it is not read: bounded, in order, and told where it is refused. */
 import { describe, expect, it, vi } from 'vitest'
+import { NO_RATE_LIMITS, Rates } from '../../../../broker/mqtt/door/rates.ts'
 import { Reason } from '../../../../broker/mqtt/packets/protocol-error.ts'
 import { acknowledged, startFront, storedMessages } from './support.ts'
 
@@ -123,5 +124,27 @@ describe('quotas', () => {
     await client.closed()
     expect(released).toBe(1)
     expect(await values()).toEqual(['v', 'v', 'v'])
+  })
+
+  it('of a user count all its clients, and each filter of a SUBSCRIBE: who comes anew waits like the others', async () => {
+    const clock = { now: 1000 }
+    const quotas = new Rates({ ...NO_RATE_LIMITS, messagesPerSecondOfUser: 10 }, () => clock.now)
+    const { open, connect } = await startFront({ quotas })
+    const first = await connect({ clientId: 'first' })
+    await first.handled()
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const subscriptions = Array.from({ length: 29 }, (_, n) => ({ topic: `t/${n}`, qos: 0 as const }))
+    first.send({ cmd: 'subscribe', messageId: 1, subscriptions })
+    await first.next('suback')
+    // twenty of thirty are above what there was: a second
+    const second = open()
+    await second.connect({ clientId: 'second' })
+    const handled = second.handled()
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve))
+    expect(second.received).toEqual([])
+    clock.now += 1000
+    vi.advanceTimersByTime(1000)
+    vi.useRealTimers()
+    await handled
   })
 })

@@ -10,13 +10,14 @@ const LITTLE = 100
 
 class Reader implements Reading {
   readonly share = new Share()
-  readonly ran: string[] = []
+  readonly ofOwner: Share
   readonly #name: string
-  readonly #run: (name: string, bytes: number) => void
+  readonly #run: (reader: Reader, name: string, bytes: number) => void
   #bytes = 0
 
-  constructor(name: string, run: (name: string, bytes: number) => void) {
+  constructor(name: string, ofOwner: Share, run: (reader: Reader, name: string, bytes: number) => void) {
     this.#name = name
+    this.ofOwner = ofOwner
     this.#run = run
   }
 
@@ -25,8 +26,7 @@ class Reader implements Reading {
     return this
   }
   run(): void {
-    this.share.add(this.#bytes, 1)
-    this.#run(this.#name, this.#bytes)
+    this.#run(this, this.#name, this.#bytes)
   }
   goOn(): void {
     this.run()
@@ -49,10 +49,11 @@ function start() {
     pass(ms: number) {
       now += ms
     },
-    brings(name: string, bytes: number): boolean {
+    brings(name: string, bytes: number, owner = 'all'): boolean {
       let reader = readers.get(name)
       if (reader === undefined) {
-        reader = new Reader(name, (who, count) => {
+        reader = new Reader(name, shares.ofOwner(owner), (reading, who, count) => {
+          shares.charge(reading, count, 1)
           done.push(who)
           now += count / 30_720
         })
@@ -114,16 +115,75 @@ describe('a turn', () => {
     expect(test.brings('small', LITTLE)).toBe(false)
   })
 
-  it('forgets what a connection brought a while ago', () => {
+  it('counts what all connections of a user bring: many with little each, or ever new ones, are a flood', () => {
+    const test = start()
+    for (let n = 0; n < 200; n++) {
+      test.brings(`new-${n}`, 1024, 'stranger')
+      while (test.turns.length > 0) test.endTurn()
+    }
+    test.pass(1000)
+    for (let n = 0; n < 5; n++) test.brings(`sensor-${n}`, 1024, 'plant')
+    test.pass(100)
+    test.endTurn()
+    // the turn is full
+    for (const name of ['a', 'b']) test.brings(name, MUCH, 'other')
+    expect(test.brings('c', MUCH, 'other')).toBe(false)
+    expect(test.brings('new-201', LITTLE, 'stranger')).toBe(false)
+    expect(test.brings('new-1', LITTLE, 'stranger')).toBe(false)
+    expect(test.brings('sensor-5', LITTLE, 'plant')).toBe(true)
+    expect(test.brings('sensor-1', LITTLE, 'plant')).toBe(true)
+  })
+
+  it('gives each user what falls to each, however much that is', () => {
+    const test = start()
+    // the first second shows who is there
+    for (let n = 0; n < 100; n++) {
+      for (const owner of ['one', 'two', 'three']) test.brings(`${owner}-${n}`, 4096, owner)
+      test.brings(`little-${n}`, 2048, 'little')
+      while (test.turns.length > 0) test.endTurn()
+    }
+    test.pass(500)
+    for (const name of ['a', 'b', 'c']) test.brings(name, MUCH, 'one')
+    expect(test.brings('one-x', LITTLE, 'one')).toBe(false)
+    expect(test.brings('little-x', LITTLE, 'little')).toBe(true)
+  })
+
+  it('where all are one user tells connections apart by themselves', () => {
+    const test = start()
+    for (let n = 0; n < 200; n++) {
+      test.brings(`sensor-${n}`, 1024)
+      while (test.turns.length > 0) test.endTurn()
+    }
+    for (const name of ['a', 'b', 'c']) test.brings(name, MUCH)
+    expect(test.brings('sensor-1', LITTLE)).toBe(true)
+  })
+})
+
+describe('a share', () => {
+  it('forgets what was brought a while ago', () => {
     const share = new Share()
-    share.add(MUCH, 100)
-    expect(share.isLight(LITTLE, 1_000)).toBe(true)
-    share.add(MUCH, 0)
-    expect(share.isLight(LITTLE, 1_500)).toBe(false)
-    expect(share.isLight(LITTLE, 2_000)).toBe(true)
-    share.add(10 * MUCH, 0)
-    expect(share.isLight(LITTLE, 3_000)).toBe(false)
-    expect(share.isLight(LITTLE, 5_000)).toBe(true)
+    share.add(1000)
+    expect(share.cost(10_000)).toBe(0)
+    share.add(1000)
+    expect(share.cost(10_500)).toBe(1000)
+    expect(share.cost(11_000)).toBe(500)
+    share.add(10_000)
+    expect(share.cost(12_000)).toBe(5250)
+    expect(share.cost(14_000)).toBe(0)
+  })
+
+  it('is one for all connections of an owner; of many owners those are forgotten that brought nothing for a while', () => {
+    let now = 10_000
+    const shares = new ReadShares(() => now)
+    const first = shares.ofOwner('user 0')
+    first.cost(now)
+    first.add(1000)
+    for (let n = 1; n < 1000; n++) shares.ofOwner(`user ${n}`)
+    shares.ofOwner('user 1000')
+    expect(shares.ofOwner('user 0')).toBe(first)
+    now += 5000
+    for (let n = 1001; n < 2001; n++) shares.ofOwner(`user ${n}`)
+    expect(shares.ofOwner('user 0')).not.toBe(first)
   })
 })
 

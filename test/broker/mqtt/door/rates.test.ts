@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Bucket, NO_RATE_LIMITS, type RateLimits, Rates } from '../../../../broker/mqtt/door/rates.ts'
+import { Bucket } from '../../../../broker/mqtt/door/bucket.ts'
+import { NO_RATE_LIMITS, type RateLimits, Rates } from '../../../../broker/mqtt/door/rates.ts'
 import { LOCAL, REMOTE } from './support.ts'
 
 const WHO = { name: null, clientId: 'c1' }
@@ -30,7 +31,7 @@ describe('a bucket', () => {
 describe('a client', () => {
   it('waits as long as its messages or its bytes are above their rates, whichever is longer', () => {
     const { rates: own, clock } = rates({ messagesPerSecond: 100, bytesPerSecond: 1000 })
-    const quota = own.quotaOf(WHO)
+    const quota = own.quotaOf(WHO, LOCAL)
     expect(quota.charge(200, 100)).toBe(0)
     expect(quota.charge(100, 100)).toBe(1000)
     clock.now += 1000
@@ -40,25 +41,53 @@ describe('a client', () => {
 
   it('has a budget of its own', () => {
     const { rates: own } = rates({ messagesPerSecond: 1 })
-    expect(own.quotaOf(WHO).charge(100, 1)).toBeGreaterThan(0)
-    expect(own.quotaOf({ ...WHO, clientId: 'c2' }).charge(1, 1)).toBe(0)
-    expect(own.quotaOf({ ...WHO, name: 'ann' }).charge(1, 1)).toBe(0)
+    expect(own.quotaOf(WHO, LOCAL).charge(100, 1)).toBeGreaterThan(0)
+    expect(own.quotaOf({ ...WHO, clientId: 'c2' }, LOCAL).charge(1, 1)).toBe(0)
+    expect(own.quotaOf({ ...WHO, name: 'ann' }, LOCAL).charge(1, 1)).toBe(0)
   })
 
   it('has the same budget when it comes again, and a full one once it was away for long', () => {
     const { rates: own, clock } = rates({ messagesPerSecond: 1 })
     for (let i = 0; i < 3; i++) {
-      const quota = own.quotaOf(WHO)
+      const quota = own.quotaOf(WHO, LOCAL)
       expect(quota.charge(2, 1) === 0).toBe(i === 0)
       quota.release()
     }
     clock.now += 60_000
-    expect(own.quotaOf(WHO).charge(2, 1)).toBe(0)
-    expect(own.quotaOf(WHO).charge(1, 1), 'two connections of one client share it').toBeGreaterThan(0)
+    expect(own.quotaOf(WHO, LOCAL).charge(2, 1)).toBe(0)
+    expect(own.quotaOf(WHO, LOCAL).charge(1, 1), 'two connections of one client share it').toBeGreaterThan(0)
+  })
+
+  it('shares a budget with the other clients of its user, whatever client ids they have', () => {
+    const { rates: own, clock } = rates({ messagesPerSecondOfUser: 100, bytesPerSecondOfUser: 1000 })
+    const ann = own.quotaOf({ name: 'ann', clientId: 'c1' }, LOCAL)
+    expect(ann.charge(200, 100)).toBe(0)
+    ann.release()
+    const again = own.quotaOf({ name: 'ann', clientId: 'c2' }, REMOTE)
+    expect(again.charge(50, 0)).toBe(500)
+    expect(own.quotaOf({ name: 'bob', clientId: 'c3' }, LOCAL).charge(200, 2000)).toBe(0)
+    clock.now += 500
+    expect(own.quotaOf({ name: 'ann', clientId: 'c4' }, LOCAL).charge(0, 0), 'nothing asks').toBe(0)
+    expect(again.charge(10, 0)).toBe(100)
+  })
+
+  it('without a name shares it with those of its address', () => {
+    const { rates: own } = rates({ messagesPerSecondOfUser: 100 })
+    expect(own.quotaOf(WHO, LOCAL).charge(210, 0)).toBe(100)
+    expect(own.quotaOf({ ...WHO, clientId: 'c2' }, LOCAL).charge(10, 0)).toBe(200)
+    expect(own.quotaOf({ ...WHO, clientId: 'c2' }, REMOTE).charge(200, 0)).toBe(0)
+    expect(own.quotaOf({ name: LOCAL.address, clientId: 'c2' }, LOCAL).charge(200, 0)).toBe(0)
+  })
+
+  it('has a rate of its own beside that of its user, and waits for the longer', () => {
+    const { rates: own } = rates({ messagesPerSecond: 10, messagesPerSecondOfUser: 100 })
+    expect(own.quotaOf(WHO, LOCAL).charge(30, 0)).toBe(1000)
+    for (let n = 0; n < 9; n++) own.quotaOf({ ...WHO, clientId: `d${n}` }, LOCAL).charge(20, 0)
+    expect(own.quotaOf({ ...WHO, clientId: 'e' }, LOCAL).charge(10, 0)).toBe(200)
   })
 
   it('is not held up without limits', () => {
-    expect(rates({}).rates.quotaOf(WHO).charge(1e9, 1e12)).toBe(0)
+    expect(rates({}).rates.quotaOf(WHO, LOCAL).charge(1e9, 1e12)).toBe(0)
   })
 })
 

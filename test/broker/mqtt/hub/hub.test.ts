@@ -208,6 +208,19 @@ describe('a shared subscription', () => {
     expect(hub.hasTakers('jobs/1')).toBe(false)
   })
 
+  it('prefers members for which nothing waits, then the one with least', () => {
+    const { hub, sessions } = setUp('a', 'b', 'c')
+    const [a, b, c] = sessions
+    for (const session of sessions) hub.subscribe(session, shared('workers'))
+    a.queued = 1
+    for (let i = 0; i < 4; i++) hub.publish(message('jobs/1'))
+    expect([a.take().length, b.take().length, c.take().length]).toEqual([0, 2, 2])
+    b.queued = 3
+    c.queued = 2
+    for (let i = 0; i < 4; i++) hub.publish(message('jobs/1'))
+    expect([a.take().length, b.take().length, c.take().length]).toEqual([4, 0, 0])
+  })
+
   it('goes on in turn when a member leaves', () => {
     const { hub, sessions } = setUp('a', 'b', 'c')
     const [a, b, c] = sessions

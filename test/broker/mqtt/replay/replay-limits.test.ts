@@ -1,6 +1,7 @@
 /** What replays a client is refused, and which have to wait. */
 import type { IPublishPacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
+import { type Credentials, OPEN_ACCESS } from '../../../../broker/mqtt/connection/access.ts'
 import { until } from '../../log/support.ts'
 import { startFront } from '../connection/support.ts'
 import { publishes, range, received, subscribe, take, unsubscribe, values, write } from './support.ts'
@@ -125,5 +126,35 @@ describe('the limit of all replays', () => {
     await unsubscribe(other, '$replay/events/latest')
     expect((await take(back, 3)).map(({ payload }) => String(payload))).toEqual(range(3, 6))
     expect(values(other).filter((value) => value === 'v5')).toHaveLength(2)
+  })
+
+  it('leaves half of it to others: one user, whatever client ids it has, gets no more', async () => {
+    const access = {
+      ...OPEN_ACCESS,
+      hasUsers: true,
+      canConnect: async ({ clientId }: Credentials) => ({ name: clientId.split('-')[0]!, clientId }),
+    }
+    const test = await startFront({ access, sessionLimits: { replaysTotalMax: 6 } })
+    await write(test, 0, 1)
+    const granted: number[] = []
+    for (let n = 0; n < 20; n++) {
+      const client = await test.connect({ clientId: `greedy-${n}` })
+      granted.push(await subscribe(client, '$replay/events/earliest'))
+    }
+    expect(granted.filter((code) => code === 0)).toHaveLength(3)
+    expect(new Set(granted.slice(3))).toEqual(new Set([0x97]))
+    const other = await test.connect({ clientId: 'other-1' })
+    for (const offset of [0, 1]) expect(await subscribe(other, `$replay/events/0/${offset}`)).toBe(0)
+    const third = await test.connect({ clientId: 'third-1' })
+    expect(await subscribe(third, '$replay/events/earliest')).toBe(0)
+    expect(await subscribe(third, '$replay/events/latest'), 'of all').toBe(0x97)
+  })
+
+  it('is all of it for who is the only one: clients without a name, where there are no users', async () => {
+    const test = await startFront({ sessionLimits: { replaysTotalMax: 6 } })
+    await write(test, 0, 1)
+    const client = await test.connect({ clientId: 'client' })
+    for (let n = 0; n < 6; n++) expect(await subscribe(client, `$replay/events/0/${n}`)).toBe(0)
+    expect(await subscribe(client, '$replay/events/0/6')).toBe(0x97)
   })
 })
