@@ -215,12 +215,17 @@ export class Ingress {
   /**
    * Whether its id is in flight, in whichever chain: the routes may have changed since it came first, and it stays where it went by the
    * old ones. Then that chain is to be waited for.
-   * @throws LogUnavailableError while another chain than its own cannot tell
+   * @throws LogUnavailableError while another chain than its own may have it, and cannot tell
    */
   #cameBefore(submission: Submission, own: Chain): boolean {
+    const message = submission as Qos2Message
     for (const chain of this.#log.chains()) {
-      if (chain !== own && chain.condition.state !== 'open') throw chain.unavailable()
-      if (!this.#statesOf(chain.name).qos2.isRepetition(submission as Qos2Message)) continue
+      const { qos2 } = this.#statesOf(chain.name)
+      if (chain !== own && chain.condition.state !== 'open') {
+        if (qos2.mayHold(message.clientId, message.packetId)) throw chain.unavailable()
+        continue
+      }
+      if (!qos2.isRepetition(message)) continue
       submission.chain = chain
       this.#counters.repetitions++
       return true
@@ -338,12 +343,15 @@ export class Ingress {
   /**
    * PUBREL: the id is free once the open commits of these chains are on disk; then PUBCOMP may be sent.
    * @returns none for an id that is not in flight
-   * @throws LogUnavailableError while nobody knows which ids are in flight: a chain opens itself again
+   * @throws LogUnavailableError while nobody knows whether it is in flight in a chain that opens itself again
    */
   releaseIn(clientId: string, packetId: number): Chain[] {
-    const chains = this.#log.chains()
-    for (const chain of chains) if (chain.condition.state !== 'open') throw chain.unavailable()
-    return chains.filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
+    const open = this.#log.chains().filter((chain) => {
+      if (chain.condition.state === 'open') return true
+      if (this.#statesOf(chain.name).qos2.mayHold(clientId, packetId)) throw chain.unavailable()
+      return false
+    })
+    return open.filter((chain) => this.#statesOf(chain.name).qos2.release(clientId, packetId))
   }
 
   /** CONNECT with a clean session: the client's packet ids begin anew. */

@@ -44,6 +44,10 @@ export class Qos2Ids implements CommitState {
   /** Without what is pending: what a segment's head may say, because only this is on disk. */
   readonly #sealed = new IdTable()
   #pending: Op[] = []
+  /** What the last commit took: once there is another one it is on disk. */
+  #taken: Op[] = []
+  /** What may be in flight while the log is read again. */
+  #maybe: Map<string, Set<number>> | null = null
 
   /** Ids in flight. */
   get count(): number {
@@ -54,6 +58,20 @@ export class Qos2Ids implements CommitState {
     const client = this.#live.clients.get(message.clientId)
     if (client === undefined || (client.cleaned.has(message.packetId) && !message.isDup)) return false
     return client.digests.get(message.packetId) === digestOf(message)
+  }
+
+  /**
+   * Whether the disk may have the id in flight: for while the chain has failed, when nobody knows which of the last operations it kept, and is opened
+   * again, when not all has been read.
+   */
+  mayHold(clientId: string, packetId: number): boolean {
+    const isReleased = ([kind, client, id]: Op) => kind === 1 && client === clientId && id === packetId
+    return (
+      this.#live.clients.get(clientId)?.digests.has(packetId) === true ||
+      this.#maybe?.get(clientId)?.has(packetId) === true ||
+      this.#taken.some(isReleased) ||
+      this.#pending.some(isReleased)
+    )
   }
 
   /** The message's record goes into the open commit: so does its id. */
@@ -77,15 +95,18 @@ export class Qos2Ids implements CommitState {
   }
 
   takePending(): Op[] | undefined {
-    if (this.#pending.length === 0) return undefined
     const pending = this.#pending
+    this.#taken = pending
+    if (pending.length === 0) return undefined
     this.#pending = []
     for (const op of pending) this.#sealed.apply(op)
     return pending
   }
 
   restore(snapshot: unknown): void {
+    this.#keepDoubtful()
     this.#pending = []
+    this.#taken = []
     this.#live.restore((snapshot ?? []) as Snapshot)
     this.#sealed.restore((snapshot ?? []) as Snapshot)
   }
@@ -101,7 +122,24 @@ export class Qos2Ids implements CommitState {
     return this.#sealed.snapshot()
   }
 
+  /** Of what is known so far, before it is read again: more than is on disk, never less. */
+  #keepDoubtful(): void {
+    const maybe = this.#maybe ?? new Map<string, Set<number>>()
+    const keep = (clientId: string, packetId: number) => {
+      const ids = maybe.get(clientId)
+      if (ids === undefined) maybe.set(clientId, new Set([packetId]))
+      else ids.add(packetId)
+    }
+    for (const [clientId, { digests }] of this.#live.clients) {
+      for (const packetId of digests.keys()) keep(clientId, packetId)
+    }
+    for (const op of [...this.#taken, ...this.#pending]) if (op[0] === 1) keep(op[1], op[2])
+    this.#maybe = maybe
+  }
+
   #do(op: Op): void {
+    // the chain is open: what is on disk is known
+    this.#maybe = null
     this.#live.apply(op)
     this.#pending.push(op)
   }

@@ -2,7 +2,13 @@
  * What an implementation of `Upstream` hands to the contract (upstream-contract.ts): a fresh place for each test, ways to open an upstream on it (also one
  * that is cut off after a number of outside steps), and a way to read it back; and rounds to try it with.
  */
-import { type LogIdentity, partitionKey, readRecords, type StoredBatch } from '../../broker/index.ts'
+import {
+  type LogIdentity,
+  type LogRecord,
+  partitionKey,
+  readRecords,
+  type StoredBatch,
+} from '../../broker/index.ts'
 import type { Recovered, Round, RoundPart, Upstream } from '../../sync/upstream.ts'
 import { MemoryLog, testIdentity } from './memory-log.ts'
 
@@ -87,18 +93,22 @@ export function contents(log: MemoryLog, below?: ReadonlyMap<string, number>): R
       for (const record of readRecords(batch.bytes)) {
         if (record.offset >= (below?.get(partitionKey(stream, partition)) ?? Number.POSITIVE_INFINITY))
           continue
-        out.push({
-          stream,
-          partition,
-          key: record.key?.toString() ?? null,
-          value: record.value?.toString() ?? null,
-          timestamp: record.timestamp,
-          headers: record.headers.map((h) => [h.key, h.value?.toString() ?? null] as const),
-        })
+        out.push(readBackOf(stream, partition, record))
       }
     }
   }
   return out
+}
+
+export function readBackOf(stream: string, partition: number, record: LogRecord): ReadBack {
+  return {
+    stream,
+    partition,
+    key: record.key?.toString() ?? null,
+    value: record.value?.toString() ?? null,
+    timestamp: record.timestamp,
+    headers: record.headers.map((h) => [h.key, h.value?.toString() ?? null] as const),
+  }
 }
 
 /** Without what comes again; in the logs of this suite all values of a partition differ. */

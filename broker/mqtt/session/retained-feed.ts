@@ -4,7 +4,7 @@
  */
 import type { Message } from '../hub/message.ts'
 import type { Subscription } from '../hub/subscription.ts'
-import type { RetainedMessages } from './retained.ts'
+import type { Retained, RetainedMessages } from './retained.ts'
 
 /** Read ahead. */
 const AHEAD_MESSAGES_MAX = 32
@@ -17,7 +17,7 @@ export class RetainedFeed {
   readonly #retained: RetainedMessages
   #topics: string[]
   #at = 0
-  #ahead: { readonly message: Message; readonly at: number }[] = []
+  #ahead: (Retained & { readonly at: number })[] = []
   isLoading = false
 
   constructor(filter: string, subscription: Subscription, topics: string[], retained: RetainedMessages) {
@@ -30,7 +30,12 @@ export class RetainedFeed {
   /** The next message; `later` where it has to be loaded first, `none` at the end. */
   peek(): Message | 'later' | 'none' {
     const next = this.#ahead[0]
-    if (next !== undefined) return next.message
+    if (next !== undefined) {
+      if (this.#retained.isLast(next.entry)) return next.message
+      // it was set or removed since it was read, and what came of that may be with the client already
+      this.#at = next.at
+      this.#ahead = []
+    }
     return this.isLoading || this.#at < this.#topics.length ? 'later' : 'none'
   }
 
@@ -49,9 +54,9 @@ export class RetainedFeed {
     }
     try {
       const topics = this.#topics.slice(from, this.#at)
-      const messages = await this.#retained.getMany(topics)
-      for (const [i, message] of messages.entries()) {
-        if (message !== null) this.#ahead.push({ message, at: from + i })
+      const found = await this.#retained.getMany(topics)
+      for (const [i, one] of found.entries()) {
+        if (one !== null) this.#ahead.push({ ...one, at: from + i })
       }
       return true
     } catch {

@@ -15,11 +15,17 @@ import type { LoadedRetained } from './state-load.ts'
 import type { StateStore } from './state-store.ts'
 import { TopicTree } from './topic-tree.ts'
 
-interface Entry {
+/** Another one with each message of the topic. */
+export interface Entry {
   readonly topic: string
   readonly bytes: number
   /** Session time; null is never. */
   readonly expiresAt: number | null
+}
+
+export interface Retained {
+  readonly message: Message
+  readonly entry: Entry
 }
 
 /** Bytes that wait for a checkpoint, at most: then one is asked for. */
@@ -119,12 +125,12 @@ export class RetainedMessages {
 
   /** With what is left of its expiry; null where there is none any more. @throws where the disk is at fault */
   async get(topic: string): Promise<Message | null> {
-    const [message] = await this.getMany([topic])
-    return message ?? null
+    const [found] = await this.getMany([topic])
+    return found?.message ?? null
   }
 
   /** The same for several topics, with one read. @throws where the disk is at fault */
-  async getMany(topics: readonly string[]): Promise<(Message | null)[]> {
+  async getMany(topics: readonly string[]): Promise<(Retained | null)[]> {
     const { store, reads } = this.#parts
     const unwritten = topics.map((topic) => this.#unwritten(topic))
     const missing = topics.filter((topic, i) => unwritten[i] === undefined && this.#current(topic) !== null)
@@ -136,8 +142,14 @@ export class RetainedMessages {
       const entry = this.#current(topic)
       if (entry === null) return null
       const message = this.#unwritten(topic) ?? unwritten[i] ?? this.#decoded(stored.get(topic))
-      return message === null ? null : this.#withExpiry(message, entry)
+      const left = message === null ? null : this.#withExpiry(message, entry)
+      return left === null ? null : { message: left, entry }
     })
+  }
+
+  /** Whether the topic's last message is still the one that was read. */
+  isLast(entry: Entry): boolean {
+    return this.#tree.get(entry.topic) === entry
   }
 
   #current(topic: string): Entry | null {

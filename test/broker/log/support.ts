@@ -20,6 +20,8 @@ export interface LogOptions extends Partial<EventLogOptions> {
   readonly path?: string
   readonly sink?: LogSink
   readonly states?: CommitState[]
+  /** In their place, where each chain has its own. */
+  readonly statesOf?: (chain: string) => CommitState[]
 }
 
 const DEFAULTS: EventLogOptions = {
@@ -51,7 +53,13 @@ export function temporaryDirectory(): string {
 
 /** Opens a log; it is closed after the test where the test did not. */
 export async function openLog(disk: Disk, options: LogOptions = {}): Promise<EventLog> {
-  const { path = MEMORY_PATH, sink = new RecordingSink(), states = [], ...rest } = options
+  const {
+    path = MEMORY_PATH,
+    sink = new RecordingSink(),
+    states = [],
+    statesOf = () => states,
+    ...rest
+  } = options
   const data: DataDirectory = {
     path,
     identity: { format: 1, edge: 'edge-1', incarnation: 'incarnation-1', createdAt: '' },
@@ -60,7 +68,7 @@ export async function openLog(disk: Disk, options: LogOptions = {}): Promise<Eve
   }
   if (disk instanceof FaultyDisk) disks.add(disk)
   await disk.makeDirectory(path)
-  const log = await EventLog.open(disk, data, { ...DEFAULTS, ...rest }, sink, () => states)
+  const log = await EventLog.open(disk, data, { ...DEFAULTS, ...rest }, sink, statesOf)
   open.add(log)
   return log
 }

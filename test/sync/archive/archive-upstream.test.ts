@@ -9,7 +9,7 @@ import { type ArchiveFiles, nodeArchiveFiles } from '../../../sync/archive/files
 import { readArchive } from '../../../sync/archive/reader.ts'
 import { MemoryLog } from '../memory-log.ts'
 import { describeUpstream } from '../upstream-contract.ts'
-import { type ReadBack, roundFrom, type UpstreamPlace } from '../upstream-harness.ts'
+import { type ReadBack, readBackOf, roundFrom, type UpstreamPlace } from '../upstream-harness.ts'
 
 const FILE_BYTES_MAX = 2000
 
@@ -68,14 +68,7 @@ async function readBack(directory: string): Promise<ReadBack[]> {
   const out: ReadBack[] = []
   for await (const { stream, partition, bytes } of readArchive(directory)) {
     for (const record of readRecords(bytes)) {
-      out.push({
-        stream,
-        partition,
-        key: record.key?.toString() ?? null,
-        value: record.value?.toString() ?? null,
-        timestamp: record.timestamp,
-        headers: record.headers.map((h) => [h.key, h.value?.toString() ?? null] as const),
-      })
+      out.push(readBackOf(stream, partition, record))
     }
   }
   return out

@@ -8,7 +8,7 @@ import { NatsUpstream, type NatsUpstreamOptions } from '../../../sync/nats/nats-
 import { type ReadMessage, readMessages } from '../../../sync/nats/reader.ts'
 import { type NatsWire, NatsWireError } from '../../../sync/nats/wire.ts'
 import { testIdentity } from '../memory-log.ts'
-import type { ReadBack, UpstreamPlace } from '../upstream-harness.ts'
+import { type ReadBack, readBackOf, type UpstreamPlace } from '../upstream-harness.ts'
 
 export function natsConfig(address: string, changes: Partial<NatsUpstreamConfig> = {}): NatsUpstreamConfig {
   return {
@@ -108,14 +108,7 @@ export async function messagesOf(
 export function recordsOf(messages: readonly ReadMessage[]): ReadBack[] {
   return messages.flatMap(({ batches }) =>
     batches.flatMap(({ stream, partition, bytes }) =>
-      [...readRecords(bytes)].map((record) => ({
-        stream,
-        partition,
-        key: record.key?.toString() ?? null,
-        value: record.value?.toString() ?? null,
-        timestamp: record.timestamp,
-        headers: record.headers.map((h) => [h.key, h.value?.toString() ?? null] as const),
-      })),
+      [...readRecords(bytes)].map((record) => readBackOf(stream, partition, record)),
     ),
   )
 }

@@ -88,6 +88,30 @@ describe('retained messages', () => {
     expect(broker.sessions.status().dropped).toMatchObject({ queueFull: 0 })
   })
 
+  it('are the last ones when they are sent, also to a client that takes its time', async () => {
+    const broker = await TestBroker.open()
+    for (const topic of ['a/1', 'a/2', 'a/3']) await broker.publish(topic, 'old', { isRetained: true })
+    broker.sessions.tick()
+    const client = await new TestClient('a').connect(broker.sessions, { receiveMaximum: 1 })
+    await client.subscribe('a/#', { qos: 1 })
+    await settle()
+    const [first] = client.received
+    const [second, third] = ['a/1', 'a/2', 'a/3'].filter((topic) => topic !== first!.topic)
+    // of QoS 0: neither waits for the client's acknowledgement
+    await broker.publish(second!, 'new', { isRetained: true, qos: 0 })
+    await broker.publish(third!, '', { isRetained: true, qos: 0 })
+    broker.sessions.tick()
+    await settle()
+    for (let n = 0; n < client.received.length; n++) {
+      const { qos, packetId } = client.received[n]!
+      if (qos > 0) client.session.puback(packetId, 0)
+      await settle()
+    }
+    const last = new Map(client.received.map(({ topic, payload }) => [topic, payload]))
+    expect([last.get(second!), last.get(third!)]).toEqual(['new', ''])
+    expect(client.session.queued).toBe(0)
+  })
+
   it('that a client did not get before its connection broke come on the next one, also after a cut', async () => {
     for (const end of ['none', 'cut'] as const) {
       let broker = await TestBroker.open()
