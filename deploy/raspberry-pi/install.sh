@@ -187,10 +187,12 @@ say_what_runs() {
     fail "headwater $version does not run, $current goes on: sudo journalctl -u headwater says why"
   fi
   headwater-release check >/dev/null 2>&1 || fail "headwater $current is installed and does not run: sudo journalctl -u headwater says why"
+  # who has disabled it, or stopped it before an upgrade, gets it as it was
+  if systemctl --quiet is-active headwater; then runs=runs; else runs='is not started: sudo systemctl enable --now headwater'; fi
   case $1 in
-    '') say "headwater $version is installed, and runs" ;;
-    "$version") say "headwater $version was installed already, and $current runs" ;;
-    *) say "headwater $version is installed in place of $1, and runs" ;;
+    '') say "headwater $version is installed, and $runs" ;;
+    "$version") say "headwater $version was installed already, and $current $runs" ;;
+    *) say "headwater $version is installed in place of $1, and $runs" ;;
   esac
   echo
   echo 'configuration  /etc/headwater/headwater.yaml; after a change: sudo systemctl reload headwater'

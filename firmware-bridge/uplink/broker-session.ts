@@ -3,6 +3,7 @@
  * CONNECT, keep alive, SUBSCRIBE, and the exchanges that a connection before began; those that begin on it are `exchanges.ts`'. When to
  * connect, with what, and what an acknowledgement waits for is decided here. What is in mqtt.js' way and how it is gone around: DESIGN.md.
  */
+import type { Writable } from 'node:stream'
 import { isDeepStrictEqual } from 'node:util'
 import type { MqttClient as Client, IConnackPacket, IPublishPacket } from 'mqtt'
 import { type BridgeError, BrokerRefusedError, BrokerUnreachableError, SessionEndedError } from '../errors.ts'
@@ -330,7 +331,9 @@ export class BrokerSession {
 
   #canSend(): boolean {
     if (this.#state !== 'ready' || this.#client === null) return false
-    return (this.#client.stream as unknown as { writableLength: number }).writableLength < UNSENT_BYTES_MAX
+    const stream = this.#client.stream as unknown as Writable
+    // after DISCONNECT, until the connection is gone
+    return !stream.writableEnded && stream.writableLength < UNSENT_BYTES_MAX
   }
 
   #send(packetId: number, message: OutgoingMessage, qos: QoS, isDup: boolean): void {
@@ -367,8 +370,10 @@ export class BrokerSession {
   }
 
   #write(bytes: Buffer): boolean {
-    if (this.#client === null || !this.#client.connected || this.#client.stream.destroyed) return false
-    this.#client.stream.write(bytes)
+    if (this.#client === null || !this.#client.connected) return false
+    const stream = this.#client.stream as unknown as Writable
+    if (stream.destroyed || stream.writableEnded) return false
+    stream.write(bytes)
     return true
   }
 

@@ -10,6 +10,8 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH=/usr/local/sbin:/usr/local/b
 PATIENCE=${PATIENCE:-1}
 CONFIG=/etc/headwater/headwater.yaml
 COUNT=${COUNT:-200}
+# So far; each step may be asked for without those before it.
+PUBLISHED=0
 
 property() { systemctl show --property="$2" --value "$1"; }
 is_active() { [ "$(systemctl is-active "$1")" = active ]; }
@@ -23,7 +25,7 @@ current() { basename "$(readlink /opt/headwater/current)"; }
 
 publish() {
   seq 1 "$COUNT" | mosquitto_pub -h 127.0.0.1 -p 1883 -q 1 -l -t plant/1/temperature -V 5 || failed 'publish'
-  PUBLISHED=$((${PUBLISHED:-0} + COUNT))
+  PUBLISHED=$((PUBLISHED + COUNT))
   eventually "$(within 20)" "$COUNT messages of QoS 1 are acknowledged, and $PUBLISHED are in the log" has_records "$PUBLISHED"
 }
 

@@ -3,7 +3,16 @@
  * packages, which say no more than what they are.
  */
 import { execFile, execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,6 +51,8 @@ export interface Circumstances {
   /** Of Headwater, installed already. */
   readonly installed?: string
   readonly env?: NodeJS.ProcessEnv
+  /** What systemd says when apt-get has ended; without it there is none. */
+  readonly systemd?: { readonly current: string; readonly isUp: boolean; readonly isActive: boolean }
   /** Of the script, so many lines came here. */
   readonly lines?: number
 }
@@ -76,7 +87,7 @@ export class InstallMachine {
   install(args: readonly string[], circumstances: Circumstances = {}): Promise<Ran> {
     const { home } = this
     this.#stubAll(circumstances)
-    const script = this.#script(circumstances.lines)
+    const script = this.#script(circumstances)
     for (const notes of ['installs', 'configured']) rmSync(join(home, notes), { force: true })
     const cwd = this.#packages.folder
     const base = { PATH: this.path(), CURL_CA_BUNDLE: join(cwd, 'ca.pem'), TMPDIR: home }
@@ -102,8 +113,9 @@ export class InstallMachine {
     rmSync(this.home, { recursive: true, force: true })
   }
 
-  #stubAll({ user = '0', architecture, processor = 'aarch64', installed, osRelease }: Circumstances): void {
+  #stubAll(circumstances: Circumstances): void {
     const { home } = this
+    const { user = '0', architecture, processor = 'aarch64', installed, osRelease, systemd } = circumstances
     this.#stub('id', `echo ${user}`)
     this.#stub('uname', `echo ${processor}`)
     this.#stub(
@@ -118,6 +130,11 @@ export class InstallMachine {
     // what is installed is looked at where it then lies: it is gone with the script
     const note = `dpkg-deb --field "$last" Package Version >>'${home}/installs'`
     this.#stub('apt-get', `for last; do :; done; ${note}`)
+    if (systemd !== undefined) {
+      symlinkSync(`releases/${systemd.current}`, join(home, 'current'))
+      this.#stub('headwater-release', systemd.isUp ? 'exit 0' : 'exit 1')
+      this.#stub('systemctl', systemd.isActive ? 'exit 0' : 'exit 3')
+    }
     const debian = 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian 12"\n'
     writeFileSync(join(home, 'os-release'), osRelease ?? debian)
   }
@@ -128,11 +145,12 @@ export class InstallMachine {
     chmodSync(file, 0o755)
   }
 
-  #script(lines?: number): string {
+  #script({ lines, systemd }: Circumstances): string {
     const file = join(this.home, 'install.sh')
     const text = readFileSync(SCRIPT, 'utf8')
       .replaceAll('/etc/os-release', join(this.home, 'os-release'))
-      .replaceAll('/run/systemd/system', join(this.home, 'no-systemd'))
+      .replaceAll('/run/systemd/system', systemd === undefined ? join(this.home, 'none') : this.home)
+      .replaceAll('/opt/headwater/current', join(this.home, 'current'))
     writeFileSync(file, text.split('\n').slice(0, lines).join('\n'))
     return file
   }

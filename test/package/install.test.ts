@@ -269,6 +269,40 @@ describe.skipIf(missing.length > 0)('install.sh', () => {
     }
   }, 60_000)
 
+  const WELL = { current: '0.9.0', isUp: true, isActive: true }
+  it.each<[string, Circumstances, number, string]>([
+    ['the first', { systemd: WELL }, 0, 'headwater 0.9.0 is installed, and runs'],
+    [
+      'an upgrade',
+      { systemd: WELL, installed: '0.1.0' },
+      0,
+      '0.9.0 is installed in place of 0.1.0, and runs',
+    ],
+    ['the same again', { systemd: WELL, installed: '0.9.0' }, 0, 'was installed already, and 0.9.0 runs'],
+    [
+      'one whose service is disabled',
+      { systemd: { ...WELL, isActive: false }, installed: '0.1.0' },
+      0,
+      'in place of 0.1.0, and is not started: sudo systemctl enable --now headwater',
+    ],
+    [
+      'one that was taken back',
+      { systemd: { ...WELL, current: '0.1.0' }, installed: '0.1.0' },
+      1,
+      'headwater 0.9.0 does not run, 0.1.0 goes on',
+    ],
+    [
+      'one that does not come up',
+      { systemd: { current: '0.9.0', isUp: false, isActive: false } },
+      1,
+      'headwater 0.9.0 is installed and does not run',
+    ],
+  ])('after %s it says what runs', async (_name, circumstances, code, line) => {
+    const ran = await install([fileName('0.9.0')], circumstances)
+    expect(ran).toMatchObject({ code, installs: INSTALLED('0.9.0') })
+    expect(`${ran.out}${ran.errors.join('\n')}`).toContain(line)
+  })
+
   it('checks the signature that is asked for, or installs nothing', async () => {
     const url = at(`/m/${fileName('0.1.0')}`)
     const env = { HEADWATER_KEY: 'key.pem' }

@@ -173,6 +173,19 @@ describe.each(['device', 'aggregated'] as SessionsMode[])('sessions: %s', (sessi
     expect(await payloads(will.topic)).toEqual(['gone for good'])
   })
 
+  it('a message of QoS 0 while the will is changed is published, or said not to be', async () => {
+    const will = { topic: `will/${++next}`, payload: Buffer.from('gone'), qos: 1, isRetained: false } as const
+    const session = await open({ will })
+    const changed = session.setWill({ ...will, payload: Buffer.from('gone for good') })
+    const { kind } = await session.publish(message(topic, 'meanwhile', { qos: 0 }))
+    await changed
+    expect((await session.publish(message(topic, 'after it', { messageId: 1 }))).kind).toBe('accepted')
+    const wanted = kind === 'accepted' ? ['meanwhile', 'after it'] : ['after it']
+    expect(await payloads(topic)).toEqual(wanted)
+    await session.end('clean')
+    expect(await payloads(will.topic)).toEqual([])
+  })
+
   it('while the broker is away messages are congestion, and sessions go on by themselves', async () => {
     const session = await open()
     await session.publish(message(topic, 'before', { messageId: 1 }))
