@@ -148,7 +148,7 @@ test('a full disk under its standard output does not end a broker, and is told b
   const directory = scratch()
   const cli = `'${process.execPath}' '${CLI}'`
   const env = { ...process.env, HEADWATER_HTTP_ADDRESS: 'null', HEADWATER_MQTT_LISTENERS: '127.0.0.1:0' }
-  const options = { cwd: directory, env, stdio: ['ignore', 'pipe', 'pipe'] } as const
+  const options = { cwd: directory, env }
   const broker = spawn('sh', ['-c', `exec ${cli} start >/dev/full`], options)
   const ended = once(broker, 'exit')
   await vi.waitFor(
