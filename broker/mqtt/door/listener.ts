@@ -303,6 +303,8 @@ export class Listener {
       socket.destroy()
     })
     server.on('clientError', (_error: Error, socket: Duplex) => socket.destroy())
+    // such as another handshake, which is refused: Node would leave the connection as it is
+    server.on('secureConnection', (socket: TLSSocket) => socket.on('error', () => socket.destroy()))
     return server
   }
 
