@@ -165,7 +165,9 @@ export class Replay {
       if (epoch !== this.#epoch) return true
       this.#reader ??= this.#open(this.#next)
       const reader = this.#reader
-      await reader.refill()
+      const { reads } = this.#context
+      // while it waited for its turn its client may have gone
+      await reads.take(async () => (reader === this.#reader ? reader.refill() : undefined))
       if (reader === this.#reader) {
         this.#isDry = false
         this.#dropGone(reader)

@@ -8,9 +8,15 @@ import { Replay } from './replay.ts'
 import { parseReplayFilter, type ReplayRequest } from './replay-filter.ts'
 import type { ReplayPosition } from './replay-position.ts'
 
+/** Reads of all that clients may ask for: some at a time, or they would have the next commit wait behind them (session/read-turns.ts). */
+export interface Reads {
+  take<T>(read: () => Promise<T>): Promise<T>
+}
+
 export interface ReplayContext {
   readonly log: EventLog
   readonly limited: LimitedLog
+  readonly reads: Reads
   /** At the log's end: woken by the next commit. */
   readonly waiting: Set<Replay>
   /** A replay's client is connected, and it would read. @returns false where all that may are reading: it is woken */
@@ -46,12 +52,14 @@ export class Replays {
     log: EventLog,
     limited: LimitedLog,
     limits: ReplayLimits,
+    reads: Reads,
     rules: { readonly hasUsers: boolean } = { hasUsers: false },
   ) {
     this.#rules = rules
     this.#context = {
       log,
       limited,
+      reads,
       waiting: new Set(),
       begins: (replay) => this.#begins(replay),
       rests: (replay) => this.#rests(replay),

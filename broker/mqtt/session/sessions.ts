@@ -109,7 +109,7 @@ export class Sessions implements SessionOwner {
       limited: this.#limited,
       end: (session) => this.#lifetimes.end(session),
     })
-    this.#replays = new Replays(log, this.#limited, limits, options.rules)
+    this.#replays = new Replays(log, this.#limited, limits, reads, options.rules)
     this.#subscriptions = new Subscriptions({
       hub: options.hub,
       store,

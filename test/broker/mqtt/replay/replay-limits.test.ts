@@ -158,3 +158,24 @@ describe('the limit of all replays', () => {
     expect(await subscribe(client, '$replay/events/0/6')).toBe(0x97)
   })
 })
+
+it('of many replays four read at a time, so that no commit waits behind all of them', async () => {
+  const test = await startFront()
+  await write(test, 0, 3)
+  let underWay = 0
+  let most = 0
+  const read = test.log.read.bind(test.log)
+  test.log.read = async (...args) => {
+    most = Math.max(most, ++underWay)
+    await new Promise((resolve) => setImmediate(resolve))
+    try {
+      return await read(...args)
+    } finally {
+      underWay--
+    }
+  }
+  const clients = await Promise.all(range(0, 20).map((clientId) => test.connect({ clientId })))
+  await Promise.all(clients.map((client) => subscribe(client, '$replay/events/earliest')))
+  for (const client of clients) await received(client, 3)
+  expect(most).toBe(4)
+})

@@ -10,6 +10,7 @@ import {
   SessionReplays,
 } from '../../../../broker/mqtt/replay/session-replays.ts'
 import type { Outgoing } from '../../../../broker/mqtt/session/outgoing.ts'
+import { ReadTurns } from '../../../../broker/mqtt/session/read-turns.ts'
 import { MemoryDisk } from '../../../support/memory-disk.ts'
 import { committed, openLog, RecordingSink, until } from '../../log/support.ts'
 
@@ -60,6 +61,7 @@ it('rests after a megabyte of which the client took nothing, whoever wakes it, a
   const context = {
     log,
     limited: new LimitedLog(new RecordingSink()),
+    reads: new ReadTurns(),
     waiting: new Set<Replay>(),
     begins: () => true,
     rests() {},
