@@ -63,7 +63,7 @@ export function chartOptions(
         ...(scaling === 'logarithmic'
           ? { filter: powersOfTen, grid: { ...axis.grid, filter: powersOfTen } }
           : {}),
-        values: (_plot, splits) => splits.map((value) => (value === null ? '' : axisText(value, format))),
+        values: (_plot, splits) => axisTexts(splits, format),
       },
     ],
     series: [
@@ -124,6 +124,12 @@ const SCALES: Readonly<Record<Scaling, uPlot.Scale>> = {
 /** Of a logarithmic axis the powers of ten alone have a line and a number. */
 function powersOfTen(_plot: uPlot, splits: number[]): (number | null)[] {
   return splits.map((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? value : null))
+}
+
+/** Where two steps read the same, as 0.5 and 1 B/s do, the upper one alone has it. */
+export function axisTexts(splits: readonly (number | null)[], format: (value: number) => string): string[] {
+  const texts = splits.map((value) => (value === null ? '' : axisText(value, format)))
+  return texts.map((text, index) => (text === texts[index + 1] ? '' : text))
 }
 
 /** Round numbers, so without a zero after the point. */

@@ -180,7 +180,7 @@ function ClientRow({ client, now }: { client: ClientStatus; now: number }) {
   const name = visible(client.clientId)
   return (
     <tr>
-      <th scope="row" class="name">
+      <th scope="row" class="name" title={name}>
         {name}
       </th>
       {COLUMNS.map(({ key, isNumber, text, title }) => (

@@ -63,10 +63,10 @@ function StreamRows({ stream, upstreams }: StreamProps) {
   return (
     <tbody>
       <tr>
-        <th scope="row">
+        <th scope="row" class="name" title={name}>
           <button type="button" class="opener" aria-expanded={isOpen} onClick={() => setOpen(!isOpen)}>
             <Icon name="chevron" />
-            {name}
+            <span>{name}</span>
           </button>{' '}
           {stream.table && <TableBadge table={stream.table} />}
           {stream.droppedRecords > 0 && (

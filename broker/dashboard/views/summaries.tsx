@@ -35,7 +35,9 @@ export function UpstreamSummary({ upstreams }: { upstreams: readonly UpstreamSta
           <tbody>
             {upstreams.map((upstream) => (
               <tr key={upstream.name}>
-                <th scope="row">{visible(upstream.name)}</th>
+                <th scope="row" class="name" title={visible(upstream.name)}>
+                  {visible(upstream.name)}
+                </th>
                 <td>
                   <StateBadge state={upstream.state} />
                 </td>
@@ -89,7 +91,7 @@ export function StreamSummary({ streams, upstreams }: StreamSummaryProps) {
           <tbody>
             {largest.map((stream) => (
               <tr key={stream.stream}>
-                <th scope="row">
+                <th scope="row" class="name" title={visible(stream.stream)}>
                   <a href={hrefOf('tail', stream.stream)}>{visible(stream.stream)}</a>
                 </th>
                 <td class="number">{count(stream.records)}</td>

@@ -3,8 +3,10 @@ import type { Config } from '../../config/schema.ts'
 import type { BrokerStatus, MqttStatus } from '../operations.ts'
 import type { Output } from '../terminal/output.ts'
 import { printable } from '../terminal/printable.ts'
+import { count, plural } from '../terminal/units.ts'
 import type { ConfigOptions } from './context.ts'
 
+const STREAMS_SHOWN_MAX = 20
 /** Of the longest label. */
 const LABEL_WIDTH = 'dashboard'.length
 
@@ -31,10 +33,13 @@ export function bannerLines(
     `${label('config')} ${file ?? `defaults, no file (${options.program} init writes one)`}`,
     `${label('data')} ${status.dataDirectory}`,
     `${label('mqtt')} ${status.mqtt.listeners.join(', ')}`,
-    ...config.streams.map(({ name, topics, partitions }, index) => {
+    ...config.streams.slice(0, STREAMS_SHOWN_MAX).map(({ name, topics, partitions }, index) => {
       const filters = topics.length > 3 ? `${topics.slice(0, 3).join(', ')}, ...` : topics.join(', ')
-      return `${label(index === 0 ? 'streams' : '')} ${name} <- ${printable(filters)} (${partitions} partitions)`
+      return `${label(index === 0 ? 'streams' : '')} ${name} <- ${printable(filters)} (${plural(partitions, 'partition')})`
     }),
+    ...(config.streams.length > STREAMS_SHOWN_MAX
+      ? [`${label('')} ${count(config.streams.length - STREAMS_SHOWN_MAX)} more`]
+      : []),
     ...config.upstreams.map(({ name, kind, directory }, index) => {
       const where = typeof directory === 'string' ? ` in ${directory}` : ''
       return `${label(index === 0 ? 'upstreams' : '')} ${name} (${kind}${where})`

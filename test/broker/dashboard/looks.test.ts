@@ -46,6 +46,30 @@ describeWithChromium('the looks of the page', (browser) => {
     })
   }
 
+  it('cuts a long name, so that it pushes no number out of sight', { timeout: TEST_MS_MAX }, async () => {
+    const page = await stage.page(browser(), 'overview', { viewport: { width: 1280, height: 800 } })
+    for (const [view, name] of [
+      ['overview', 'th.name a'],
+      ['streams', 'th.name .opener span'],
+      ['clients', 'th.name'],
+    ] as const) {
+      await page.goto(`${stage.url}/#${view}`)
+      const row = page.locator(`main tr:has(${name})`).first()
+      await row.waitFor()
+      const seen = await row.evaluate(
+        (element, { selector, text }) => {
+          element.querySelector(selector)!.textContent = text
+          const number = element.querySelector('td.number')!.getBoundingClientRect()
+          const card = element.closest('.card')!.getBoundingClientRect()
+          return { number: number.right, card: card.right }
+        },
+        { selector: name, text: LONG },
+      )
+      expect(seen.number, view).toBeLessThan(seen.card)
+    }
+    await stage.closePages()
+  })
+
   for (const colorScheme of ['light', 'dark'] as const) {
     it(`has no serious fault of accessibility, ${colorScheme}`, { timeout: TEST_MS_MAX }, async () => {
       const page = await stage.page(browser(), 'overview', { colorScheme })

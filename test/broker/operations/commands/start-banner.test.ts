@@ -4,18 +4,22 @@ import { bannerLines } from '../../../../broker/operations/commands/start-banner
 import { Output } from '../../../../broker/operations/terminal/output.ts'
 import { FakeLog, fakeOperations } from '../fake-log.ts'
 
-function publishLine(listeners: string[], needsLogin = false): string {
+function banner(listeners: string[], needsLogin = false, config = defaultConfig('/data')): string[] {
   const stream = { isTTY: false, write: () => true, once() {} }
   const status = fakeOperations(new FakeLog({ events: 1 })).status()
   const parts = {
-    config: defaultConfig('/data'),
+    config,
     file: null,
     status: { ...status, mqtt: { ...status.mqtt, listeners, needsLogin } },
     dashboard: null,
     demo: null,
     options: { program: 'headwater' },
   }
-  const line = bannerLines(new Output(stream, {}), parts).find((text) => text.startsWith('publish'))!
+  return bannerLines(new Output(stream, {}), parts)
+}
+
+function publishLine(listeners: string[], needsLogin = false): string {
+  const line = banner(listeners, needsLogin).find((text) => text.startsWith('publish'))!
   return line.replace(/^publish +npx mqtt pub /, '').replace('-q 1 -t plant/1/temperature -m 21.5', '...')
 }
 
@@ -35,4 +39,16 @@ it.each([
 
 it('with users it says who', () => {
   expect(publishLine(['127.0.0.1:1883'], true)).toBe(`-u USER -P PASSWORD ...${SAME}`)
+})
+
+it('of hundreds of streams it names the first, and how many there are more', () => {
+  const config = defaultConfig('/data')
+  const named = (name: string) => ({ ...config.streams[0]!, name, topics: [`${name}/#`], partitions: 1 })
+  const streams = Array.from({ length: 1_000 }, (_, index) => named(`s-${index}`))
+  const lines = banner(['127.0.0.1:1883'], false, { ...config, streams })
+  const from = lines.findIndex((line) => line.startsWith('streams'))
+  expect(lines[from]).toBe('streams   s-0 <- s-0/# (1 partition)')
+  expect(lines[from + 19]).toBe('          s-19 <- s-19/# (1 partition)')
+  expect(lines[from + 20]).toBe('          980 more')
+  expect(lines[from + 21]).toMatch(/^upstreams /)
 })
