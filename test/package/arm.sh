@@ -3,7 +3,7 @@
 # its power cut, misconfigured, upgraded, rolled back, removed. Needs root, debootstrap, e2fsprogs, qemu-user-static (to make the systems) and qemu-system-arm (to boot
 # them); makes the systems once, in ~/.cache/headwater. Nothing is left running, mounted or registered.
 # ARCHITECTURES=armhf takes one alone, CUTS=0 cuts no power, STEPS='publish kill' does these after the installation, TIMED=no saves the installation with a clock of its own,
-# YEAR2038=no what comes after the last second of a 32-bit time.
+# YEAR2038=yes adds what comes after the last second of a 32-bit time.
 set -euo pipefail
 HERE=$(cd "$(dirname "$0")" && pwd)
 PROJECT=$(cd "$HERE/../.." && pwd)
@@ -74,11 +74,11 @@ for architecture in ${ARCHITECTURES:-arm64 armhf}; do
   fi
   machine_test "$architecture" "$image" "$disk" "$work" install "$PATIENCE" "$SECONDS_MAX" | tee "$work/all"
   if [ "$CUTS" -gt 0 ]; then power_cuts "$architecture" "$image" "$disk" | tee -a "$work/all"; fi
-  if [ "${YEAR2038:-yes}" = yes ]; then cp --sparse=always "$disk" "$disk.2038"; fi
+  if [ "${YEAR2038:-no}" = yes ]; then cp --sparse=always "$disk" "$disk.2038"; fi
   # shellcheck disable=SC2086
   machine_test "$architecture" "$image" "$disk" "$work" "verify $STEPS" "$PATIENCE" "$SECONDS_MAX" | tee -a "$work/all"
   # by itself: a 32-bit system may not come back from there
-  if [ "${YEAR2038:-yes}" = yes ]; then machine_test "$architecture" "$image" "$disk.2038" "$work" year2038 "$PATIENCE" "$SECONDS_MAX" | tee -a "$work/all"; fi
+  if [ "${YEAR2038:-no}" = yes ]; then machine_test "$architecture" "$image" "$disk.2038" "$work" year2038 "$PATIENCE" "$SECONDS_MAX" | tee -a "$work/all"; fi
   table "$architecture" "$work/all" >>"$work/table"
 done
 cat "$work/table"
