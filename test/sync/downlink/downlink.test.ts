@@ -136,8 +136,12 @@ describe('when its cluster is away', () => {
     downlink.start()
     await settle()
     expect(downlink.status()).toMatchObject({ tries: 1, answerAgeSeconds: null })
-    source.add(0)
     clock.advance(1000)
+    await settle()
+    // it was asked what it has, and has nothing
+    expect(downlink.status()).toMatchObject({ state: 'reading', answerAgeSeconds: 0 })
+    clock.advance(500)
+    source.add(0)
     await settle()
     expect(downlink.status()).toMatchObject({ tries: 0, state: 'idle', answerAgeSeconds: 0 })
     source.failures.push(...Array.from({ length: 100 }, unreachable))
