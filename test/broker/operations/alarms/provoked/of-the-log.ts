@@ -187,9 +187,9 @@ export const LOG_PROVOCATIONS = {
       }
       return readAll(await edge.restart())
     },
-    // nothing is lost
+    // whether its end had records is not known where it was the active one: then they count as lost
     async mend(edge) {
-      return edge.restart()
+      await edge.headwater((context, options) => runLogAcknowledge(context, { ...options, yes: true }))
     },
   },
 
