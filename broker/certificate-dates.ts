@@ -7,6 +7,14 @@ import { X509Certificate } from 'node:crypto'
 const PEM = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END [^-]+-----/g
 /** They are made for a year or so, and people read their logs by the week. */
 const CERTIFICATE_DUE_MS = 30 * 86_400_000
+/** Of the time that it is made for: who has them for a day or for three months has a machine that renews them, most often when a third is left. */
+const CERTIFICATE_DUE_SHARE = 1 / 4
+
+/** From when to when a certificate is good, ms since 1970. */
+export interface Validity {
+  readonly from: number
+  readonly until: number
+}
 
 export interface CertificateStatus {
   /** When it ends, ms since 1970. */
@@ -15,14 +23,14 @@ export interface CertificateStatus {
   readonly isDue: boolean
 }
 
-/** True when a certificate that is good until then should be replaced now; times in ms since 1970. */
-export function isCertificateDue(until: number, now: number): boolean {
-  return until - now <= CERTIFICATE_DUE_MS
+/** True when a certificate should be replaced now. @param now ms since 1970 */
+export function isCertificateDue({ from, until }: Validity, now: number): boolean {
+  return until - now <= Math.min(CERTIFICATE_DUE_MS, (until - from) * CERTIFICATE_DUE_SHARE)
 }
 
 /** @returns null where there is none, or it is not known when it ends */
-export function certificateStatus(until: number | null, now: number): CertificateStatus | null {
-  return until === null ? null : { until, isDue: isCertificateDue(until, now) }
+export function certificateStatus(validity: Validity | null, now: number): CertificateStatus | null {
+  return validity === null ? null : { until: validity.until, isDue: isCertificateDue(validity, now) }
 }
 
 /** The certificates of a file in PEM, in its order. @param onDamaged told the place of one that cannot be read, from 0 */
@@ -41,13 +49,14 @@ export function certificatesIn(
   })
 }
 
-export function endOf({ validTo }: X509Certificate): number {
-  return Date.parse(validTo)
+export function validityOf({ validFrom, validTo }: Pick<X509Certificate, 'validFrom' | 'validTo'>): Validity {
+  return { from: Date.parse(validFrom), until: Date.parse(validTo) }
 }
 
-/** When the first of them ends, ms since 1970; null where there is none. */
-export function firstEnd(certificates: readonly X509Certificate[]): number | null {
-  return certificates.length === 0 ? null : Math.min(...certificates.map(endOf))
+/** Of the one that ends first; null where there is none. */
+export function firstToEnd(certificates: readonly X509Certificate[]): Validity | null {
+  const [first = null] = certificates.map(validityOf).toSorted((a, b) => a.until - b.until)
+  return first
 }
 
 /** Of authorities, the one of each name that lasts longest: beside its successor an old one may end. */
@@ -55,7 +64,8 @@ export function lastingAuthorities(certificates: readonly X509Certificate[]): X5
   const byName = new Map<string, X509Certificate>()
   for (const certificate of certificates) {
     const other = byName.get(certificate.subject)
-    if (other === undefined || endOf(other) < endOf(certificate)) byName.set(certificate.subject, certificate)
+    if (other === undefined || validityOf(other).until < validityOf(certificate).until)
+      byName.set(certificate.subject, certificate)
   }
   return [...byName.values()]
 }

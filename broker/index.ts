@@ -1,6 +1,12 @@
 /** The broker's public surface: what sync and the command line may use. */
 export { AssertionError, assert, unreachable } from './assert.ts'
-export { certificateStatus, certificatesIn, isCertificateDue } from './certificate-dates.ts'
+export {
+  certificateStatus,
+  certificatesIn,
+  isCertificateDue,
+  type Validity,
+  validityOf,
+} from './certificate-dates.ts'
 export { EARLIEST_TIME, type Trust } from './clock/trust.ts'
 export * from './errors.ts'
 export { LimitedLog } from './limited-log.ts'

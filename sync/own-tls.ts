@@ -2,7 +2,7 @@
  * The TLS files of one upstream, read anew for each connection; and a warning in time, before the certificate that this device
  * shows expires.
  */
-import { isCertificateDue } from '../broker/index.ts'
+import { isCertificateDue, type Validity, validityOf } from '../broker/index.ts'
 import type { Clock } from './clock.ts'
 import { type ReadClock, timeText } from './clock-reading.ts'
 import type { TlsConfig } from './config/security.ts'
@@ -24,7 +24,7 @@ export interface OwnTlsDeps {
 export class OwnTls {
   readonly #files: TlsConfig | undefined
   readonly #deps: OwnTlsDeps
-  #certificateUntil: number | null = null
+  #certificate: Validity | null = null
   /** Monotonic. */
   #warnedAt = Number.NEGATIVE_INFINITY
 
@@ -33,16 +33,16 @@ export class OwnTls {
     this.#deps = deps
   }
 
-  /** When this device's certificate, as last read, expires, ms since 1970; null where there is none. */
-  get certificateUntil(): number | null {
-    return this.#certificateUntil
+  /** How long this device's certificate, as last read, is good; null where there is none. */
+  get certificate(): Validity | null {
+    return this.#certificate
   }
 
   /** Empty where the upstream has no `tls`. @throws UpstreamSecretError */
   async read(): Promise<TlsMaterial> {
     const material = this.#files === undefined ? {} : await readTlsFiles(this.#files, this.#deps.secrets)
     const own = ownCertificate(material)
-    this.#certificateUntil = own === null ? null : Date.parse(own.validTo)
+    this.#certificate = own === null ? null : validityOf(own)
     this.#warnOfExpiry()
     return material
   }
@@ -56,11 +56,12 @@ export class OwnTls {
 
   #warnOfExpiry(): void {
     const { warn, clock, readClock } = this.#deps
-    const until = this.#certificateUntil
+    const certificate = this.#certificate
     const { now } = readClock()
-    if (warn === undefined || until === null || !isCertificateDue(until, now)) return
+    if (warn === undefined || certificate === null || !isCertificateDue(certificate, now)) return
     if (clock.monotonic() - this.#warnedAt < WARN_EVERY_MS) return
     this.#warnedAt = clock.monotonic()
+    const { until } = certificate
     const days = Math.floor((until - now) / 86_400_000)
     const when = days < 0 ? 'expired' : `expires in ${days} ${days === 1 ? 'day' : 'days'},`
     const { certFile, keyFile } = this.#files!

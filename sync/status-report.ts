@@ -67,7 +67,7 @@ export function statusOf(parts: StatusParts): ReplicatorStatus {
     stalls: parts.stalls,
     lastAckAt: health.lastAckAt,
     ackAgeSeconds: health.ackAgeSeconds,
-    certificate: certificateStatus(upstream.certificateUntil ?? null, parts.now),
+    certificate: certificateStatus(upstream.certificate ?? null, parts.now),
     lastError: parts.lastError,
     refused: refusals.status(),
     recordsPerSecond: health.recordsPerSecond,

@@ -5,7 +5,7 @@
  * The upstream owns the position: what `recover` and `send` return is the only truth about what is there. After any
  * error from `send` the caller knows nothing and asks `recover` again.
  */
-import type { LogIdentity, PartitionState, StoredBatch } from '../broker/index.ts'
+import type { LogIdentity, PartitionState, StoredBatch, Validity } from '../broker/index.ts'
 import type { RefusedStreams } from './refused-streams.ts'
 
 /** For each `partitionKey`, the next offset of the edge's log that is expected. */
@@ -80,8 +80,8 @@ export interface Upstream {
   readonly kind: string
   /** Names the place for people, without secrets. */
   readonly address: string
-  /** When the certificate that this device shows upstream expires, ms since 1970; null where it shows none, or not yet. */
-  readonly certificateUntil?: number | null
+  /** How long the certificate is good that this device shows upstream; null where it shows none, or not yet. */
+  readonly certificate?: Validity | null
   /**
    * Connects where needed, and finds the positions of what is asked for, which may be a part of what was asked before. Fences earlier processes of this edge where the upstream can. After an
    * error that is not `retryable` it is called again only when a person said so. Where all streams are refused it may throw why one is.

@@ -32,9 +32,9 @@ export async function createKafka(config: KafkaUpstreamConfig, deps: UpstreamDep
   if (exposed !== null) sink.warn(`upstream ${config.name}: ${exposed}`)
   const meter = new LinkMeter()
   const openWire = wireOpener(config, deps, config.transactionTimeoutMs, credentials, meter)
-  const certificateUntil = () => credentials.certificateUntil
+  const certificate = () => credentials.certificate
   const bootstrap = config.bootstrap.join(',')
-  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificateUntil, meter })
+  return new KafkaUpstream({ ...config, bootstrap }, { clock, openWire, certificate, meter })
 }
 
 export async function createKafkaAudit(

@@ -1,5 +1,7 @@
 /** What a connection to a broker is opened with: TLS files and credentials, read anew each time. */
+
 import type { ConnectionOptions } from '@platformatic/kafka'
+import type { Validity } from '../../broker/index.ts'
 import { AccessTokens, readTokenFile } from '../access-token.ts'
 import type { Clock } from '../clock.ts'
 import { unwatchedClock } from '../clock-reading.ts'
@@ -49,9 +51,9 @@ export class Credentials {
     return this.#config.sasl?.mechanism ?? null
   }
 
-  /** When this device's certificate, as last read, expires, ms since 1970; null where there is none. */
-  get certificateUntil(): number | null {
-    return this.#tls.certificateUntil
+  /** How long this device's certificate, as last read, is good; null where there is none. */
+  get certificate(): Validity | null {
+    return this.#tls.certificate
   }
 
   /** Reads what the configuration names, but fetches no token. @throws UpstreamSecretError */

@@ -3,7 +3,13 @@
  * own, the position after them. What is committed there is the truth; this device keeps nothing that has to agree with it.
  * In `fleet` mode there is no transaction: the offset follows the records (fleet.ts).
  */
-import { assert, type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
+import {
+  assert,
+  type LogIdentity,
+  type PartitionState,
+  partitionKey,
+  type Validity,
+} from '../../broker/index.ts'
 import type { Clock } from '../clock.ts'
 import { FencedError, UpstreamTimeoutError } from '../errors.ts'
 import type { Positions, Recovered, Round, Upstream } from '../upstream.ts'
@@ -63,7 +69,7 @@ export interface KafkaUpstreamDeps {
   /** Opens connections; called again after each `disconnect`. */
   readonly openWire: () => Promise<KafkaWire>
   readonly clock: Clock
-  readonly certificateUntil?: () => number | null
+  readonly certificate?: () => Validity | null
   /** Counts what the wires carry. */
   readonly meter?: LinkMeter
   /** In `fleet` mode: how long what has no answer is sent again, the same, before the round fails. */
@@ -102,8 +108,8 @@ export class KafkaUpstream implements Upstream {
     this.#compressor = compression === 'none' ? null : new BatchCompressor(compression, compressionLevel)
   }
 
-  get certificateUntil(): number | null {
-    return this.#deps.certificateUntil?.() ?? null
+  get certificate(): Validity | null {
+    return this.#deps.certificate?.() ?? null
   }
 
   get wireBytes(): number | undefined {

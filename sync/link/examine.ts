@@ -6,7 +6,7 @@ import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
-import { isCertificateDue } from '../../broker/index.ts'
+import { isCertificateDue, type Validity, validityOf } from '../../broker/index.ts'
 import { parseAddress } from '../address.ts'
 import { type ReadClock, timeText } from '../clock-reading.ts'
 import type { TlsConfig } from '../config/security.ts'
@@ -59,9 +59,10 @@ function ownFindings(
 ): LinkFinding[] {
   const own = ownCertificate(material)
   if (own === null) return []
-  const until = Date.parse(own.validTo)
+  const validity = validityOf(own)
+  const { until } = validity
   const { now } = readClock()
-  if (!isCertificateDue(until, now)) return []
+  if (!isCertificateDue(validity, now)) return []
   const when = until < now ? 'expired' : 'expires'
   const what = `this device's certificate ${certFile} ${when} on ${timeText(until)}`
   const todo = 'put a new one and its key into the files; no restart is needed'
@@ -131,8 +132,8 @@ async function examineTls(
   try {
     await within(stepMs, once(encrypted, 'secureConnect'))
     const protocol = encrypted.getProtocol() ?? 'TLS'
-    const until = Date.parse(encrypted.getPeerCertificate().valid_to)
-    return dueFinding(server, protocol, until, readClock().now)
+    const { valid_from: validFrom, valid_to: validTo } = encrypted.getPeerCertificate()
+    return dueFinding(server, protocol, validityOf({ validFrom, validTo }), readClock().now)
   } catch (error) {
     const silence = silenceText(error)
     if (silence !== null) return { level: 'fault', what: `${server}: ${silence}`, todo: TLS_PORT }
@@ -151,9 +152,9 @@ function silenceText(error: unknown): string | null {
   return code === 'ECONNRESET' || code === 'EPIPE' ? 'it ends the connection at the TLS handshake' : null
 }
 
-function dueFinding(server: string, protocol: string, until: number, now: number): LinkFinding {
-  const what = `${server}: reached, ${protocol}, its certificate is good until ${timeText(until)}`
-  if (!isCertificateDue(until, now)) return { level: 'ok', what, todo: '' }
+function dueFinding(server: string, protocol: string, validity: Validity, now: number): LinkFinding {
+  const what = `${server}: reached, ${protocol}, its certificate is good until ${timeText(validity.until)}`
+  if (!isCertificateDue(validity, now)) return { level: 'ok', what, todo: '' }
   return { level: 'warning', what, todo: 'tell who runs it: it expires soon' }
 }
 

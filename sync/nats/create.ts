@@ -28,7 +28,7 @@ export async function createNats(config: NatsUpstreamConfig, deps: UpstreamDeps)
     })
   return new NatsUpstream(
     { ...config, address: config.servers.join(',') },
-    { randomUuid: randomUUID, openWire, certificateUntil: () => credentials.certificateUntil },
+    { randomUuid: randomUUID, openWire, certificate: () => credentials.certificate },
   )
 }
 

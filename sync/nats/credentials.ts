@@ -1,4 +1,5 @@
 /** What a connection to a server is opened with: TLS files and what logs this edge in, read anew each time. */
+import type { Validity } from '../../broker/index.ts'
 import type { NatsUpstreamConfig } from '../config.ts'
 import { OwnTls, type OwnTlsDeps } from '../own-tls.ts'
 import type { Secrets } from '../secrets.ts'
@@ -38,9 +39,9 @@ export class Credentials {
     return this.#config.tls !== undefined
   }
 
-  /** When this device's certificate, as last read, expires, ms since 1970; null where there is none. */
-  get certificateUntil(): number | null {
-    return this.#tls.certificateUntil
+  /** How long this device's certificate, as last read, is good; null where there is none. */
+  get certificate(): Validity | null {
+    return this.#tls.certificate
   }
 
   /** @throws UpstreamSecretError */

@@ -3,7 +3,13 @@
  * that the subject's last message is the checkpoint. Each is published on the condition that the subject still ends where
  * this process left it. See DESIGN.md.
  */
-import { assert, type LogIdentity, type PartitionState, partitionKey } from '../../broker/index.ts'
+import {
+  assert,
+  type LogIdentity,
+  type PartitionState,
+  partitionKey,
+  type Validity,
+} from '../../broker/index.ts'
 import {
   CheckpointMismatchError,
   NatsNotAllowedError,
@@ -56,8 +62,8 @@ export interface NatsUpstreamDeps {
   /** Opens a connection; called again after each `disconnect`. */
   readonly openWire: (identity: LogIdentity) => Promise<NatsWire>
   readonly randomUuid: () => string
-  /** When this device's certificate expires, ms since 1970. */
-  readonly certificateUntil?: () => number | null
+  /** How long this device's certificate is good. */
+  readonly certificate?: () => Validity | null
 }
 
 /** One partition, and where its subject ends as far as this process knows. */
@@ -96,8 +102,8 @@ export class NatsUpstream implements Upstream {
     this.#successions = new Successions(this.#instance)
   }
 
-  get certificateUntil(): number | null {
-    return this.#deps.certificateUntil?.() ?? null
+  get certificate(): Validity | null {
+    return this.#deps.certificate?.() ?? null
   }
 
   /** Bytes that went over the link since the start, tries that failed included. */

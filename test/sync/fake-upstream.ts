@@ -1,5 +1,11 @@
 /** An upstream in memory, whose answers a test decides. */
-import { type LogIdentity, type PartitionState, partitionKey, readRecords } from '../../broker/index.ts'
+import {
+  type LogIdentity,
+  type PartitionState,
+  partitionKey,
+  readRecords,
+  type Validity,
+} from '../../broker/index.ts'
 import type { UpstreamError } from '../../sync/errors.ts'
 import { partProof } from '../../sync/proof.ts'
 import type { Positions, Recovered, RecoveredPartition, Round, Upstream } from '../../sync/upstream.ts'
@@ -20,7 +26,7 @@ export class FakeUpstream implements Upstream {
   asked: readonly string[] = []
   disconnects = 0
   closed = false
-  certificateUntil: number | null = null
+  certificate: Validity | null = null
   /** Runs before a call takes effect; throws to make it fail. */
   beforeRecover: () => void | Promise<void> = () => {}
   beforeSend: (round: Round) => void | Promise<void> = () => {}

@@ -91,7 +91,7 @@ describe('health', () => {
     const { upstream, clock, replicator } = setUp()
     expect(replicator.status().certificate).toBe(null)
     const until = clock.now() + 31 * DAY_MS
-    upstream.certificateUntil = until
+    upstream.certificate = { from: until - 365 * DAY_MS, until }
     expect(replicator.status().certificate).toEqual({ until, isDue: false })
     clock.time += DAY_MS
     expect(replicator.status().certificate).toEqual({ until, isDue: true })

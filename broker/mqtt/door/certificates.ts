@@ -1,7 +1,7 @@
 /** The certificate files of a listener: read and tried out before they are used. */
 import { constants, createHash } from 'node:crypto'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
-import { certificatesIn, firstEnd, lastingAuthorities } from '../../certificate-dates.ts'
+import { certificatesIn, firstToEnd, lastingAuthorities, type Validity } from '../../certificate-dates.ts'
 import { ListenError } from '../../errors.ts'
 import type { Disk } from '../../storage/store.ts'
 
@@ -20,9 +20,9 @@ export interface Certificates {
   readonly fingerprint: string
   /** Those that clients' certificates are taken from, by their fingerprints (SHA-256). */
   readonly authorities: ReadonlySet<string>
-  /** When the first of its chain ends, and the first of the clients' authorities; ms since 1970, null where there is none. */
-  readonly until: number | null
-  readonly authorityUntil: number | null
+  /** Of its chain the one that ends first, and of the clients' authorities; null where there is none. */
+  readonly validity: Validity | null
+  readonly authorityValidity: Validity | null
 }
 
 /**
@@ -71,7 +71,7 @@ export async function readCertificates(disk: Disk, files: TlsFiles, where: strin
     options,
     fingerprint: hash.digest('base64'),
     authorities: new Set(authorities.map(({ fingerprint256 }) => fingerprint256)),
-    until: firstEnd(certificatesIn(cert)),
-    authorityUntil: firstEnd(lastingAuthorities(authorities)),
+    validity: firstToEnd(certificatesIn(cert)),
+    authorityValidity: firstToEnd(lastingAuthorities(authorities)),
   }
 }

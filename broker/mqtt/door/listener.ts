@@ -198,10 +198,10 @@ export class Listener {
     const { tls } = this.#options
     if (tls === null || this.#certificates === null) return null
     const { certFile, keyFile, clientCaFile } = tls
-    const { until, authorityUntil } = this.#certificates
-    const certificate = certificateStatus(until, now)
+    const { validity, authorityValidity } = this.#certificates
+    const certificate = certificateStatus(validity, now)
     if (certificate === null) return null
-    const clientAuthority = certificateStatus(authorityUntil, now)
+    const clientAuthority = certificateStatus(authorityValidity, now)
     const files = { certFile, keyFile, clientCaFile }
     return { listener: this.bound, ...files, certificate, clientAuthority, fault: this.#fault }
   }

@@ -1,6 +1,6 @@
 /** The certificates that this device shows: whether they are its key's, for how long, for which names, and signed by whom they say. */
 import type { X509Certificate } from 'node:crypto'
-import { certificatesIn, endOf, isCertificateDue, lastingAuthorities } from '../../certificate-dates.ts'
+import { certificatesIn, isCertificateDue, lastingAuthorities, validityOf } from '../../certificate-dates.ts'
 import { HeadwaterError } from '../../errors.ts'
 import { readCertificates, type TlsFiles } from '../../mqtt/door/certificates.ts'
 import type { Disk } from '../../storage/store.ts'
@@ -58,7 +58,7 @@ export function chainFindings(file: string, chain: readonly X509Certificate[], c
     findings.push(warning(ITEM, `${file} names no host, and most clients refuse it`, todo))
   }
   if (findings.length > 0) return findings
-  const left = duration(endOf(own) - clock.now)
+  const left = duration(validityOf(own).until - clock.now)
   return [ok(ITEM, `${file}: for ${namesOf(own)}, for another ${left}`)]
 }
 
@@ -69,8 +69,7 @@ function namesOf({ subjectAltName, subject }: X509Certificate): string {
 
 /** A date in doubt is told as a doubt of the clock: it costs nothing to look there first. */
 function dateFinding(file: string, certificate: X509Certificate, clock: ClockView): Finding | null {
-  const until = endOf(certificate)
-  const from = Date.parse(certificate.validFrom)
+  const { from, until } = validityOf(certificate)
   const name = certificate.subject.split('\n').join(', ')
   const day = (time: number) => new Date(time).toISOString().slice(0, 10)
   const doubt = clock.isTrusted ? '' : `, by a clock that is not to be trusted (it shows ${day(clock.now)})`
@@ -82,6 +81,6 @@ function dateFinding(file: string, certificate: X509Certificate, clock: ClockVie
   }
   const todo = 'put a new one and its key into the files; no restart is needed'
   if (until < clock.now) return fault(ITEM, `${file}: ${name} expired on ${day(until)}${doubt}`, todo)
-  if (!isCertificateDue(until, clock.now)) return null
+  if (!isCertificateDue({ from, until }, clock.now)) return null
   return warning(ITEM, `${file}: ${name} expires in ${duration(until - clock.now)}`, todo)
 }

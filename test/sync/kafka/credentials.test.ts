@@ -24,7 +24,9 @@ describe('credentials', () => {
   afterEach(() => rm(directory, { recursive: true }))
 
   async function files(days: number) {
-    const { cert, key } = createCertificate({ name: 'edge', until: new Date(Date.now() + days * DAY_MS) })
+    const until = new Date(Date.now() + days * DAY_MS)
+    const from = new Date(until.getTime() - 365 * DAY_MS)
+    const { cert, key } = createCertificate({ name: 'edge', from, until })
     const certFile = await secretFile(directory, 'edge.pem', cert)
     return { certFile, keyFile: await secretFile(directory, 'edge.key', key) }
   }
@@ -48,7 +50,7 @@ describe('credentials', () => {
     now += DAY_MS
     await soon.load()
     expect(warnings).toHaveLength(2)
-    expect(soon.certificateUntil).toBeGreaterThan(Date.now() + 10 * DAY_MS)
+    expect(soon.certificate?.until).toBeGreaterThan(Date.now() + 10 * DAY_MS)
   })
 
   it('do not warn of one that has longer, and say it of one that has expired', async () => {
@@ -75,9 +77,9 @@ describe('credentials', () => {
   it('reach the upstream that uses them: its certificate, and what is said of it', async () => {
     const config = securityConfig('127.0.0.1:1', { tls: await files(5) })
     const upstream = await createUpstream(config)
-    expect(upstream.certificateUntil).toBe(null)
+    expect(upstream.certificate).toBe(null)
     await upstream.recover({ edge: 'e', incarnation: 'i' }, []).catch(() => {})
-    expect(upstream.certificateUntil).toBeGreaterThan(Date.now())
+    expect(upstream.certificate?.until).toBeGreaterThan(Date.now())
     const { said } = await refusal(config)
     expect(said).toMatch(/^upstream central: this device's certificate expires in 4 days/)
   })

@@ -79,7 +79,7 @@ test('a TLS handshake is made, and not a byte is sent after it', async () => {
 })
 
 test('a certificate that is about to expire over there is worth a word', async () => {
-  const { address } = await tlsServer({ until: new Date(Date.now() + 10 * DAY_MS) })
+  const { address } = await tlsServer(yearUntil(10))
   expect(await examined(kafka([address], { caFile }))).toMatchObject([{ level: 'warning' }])
 })
 
@@ -140,7 +140,7 @@ test('a TLS file that is not there is the one fault', async () => {
 })
 
 test("this device's own certificate, when it is about to expire", async () => {
-  const own = createCertificate({ name: 'pi', issuer: authority, until: new Date(Date.now() + 5 * DAY_MS) })
+  const own = createCertificate({ name: 'pi', issuer: authority, ...yearUntil(5) })
   const [certFile, keyFile] = [join(directory, 'own.pem'), join(directory, 'own.key')]
   await writeFile(certFile, own.cert)
   await writeFile(keyFile, own.key, { mode: 0o600 })
@@ -156,3 +156,9 @@ test('an archive has no link', async () => {
     await examined({ kind: 'archive', name: 'archive', directory: '/x' } as unknown as UpstreamConfig),
   ).toEqual([])
 })
+
+/** Of a certificate that was made for a year. */
+function yearUntil(days: number) {
+  const until = Date.now() + days * DAY_MS
+  return { from: new Date(until - 365 * DAY_MS), until: new Date(until) }
+}

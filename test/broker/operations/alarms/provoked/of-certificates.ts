@@ -127,14 +127,14 @@ export const CERTIFICATE_PROVOCATIONS = {
     async provoke() {
       const directory = scratch()
       writeCertificate(directory, 400)
-      writeAuthorities(directory, [createAuthority('devices', { until: inDays(20) })])
+      writeAuthorities(directory, [createAuthority('devices', { from: inDays(-400), until: inDays(20) })])
       const edge = await withListener(directory, { ...plain, tls: { ...TLS, clientCaFile: 'devices.crt' } })
       if ((await expiries(edge, 'client_authority'))?.[1] !== listener) throw new Error('no metric')
       return edge
     },
     // its successor beside it, and later alone
     async mend(edge) {
-      const old = createAuthority('devices', { until: inDays(20) })
+      const old = createAuthority('devices', { from: inDays(-400), until: inDays(20) })
       const next = createAuthority('devices', { until: inDays(800) })
       writeAuthorities(edge.directory, [next, old])
       await edge.reload({})
