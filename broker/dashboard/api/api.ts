@@ -42,6 +42,7 @@ export class Api {
   /**
    * The objects of a stream as they come, many at a time; the next piece is read when it is asked for, so that a slow reader holds back
    * the broker and not its own memory.
+   * @param onOpen the broker has found the place: what is appended from now on is among it
    * @throws the same; nothing once the signal is aborted
    */
   async *lines<T>(
@@ -49,9 +50,11 @@ export class Api {
     path: string,
     query: Query,
     signal: AbortSignal,
+    onOpen: () => void = () => {},
   ): AsyncGenerator<T[], void, void> {
     try {
       const response = await this.#open(method, path, query, signal, method === 'POST' ? {} : undefined)
+      onOpen()
       const reader = response.body!.getReader()
       const splitter = new LineSplitter()
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {

@@ -19,7 +19,7 @@ export interface TailRequest extends TailFilter {
 }
 
 export type TailState =
-  | { readonly kind: 'following' | 'held' | 'paused' | 'reconnecting' }
+  | { readonly kind: 'connecting' | 'following' | 'held' | 'paused' | 'reconnecting' }
   | { readonly kind: 'failed'; readonly reason: string }
 
 export interface TailView {
@@ -50,7 +50,7 @@ const RETRY_MS_MAX = 15_000
 
 export class Tail {
   readonly rows = new TailRows()
-  readonly view = new Store<TailView>({ state: { kind: 'following' }, version: 0, read: 0, matched: 0 })
+  readonly view = new Store<TailView>({ state: { kind: 'connecting' }, version: 0, read: 0, matched: 0 })
   readonly #parts: TailParts
   readonly #request: TailRequest
   readonly #matches: (record: RecordJson) => boolean
@@ -64,6 +64,8 @@ export class Tail {
   /** After an interruption: from when on it reads what it may have seen. */
   #overlapFrom: string | null = null
   #go: (() => void) | null = null
+  /** What is shown of it where it is not halted. */
+  #link: 'connecting' | 'following' | 'reconnecting' = 'connecting'
   #isPaused = false
   #shown = 0
 
@@ -89,7 +91,7 @@ export class Tail {
       }
       if (this.#leave.signal.aborted) return
       failures = this.view.value.read > seen ? 0 : failures + 1
-      this.#set({ state: { kind: 'reconnecting' } })
+      this.#setLink('reconnecting')
       const ms = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.max(0, failures - 1))
       await this.#parts.wait(ms, this.#leave.signal)
     }
@@ -104,7 +106,8 @@ export class Tail {
   resume(): void {
     this.#isPaused = false
     this.#shown = 0
-    this.#go?.()
+    if (this.#go === null) this.#set({ state: { kind: this.#link } })
+    else this.#go()
   }
 
   clear(): void {
@@ -130,9 +133,9 @@ export class Tail {
       `api/v1/streams/${segment(stream)}/records`,
       query,
       signal,
+      () => this.#setLink('following'),
     )
     try {
-      this.#set({ state: { kind: 'following' } })
       for (;;) {
         const next = pieces.next()
         const isWaiting = await Promise.race([next.then(() => false), this.#parts.frame().then(() => true)])
@@ -219,7 +222,12 @@ export class Tail {
       this.#go = resolve
     })
     this.#go = null
-    this.#set({ state: { kind: 'following' } })
+    this.#set({ state: { kind: this.#link } })
+  }
+
+  #setLink(kind: 'following' | 'reconnecting'): void {
+    this.#link = kind
+    if (!this.#isPaused) this.#set({ state: { kind } })
   }
 
   #set(change: Partial<TailView>): void {

@@ -13,6 +13,7 @@ import { visible } from '../text/visible.ts'
 import { TailForm } from './tail-form.tsx'
 
 const WORDS: Readonly<Record<TailState['kind'], readonly [Tone, string]>> = {
+  connecting: ['busy', 'asks the broker'],
   following: ['ok', 'following'],
   held: ['busy', 'more to come'],
   paused: ['warning', 'paused'],

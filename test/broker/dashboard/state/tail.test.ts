@@ -23,7 +23,11 @@ function record(offset: number, change: Partial<RecordJson> = {}): RecordJson {
 const records = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => record(from + i))
 
 /** A connection's script: pieces that come at once, then what becomes of it. */
-type Connection = { readonly pieces: Line[][]; readonly end: 'wait' | 'end' | Error }
+type Connection = {
+  readonly pieces: Line[][]
+  readonly end: 'wait' | 'end' | Error
+  readonly opens?: Promise<void>
+}
 
 const open: Tail[] = []
 afterEach(() => {
@@ -34,9 +38,17 @@ function stage(connections: Connection[], request: Partial<TailRequest> = {}) {
   const asked: Record<string, unknown>[] = []
   const waits: number[] = []
   let taken = 0
-  async function* lines(_method: string, _path: string, query: object, signal: AbortSignal) {
+  async function* lines(
+    _method: string,
+    _path: string,
+    query: object,
+    signal: AbortSignal,
+    onOpen: () => void,
+  ) {
     asked.push(query as Record<string, unknown>)
     const connection = connections[asked.length - 1] ?? { pieces: [], end: 'wait' }
+    await connection.opens
+    onOpen()
     for (const piece of connection.pieces) {
       taken++
       yield piece
@@ -82,6 +94,31 @@ describe('a tail', () => {
     expect(shown()).toEqual([2])
     expect(asked).toEqual([{ from: 'latest', follow: true, partition: null, grep: 'hot' }])
     expect(tail.view.value).toMatchObject({ read: 4, matched: 1, state: { kind: 'following' } })
+  })
+
+  it('follows once the broker has answered, and not before: what is published until then may be of its past', async () => {
+    let open = () => {}
+    const opens = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const { tail, asked } = stage([{ pieces: [], end: 'wait', opens }])
+    await until(() => asked.length === 1)
+    expect(tail.view.value.state).toEqual({ kind: 'connecting' })
+    open()
+    await until(() => tail.view.value.state.kind === 'following')
+  })
+
+  it('that is paused stays so when it is connected again, and goes on where nothing came meanwhile', async () => {
+    const { tail, asked } = stage([
+      { pieces: [], end: new AwayError('') },
+      { pieces: [], end: 'wait' },
+    ])
+    tail.pause()
+    await until(() => asked.length === 2)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(tail.view.value.state).toEqual({ kind: 'paused' })
+    tail.resume()
+    expect(tail.view.value.state).toEqual({ kind: 'following' })
   })
 
   it('says where damage has taken records', async () => {
